@@ -1,0 +1,56 @@
+/**
+ * The errors a caller can act on. Every message says where, the rule, the value
+ * found and how to mend it, in one line.
+ */
+
+/** Base of all errors that this library throws on purpose. */
+export class BlockcacheError extends Error {
+  override name = "BlockcacheError";
+}
+
+/** What is wrong in a file from outside: a model folder, a tensor file, a profile, a prompt list. */
+export interface FileProblem {
+  /** Path of the file. */
+  readonly file: string;
+  /** The key, tensor or byte position inside the file, when there is one. */
+  readonly field?: string;
+  /** What was found there. */
+  readonly found: string;
+  /** What the rule asks for. */
+  readonly expected: string;
+  /** How to mend it. */
+  readonly hint?: string;
+}
+
+/** A file does not hold what it must: damaged, inconsistent, or of another kind. */
+export class InvalidFileError extends BlockcacheError {
+  override name = "InvalidFileError";
+  readonly problem: FileProblem;
+
+  constructor(problem: FileProblem) {
+    const where = problem.field === undefined ? problem.file : `${problem.file}: ${problem.field}`;
+    const hint = problem.hint === undefined ? "" : ` — ${problem.hint}`;
+    super(`${where}: expected ${problem.expected}, found ${problem.found}${hint}`);
+    this.problem = problem;
+  }
+}
+
+/** A model asks for something this library does not implement; the message names key and value. */
+export class UnsupportedError extends BlockcacheError {
+  override name = "UnsupportedError";
+}
+
+/** The caller's own arguments are off: an unknown block, a latent size the network cannot take. */
+export class ArgumentError extends BlockcacheError {
+  override name = "ArgumentError";
+}
+
+/** The device asked for is not there on this machine; the message says how to get it. */
+export class DeviceUnavailableError extends BlockcacheError {
+  override name = "DeviceUnavailableError";
+}
+
+/** Sampling or measuring was stopped by an AbortSignal or an interrupt. */
+export class InterruptedError extends BlockcacheError {
+  override name = "InterruptedError";
+}

@@ -1,0 +1,60 @@
+import type { BlockKind } from "../graphs/block.js";
+
+/** One sampled trajectory: a prompt from one seed's noise. */
+export interface Trajectory {
+  readonly prompt: string;
+  readonly seed: number;
+}
+
+/** The measures of change kept for each block, trajectory and step. */
+export type Measure =
+  /** relative L1, both guidance halves together: the paper's Eq. 6 */
+  | "change"
+  /** relative L1 of the conditional half alone */
+  | "change_cond"
+  /** relative L1 of the unconditional half alone */
+  | "change_uncond"
+  /** relative L2, both halves together: ‖C(t) − C(t−1)‖₂ / ‖C(t)‖₂ */
+  | "change_l2"
+  /** cosine similarity of C(t) and C(t−1), both halves together */
+  | "cosine";
+
+/** A block as a profile knows it. */
+export interface ProfiledBlock {
+  /** diffusers module path, for example `down_blocks.0.attentions.1` */
+  readonly id: string;
+  readonly kind: BlockKind;
+  /** height and width of the branch output at this latent size */
+  readonly resolution: readonly [height: number, width: number];
+}
+
+/** What must be equal for two profiles to be of the same setting. */
+export interface ProfileSetting {
+  readonly model: { readonly fingerprint: string; readonly name: string };
+  readonly solver: string;
+  /** the solver's whole configuration, as plain JSON */
+  readonly solver_config: Readonly<Record<string, unknown>>;
+  readonly num_inference_steps: number;
+  /** one entry a network evaluation, in sampling order */
+  readonly timesteps: readonly number[];
+  readonly guidance_scale: number;
+  readonly negative_prompt: string;
+  /** latent height and width */
+  readonly latent_size: readonly [height: number, width: number];
+}
+
+/** Change of every block's branch over time, raw per trajectory (design: `*.safetensors` profile). */
+export interface Profile {
+  readonly setting: ProfileSetting;
+  /** where the values were computed; provenance, not part of the setting */
+  readonly device: string;
+  readonly library_version: string;
+  readonly trajectories: readonly Trajectory[];
+  /** in execution order */
+  readonly blocks: readonly ProfiledBlock[];
+  /**
+   * measure → block id → values [trajectories, steps], row-major.
+   * Entry 0 of each row is 0 (1 for `cosine`); entry t compares step t with t − 1.
+   */
+  readonly values: Readonly<Partial<Record<Measure, Readonly<Record<string, Float64Array>>>>>;
+}
