@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { rename, rm, writeFile } from "node:fs/promises";
 import sharp from "sharp";
+import type { Sharp } from "sharp";
 import { ArgumentError } from "../errors.js";
 import { withPngText } from "./pngText.js";
 
@@ -61,7 +62,7 @@ export async function saveImage(path: string, image: RgbImage, text: Readonly<Re
   }
 }
 
-function raw(image: RgbImage): sharp.Sharp {
+function raw(image: RgbImage): Sharp {
   const { width, height, rgb } = image;
   if (rgb.length !== width * height * 3) {
     throw new ArgumentError(`an image of ${width} × ${height} needs ${width * height * 3} bytes, got ${rgb.length}`);
