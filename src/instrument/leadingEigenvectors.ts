@@ -17,6 +17,8 @@ const WHOLE_MATRIX_SIZE = 96;
 const OVERSAMPLING = 5;
 /** Accepted ‖A v − λ v‖ as a share of the largest eigenvalue. */
 const RESIDUAL_TOLERANCE = 1e-11;
+/** The pairs are looked at whenever the space has grown by this factor: each look costs its size cubed. */
+const GROWTH_BETWEEN_LOOKS = 1.25;
 /** A direction that keeps less than this share of its length is inside the space already. */
 const DEPENDENT_SHARE = 1e-10;
 
@@ -30,13 +32,14 @@ const DEPENDENT_SHARE = 1e-10;
  * would grow past half the size, ml-pca takes the whole matrix.
  */
 export function leadingEigenpairs(matrix: Float64Array, size: number, k: number): Eigenpairs {
-  const blockSize = k + OVERSAMPLING;
   if (size <= WHOLE_MATRIX_SIZE) return wholeMatrix(matrix, size, k);
 
+  const blockSize = k + OVERSAMPLING;
   const basis: Float64Array[] = [];
   const images: Float64Array[] = [];
   const projected: number[][] = [];
   let block = startBlock(blockSize, size);
+  let nextLook = 0;
 
   while (basis.length + blockSize <= size / 2) {
     const added = appendOrthonormal(basis, block);
@@ -50,11 +53,13 @@ export function leadingEigenpairs(matrix: Float64Array, size: number, k: number)
         projected[column][row] = value;
       }
     }
-    const small = smallEigenpairs(projected, k);
-    const pairs = expand(small, basis);
     // An empty block means that the space is invariant: its eigenpairs are the matrix's own.
-    if (added.length === 0 || largestResidual(small, pairs, images) <= RESIDUAL_TOLERANCE * pairs.values[0]) {
-      return pairs;
+    const isInvariant = added.length === 0;
+    if (isInvariant || basis.length >= nextLook) {
+      nextLook = basis.length * GROWTH_BETWEEN_LOOKS;
+      const small = smallEigenpairs(projected, k);
+      const pairs = expand(small, basis);
+      if (isInvariant || largestResidual(small, pairs, images) <= RESIDUAL_TOLERANCE * pairs.values[0]) return pairs;
     }
     block = addedImages;
   }
