@@ -1,0 +1,238 @@
+/**
+ * DPM-Solver and DPM-Solver++, multistep (Lu et al. 2022, arXiv 2206.00927 and 2211.01095),
+ * and their stochastic variants.
+ *
+ * Notation (paper → here); s is the level a step starts from, t the one it ends at
+ *   x            latents
+ *   σ̂ = σ/α      sigmas           diffusers' sigma, the noise level relative to the signal
+ *   α, σ         alpha, sigma     signal and noise scale, α² + σ² = 1
+ *   λ            lambda           log(α/σ)
+ *   h            h                λ_t − λ_s
+ *   r_0, r_1     r0, r1           earlier steps' h ÷ this h
+ *   x_θ or ε_θ   prediction       what the solver integrates: x_θ for the ++ types, else ε_θ
+ *   D_0 D_1 D_2  d0, d1, d2       backward differences of the predictions
+ *
+ * Source: diffusers/schedulers/scheduling_dpmsolver_multistep.py (0.42).
+ */
+import { ArgumentError } from "../../errors.js";
+import type { FloatTensor } from "../../models/tensor.js";
+import { thresholdDynamically } from "../dynamicThresholding.js";
+import { randnTensor } from "../noise.js";
+import type { DpmSolverConfig } from "./dpmSolverConfig.js";
+import { resolveDpmSolverConfig } from "./dpmSolverConfig.js";
+import type { NoiseLevels } from "./dpmSolverSpacing.js";
+import { noiseLevels } from "./dpmSolverSpacing.js";
+import type { Denoise, SampleOptions, Solver, SolverStep } from "./solver.js";
+
+/** Below this many steps lower_order_final has effect. */
+const FEW_STEPS = 15;
+
+/**
+ * The DPM-Solver with the meaning of `DPMSolverMultistepScheduler.from_config(schedulerConfig)`.
+ *
+ * @throws InvalidFileError if the config has a value that the class does not take
+ * @throws UnsupportedError if it asks for something this library does not implement
+ * @throws ArgumentError if so many steps cannot be told apart among the training timesteps
+ */
+export function createDpmSolverMultistep(
+  schedulerConfig: Readonly<Record<string, unknown>>,
+  numInferenceSteps: number,
+): Solver {
+  const config = resolveDpmSolverConfig(schedulerConfig);
+  const levels = noiseLevels(config, numInferenceSteps);
+  const { timesteps } = levels;
+  if (timesteps.length > 1 && timesteps[0] === timesteps[1]) {
+    throw new ArgumentError(
+      `steps: ${numInferenceSteps} steps begin with timestep ${timesteps[0]} twice, on which diffusers fails — ask for fewer steps`,
+    );
+  }
+  return {
+    name: "dpmsolver++",
+    config,
+    numInferenceSteps: timesteps.length,
+    timesteps,
+    initNoiseSigma: 1,
+    sample: (denoise, latents, options = {}) => sampleDpmSolver(config, levels, denoise, latents, options),
+  };
+}
+
+async function* sampleDpmSolver(
+  config: DpmSolverConfig,
+  { timesteps, sigmas }: NoiseLevels,
+  denoise: Denoise,
+  start: FloatTensor,
+  { generator }: SampleOptions,
+): AsyncGenerator<SolverStep, void, undefined> {
+  const { fround } = Math;
+  const stochastic = config.algorithm_type.startsWith("sde-");
+  if (stochastic && generator === undefined) {
+    throw new ArgumentError(`algorithm_type: ${config.algorithm_type} draws noise, which needs a generator`);
+  }
+  const levels = Array.from(sigmas, scalesOf);
+  const lastIndex = timesteps.length - 1;
+  const fewSteps = config.lower_order_final && timesteps.length < FEW_STEPS;
+  const dims = start.dims;
+  let latents = start;
+  /** Predictions of this step and up to two before, newest first. */
+  let predictions: Float32Array[] = [];
+
+  for (const [index, timestep] of timesteps.entries()) {
+    const modelOutput = await denoise(latents, timestep);
+    const x = latents.data;
+    const source = levels[index];
+    const target = levels[index + 1];
+
+    // 1. What is integrated, and the predicted original, from what the network predicts.
+    const { prediction, predictedOriginal } = convertModelOutput(config, source, modelOutput.data, latents);
+    predictions = [prediction, ...predictions.slice(0, 2)];
+
+    // 2. Noise of the stochastic variants, drawn after the network ran.
+    const noise = stochastic && generator !== undefined ? randnTensor(dims, generator).data : undefined;
+
+    // 3. The order of this step: as many predictions as there are, fewer towards the end.
+    const firstOrder = index === lastIndex && (config.euler_at_final || fewSteps || config.final_sigmas_type === "zero");
+    const secondOrder = index === lastIndex - 1 && fewSteps;
+    const order = firstOrder ? 1 : Math.min(config.solver_order, index + 1, secondOrder ? 2 : 3);
+
+    // 4. x_t = (…) x_s + (…) D_0 + (…) D_1 + (…) D_2 + (…) ε   (2211.01095, algorithms 2 and 3)
+    const h = fround(target.lambda - source.lambda);
+    const weights = updateWeights(config, order, source, target, h);
+    const d0 = predictions[0];
+    const next = new Float32Array(x.length);
+    for (let i = 0; i < x.length; i += 1) next[i] = fround(weights.x * x[i]) + weights.d0 * d0[i];
+    if (order === 2) {
+      const r0 = fround(fround(source.lambda - levels[index - 1].lambda) / h);
+      const m1 = predictions[1];
+      for (let i = 0; i < x.length; i += 1) next[i] += weights.d1 * (fround(1 / r0) * fround(d0[i] - m1[i]));
+    }
+    if (order === 3) {
+      const r0 = fround(fround(source.lambda - levels[index - 1].lambda) / h);
+      const r1 = fround(fround(levels[index - 1].lambda - levels[index - 2].lambda) / h);
+      const [, m1, m2] = predictions;
+      const extrapolation = fround(r0 / fround(r0 + r1));
+      for (let i = 0; i < x.length; i += 1) {
+        const recent = fround(fround(1 / r0) * fround(d0[i] - m1[i]));
+        const earlier = fround(fround(1 / r1) * fround(m1[i] - m2[i]));
+        const change = fround(recent - earlier);
+        const d1 = recent + extrapolation * change;
+        const d2 = change / fround(r0 + r1);
+        next[i] += weights.d1 * d1 + weights.d2 * d2;
+      }
+    }
+    if (noise !== undefined) for (let i = 0; i < x.length; i += 1) next[i] += weights.noise * noise[i];
+
+    latents = { dims, data: next };
+    yield { index, timestep, latents, predictedOriginal };
+  }
+}
+
+/** Signal scale α, noise scale σ and λ = log α − log σ of a noise level, float32. */
+interface Scales {
+  readonly alpha: number;
+  readonly sigma: number;
+  readonly lambda: number;
+}
+
+function scalesOf(noiseLevel: number): Scales {
+  const { fround, sqrt, log } = Math;
+  const alpha = fround(1 / fround(sqrt(fround(fround(noiseLevel * noiseLevel) + 1))));
+  const sigma = fround(noiseLevel * alpha);
+  return { alpha, sigma, lambda: fround(fround(log(alpha)) - fround(log(sigma))) };
+}
+
+/**
+ * The network's output as the quantity that is integrated: the original x_θ for the ++ types,
+ * the noise ε_θ for the others; and the predicted original in either case.
+ */
+function convertModelOutput(
+  config: DpmSolverConfig,
+  { alpha, sigma }: Scales,
+  modelOutput: Float32Array,
+  { dims, data: x }: FloatTensor,
+): { prediction: Float32Array; predictedOriginal: FloatTensor } {
+  const original = modelOutput.map((output, i) => {
+    switch (config.prediction_type) {
+      case "sample":
+        return output;
+      case "v_prediction":
+        return alpha * x[i] - sigma * output;
+      default:
+        return (x[i] - Math.fround(sigma * output)) / alpha;
+    }
+  });
+  const plain: FloatTensor = { dims, data: original };
+  const predictedOriginal = config.thresholding ? thresholdDynamically(plain, config) : plain;
+  if (config.algorithm_type.endsWith("++")) return { prediction: predictedOriginal.data, predictedOriginal };
+
+  const noise = modelOutput.map((output, i) => {
+    if (config.thresholding || config.prediction_type === "sample") return (x[i] - alpha * predictedOriginal.data[i]) / sigma;
+    return config.prediction_type === "v_prediction" ? alpha * output + sigma * x[i] : output;
+  });
+  return { prediction: noise, predictedOriginal };
+}
+
+/** What each term of the update is multiplied by. */
+interface UpdateWeights {
+  readonly x: number;
+  readonly d0: number;
+  readonly d1: number;
+  readonly d2: number;
+  readonly noise: number;
+}
+
+/**
+ * The weights of a step of this order. The exponential integrals φ of each algorithm are
+ * rounded to float32 at every operation: for small h they are differences of nearly equal
+ * numbers, and diffusers' rounding errors there are part of its result.
+ */
+function updateWeights(config: DpmSolverConfig, order: number, source: Scales, target: Scales, h: number): UpdateWeights {
+  const { fround, exp, sqrt } = Math;
+  const midpoint = order === 2 && config.solver_type === "midpoint";
+  switch (config.algorithm_type) {
+    case "dpmsolver++": {
+      const phi1 = fround(fround(exp(-h)) - 1);
+      const d0 = -fround(target.alpha * phi1);
+      return {
+        x: fround(target.sigma / source.sigma),
+        d0,
+        d1: midpoint ? 0.5 * d0 : fround(target.alpha * fround(fround(phi1 / h) + 1)),
+        d2: -fround(target.alpha * fround(fround(fround(phi1 + h) / fround(h * h)) - 0.5)),
+        noise: 0,
+      };
+    }
+    case "dpmsolver": {
+      const phi1 = fround(fround(exp(h)) - 1);
+      const d0 = -fround(target.sigma * phi1);
+      return {
+        x: fround(target.alpha / source.alpha),
+        d0,
+        d1: midpoint ? 0.5 * d0 : -fround(target.sigma * fround(fround(phi1 / h) - 1)),
+        d2: -fround(target.sigma * fround(fround(fround(phi1 - h) / fround(h * h)) - 0.5)),
+        noise: 0,
+      };
+    }
+    case "sde-dpmsolver++": {
+      const h2 = fround(2 * h);
+      const phi1 = fround(1 - fround(exp(-h2)));
+      const d0 = fround(target.alpha * phi1);
+      return {
+        x: fround(fround(target.sigma / source.sigma) * fround(exp(-h))),
+        d0,
+        d1: midpoint ? 0.5 * d0 : fround(target.alpha * fround(fround(phi1 / -h2) + 1)),
+        d2: fround(target.alpha * fround(fround(fround(phi1 - h2) / fround(h2 * h2)) - 0.5)),
+        noise: fround(target.sigma * fround(sqrt(phi1))),
+      };
+    }
+    case "sde-dpmsolver": {
+      const phi1 = fround(fround(exp(h)) - 1);
+      const half = -fround(target.sigma * phi1);
+      return {
+        x: fround(target.alpha / source.alpha),
+        d0: 2 * half,
+        d1: midpoint ? half : -2 * fround(target.sigma * fround(fround(phi1 / h) - 1)),
+        d2: 0,
+        noise: fround(target.sigma * fround(sqrt(fround(fround(exp(fround(2 * h))) - 1)))),
+      };
+    }
+  }
+}

@@ -1,0 +1,38 @@
+/**
+ * NumPy's sequences, in float64 and with NumPy's rounding, from which diffusers takes its
+ * timesteps. One integer off sends the network another timestep, so these are exact.
+ */
+
+/** How the inference timesteps lie among the training timesteps (arXiv 2305.08891, Table 2). */
+export type TimestepSpacing =
+  /** evenly from the first to the last training timestep, both included */
+  | "linspace"
+  /** a fixed distance apart, counted up from 0, plus steps_offset */
+  | "leading"
+  /** a fixed distance apart, counted down from the last training timestep */
+  | "trailing";
+
+/** numpy.linspace(0, stop, count). */
+export function linspaceFromZero(stop: number, count: number): number[] {
+  if (count === 1) return [0];
+  const step = stop / (count - 1);
+  return Array.from({ length: count }, (_, i) => (i === count - 1 ? stop : i * step));
+}
+
+/**
+ * numpy.arange(start, 0, -step). The length is ⌈start ÷ step⌉ in float64, so that it may be
+ * one longer than start ÷ step in exact arithmetic (1000 ÷ (1000 ÷ 61) is just above 61).
+ */
+export function countdown(start: number, step: number): number[] {
+  const length = Math.ceil(-start / -step);
+  const stride = start - step - start;
+  return Array.from({ length }, (_, i) => start + i * stride);
+}
+
+/** numpy.round: halves go to the even neighbour. */
+export function roundHalfToEven(value: number): number {
+  const floor = Math.floor(value);
+  const fraction = value - floor;
+  if (fraction !== 0.5) return Math.round(value);
+  return floor % 2 === 0 ? floor : floor + 1;
+}
