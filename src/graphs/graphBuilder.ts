@@ -1,0 +1,137 @@
+import type { Weights } from "../models/weights.js";
+import { elementCount } from "../models/tensor.js";
+import type { FloatTensor } from "../models/tensor.js";
+import { encodeOnnxModel } from "./onnx.js";
+import type { Dimension, ElementType, OnnxAttribute, OnnxNode, OnnxTensor, OnnxValue } from "./onnx.js";
+import { toHalf } from "./half.js";
+
+/** The element type that a network computes in. */
+export type Precision = "float32" | "float16";
+
+/** The name of a value inside one graph. */
+export type Value = string;
+
+interface PendingWeight {
+  readonly value: Value;
+  readonly tensor: string;
+  /** shape in the file; anything else is refused */
+  readonly dims: readonly number[];
+  readonly layout: WeightLayout;
+}
+
+/** How a stored weight is laid out in the graph. */
+export type WeightLayout =
+  | "as stored"
+  /** [out, in] (also [out, in, 1, 1]) → [in, out], what MatMul multiplies a row vector by */
+  | "transposed";
+
+/**
+ * Collects one ONNX graph node by node. Weights are named while building and read from the
+ * model folder only when the graph is encoded, so that one block's weights are in memory at a time.
+ */
+export class GraphBuilder {
+  readonly precision: Precision;
+  readonly #name: string;
+  readonly #nodes: OnnxNode[] = [];
+  readonly #constants: OnnxTensor[] = [];
+  readonly #weights: PendingWeight[] = [];
+  readonly #inputs: OnnxValue[] = [];
+  readonly #outputs: OnnxValue[] = [];
+  #count = 0;
+
+  constructor(name: string, precision: Precision) {
+    this.#name = name;
+    this.precision = precision;
+  }
+
+  input(name: string, dims: readonly Dimension[], elementType: ElementType = this.precision): Value {
+    this.#inputs.push({ name, elementType, dims });
+    return name;
+  }
+
+  /** Names a value as a result of the graph. */
+  output(name: string, value: Value, dims: readonly Dimension[], elementType: ElementType = this.precision): void {
+    this.#nodes.push({ op: "Identity", domain: "", inputs: [value], outputs: [name], attributes: {} });
+    this.#outputs.push({ name, elementType, dims });
+  }
+
+  /** Appends an operator with one result; `""` among the inputs leaves an optional one out. */
+  node(op: string, inputs: readonly Value[], attributes: Readonly<Record<string, OnnxAttribute>> = {}, domain = ""): Value {
+    const output = this.#fresh(op);
+    this.#nodes.push({ op, domain, inputs, outputs: [output], attributes });
+    return output;
+  }
+
+  /** Appends an operator with several results. */
+  nodeWithOutputs(op: string, count: number, inputs: readonly Value[], attributes: Readonly<Record<string, OnnxAttribute>> = {}): Value[] {
+    const outputs = Array.from({ length: count }, () => this.#fresh(op));
+    this.#nodes.push({ op, domain: "", inputs, outputs, attributes });
+    return outputs;
+  }
+
+  /** A tensor of the model folder; its shape is checked against `dims` when it is read. */
+  weight(tensor: string, dims: readonly number[], layout: WeightLayout = "as stored"): Value {
+    const known = this.#weights.find((weight) => weight.tensor === tensor && weight.layout === layout);
+    if (known) return known.value;
+    const value = this.#fresh("weight");
+    this.#weights.push({ value, tensor, dims, layout });
+    return value;
+  }
+
+  integers(values: readonly number[]): Value {
+    const value = this.#fresh("integers");
+    const data = BigInt64Array.from(values, BigInt);
+    this.#constants.push({ name: value, elementType: "int64", dims: [values.length], bytes: new Uint8Array(data.buffer) });
+    return value;
+  }
+
+  constant(tensor: FloatTensor, elementType: "float32" | "float16" = this.precision): Value {
+    const value = this.#fresh("constant");
+    this.#constants.push({ name: value, elementType, dims: tensor.dims, bytes: encodeFloats(tensor.data, elementType) });
+    return value;
+  }
+
+  /** Reads the weights and encodes the graph as an ONNX model. */
+  async encode(weights: Weights): Promise<Uint8Array> {
+    const initializers = [...this.#constants];
+    for (const { value, tensor, dims, layout } of this.#weights) {
+      const stored = await weights.read(tensor, dims);
+      const { data, dims: laidOut } = layout === "transposed" ? transpose(stored) : stored;
+      initializers.push({ name: value, elementType: this.precision, dims: laidOut, bytes: encodeFloats(data, this.precision) });
+    }
+    return this.#encode(initializers);
+  }
+
+  /** Encodes a graph that has no weights. */
+  encodeWithoutWeights(): Uint8Array {
+    return this.#encode(this.#constants);
+  }
+
+  /** Number of parameters that the graph takes from the model folder. */
+  parameterCount(): number {
+    return this.#weights.reduce((sum, weight) => sum + elementCount(weight.dims), 0);
+  }
+
+  #encode(initializers: readonly OnnxTensor[]): Uint8Array {
+    return encodeOnnxModel({ name: this.#name, nodes: this.#nodes, initializers, inputs: this.#inputs, outputs: this.#outputs });
+  }
+
+  #fresh(stem: string): Value {
+    this.#count += 1;
+    return `${stem}_${this.#count}`;
+  }
+}
+
+function transpose({ dims, data }: FloatTensor): FloatTensor {
+  const [rows, columns] = dims as [number, number];
+  const transposed = new Float32Array(data.length);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) transposed[column * rows + row] = data[row * columns + column];
+  }
+  return { dims: [columns, rows], data: transposed };
+}
+
+function encodeFloats(data: Float32Array, elementType: "float32" | "float16"): Uint8Array {
+  const encoded = elementType === "float16" ? toHalf(data) : data;
+  return new Uint8Array(encoded.buffer, encoded.byteOffset, encoded.byteLength);
+}

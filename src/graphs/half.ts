@@ -1,0 +1,50 @@
+/** Conversion to IEEE 754 half precision, which onnxruntime takes as 16-bit integers. */
+
+const float = new Float32Array(1);
+const bits = new Uint32Array(float.buffer);
+
+/** Rounds each number to the nearest float16 (ties to even); what is too large becomes infinite. */
+export function toHalf(values: Float32Array): Uint16Array {
+  const halves = new Uint16Array(values.length);
+  for (let index = 0; index < values.length; index++) halves[index] = halfBits(values[index]);
+  return halves;
+}
+
+function halfBits(value: number): number {
+  float[0] = value;
+  const single = bits[0];
+  const sign = (single >>> 16) & 0x8000;
+  const exponent = (single >>> 23) & 0xff;
+  const fraction = single & 0x7fffff;
+  if (exponent === 0xff) return sign | 0x7c00 | (fraction ? 0x200 : 0);
+  const halfExponent = exponent - 112;
+  if (halfExponent >= 31) return sign | 0x7c00;
+  if (halfExponent <= 0) {
+    if (halfExponent < -10) return sign;
+    return sign | roundShift(fraction | 0x800000, 14 - halfExponent);
+  }
+  // A carry out of the fraction runs into the exponent, which is just what rounding up asks for.
+  return sign | roundShift((halfExponent << 23) | fraction, 13);
+}
+
+function roundShift(value: number, shift: number): number {
+  const kept = value >>> shift;
+  const dropped = value & ((1 << shift) - 1);
+  const half = 1 << (shift - 1);
+  return dropped > half || (dropped === half && kept & 1) ? kept + 1 : kept;
+}
+
+/** Widens float16 bit patterns to float32. */
+export function fromHalf(halves: Uint16Array): Float32Array {
+  const values = new Float32Array(halves.length);
+  for (let index = 0; index < halves.length; index++) {
+    const half = halves[index];
+    const sign = half & 0x8000 ? -1 : 1;
+    const exponent = (half >>> 10) & 0x1f;
+    const fraction = half & 0x3ff;
+    if (exponent === 31) values[index] = fraction ? NaN : sign * Infinity;
+    else if (exponent === 0) values[index] = sign * fraction * 2 ** -24;
+    else values[index] = sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  }
+  return values;
+}

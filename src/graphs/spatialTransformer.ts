@@ -1,0 +1,101 @@
+import { attention, fromTokens, groupNorm, layerNorm, linear, toTokens } from "./layers.js";
+import type { GraphBuilder, Value } from "./graphBuilder.js";
+
+/** diffusers' Transformer2DModel over feature maps (models/transformers/transformer_2d.py). */
+export interface SpatialTransformer {
+  readonly name: string;
+  readonly channels: number;
+  readonly heads: number;
+  /** number of BasicTransformerBlocks */
+  readonly layers: number;
+  readonly contextWidth: number;
+  readonly groups: number;
+  /** projections are linear layers instead of 1×1 convolutions */
+  readonly useLinearProjection: boolean;
+  /** attn1 attends to the context too */
+  readonly onlyCrossAttention: boolean;
+  readonly upcastAttention: boolean;
+}
+
+// Transformer2DModel fixes the first, BasicTransformerBlock's LayerNorm has the second as its default.
+const GROUP_NORM_EPSILON = 1e-6;
+const LAYER_NORM_EPSILON = 1e-5;
+
+/** The feed-forward layer widens by four (diffusers' FeedForward, mult=4). */
+const FEED_FORWARD_FACTOR = 4;
+
+/** norm, proj_in: feature maps → tokens. */
+export function projectIn(graph: GraphBuilder, transformer: SpatialTransformer, x: Value): Value {
+  const { name, channels, groups } = transformer;
+  const normalised = groupNorm(graph, x, `${name}.norm`, channels, groups, GROUP_NORM_EPSILON);
+  return linear(graph, toTokens(graph, normalised, channels), `${name}.proj_in`, channels, channels, projectionDims(transformer));
+}
+
+/** proj_out: tokens → C, feature maps of the shape of `like`. */
+export function projectOut(graph: GraphBuilder, transformer: SpatialTransformer, tokens: Value, like: Value): Value {
+  const { name, channels } = transformer;
+  const projected = linear(graph, tokens, `${name}.proj_out`, channels, channels, projectionDims(transformer));
+  return fromTokens(graph, projected, like);
+}
+
+function projectionDims({ channels, useLinearProjection }: SpatialTransformer): { storedDims?: readonly number[] } {
+  return useLinearProjection ? {} : { storedDims: [channels, channels, 1, 1] };
+}
+
+/** Self-attention of one layer, before its residual. */
+export function selfAttention(graph: GraphBuilder, transformer: SpatialTransformer, layer: number, tokens: Value, context: Value): Value {
+  const name = `${transformer.name}.transformer_blocks.${layer}`;
+  const normalised = layerNorm(graph, tokens, `${name}.norm1`, transformer.channels, LAYER_NORM_EPSILON);
+  if (transformer.onlyCrossAttention) return attend(graph, transformer, `${name}.attn1`, normalised, context, transformer.contextWidth);
+  return attend(graph, transformer, `${name}.attn1`, normalised, normalised, transformer.channels);
+}
+
+/** Cross-attention of one layer, before its residual. */
+export function crossAttention(graph: GraphBuilder, transformer: SpatialTransformer, layer: number, tokens: Value, context: Value): Value {
+  const name = `${transformer.name}.transformer_blocks.${layer}`;
+  const normalised = layerNorm(graph, tokens, `${name}.norm2`, transformer.channels, LAYER_NORM_EPSILON);
+  return attend(graph, transformer, `${name}.attn2`, normalised, context, transformer.contextWidth);
+}
+
+function attend(graph: GraphBuilder, transformer: SpatialTransformer, name: string, tokens: Value, source: Value, sourceWidth: number): Value {
+  const { channels, heads, upcastAttention } = transformer;
+  const query = linear(graph, tokens, `${name}.to_q`, channels, channels, { bias: false });
+  const key = linear(graph, source, `${name}.to_k`, sourceWidth, channels, { bias: false });
+  const value = linear(graph, source, `${name}.to_v`, sourceWidth, channels, { bias: false });
+  const attended = attention(graph, query, key, value, { heads, upcast: upcastAttention });
+  return linear(graph, attended, `${name}.to_out.0`, channels, channels);
+}
+
+/** Feed-forward with GEGLU of one layer, before its residual. */
+export function feedForward(graph: GraphBuilder, transformer: SpatialTransformer, layer: number, tokens: Value): Value {
+  const { channels } = transformer;
+  const name = `${transformer.name}.transformer_blocks.${layer}`;
+  const width = FEED_FORWARD_FACTOR * channels;
+  const normalised = layerNorm(graph, tokens, `${name}.norm3`, channels, LAYER_NORM_EPSILON);
+  const widened = linear(graph, normalised, `${name}.ff.net.0.proj`, channels, 2 * width);
+  const [hidden, gate] = graph.nodeWithOutputs("Split", 2, [widened], { axis: -1n, num_outputs: 2n });
+  const gated = graph.node("Mul", [hidden, graph.node("Gelu", [gate])]);
+  return linear(graph, gated, `${name}.ff.net.2`, width, channels);
+}
+
+/** C of the whole transformer: project in, every layer with its residuals, project out. */
+export function transformerBranch(graph: GraphBuilder, transformer: SpatialTransformer, x: Value, context: Value): Value {
+  let tokens = projectIn(graph, transformer, x);
+  for (let layer = 0; layer < transformer.layers; layer++) {
+    tokens = graph.node("Add", [tokens, selfAttention(graph, transformer, layer, tokens, context)]);
+    tokens = graph.node("Add", [tokens, crossAttention(graph, transformer, layer, tokens, context)]);
+    tokens = graph.node("Add", [tokens, feedForward(graph, transformer, layer, tokens)]);
+  }
+  return projectOut(graph, transformer, tokens, x);
+}
+
+/** Multiply-adds of one image's attention with `keys` keys: scores, weighting, and the four projections. */
+export function attentionMultiplyAdds(transformer: SpatialTransformer, tokens: number, keys: number, sourceWidth: number): number {
+  const { channels } = transformer;
+  return 2 * tokens * channels * channels + 2 * keys * sourceWidth * channels + 2 * tokens * keys * channels;
+}
+
+/** Multiply-adds of one image's feed-forward layer. */
+export function feedForwardMultiplyAdds({ channels }: SpatialTransformer, tokens: number): number {
+  return tokens * channels * channels * FEED_FORWARD_FACTOR * 3;
+}

@@ -1,0 +1,255 @@
+/**
+ * Runs a UNet block by block: one session a block, tensors kept on the device between them,
+ * each disposed of when its last reader is done.
+ */
+import * as ort from "onnxruntime-node";
+import { ArgumentError, InterruptedError } from "../errors.js";
+import { BRANCH, OUT, declareInputs, hasMerge, isBlock, outputElementType } from "../graphs/block.js";
+import type { Block, MergingBlock, Stage } from "../graphs/block.js";
+import { GraphBuilder } from "../graphs/graphBuilder.js";
+import { UNET_INPUTS, UNET_OUTPUT, embedTimestep, upsampleSizeName } from "../graphs/unet.js";
+import type { UNet } from "../graphs/unet.js";
+import type { Weights } from "../models/weights.js";
+import type { FloatTensor } from "../models/tensor.js";
+import type { Device } from "./device.js";
+import type { BlockObserver, Evaluation } from "./observer.js";
+import { release, retain } from "./ownership.js";
+import { createSession } from "./session.js";
+import type { DeviceTensor } from "./session.js";
+import { fromHost, toHost } from "./transfer.js";
+
+/** What one network evaluation reads. */
+export interface UNetInputs {
+  /** latents [batch, channels, height, width] */
+  readonly sample: FloatTensor;
+  /** one for the whole batch */
+  readonly timestep: number;
+  /** text embedding [batch, tokens, width] */
+  readonly encoderHiddenStates: FloatTensor;
+}
+
+export interface ForwardOptions {
+  readonly observer?: BlockObserver;
+  /** which evaluation this is, for the observer */
+  readonly evaluation?: Evaluation;
+  /** spatial transformers that run in parts, so that what is inside can be observed */
+  readonly inParts?: ReadonlySet<string>;
+  /** checked between blocks */
+  readonly signal?: AbortSignal;
+  /** receives each stage's seconds */
+  readonly onStageTime?: (id: string, seconds: number) => void;
+}
+
+interface CompiledStage {
+  readonly stage: Stage | Block;
+  readonly compute: ort.InferenceSession;
+  /** out from the merge's inputs and a given C; compiled when first needed */
+  merge?: Promise<ort.InferenceSession>;
+}
+
+/** A UNet ready to run on one device. */
+export class BlockNetwork {
+  readonly unet: UNet;
+  readonly device: Device;
+  readonly #weights: Weights;
+  readonly #compiled = new Map<string, Promise<CompiledStage>>();
+  /** bytes of weights that a block's compute and merge sessions both hold */
+  #sharedWeightBytes = 0;
+
+  private constructor(unet: UNet, weights: Weights, device: Device) {
+    this.unet = unet;
+    this.#weights = weights;
+    this.device = device;
+  }
+
+  /** Compiles every stage; one stage's weights are in JavaScript's memory at a time. */
+  static async load(unet: UNet, weights: Weights, device: Device, onProgress?: (done: number, total: number) => void): Promise<BlockNetwork> {
+    const network = new BlockNetwork(unet, weights, device);
+    for (const [index, stage] of unet.stages.entries()) {
+      await network.#compile(stage);
+      onProgress?.(index + 1, unet.stages.length);
+    }
+    return network;
+  }
+
+  /** The layer blocks in execution order. */
+  get blocks(): readonly Block[] {
+    return this.unet.stages.filter(isBlock);
+  }
+
+  /** Bytes of weights held twice because a merge session needs them too (a ResNet block's shortcut). */
+  get sharedWeightBytes(): number {
+    return this.#sharedWeightBytes;
+  }
+
+  /**
+   * One network evaluation.
+   *
+   * @returns the model output [batch, out_channels, height, width] float32, in host memory
+   * @throws ArgumentError where the inputs do not fit the network; InterruptedError on abort
+   */
+  async forward(inputs: UNetInputs, options: ForwardOptions = {}): Promise<FloatTensor> {
+    this.#checkInputs(inputs);
+    const stages = this.#plan(options.inParts);
+    const lastReader = lastReaders(stages, this.unet.upsampleTargets);
+    const fed = this.#feed(inputs);
+    const values = new Map<string, DeviceTensor>(fed);
+    try {
+      for (const [index, stage] of stages.entries()) {
+        if (options.signal?.aborted) throw new InterruptedError("sampling was interrupted");
+        const started = performance.now();
+        const target = this.unet.upsampleTargets.get(stage.id);
+        if (target !== undefined) values.set(upsampleSizeName(stage.id), extentOf(read(values, target)));
+        values.set(stage.id, await this.#run(stage, values, options));
+        for (const [name, last] of lastReader) {
+          if (last !== index) continue;
+          if (!fed.has(name)) release(read(values, name));
+          values.delete(name);
+        }
+        options.onStageTime?.(stage.id, (performance.now() - started) / 1000);
+      }
+      return await toHost(this.device, read(values, UNET_OUTPUT));
+    } finally {
+      for (const [name, tensor] of values) if (!fed.has(name)) release(tensor);
+    }
+  }
+
+  /** Releases every session and closes the weights. */
+  async dispose(): Promise<void> {
+    for (const pending of this.#compiled.values()) {
+      const { compute, merge } = await pending;
+      await compute.release();
+      if (merge) await (await merge).release();
+    }
+    this.#compiled.clear();
+    await this.#weights.close();
+  }
+
+  #plan(inParts: ReadonlySet<string> | undefined): readonly (Stage | Block)[] {
+    if (inParts === undefined || inParts.size === 0) return this.unet.stages;
+    return this.unet.stages.flatMap((stage) => (isBlock(stage) && stage.parts && inParts.has(stage.id) ? stage.parts : [stage]));
+  }
+
+  async #run(stage: Stage | Block, values: ReadonlyMap<string, DeviceTensor>, options: ForwardOptions): Promise<DeviceTensor> {
+    const compiled = await this.#compile(stage);
+    const feeds = stage.inputs.map((input) => read(values, input.value));
+    const { observer, evaluation } = options;
+    if (!isBlock(stage) || observer === undefined || evaluation === undefined) return this.#compute(compiled, feeds);
+
+    const standIn = observer.standIn?.(stage, evaluation);
+    if (standIn !== undefined) return this.#merge(compiled, feeds, standIn);
+
+    const wants = observer.wants(stage, evaluation);
+    if (!wants.branch && !wants.out) return this.#compute(compiled, feeds);
+
+    const merges = hasMerge(stage);
+    const results = await this.#fetch(compiled, feeds, merges && wants.branch ? [BRANCH, OUT] : [OUT]);
+    const out = results[OUT];
+    const branch = merges ? results[BRANCH] : out;
+    const replaced = await observer.computed(stage, { branch, out }, evaluation);
+    let result = out;
+    if (replaced?.out !== undefined) result = replaced.out;
+    else if (replaced?.branch !== undefined) result = await this.#merge(compiled, feeds, replaced.branch);
+    if (merges && wants.branch) release(branch);
+    if (result !== out) release(out);
+    return result;
+  }
+
+  async #compute(compiled: CompiledStage, feeds: readonly DeviceTensor[]): Promise<DeviceTensor> {
+    return (await this.#fetch(compiled, feeds, [OUT]))[OUT];
+  }
+
+  async #fetch({ compute }: CompiledStage, feeds: readonly DeviceTensor[], outputs: readonly string[]): Promise<Record<string, DeviceTensor>> {
+    const named: Record<string, DeviceTensor> = {};
+    feeds.forEach((tensor, index) => (named[`input_${index}`] = tensor));
+    return compute.run(named, outputs) as Promise<Record<string, DeviceTensor>>;
+  }
+
+  /** out from a given C; where the two are one, the value has one more owner from now on. */
+  async #merge(compiled: CompiledStage, feeds: readonly DeviceTensor[], branch: DeviceTensor): Promise<DeviceTensor> {
+    const block = compiled.stage;
+    if (!hasMerge(block)) return retain(branch);
+    compiled.merge ??= this.#compileMerge(block);
+    const named: Record<string, DeviceTensor> = { [BRANCH]: branch };
+    for (const index of block.mergeInputs) named[`input_${index}`] = feeds[index];
+    return (await (await compiled.merge).run(named))[OUT];
+  }
+
+  #compile(stage: Stage | Block): Promise<CompiledStage> {
+    // Parts of a transformer end in a stage of the transformer's own id, so the id alone is no key.
+    const key = `${stage.id} ${stage.inputs.map((input) => input.value).join(" ")}`;
+    const known = this.#compiled.get(key);
+    if (known) return known;
+    const compiling = this.#compileCompute(stage);
+    this.#compiled.set(key, compiling);
+    return compiling;
+  }
+
+  async #compileCompute(stage: Stage | Block): Promise<CompiledStage> {
+    const { precision } = this.device;
+    const graph = new GraphBuilder(stage.id, precision);
+    const inputs = declareInputs(graph, stage);
+    const branch = stage.branch(graph, inputs);
+    const elementType = outputElementType(stage, precision);
+    if (hasMerge(stage)) {
+      graph.output(BRANCH, branch, stage.outputDims, elementType);
+      graph.output(OUT, stage.merge(graph, inputs, branch), stage.outputDims, elementType);
+    } else {
+      graph.output(OUT, branch, stage.outputDims, elementType);
+    }
+    return { stage, compute: await createSession(await graph.encode(this.#weights), this.device) };
+  }
+
+  async #compileMerge(block: MergingBlock): Promise<ort.InferenceSession> {
+    const graph = new GraphBuilder(`${block.id} merge`, this.device.precision);
+    const inputs = declareInputs(graph, block, block.mergeInputs);
+    const branch = graph.input(BRANCH, block.outputDims);
+    graph.output(OUT, block.merge(graph, inputs, branch), block.outputDims);
+    this.#sharedWeightBytes += graph.parameterCount() * (this.device.precision === "float16" ? 2 : 4);
+    return createSession(await graph.encode(this.#weights), this.device);
+  }
+
+  #feed({ sample, timestep, encoderHiddenStates }: UNetInputs): Map<string, DeviceTensor> {
+    const width = this.unet.timestepEmbeddingWidth;
+    const sinusoid = { dims: [1, width], data: embedTimestep(this.unet.config, width, timestep) };
+    return new Map([
+      [UNET_INPUTS.sample, fromHost(sample)],
+      [UNET_INPUTS.timestepEmbedding, fromHost(sinusoid)],
+      [UNET_INPUTS.encoderHiddenStates, fromHost(encoderHiddenStates, this.device.precision)],
+    ]);
+  }
+
+  #checkInputs({ sample, encoderHiddenStates }: UNetInputs): void {
+    const { in_channels } = this.unet.config;
+    const [batch, channels] = sample.dims;
+    if (sample.dims.length !== 4 || channels !== in_channels) {
+      throw new ArgumentError(`sample: expected [batch, ${in_channels}, height, width], found [${sample.dims.join(", ")}]`);
+    }
+    const widths = [this.unet.config.cross_attention_dim].flat();
+    if (encoderHiddenStates.dims.length !== 3 || encoderHiddenStates.dims[0] !== batch || !widths.includes(encoderHiddenStates.dims[2])) {
+      throw new ArgumentError(`encoder_hidden_states: expected [${batch}, tokens, ${widths[0]}], found [${encoderHiddenStates.dims.join(", ")}]`);
+    }
+  }
+}
+
+function read(values: ReadonlyMap<string, DeviceTensor>, name: string): DeviceTensor {
+  const tensor = values.get(name);
+  if (tensor === undefined) throw new TypeError(`the network reads ${name} before anything computes it`);
+  return tensor;
+}
+
+/** Height and width of feature maps, as the int64 value that an upsampler reads. */
+function extentOf(tensor: DeviceTensor): DeviceTensor {
+  return new ort.Tensor("int64", BigInt64Array.from(tensor.dims.slice(2), BigInt), [2]);
+}
+
+/** value → index of the last stage that reads it */
+function lastReaders(stages: readonly Stage[], upsampleTargets: ReadonlyMap<string, string>): Map<string, number> {
+  const last = new Map<string, number>();
+  stages.forEach((stage, index) => {
+    for (const input of stage.inputs) last.set(input.value, index);
+    const target = upsampleTargets.get(stage.id);
+    if (target !== undefined) last.set(target, index);
+  });
+  return last;
+}

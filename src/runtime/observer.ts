@@ -1,0 +1,65 @@
+import type { Block } from "../graphs/block.js";
+import type { DeviceTensor } from "./session.js";
+
+/** One call of the network during sampling. */
+export interface Evaluation {
+  /** 0-based, in sampling order: what schedules and profiles call a step */
+  readonly index: number;
+  readonly timestep: number;
+  /** images in the batch; with guidance the batch has twice as many rows, the unconditional half first */
+  readonly images: number;
+  readonly guided: boolean;
+}
+
+/** A block's results. */
+export interface BlockResult {
+  /** C, before the residual; there only where it was wanted */
+  readonly branch: DeviceTensor;
+  /** the block's output; the same tensor as C in a block without a residual */
+  readonly out: DeviceTensor;
+}
+
+/**
+ * Looks at blocks while the network runs, and may change what they give.
+ * Tensors are the network's: who keeps one retains it (ownership.ts).
+ */
+export interface BlockObserver {
+  /** Which of the block's results are looked at; the others may not be fetched at all. */
+  wants(block: Block, evaluation: Evaluation): { readonly branch: boolean; readonly out: boolean };
+  /** A stand-in for C: where one is given, the branch is not run. */
+  standIn?(block: Block, evaluation: Evaluation): DeviceTensor | undefined;
+  /** Called after each wanted block; what it returns takes the place of C (merged anew) or of the output. */
+  computed(block: Block, result: BlockResult, evaluation: Evaluation): Promise<Partial<BlockResult> | undefined>;
+  /** Called when an evaluation is complete. */
+  evaluated?(evaluation: Evaluation): Promise<void>;
+}
+
+/** Several observers as one; each sees what the one before it left, and the first stand-in counts. */
+export function combineObservers(observers: readonly BlockObserver[]): BlockObserver {
+  return {
+    wants(block, evaluation) {
+      const wanted = observers.map((observer) => observer.wants(block, evaluation));
+      return { branch: wanted.some(({ branch }) => branch), out: wanted.some(({ out }) => out) };
+    },
+    standIn(block, evaluation) {
+      for (const observer of observers) {
+        const tensor = observer.standIn?.(block, evaluation);
+        if (tensor !== undefined) return tensor;
+      }
+      return undefined;
+    },
+    async computed(block, result, evaluation) {
+      let replaced: Partial<BlockResult> | undefined;
+      for (const observer of observers) {
+        const { branch, out } = observer.wants(block, evaluation);
+        if (!branch && !out) continue;
+        const response = await observer.computed(block, { ...result, ...replaced }, evaluation);
+        if (response !== undefined) replaced = { ...replaced, ...response };
+      }
+      return replaced;
+    },
+    async evaluated(evaluation) {
+      for (const observer of observers) await observer.evaluated?.(evaluation);
+    },
+  };
+}

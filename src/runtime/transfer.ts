@@ -1,0 +1,47 @@
+/** Tensors between host memory and a device. */
+import * as ort from "onnxruntime-node";
+import { GraphBuilder } from "../graphs/graphBuilder.js";
+import type { Precision } from "../graphs/graphBuilder.js";
+import { fromHalf, toHalf } from "../graphs/half.js";
+import type { FloatTensor } from "../models/tensor.js";
+import type { Device } from "./device.js";
+import type { DeviceTensor } from "./session.js";
+
+/** Wraps host numbers for a session, in the element type that the graph's input asks for. */
+export function fromHost(tensor: FloatTensor, precision: Precision = "float32"): DeviceTensor {
+  const dims = [...tensor.dims];
+  return precision === "float16" ? new ort.Tensor("float16", toHalf(tensor.data), dims) : new ort.Tensor("float32", tensor.data, dims);
+}
+
+/**
+ * Reads a tensor into host memory as float32. The numbers of a host tensor are not copied.
+ * `getData()` on a GPU tensor aborts the process in onnxruntime-node 1.30, so an Identity graph with
+ * its result on the host reads it back.
+ */
+export async function toHost(device: Device, tensor: DeviceTensor): Promise<FloatTensor> {
+  const host = tensor.location === "cpu" ? tensor : await readBack(device, tensor);
+  const data = host.data;
+  if (data instanceof Float32Array) return { dims: host.dims, data };
+  if (host.type === "float16") {
+    const { buffer, byteOffset, length } = data as Uint16Array;
+    return { dims: host.dims, data: fromHalf(new Uint16Array(buffer, byteOffset, length)) };
+  }
+  throw new TypeError(`toHost: expected a float tensor, found ${host.type}`);
+}
+
+const readers = new Map<string, Promise<ort.InferenceSession>>();
+
+async function readBack(device: Device, tensor: DeviceTensor): Promise<ort.Tensor> {
+  const elementType = tensor.type === "float16" ? "float16" : "float32";
+  const key = `${device.name} ${elementType} ${tensor.dims.length}`;
+  let reader = readers.get(key);
+  if (reader === undefined) {
+    const graph = new GraphBuilder("read back", elementType);
+    const dims = tensor.dims.map((_, axis) => `dim_${axis}`);
+    graph.output("y", graph.input("x", dims), dims);
+    reader = ort.InferenceSession.create(graph.encodeWithoutWeights(), { executionProviders: [device.name], preferredOutputLocation: "cpu" });
+    readers.set(key, reader);
+  }
+  const { y } = await (await reader).run({ x: tensor });
+  return y;
+}
