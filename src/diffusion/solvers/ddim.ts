@@ -19,7 +19,7 @@ import { thresholdDynamically } from "../dynamicThresholding.js";
 import { randnTensor } from "../noise.js";
 import { alphasCumprod } from "../noiseSchedule.js";
 import { countdown, linspaceFromZero, roundHalfToEven } from "../timestepSpacing.js";
-import { commonSchedulerKeys, fromConfig } from "./schedulerConfig.js";
+import { commonSchedulerKeys, fromConfig, requireFewerSteps } from "./schedulerConfig.js";
 import type { Denoise, SampleOptions, Solver, SolverStep } from "./solver.js";
 
 const ddimConfig = z.object({
@@ -37,14 +37,12 @@ type DdimConfig = z.output<typeof ddimConfig>;
  * The DDIM solver with the meaning of `DDIMScheduler.from_config(schedulerConfig)`.
  *
  * @throws InvalidFileError if the config has a value that DDIMScheduler does not take
- * @throws ArgumentError if the network was not trained on so many timesteps
+ * @throws ArgumentError if the network was not trained on so many timesteps, or not on the first of them
  */
 export function createDdim(schedulerConfig: Readonly<Record<string, unknown>>, numInferenceSteps: number): Solver {
   const config = fromConfig(ddimConfig, schedulerConfig);
   const trainingSteps = config.num_train_timesteps;
-  if (numInferenceSteps > trainingSteps) {
-    throw new ArgumentError(`steps: must be at most num_train_timesteps (${trainingSteps}), got ${numInferenceSteps}`);
-  }
+  requireFewerSteps(numInferenceSteps, trainingSteps);
   const timesteps = ddimTimesteps(config, numInferenceSteps);
   if (timesteps[0] >= trainingSteps) {
     throw new ArgumentError(

@@ -22,6 +22,7 @@ import type { DpmSolverConfig } from "./dpmSolverConfig.js";
 import { resolveDpmSolverConfig } from "./dpmSolverConfig.js";
 import type { NoiseLevels } from "./dpmSolverSpacing.js";
 import { noiseLevels } from "./dpmSolverSpacing.js";
+import { requireFewerSteps } from "./schedulerConfig.js";
 import type { Denoise, SampleOptions, Solver, SolverStep } from "./solver.js";
 
 /** Below this many steps lower_order_final has effect. */
@@ -39,6 +40,7 @@ export function createDpmSolverMultistep(
   numInferenceSteps: number,
 ): Solver {
   const config = resolveDpmSolverConfig(schedulerConfig);
+  requireFewerSteps(numInferenceSteps, config.num_train_timesteps);
   const levels = noiseLevels(config, numInferenceSteps);
   const { timesteps } = levels;
   if (timesteps.length > 1 && timesteps[0] === timesteps[1]) {

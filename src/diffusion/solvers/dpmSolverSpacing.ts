@@ -1,3 +1,4 @@
+import { ArgumentError } from "../../errors.js";
 import { alphasCumprod } from "../noiseSchedule.js";
 import { countdown, linspaceFromZero, roundHalfToEven } from "../timestepSpacing.js";
 import type { DpmSolverConfig } from "./dpmSolverConfig.js";
@@ -18,6 +19,8 @@ const SMALLEST_ALPHA_CUMPROD = 2 ** -24;
  * Timesteps and noise levels for a number of steps.
  *
  * Source: diffusers' `DPMSolverMultistepScheduler.set_timesteps`.
+ *
+ * @throws ArgumentError if lambda_min_clipped leaves no training timestep
  */
 export function noiseLevels(config: DpmSolverConfig, numInferenceSteps: number): NoiseLevels {
   const { fround, sqrt, log } = Math;
@@ -37,7 +40,11 @@ export function noiseLevels(config: DpmSolverConfig, numInferenceSteps: number):
     return { timesteps: rounded.map(Math.trunc), sigmas: Float32Array.of(...sigmas, lastSigma) };
   }
 
-  const timesteps = evenTimesteps(config, numInferenceSteps, usableTrainingSteps(config, alphaBar));
+  const usableSteps = usableTrainingSteps(config, alphaBar);
+  if (usableSteps === 0) {
+    throw new ArgumentError(`lambda_min_clipped: ${config.lambda_min_clipped} is above every training timestep's, so that none is left`);
+  }
+  const timesteps = evenTimesteps(config, numInferenceSteps, usableSteps);
   const clamp = (timestep: number): number => Math.min(Math.max(timestep, 0), trainingSigmas.length - 1);
   const sigmas = timesteps.map((timestep) => trainingSigmas[clamp(timestep)]);
   return { timesteps, sigmas: Float32Array.of(...sigmas, lastSigma) };

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { InvalidFileError } from "../../errors.js";
+import { ArgumentError, InvalidFileError } from "../../errors.js";
 
 /** Keys that both scheduler classes know, with the defaults they share. */
 export const commonSchedulerKeys = {
@@ -42,4 +42,16 @@ export function fromConfig<Schema extends z.ZodObject>(
     found: JSON.stringify(config[String(issue.path[0])]),
     expected: issue.message,
   });
+}
+
+/**
+ * A network tells apart only the timesteps it was trained on. diffusers refuses more steps for
+ * DDIM, and divides by zero between equal noise levels for DPM-Solver.
+ *
+ * @throws ArgumentError if there are more steps than training timesteps
+ */
+export function requireFewerSteps(numInferenceSteps: number, numTrainTimesteps: number): void {
+  if (numInferenceSteps > numTrainTimesteps) {
+    throw new ArgumentError(`steps: must be at most num_train_timesteps (${numTrainTimesteps}), got ${numInferenceSteps}`);
+  }
 }

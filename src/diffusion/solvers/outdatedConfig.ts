@@ -1,0 +1,24 @@
+import { solverOfClass } from "./schedulerClasses.js";
+import type { SolverName } from "./solver.js";
+
+/**
+ * A scheduler config as StableDiffusionPipeline corrects it when it loads: it holds a
+ * `steps_offset` other than 1 and a `clip_sample` of true for outdated, and takes 1 and false.
+ * On the model's own scheduler that goes for absent keys too, whose class defaults (0, true) it
+ * corrects; a scheduler made by `from_config` from it sees the corrections of written keys only.
+ *
+ * Source: diffusers 0.42, pipelines/stable_diffusion/pipeline_stable_diffusion.py, `__init__`.
+ *
+ * @param schedulerConfig `scheduler/scheduler_config.json`, parsed
+ * @param solver the solver that will run, the model's own or another
+ */
+export function correctOutdatedConfig(
+  schedulerConfig: Readonly<Record<string, unknown>>,
+  solver: SolverName,
+): Record<string, unknown> {
+  const isOwn = solverOfClass.get(String(schedulerConfig._class_name)) === solver;
+  const corrected = { ...schedulerConfig };
+  if (isOwn || "steps_offset" in corrected) corrected.steps_offset = 1;
+  if ((isOwn && !("clip_sample" in corrected)) || corrected.clip_sample === true) corrected.clip_sample = false;
+  return corrected;
+}
