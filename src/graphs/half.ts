@@ -33,18 +33,3 @@ function roundShift(value: number, shift: number): number {
   const half = 1 << (shift - 1);
   return dropped > half || (dropped === half && kept & 1) ? kept + 1 : kept;
 }
-
-/** Widens float16 bit patterns to float32. */
-export function fromHalf(halves: Uint16Array): Float32Array {
-  const values = new Float32Array(halves.length);
-  for (let index = 0; index < halves.length; index++) {
-    const half = halves[index];
-    const sign = half & 0x8000 ? -1 : 1;
-    const exponent = (half >>> 10) & 0x1f;
-    const fraction = half & 0x3ff;
-    if (exponent === 31) values[index] = fraction ? NaN : sign * Infinity;
-    else if (exponent === 0) values[index] = sign * fraction * 2 ** -24;
-    else values[index] = sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-  }
-  return values;
-}

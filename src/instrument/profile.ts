@@ -7,17 +7,19 @@ export interface Trajectory {
 }
 
 /** The measures of change kept for each block, trajectory and step. */
-export type Measure =
+export const MEASURES = [
   /** relative L1, both guidance halves together: the paper's Eq. 6 */
-  | "change"
+  "change",
   /** relative L1 of the conditional half alone */
-  | "change_cond"
-  /** relative L1 of the unconditional half alone */
-  | "change_uncond"
+  "change_cond",
+  /** relative L1 of the unconditional half alone; 0 where guidance is off */
+  "change_uncond",
   /** relative L2, both halves together: ‖C(t) − C(t−1)‖₂ / ‖C(t)‖₂ */
-  | "change_l2"
+  "change_l2",
   /** cosine similarity of C(t) and C(t−1), both halves together */
-  | "cosine";
+  "cosine",
+] as const;
+export type Measure = (typeof MEASURES)[number];
 
 /** A block as a profile knows it. */
 export interface ProfiledBlock {

@@ -2,8 +2,9 @@
 import * as ort from "onnxruntime-node";
 import { GraphBuilder } from "../graphs/graphBuilder.js";
 import type { Precision } from "../graphs/graphBuilder.js";
-import { fromHalf, toHalf } from "../graphs/half.js";
+import { toHalf } from "../graphs/half.js";
 import type { FloatTensor } from "../models/tensor.js";
+import { widenFloat16 } from "../models/widen.js";
 import type { Device } from "./device.js";
 import type { DeviceTensor } from "./session.js";
 
@@ -24,7 +25,7 @@ export async function toHost(device: Device, tensor: DeviceTensor): Promise<Floa
   if (data instanceof Float32Array) return { dims: host.dims, data };
   if (host.type === "float16") {
     const { buffer, byteOffset, length } = data as Uint16Array;
-    return { dims: host.dims, data: fromHalf(new Uint16Array(buffer, byteOffset, length)) };
+    return { dims: host.dims, data: widenFloat16(new Uint16Array(buffer, byteOffset, length)) };
   }
   throw new TypeError(`toHost: expected a float tensor, found ${host.type}`);
 }

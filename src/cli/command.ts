@@ -1,0 +1,72 @@
+/** What every command shares: device options, errors as one line, progress on a terminal. */
+import { Command, InvalidArgumentError, Option } from "commander";
+import { DEVICE_NAMES } from "../runtime/device.js";
+import type { DeviceName } from "../runtime/device.js";
+import type { Precision } from "../graphs/graphBuilder.js";
+import { loadPipeline } from "../diffusion/pipeline.js";
+import type { Pipeline } from "../diffusion/pipeline.js";
+import { createProgress } from "./progress.js";
+
+export interface CommonOptions {
+  readonly device: DeviceName | "auto";
+  readonly precision: Precision;
+  readonly threads?: number;
+  readonly json?: boolean;
+  readonly verbose?: boolean;
+}
+
+/** A subcommand with the options that all have, and an example at the end of its help. */
+export function command(usage: string, description: string, example: string): Command {
+  return new Command(usage)
+    .description(description)
+    .addOption(new Option("--device <name>", "where the network runs").choices(["auto", ...DEVICE_NAMES]).default("cpu"))
+    .addOption(new Option("--precision <type>", "element type of weights and activations; float16 needs a GPU").choices(["float32", "float16"]).default("float32"))
+    .option("--threads <n>", "threads inside an operator, on cpu (default: one a core)", positiveInteger)
+    .option("--json", "print the result as JSON, for machines")
+    .option("--verbose", "print the stack trace of an error")
+    .addHelpText("after", `\nExample:\n  ${example}\n`);
+}
+
+/** Loads a model with progress on a terminal. */
+export async function openPipeline(model: string, options: CommonOptions): Promise<Pipeline> {
+  const progress = createProgress("compiling blocks", "blocks");
+  try {
+    return await loadPipeline(model, { device: options.device, precision: options.precision, threads: options.threads, onProgress: progress.update });
+  } finally {
+    progress.stop();
+  }
+}
+
+/** Prints a result: JSON with `--json`, else the lines made for people. */
+export function print(options: CommonOptions, result: unknown, lines: readonly string[]): void {
+  process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : `${lines.join("\n")}\n`);
+}
+
+export function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError(`expected an integer of 1 or more, found "${text}".`);
+  return value;
+}
+
+export function nonNegativeInteger(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isSafeInteger(value) || value < 0) throw new InvalidArgumentError(`expected an integer from 0 to 2^53 − 1, found "${text}".`);
+  return value;
+}
+
+export function finiteNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError(`expected a number, found "${text}".`);
+  return value;
+}
+
+export function integerList(text: string): number[] {
+  return text.split(",").map((part) => nonNegativeInteger(part));
+}
+
+/** Stops long work at the first Ctrl-C; a second one ends the process as usual. */
+export function abortOnInterrupt(): AbortSignal {
+  const controller = new AbortController();
+  process.once("SIGINT", () => controller.abort());
+  return controller.signal;
+}

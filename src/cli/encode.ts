@@ -1,0 +1,50 @@
+import { readFile } from "node:fs/promises";
+import type { Command } from "commander";
+import { InvalidFileError } from "../errors.js";
+import { writeSafetensors } from "../models/safetensors.js";
+import { command, nonNegativeInteger, openPipeline, print } from "./command.js";
+import type { CommonOptions } from "./command.js";
+
+interface EncodeOptions extends CommonOptions {
+  readonly prompts: string;
+  readonly out: string;
+  readonly clipSkip: number;
+}
+
+/** `blockcache encode`: prompts to token ids and text embeddings. */
+export function encodeCommand(): Command {
+  return command("encode", "Tokenize and encode prompts.", "blockcache encode fluent-ldm --prompts prompts.json --out text.safetensors")
+    .argument("<model>", "a folder in the diffusers layout, or fluent-ldm")
+    .requiredOption("--prompts <file>", "JSON: an array of strings")
+    .requiredOption("--out <file>", "safetensors to write: input_ids [prompts, tokens] int64, prompt_embeds [prompts, tokens, width]")
+    .option("--clip-skip <n>", "leave out the text encoder's last n layers", nonNegativeInteger, 0)
+    .action(async (model: string, options: EncodeOptions) => {
+      const prompts = await readPromptArray(options.prompts);
+      const pipeline = await openPipeline(model, options);
+      const { inputIds, promptEmbeds } = await pipeline.encodePrompts(prompts, options.clipSkip);
+      const ids = { dtype: "I64" as const, dims: [prompts.length, inputIds.length / prompts.length], data: BigInt64Array.from(inputIds, BigInt) };
+      await writeSafetensors(options.out, new Map<string, Parameters<typeof writeSafetensors>[1] extends ReadonlyMap<string, infer T> ? T : never>([
+        ["input_ids", ids],
+        ["prompt_embeds", { dtype: "F32", dims: promptEmbeds.dims, data: promptEmbeds.data }],
+      ]));
+      print(options, { out: options.out, prompts: prompts.length, prompt_embeds: promptEmbeds.dims }, [`${options.out}: ${prompts.length} prompts, prompt_embeds [${promptEmbeds.dims.join(", ")}]`]);
+      await pipeline.dispose();
+    });
+}
+
+async function readPromptArray(path: string): Promise<string[]> {
+  const expected = "a JSON array of one or more strings";
+  const text = await readFile(path, "utf8").catch(() => {
+    throw new InvalidFileError({ file: path, found: "no readable file", expected });
+  });
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch (error) {
+    throw new InvalidFileError({ file: path, found: error instanceof Error ? error.message : "no JSON", expected });
+  }
+  if (!Array.isArray(parsed) || parsed.length === 0 || !parsed.every((item) => typeof item === "string")) {
+    throw new InvalidFileError({ file: path, found: JSON.stringify(parsed).slice(0, 60), expected, hint: 'for example ["red apple", "green pear"]' });
+  }
+  return parsed;
+}

@@ -1,0 +1,38 @@
+import type { Command } from "commander";
+import { combineObservers } from "../runtime/observer.js";
+import { hook } from "../instrument/hooks.js";
+import type { FloatTensor } from "../models/tensor.js";
+import { command, openPipeline, print } from "./command.js";
+import type { CommonOptions } from "./command.js";
+import { readTensors, writeTensors } from "./tensorFile.js";
+
+interface ForwardOptions extends CommonOptions {
+  readonly inputs: string;
+  readonly out: string;
+  readonly hooks?: string;
+}
+
+/** `blockcache forward`: one network evaluation on given tensors. */
+export function forwardCommand(): Command {
+  return command("forward", "Evaluate the denoising network once, with any block's branch C beside the result.", "blockcache forward fluent-ldm --inputs in.safetensors --out out.safetensors --hooks all")
+    .argument("<model>", "a folder in the diffusers layout, or fluent-ldm")
+    .requiredOption("--inputs <file>", "safetensors with sample [batch, channels, height, width], timestep [1] and encoder_hidden_states [batch, tokens, width]")
+    .requiredOption("--out <file>", "safetensors to write: sample, and each hooked block's C under its id")
+    .option("--hooks <ids>", "all, or block ids and patterns separated by commas")
+    .action(async (model: string, options: ForwardOptions) => {
+      const inputs = await readTensors(options.inputs, { sample: "[batch, channels, height, width]", timestep: "[1]", encoder_hidden_states: "[batch, tokens, width]" });
+      const pipeline = await openPipeline(model, options);
+      const branches: Record<string, FloatTensor> = {};
+      const hooks = (options.hooks?.split(",") ?? []).map((pattern) => hook(pattern.trim(), ({ id, branch }) => void (branches[id] = branch)));
+      const inParts = new Set(hooks.flatMap((each) => each.inParts?.(pipeline) ?? []));
+      const timestep = inputs.timestep.data[0];
+      const sample = await pipeline.network.forward(
+        { sample: inputs.sample, timestep, encoderHiddenStates: inputs.encoder_hidden_states },
+        { observer: combineObservers(hooks), inParts, evaluation: { index: 0, timestep, images: inputs.sample.dims[0], guided: false } },
+      );
+      await writeTensors(options.out, { sample, ...branches });
+      const ids = Object.keys(branches);
+      print(options, { out: options.out, sample: sample.dims, hooks: ids }, [`${options.out}: sample [${sample.dims.join(", ")}] and ${ids.length} hooked branches`]);
+      await pipeline.dispose();
+    });
+}

@@ -1,0 +1,35 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from "commander";
+import { BlockcacheError } from "../errors.js";
+import { VERSION } from "../version.js";
+import { encodeCommand } from "./encode.js";
+import { forwardCommand } from "./forward.js";
+import { inspectCommand } from "./inspect.js";
+import { plotCommand } from "./plot.js";
+import { profileCommand } from "./profile.js";
+import { sampleCommand } from "./sample.js";
+import { vaeCommand } from "./vae.js";
+
+const FAILED = 1;
+const USAGE = 2;
+
+const program = new Command("blockcache")
+  .description("Look inside a diffusion model's denoising network, and make it faster by block caching.")
+  .version(VERSION);
+for (const subcommand of [inspectCommand, forwardCommand, encodeCommand, vaeCommand, sampleCommand, profileCommand, plotCommand]) {
+  program.addCommand(subcommand());
+}
+// commander ends the process with 1 on wrong usage; the contract says 2.
+for (const each of [program, ...program.commands.flatMap((child) => [child, ...child.commands])]) each.exitOverride();
+
+program.parseAsync(process.argv).catch((error: unknown) => {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? 0 : USAGE;
+    return;
+  }
+  process.exitCode = FAILED;
+  const verbose = process.argv.includes("--verbose");
+  if (verbose && error instanceof Error) process.stderr.write(`${error.stack ?? error.message}\n`);
+  else if (error instanceof BlockcacheError) process.stderr.write(`blockcache: ${error.message}\n`);
+  else process.stderr.write(`blockcache: ${error instanceof Error ? error.message.split("\n")[0] : String(error)} — --verbose shows where\n`);
+});

@@ -1,0 +1,2 @@
+import { Command } from "commander";
+export function plotCommand(): Command { return new Command("plot"); }

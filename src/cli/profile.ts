@@ -1,0 +1,89 @@
+import { readFile } from "node:fs/promises";
+import type { Command } from "commander";
+import { Option } from "commander";
+import { ArgumentError, InvalidFileError } from "../errors.js";
+import { solverNames } from "../diffusion/solvers/index.js";
+import type { SolverName } from "../diffusion/solvers/index.js";
+import { PAPER_PRESET } from "../instrument/paperPreset.js";
+import { profileChange } from "../instrument/profileChange.js";
+import { loadProfile, mergeProfiles, saveProfile } from "../instrument/profileFile.js";
+import { abortOnInterrupt, command, finiteNumber, integerList, openPipeline, positiveInteger, print } from "./command.js";
+import type { CommonOptions } from "./command.js";
+import { createProgress } from "./progress.js";
+
+interface ProfileCommandOptions extends CommonOptions {
+  readonly prompts?: string;
+  readonly seeds?: number[];
+  readonly steps: number;
+  readonly solver?: SolverName;
+  readonly timestepSpacing?: string;
+  readonly guidanceScale?: number;
+  readonly negativePrompt: string;
+  readonly batch: number;
+  readonly preset?: "paper";
+  readonly merge?: string[];
+  readonly out: string;
+}
+
+/** `blockcache profile`: change of every block over prompts × seeds. */
+export function profileCommand(): Command {
+  return command("profile", "Measure the change of every block's branch over many prompts and seeds; interrupt it and run it again to go on.", "blockcache profile fluent-ldm --prompts prompts.txt --seeds 0,1 --steps 20 --solver ddim --out profile.safetensors")
+    .argument("<model>", "a folder in the diffusers layout, or fluent-ldm")
+    .option("--prompts <file>", "text: one prompt a line")
+    .option("--seeds <list>", "seeds separated by commas", integerList)
+    .option("--steps <n>", "num_inference_steps", positiveInteger, 20)
+    .addOption(new Option("--solver <name>", "default: what the model's scheduler asks for").choices(solverNames))
+    .addOption(new Option("--timestep-spacing <name>", "default: as the model's scheduler").choices(["leading", "linspace", "trailing"]))
+    .option("--guidance-scale <w>", "classifier-free guidance (default: 5)", finiteNumber)
+    .option("--negative-prompt <text>", "", "")
+    .option("--batch <n>", "trajectories sampled together", positiveInteger, 4)
+    .addOption(new Option("--preset <name>", "paper: its measurement, 32 prompts × 2 seeds at guidance 5").choices(["paper"]))
+    .option("--merge <profiles...>", "join these profiles of the same setting instead of sampling")
+    .requiredOption("--out <file>", "safetensors to write; one of the same setting is gone on with")
+    .action(async (model: string, options: ProfileCommandOptions) => {
+      if (options.merge !== undefined) {
+        const merged = mergeProfiles(await Promise.all(options.merge.map(loadProfile)));
+        await saveProfile(options.out, merged);
+        print(options, { out: options.out, trajectories: merged.trajectories.length }, [`${options.out}: ${merged.trajectories.length} trajectories`]);
+        return;
+      }
+      const preset = options.preset === "paper" ? PAPER_PRESET : undefined;
+      const prompts = options.prompts === undefined ? preset?.prompts : await readPromptLines(options.prompts);
+      if (prompts === undefined) throw new ArgumentError("profile: expected --prompts prompts.txt or --preset paper");
+      const pipeline = await openPipeline(model, options);
+      const progress = createProgress("profiling", "evaluations");
+      try {
+        const profile = await profileChange(pipeline, {
+          prompts,
+          seeds: options.seeds ?? preset?.seeds ?? [0],
+          steps: options.steps,
+          solver: options.solver,
+          schedulerConfig: options.timestepSpacing === undefined ? undefined : { timestep_spacing: options.timestepSpacing },
+          guidanceScale: options.guidanceScale ?? preset?.guidanceScale,
+          negativePrompt: options.negativePrompt,
+          batch: options.batch,
+          file: options.out,
+          onProgress: progress.update,
+          signal: abortOnInterrupt(),
+        });
+        const { length } = profile.trajectories;
+        progress.stop();
+        print(options, { out: options.out, trajectories: length, blocks: profile.blocks.length, steps: profile.setting.timesteps.length }, [
+          `${options.out}: change of ${profile.blocks.length} blocks over ${profile.setting.timesteps.length} steps, ${length} trajectories`,
+        ]);
+      } finally {
+        progress.stop();
+      }
+      await pipeline.dispose();
+    });
+}
+
+async function readPromptLines(path: string): Promise<string[]> {
+  const expected = "a text file with one prompt a line";
+  const text = await readFile(path, "utf8").catch(() => {
+    throw new InvalidFileError({ file: path, found: "no readable file", expected });
+  });
+  const prompts = text.split(/\r?\n/).map((line) => line.trim()).filter((line) => line !== "");
+  if (prompts.length === 0) throw new InvalidFileError({ file: path, found: "no prompt", expected });
+  return prompts;
+}

@@ -1,0 +1,28 @@
+import { InvalidFileError } from "../errors.js";
+import { openSafetensors, writeSafetensors } from "../models/safetensors.js";
+import type { FloatTensor } from "../models/tensor.js";
+
+/** Reads named tensors of a safetensors file as float32; each must be there with so many dimensions. */
+export async function readTensors(path: string, wanted: Readonly<Record<string, string>>): Promise<Record<string, FloatTensor>> {
+  const file = await openSafetensors(path);
+  try {
+    const tensors: Record<string, FloatTensor> = {};
+    for (const [name, layout] of Object.entries(wanted)) {
+      const found = file.tensors.get(name);
+      const expected = `a tensor ${layout}`;
+      if (found === undefined) {
+        throw new InvalidFileError({ file: path, field: name, found: `no such tensor (there are ${[...file.tensors.keys()].slice(0, 8).join(", ") || "none"})`, expected });
+      }
+      if (found.dims.length !== layout.split(",").length) throw new InvalidFileError({ file: path, field: name, found: `[${found.dims.join(", ")}]`, expected });
+      tensors[name] = await file.readFloat32(name);
+    }
+    return tensors;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Writes float32 tensors to a safetensors file, in one go. */
+export async function writeTensors(path: string, tensors: Readonly<Record<string, FloatTensor>>): Promise<void> {
+  await writeSafetensors(path, new Map(Object.entries(tensors).map(([name, { dims, data }]) => [name, { dtype: "F32" as const, dims, data }])));
+}

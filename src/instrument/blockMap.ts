@@ -1,0 +1,83 @@
+import type { Pipeline } from "../diffusion/pipeline.js";
+import type { Block, BlockKind } from "../graphs/block.js";
+import { declareInputs, hasMerge } from "../graphs/block.js";
+import { GraphBuilder } from "../graphs/graphBuilder.js";
+import { selectableBlocks } from "./blockSelection.js";
+
+/** One hook, as a dry run lists it. */
+export interface BlockMapEntry {
+  /** diffusers module path */
+  readonly id: string;
+  readonly kind: BlockKind;
+  /** the spatial transformer that it lies inside of */
+  readonly inside?: string;
+  /** of C for one batch row: [channels, height, width], or [tokens, width] inside a transformer */
+  readonly shape: readonly number[];
+  /** height and width of the feature maps */
+  readonly resolution: readonly [height: number, width: number];
+  readonly channels: number;
+  /** of C for one batch row, in the network's precision */
+  readonly bytes: number;
+  readonly parameters: number;
+  /** of one batch row */
+  readonly multiplyAdds: number;
+  /** the ways of caching: its branch can be skipped (conv_in and conv_out are recomputed always) */
+  readonly cacheable: boolean;
+  /** measured seconds of one evaluation, where asked for */
+  readonly seconds?: number;
+}
+
+/**
+ * Lists every hook of a model before anything is sampled.
+ *
+ * @param latentSize latent height and width; default: what the model was trained at
+ */
+export function blockMap(pipeline: Pipeline, latentSize: readonly [height: number, width: number] = pipeline.defaultLatentSize): BlockMapEntry[] {
+  const [height, width] = latentSize;
+  const tokens = pipeline.folder.textEncoder.max_position_embeddings;
+  const { precision } = pipeline.device;
+  return selectableBlocks(pipeline.network.unet).map(({ block, inside }) => {
+    const extent = block.extent({ height, width });
+    const pixels = extent.height * extent.width;
+    return {
+      id: block.id,
+      kind: block.kind,
+      inside,
+      shape: inside === undefined ? [block.channels, extent.height, extent.width] : [pixels, block.channels],
+      resolution: [extent.height, extent.width],
+      channels: block.channels,
+      bytes: pixels * block.channels * (precision === "float16" ? 2 : 4),
+      parameters: parameterCount(block),
+      multiplyAdds: block.multiplyAdds({ height, width }, tokens),
+      cacheable: block.kind !== "conv_in" && block.kind !== "conv_out",
+    };
+  });
+}
+
+/**
+ * Measures the seconds that each block takes in one network evaluation (the median of `repeats`),
+ * with the guidance halves of one image.
+ */
+export async function timeBlocks(pipeline: Pipeline, repeats = 5, latentSize: readonly [height: number, width: number] = pipeline.defaultLatentSize): Promise<Map<string, number>> {
+  const { in_channels } = pipeline.folder.unet;
+  const dims = [2, in_channels, ...latentSize];
+  const sample = { dims, data: new Float32Array(dims.reduce((product, dim) => product * dim, 1)) };
+  const { promptEmbeds } = await pipeline.encodePrompts(["", ""]);
+  const seconds = new Map<string, number[]>();
+  const WARM_UP = 1;
+  for (let run = 0; run < repeats + WARM_UP; run++) {
+    await pipeline.network.forward(
+      { sample, timestep: 500, encoderHiddenStates: promptEmbeds },
+      { onStageTime: (id, taken) => run >= WARM_UP && seconds.set(id, [...(seconds.get(id) ?? []), taken]) },
+    );
+  }
+  return new Map([...seconds].map(([id, taken]) => [id, taken.sort((a, b) => a - b)[taken.length >> 1]]));
+}
+
+function parameterCount(block: Block): number {
+  const graph = new GraphBuilder(block.id, "float32");
+  const inputs = declareInputs(graph, block);
+  const branch = block.branch(graph, inputs);
+  if (hasMerge(block)) block.merge(graph, inputs, branch);
+  return graph.parameterCount();
+}

@@ -1,0 +1,142 @@
+/**
+ * The profile on disk: `*.safetensors` with `<measure>/<block id>` float64 [trajectories, steps], and the
+ * setting as JSON in the metadata, so that Python's safetensors and json read all of it.
+ */
+import { ArgumentError, InvalidFileError } from "../errors.js";
+import { openSafetensors, writeSafetensors } from "../models/safetensors.js";
+import { MEASURES } from "./profile.js";
+import type { Measure, Profile } from "./profile.js";
+import { z } from "zod";
+
+const FORMAT = "blockcache-profile";
+const VERSION = 1;
+
+const size = z.tuple([z.number().int().positive(), z.number().int().positive()]);
+
+const headSchema = z.object({
+  setting: z.object({
+    model: z.object({ fingerprint: z.string(), name: z.string() }),
+    solver: z.string(),
+    solver_config: z.record(z.string(), z.unknown()),
+    num_inference_steps: z.number().int().positive(),
+    timesteps: z.array(z.number()).min(1),
+    guidance_scale: z.number(),
+    negative_prompt: z.string(),
+    latent_size: size,
+  }),
+  device: z.string(),
+  library_version: z.string(),
+  trajectories: z.array(z.object({ prompt: z.string(), seed: z.number() })),
+  blocks: z.array(z.object({ id: z.string(), kind: z.enum(["conv_in", "conv_out", "resnet", "transformer", "downsampler", "upsampler", "attn1", "attn2", "ff"]), resolution: size })),
+});
+
+/** Writes a profile; the file is replaced in one go. */
+export async function saveProfile(path: string, profile: Profile): Promise<void> {
+  const { values, ...head } = profile;
+  const dims = [profile.trajectories.length, profile.setting.timesteps.length];
+  const tensors = new Map<string, { dtype: "F64"; dims: number[]; data: Float64Array }>();
+  for (const measure of MEASURES) {
+    for (const [id, data] of Object.entries(values[measure] ?? {})) tensors.set(`${measure}/${id}`, { dtype: "F64", dims, data });
+  }
+  const metadata = Object.fromEntries(Object.entries(head).map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]));
+  await writeSafetensors(path, tensors, { format: FORMAT, version: String(VERSION), ...metadata });
+}
+
+/**
+ * Reads a profile.
+ *
+ * @throws InvalidFileError where the file is no profile, or of a version that this library does not know
+ */
+export async function loadProfile(path: string): Promise<Profile> {
+  const file = await openSafetensors(path);
+  try {
+    const { format, version, ...rest } = file.metadata;
+    if (format !== FORMAT) throw new InvalidFileError({ file: path, field: "__metadata__.format", found: JSON.stringify(format ?? null), expected: `"${FORMAT}"`, hint: "`blockcache profile` writes such files" });
+    if (version !== String(VERSION)) throw new InvalidFileError({ file: path, field: "__metadata__.version", found: version, expected: String(VERSION) });
+    const head = parseHead(path, rest);
+    const values: Partial<Record<Measure, Record<string, Float64Array>>> = {};
+    const dims = [head.trajectories.length, head.setting.timesteps.length];
+    for (const [name, tensor] of file.tensors) {
+      const [measure, id] = splitName(name);
+      if (!MEASURES.includes(measure as Measure)) continue;
+      if (tensor.dtype !== "F64" || tensor.dims.length !== 2 || tensor.dims[0] !== dims[0] || tensor.dims[1] !== dims[1]) {
+        throw new InvalidFileError({ file: path, field: name, found: `${tensor.dtype} [${tensor.dims.join(", ")}]`, expected: `F64 [${dims.join(", ")}] (trajectories, steps)` });
+      }
+      const bytes = await file.readRaw(name);
+      (values[measure as Measure] ??= {})[id] = new Float64Array(bytes.slice().buffer);
+    }
+    const missing = head.blocks.find(({ id }) => values.change?.[id] === undefined);
+    if (missing) throw new InvalidFileError({ file: path, field: `change/${missing.id}`, found: "no such tensor", expected: "one for each block listed in the metadata" });
+    return { ...head, values };
+  } finally {
+    await file.close();
+  }
+}
+
+function splitName(name: string): [measure: string, id: string] {
+  const slash = name.indexOf("/");
+  return [name.slice(0, slash), name.slice(slash + 1)];
+}
+
+function parseHead(path: string, metadata: Readonly<Record<string, string>>): z.infer<typeof headSchema> {
+  const plain: Record<string, unknown> = {};
+  for (const [key, text] of Object.entries(metadata)) {
+    try {
+      plain[key] = key === "device" || key === "library_version" ? text : JSON.parse(text);
+    } catch {
+      throw new InvalidFileError({ file: path, field: `__metadata__.${key}`, found: text.slice(0, 40), expected: "JSON" });
+    }
+  }
+  const parsed = headSchema.safeParse(plain);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw new InvalidFileError({ file: path, field: `__metadata__.${issue.path.join(".")}`, found: issue.code, expected: issue.message });
+}
+
+/**
+ * Joins profiles of the same setting; a trajectory that stands in several is kept once.
+ *
+ * @throws ArgumentError that names the first setting in which they differ
+ */
+export function mergeProfiles(profiles: readonly Profile[]): Profile {
+  if (profiles.length === 0) throw new ArgumentError("merge: expected at least one profile, found none");
+  const [first, ...others] = profiles;
+  for (const other of others) {
+    const difference = firstDifference(first, other);
+    if (difference !== undefined) throw new ArgumentError(`merge: expected profiles of the same setting, found a different ${difference}`);
+  }
+  const seen = new Set<string>();
+  const kept: { profile: Profile; row: number }[] = [];
+  for (const profile of profiles) {
+    profile.trajectories.forEach((trajectory, row) => {
+      const key = JSON.stringify([trajectory.prompt, trajectory.seed]);
+      if (seen.has(key)) return;
+      seen.add(key);
+      kept.push({ profile, row });
+    });
+  }
+  const steps = first.setting.timesteps.length;
+  const values: Partial<Record<Measure, Record<string, Float64Array>>> = {};
+  for (const measure of MEASURES) {
+    if (!profiles.every((profile) => profile.values[measure] !== undefined)) continue;
+    const joined: Record<string, Float64Array> = {};
+    for (const { id } of first.blocks) {
+      const rows = new Float64Array(kept.length * steps);
+      kept.forEach(({ profile, row }, index) => {
+        const source = profile.values[measure]?.[id];
+        if (source) rows.set(source.subarray(row * steps, (row + 1) * steps), index * steps);
+      });
+      joined[id] = rows;
+    }
+    values[measure] = joined;
+  }
+  return { ...first, trajectories: kept.map(({ profile, row }) => profile.trajectories[row]), values };
+}
+
+function firstDifference(a: Profile, b: Profile): string | undefined {
+  for (const key of Object.keys(a.setting) as (keyof Profile["setting"])[]) {
+    if (JSON.stringify(a.setting[key]) !== JSON.stringify(b.setting[key])) return `${key}: ${JSON.stringify(a.setting[key])} and ${JSON.stringify(b.setting[key])}`;
+  }
+  if (JSON.stringify(a.blocks) !== JSON.stringify(b.blocks)) return "set of blocks";
+  return undefined;
+}

@@ -1,0 +1,32 @@
+import type { Measure, Profile, ProfiledBlock } from "./profile.js";
+
+/** A block's measure over the trajectories of a profile, one entry a step. */
+export interface BlockStatistics {
+  readonly block: ProfiledBlock;
+  readonly mean: Float64Array;
+  /** of the trajectories about their mean, n − 1 in the denominator; 0 for a single one */
+  readonly standardDeviation: Float64Array;
+}
+
+/** Mean and standard deviation over all prompts and seeds (the mean of the ratios, as in the paper). */
+export function summarise(profile: Profile, measure: Measure = "change"): BlockStatistics[] {
+  const steps = profile.setting.timesteps.length;
+  const trajectories = profile.trajectories.length;
+  const values = profile.values[measure] ?? {};
+  return profile.blocks
+    .filter((block) => block.id in values)
+    .map((block) => {
+      const rows = values[block.id];
+      const mean = new Float64Array(steps);
+      const standardDeviation = new Float64Array(steps);
+      for (let step = 0; step < steps; step++) {
+        let sum = 0;
+        for (let row = 0; row < trajectories; row++) sum += rows[row * steps + step];
+        mean[step] = sum / trajectories;
+        let squares = 0;
+        for (let row = 0; row < trajectories; row++) squares += (rows[row * steps + step] - mean[step]) ** 2;
+        standardDeviation[step] = trajectories > 1 ? Math.sqrt(squares / (trajectories - 1)) : 0;
+      }
+      return { block, mean, standardDeviation };
+    });
+}

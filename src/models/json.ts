@@ -1,0 +1,24 @@
+import { readFile } from "node:fs/promises";
+import { InvalidFileError } from "../errors.js";
+
+// Python writes numbers that JSON does not have, such as diffusers' `"lambda_min_clipped": -Infinity`.
+const PYTHON_NUMBER = /([:,[]\s*)(-?Infinity|NaN)(?=\s*[,}\]])/g;
+
+/**
+ * Reads a JSON file; Python's bare -Infinity, Infinity and NaN become strings of that name.
+ *
+ * @throws InvalidFileError where it is missing or no JSON
+ */
+export async function readJson(path: string): Promise<unknown> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    throw new InvalidFileError({ file: path, found: error instanceof Error && "code" in error ? String(error.code) : "no readable file", expected: "a JSON file" });
+  }
+  try {
+    return JSON.parse(text.replace(PYTHON_NUMBER, '$1"$2"'));
+  } catch (error) {
+    throw new InvalidFileError({ file: path, found: error instanceof Error ? error.message : "no JSON", expected: "JSON" });
+  }
+}

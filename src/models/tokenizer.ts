@@ -1,0 +1,143 @@
+/** CLIP's byte-pair tokenizer, equal to transformers 5's CLIPTokenizer. */
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Tokenizer } from "@huggingface/tokenizers";
+import { z } from "zod";
+import { InvalidFileError } from "../errors.js";
+import { readJson } from "./json.js";
+
+/** Turns prompts into token ids of one length. */
+export interface ClipTokenizer {
+  /** tokens of a padded prompt, start and end included */
+  readonly length: number;
+  /**
+   * Padded and truncated as transformers does with `padding="max_length", truncation=True`.
+   *
+   * @returns ids [prompts, length]
+   */
+  encodePrompts(prompts: readonly string[]): { readonly inputIds: Int32Array };
+}
+
+const token = z.union([z.string(), z.object({ content: z.string() }).transform(({ content }) => content)]);
+const settingsSchema = z.looseObject({
+  bos_token: token.default("<|startoftext|>"),
+  eos_token: token.default("<|endoftext|>"),
+  unk_token: token.nullish(),
+  pad_token: token.nullish(),
+});
+const vocabularySchema = z.record(z.string(), z.number().int().nonnegative());
+const tokenizerSchema = z.looseObject({
+  model: z.looseObject({
+    vocab: vocabularySchema,
+    merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
+  }),
+});
+
+/**
+ * Loads vocab.json with merges.txt, or tokenizer.json.
+ *
+ * @param length positions that the text encoder has
+ * @throws InvalidFileError where files are missing or do not fit each other
+ */
+export async function loadClipTokenizer(folder: string, length: number): Promise<ClipTokenizer> {
+  const { vocabulary, merges, file } = await loadVocabulary(folder);
+  const special = await loadSpecialTokens(folder);
+  const idOf = (text: string): number => {
+    if (!Object.hasOwn(vocabulary, text)) throw new InvalidFileError({ file, field: text, found: "no such token", expected: "the special token that tokenizer_config.json names" });
+    return vocabulary[text];
+  };
+  const [start, end, pad] = [idOf(special.start), idOf(special.end), idOf(special.pad)];
+  const tokenizer = new Tokenizer(tokenizerJson(vocabulary, merges, special), {});
+
+  const encode = (prompt: string): number[] => {
+    const { ids } = tokenizer.encode(normalise(prompt, [special.start, special.end]), { add_special_tokens: false });
+    return [start, ...ids.slice(0, length - 2), end];
+  };
+  return {
+    length,
+    encodePrompts(prompts) {
+      const inputIds = new Int32Array(prompts.length * length).fill(pad);
+      prompts.forEach((prompt, row) => inputIds.set(encode(prompt), row * length));
+      return { inputIds };
+    },
+  };
+}
+
+async function loadVocabulary(folder: string): Promise<{ vocabulary: Record<string, number>; merges: [string, string][]; file: string }> {
+  const vocabularyFile = join(folder, "vocab.json");
+  const mergesFile = join(folder, "merges.txt");
+  if (existsSync(vocabularyFile) && existsSync(mergesFile)) {
+    const parsed = vocabularySchema.safeParse(await readJson(vocabularyFile));
+    if (!parsed.success) throw new InvalidFileError({ file: vocabularyFile, found: "something else", expected: "an object from token to id" });
+    const lines = (await readFile(mergesFile, "utf8")).split("\n").filter((line) => line !== "" && !line.startsWith("#version"));
+    const merges = lines.map((line, index) => pairOf(mergesFile, line.replace(/\r$/, ""), index));
+    return { vocabulary: parsed.data, merges, file: vocabularyFile };
+  }
+  const file = join(folder, "tokenizer.json");
+  if (!existsSync(file)) throw new InvalidFileError({ file: folder, found: "neither", expected: "vocab.json with merges.txt, or tokenizer.json" });
+  const parsed = tokenizerSchema.safeParse(await readJson(file));
+  if (!parsed.success) throw new InvalidFileError({ file, field: parsed.error.issues[0].path.join("."), found: parsed.error.issues[0].code, expected: "a byte-pair model with vocab and merges" });
+  const { vocab, merges } = parsed.data.model;
+  return { vocabulary: vocab, merges: merges.map((merge, index) => (typeof merge === "string" ? pairOf(file, merge, index) : merge)), file };
+}
+
+function pairOf(file: string, line: string, index: number): [string, string] {
+  const pair = line.split(" ");
+  if (pair.length !== 2) throw new InvalidFileError({ file, field: `merge ${index}`, found: JSON.stringify(line.slice(0, 40)), expected: "two tokens separated by a space" });
+  return [pair[0], pair[1]];
+}
+
+interface SpecialTokens {
+  readonly start: string;
+  readonly end: string;
+  readonly unknown: string;
+  readonly pad: string;
+}
+
+async function loadSpecialTokens(folder: string): Promise<SpecialTokens> {
+  const settings: Record<string, unknown> = {};
+  for (const name of ["special_tokens_map.json", "tokenizer_config.json"]) {
+    const file = join(folder, name);
+    if (existsSync(file)) Object.assign(settings, await readJson(file));
+  }
+  const parsed = settingsSchema.safeParse(settings);
+  if (!parsed.success) throw new InvalidFileError({ file: join(folder, "tokenizer_config.json"), field: parsed.error.issues[0].path.join("."), found: parsed.error.issues[0].code, expected: "a token" });
+  const { bos_token: start, eos_token: end, unk_token, pad_token } = parsed.data;
+  return { start, end, unknown: unk_token ?? end, pad: pad_token ?? "<|endoftext|>" };
+}
+
+/** White space as the reference's regex engine knows it: with NEL, without the byte-order mark. */
+const WHITE_SPACE = /[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/gu;
+
+/**
+ * NFC, runs of white space to one space, lower case letter by letter (no final sigma), special tokens
+ * left as they are. JavaScript's own \s and toLowerCase differ from the reference in just these.
+ */
+function normalise(prompt: string, special: readonly string[]): string {
+  const escaped = special.map((text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  const pieces = prompt.replace(/\p{Surrogate}/gu, "\ufffd").split(new RegExp(`(${escaped.join("|")})`));
+  return pieces
+    .map((piece) => (special.includes(piece) ? piece : Array.from(piece.normalize("NFC").replace(WHITE_SPACE, " "), (letter) => letter.toLowerCase()).join("")))
+    .join("");
+}
+
+/** The reference's pipeline after normalisation, as the library reads it (transformers 5, tokenization_clip.py). */
+function tokenizerJson(vocab: Readonly<Record<string, number>>, merges: readonly [string, string][], special: SpecialTokens): object {
+  const specialTokens = [...new Set([special.start, special.end])].map((content) => ({ id: vocab[content], content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }));
+  return {
+    version: "1.0",
+    added_tokens: specialTokens,
+    normalizer: null,
+    pre_tokenizer: {
+      type: "Sequence",
+      pretokenizers: [
+        { type: "Split", pattern: { Regex: "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\p{L}\\p{N}]+" }, behavior: "Removed", invert: true },
+        { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true },
+      ],
+    },
+    post_processor: null,
+    decoder: null,
+    model: { type: "BPE", dropout: null, unk_token: special.unknown, continuing_subword_prefix: "", end_of_word_suffix: "</w>", fuse_unk: false, byte_fallback: false, ignore_merges: false, vocab, merges },
+  };
+}

@@ -1,0 +1,102 @@
+/** A component's weights as diffusers publishes them: one safetensors file or several, plain or a variant. */
+import { existsSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { InvalidFileError, UnsupportedError } from "../errors.js";
+import { readJson } from "./json.js";
+import { openSafetensors } from "./safetensors.js";
+import type { SafetensorsFile } from "./safetensors.js";
+import type { FloatTensor } from "./tensor.js";
+
+/** Named tensors of one component. */
+export interface Weights {
+  names(): readonly string[];
+  has(name: string): boolean;
+  /**
+   * Reads a tensor as float32.
+   *
+   * @throws InvalidFileError where it is missing, not of shape `dims`, or holds NaN or infinity
+   */
+  read(name: string, dims: readonly number[]): Promise<FloatTensor>;
+  close(): Promise<void>;
+}
+
+const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
+
+/**
+ * Opens the weights in a component's folder.
+ *
+ * @param basename `diffusion_pytorch_model` for diffusers' components, `model` for transformers'
+ * @param variant for example `fp16`; where absent, the plain files, or the only variant that is there
+ * @throws InvalidFileError where there are none; UnsupportedError for pickled ones
+ */
+export async function openWeights(folder: string, basename: string, variant?: string): Promise<Weights> {
+  const present = existsSync(folder) ? await readdir(folder) : [];
+  const chosen = variant ?? soleVariant(present, basename);
+  const infix = chosen === undefined ? "" : `.${chosen}`;
+  const single = `${basename}${infix}.safetensors`;
+  if (present.includes(single)) return weightsOf([await openSafetensors(join(folder, single))]);
+  const index = `${basename}.safetensors.index${infix}.json`;
+  if (present.includes(index)) return openShards(folder, index);
+  const pickled = present.find((name) => name.startsWith(basename) && /\.(bin|ckpt|pt|pth)$/.test(name));
+  if (pickled !== undefined) {
+    throw new UnsupportedError(`${join(folder, pickled)}: weights are pickled Python objects, which run code when they are opened — convert them: DiffusionPipeline.from_pretrained(…).save_pretrained(…, safe_serialization=True)`);
+  }
+  throw new InvalidFileError({ file: join(folder, single), found: present.length === 0 ? "an empty or missing folder" : `only ${present.join(", ")}`, expected: `weights as ${single} or ${index}` });
+}
+
+/** Without a plain file, a single variant stands in for it. */
+function soleVariant(present: readonly string[], basename: string): string | undefined {
+  if (present.includes(`${basename}.safetensors`) || present.includes(`${basename}.safetensors.index.json`)) return undefined;
+  const escaped = basename.replace(/[.]/g, "\\.");
+  const pattern = new RegExp(`^${escaped}(?:\\.safetensors\\.index)?\\.([A-Za-z0-9_]+)\\.(?:safetensors|json)$`);
+  const variants = new Set(present.flatMap((name) => pattern.exec(name)?.[1] ?? []));
+  variants.delete("safetensors");
+  variants.delete("index");
+  return variants.size === 1 ? [...variants][0] : undefined;
+}
+
+async function openShards(folder: string, index: string): Promise<Weights> {
+  const path = join(folder, index);
+  const parsed = indexSchema.safeParse(await readJson(path));
+  if (!parsed.success) throw new InvalidFileError({ file: path, field: "weight_map", found: "no such object", expected: "tensor names and the shard that holds each" });
+  const shards = [...new Set(Object.values(parsed.data.weight_map))];
+  const files: SafetensorsFile[] = [];
+  try {
+    for (const shard of shards) {
+      if (shard !== shard.replace(/[\\/]/g, "")) throw new InvalidFileError({ file: path, field: "weight_map", found: JSON.stringify(shard), expected: "the name of a file beside it" });
+      files.push(await openSafetensors(join(folder, shard)));
+    }
+    for (const [name, shard] of Object.entries(parsed.data.weight_map)) {
+      if (!files[shards.indexOf(shard)].tensors.has(name)) throw new InvalidFileError({ file: join(folder, shard), field: name, found: "no such tensor", expected: `the tensor, as ${index} says` });
+    }
+  } catch (error) {
+    for (const file of files) await file.close();
+    throw error;
+  }
+  return weightsOf(files);
+}
+
+function weightsOf(files: readonly SafetensorsFile[]): Weights {
+  const owner = new Map(files.flatMap((file) => [...file.tensors.keys()].map((name) => [name, file] as const)));
+  return {
+    names: () => [...owner.keys()],
+    has: (name) => owner.has(name),
+    async read(name, dims) {
+      const file = owner.get(name);
+      if (file === undefined) throw new InvalidFileError({ file: files[0].path, field: name, found: "no such tensor", expected: `[${dims.join(", ")}], as the config asks for`, hint: "the config and the weights belong to different models" });
+      const stored = file.tensors.get(name)?.dims ?? [];
+      if (stored.length !== dims.length || stored.some((dim, axis) => dim !== dims[axis])) {
+        throw new InvalidFileError({ file: file.path, field: name, found: `[${stored.join(", ")}]`, expected: `[${dims.join(", ")}], as the config asks for`, hint: "the config and the weights belong to different models" });
+      }
+      const tensor = await file.readFloat32(name);
+      const bad = tensor.data.findIndex((value) => !Number.isFinite(value));
+      if (bad >= 0) throw new InvalidFileError({ file: file.path, field: name, found: `${tensor.data[bad]} at element ${bad}`, expected: "finite numbers" });
+      return tensor;
+    },
+    async close() {
+      for (const file of files) await file.close();
+    },
+  };
+}
