@@ -10,7 +10,7 @@ import { TorchGenerator, randnTensor } from "./noise.js";
 import type { Generators } from "./noise.js";
 import { pixelsToImages } from "./pixels.js";
 import type { Pipeline } from "./pipeline.js";
-import { createSolver, solverOfScheduler } from "./solvers/index.js";
+import { correctOutdatedConfig, createSolver, solverOfScheduler } from "./solvers/index.js";
 import type { Solver, SolverName } from "./solvers/index.js";
 
 /** Looks into the network during sampling. */
@@ -84,7 +84,7 @@ export interface SamplingStep {
 export function planSampling(pipeline: Pipeline, options: SampleOptions): SamplingPlan {
   const { scheduler } = pipeline.folder;
   const solverName = options.solver ?? solverOfScheduler(scheduler._class_name);
-  const solver = createSolver(solverName, { ...scheduler, ...options.schedulerConfig }, options.steps ?? 20);
+  const solver = createSolver(solverName, { ...correctOutdatedConfig(scheduler, solverName), ...options.schedulerConfig }, options.steps ?? 20);
   const perPrompt = options.imagesPerPrompt ?? 1;
   if (!Number.isInteger(perPrompt) || perPrompt < 1) throw new ArgumentError(`imagesPerPrompt: expected an integer of 1 or more, found ${perPrompt}`);
   const given = [options.prompt].flat();

@@ -1,0 +1,69 @@
+/**
+ * A picture of latents without the autoencoder: the linear map from latent channels to RGB that fits the
+ * decoder best, at latent resolution. Decoding costs as much as a step of a small network; this costs
+ * microseconds.
+ */
+import { Matrix, SVD } from "ml-matrix";
+import type { FloatTensor } from "../models/tensor.js";
+import { elementCount } from "../models/tensor.js";
+import type { RgbImage } from "./image.js";
+import { TorchGenerator } from "./noise.js";
+import { pixelsToImages } from "./pixels.js";
+import type { Pipeline } from "./pipeline.js";
+
+/** latents [batch, channels, height, width] → one small picture a row */
+export type LatentPreview = (latents: FloatTensor) => RgbImage[];
+
+const previews = new WeakMap<Pipeline, Promise<LatentPreview>>();
+
+/** Fits the preview once a pipeline: least squares over what the decoder makes of smooth random latents. */
+export function latentPreview(pipeline: Pipeline): Promise<LatentPreview> {
+  const known = previews.get(pipeline);
+  if (known) return known;
+  const fitting = fit(pipeline);
+  previews.set(pipeline, fitting);
+  return fitting;
+}
+
+/** Flat latents say what a channel does to the colour; this many of them fit four channels well. */
+const SAMPLES = 64;
+/** Latents a side of each sample: one beyond the decoder's border effects. */
+const SIDE = 4;
+
+async function fit(pipeline: Pipeline): Promise<LatentPreview> {
+  const channels = pipeline.folder.unet.in_channels;
+  const plane = SIDE * SIDE;
+  const colours = new TorchGenerator(0).randn([SAMPLES, channels]).data;
+  const data = new Float32Array(SAMPLES * channels * plane);
+  colours.forEach((value, index) => data.fill(value, index * plane, (index + 1) * plane));
+  const { dims, data: pixels } = await pipeline.decode({ dims: [SAMPLES, channels, SIDE, SIDE], data });
+  const area = dims[2] * dims[3];
+
+  const design = Matrix.zeros(SAMPLES, channels + 1);
+  const targets = Matrix.zeros(SAMPLES, 3);
+  for (let sample = 0; sample < SAMPLES; sample++) {
+    for (let channel = 0; channel < channels; channel++) design.set(sample, channel, colours[sample * channels + channel]);
+    design.set(sample, channels, 1);
+    for (let colour = 0; colour < 3; colour++) {
+      const start = (sample * 3 + colour) * area;
+      targets.set(sample, colour, pixels.subarray(start, start + area).reduce((sum, value) => sum + value, 0) / area);
+    }
+  }
+  const weights = new SVD(design, { autoTranspose: true }).solve(targets);
+  return (latents) => apply(weights, latents);
+}
+
+function apply(weights: Matrix, { dims: [batch, channels, height, width], data }: FloatTensor): RgbImage[] {
+  const plane = height * width;
+  const pixels = new Float32Array(elementCount([batch, 3, plane]));
+  for (let row = 0; row < batch; row++) {
+    for (let colour = 0; colour < 3; colour++) {
+      for (let index = 0; index < plane; index++) {
+        let value = weights.get(channels, colour);
+        for (let channel = 0; channel < channels; channel++) value += weights.get(channel, colour) * data[(row * channels + channel) * plane + index];
+        pixels[(row * 3 + colour) * plane + index] = value;
+      }
+    }
+  }
+  return pixelsToImages({ dims: [batch, 3, height, width], data: pixels });
+}
