@@ -37,3 +37,4 @@ export type { LiveResult } from "./notebook/live.js";
 export { notebookProgress } from "./notebook/progress.js";
 export { cellInterrupt } from "./notebook/interrupt.js";
 export { display, show } from "./notebook/show.js";
+export * from "./figures/index.js";

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { Script } from "node:vm";
-import { createCanvas } from "@napi-rs/canvas";
+import { Canvas } from "@napi-rs/canvas";
 import { JSDOM } from "jsdom";
 import type { PlotlyFigure } from "./figure.js";
 import { elementBox } from "./textBox.js";
@@ -19,11 +19,11 @@ export const PLOTLY_FILE = createRequire(import.meta.url).resolve("plotly.js-dis
  * margins are laid out by them): both come from @napi-rs/canvas and the bundled font.
  */
 function addDrawing(window: JSDOM["window"]): void {
-  const canvases = new WeakMap<object, ReturnType<typeof createCanvas>>();
-  const canvasOf = (element: HTMLCanvasElement): ReturnType<typeof createCanvas> => {
+  const canvases = new WeakMap<object, Canvas>();
+  const canvasOf = (element: HTMLCanvasElement): Canvas => {
     let canvas = canvases.get(element);
     if (canvas === undefined || canvas.width !== element.width || canvas.height !== element.height) {
-      canvas = createCanvas(element.width, element.height);
+      canvas = new Canvas(element.width, element.height);
       canvases.set(element, canvas);
     }
     return canvas;

@@ -1,0 +1,13 @@
+export { blockMapChart } from "./blockMapChart.js";
+export type { BlockMapChartOptions } from "./blockMapChart.js";
+export { changeCurves } from "./changeCurves.js";
+export type { ChangeCurveOptions } from "./changeCurves.js";
+export { changeHeatMap } from "./changeHeatMap.js";
+export type { ChangeHeatMapOptions } from "./changeHeatMap.js";
+export { FIGURE_FORMATS, exportFigure } from "./export.js";
+export type { ExportOptions } from "./export.js";
+export type { PlotlyFigure } from "./figure.js";
+export { pcaStrips } from "./pcaStrips.js";
+export type { PcaStripsInput, Strip } from "./pcaStrips.js";
+export { applyTheme } from "./theme.js";
+export type { Theme } from "./theme.js";

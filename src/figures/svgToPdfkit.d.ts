@@ -1,0 +1,10 @@
+declare module "svg-to-pdfkit" {
+  /** Draws an SVG document onto the current page of a PDF. */
+  export default function svgToPdf(
+    document: PDFKit.PDFDocument,
+    svg: string,
+    x: number,
+    y: number,
+    options: { width: number; height: number; fontCallback: (family: string, bold: boolean, italic: boolean) => string },
+  ): void;
+}
