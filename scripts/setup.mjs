@@ -31,6 +31,7 @@ export const jupyterEnvironment = {
 
 /** Does what is not done yet. Ends the process with a plain message where it cannot. */
 export function setUp() {
+  mkdirSync(jupyterEnvironment.IPYTHONDIR, { recursive: true });
   const node = process.versions.node.split(".").map(Number);
   if (older(node, OLDEST_NODE)) fail(`Node ${OLDEST_NODE.join(".")} or newer is needed, found ${process.versions.node}: see https://nodejs.org`);
   step("packages", ["package-lock.json"], existsSync(join(root, "node_modules")), () => run("npm", ["ci", "--no-audit", "--no-fund"], root));

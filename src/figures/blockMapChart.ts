@@ -78,11 +78,11 @@ export function blockMapChart(blocks: readonly BlockMapEntry[], options: BlockMa
   return applyTheme({ data: [...skips, points], layout }, options.theme ?? "light");
 }
 
-/** Columns follow the order of execution; a level's depth is the rank of its resolution. */
+/** Columns follow the order of execution; a level's depth is the rank of its resolution, the mid block's one more. */
 function arrange(entries: readonly BlockMapEntry[]): Place[] {
   const resolutions = [...new Set(entries.map(({ resolution }) => resolution.join(" × ")))].sort((a, b) => parseInt(b) - parseInt(a));
-  // A transformer stands in its ResNet block's column, to the right; the decoder mirrors the encoder.
-  return entries.map((entry, index) => ({ entry, x: index, y: -resolutions.indexOf(entry.resolution.join(" × ")) }));
+  const depthOf = (entry: BlockMapEntry): number => (entry.id.startsWith("mid_block") ? resolutions.length : resolutions.indexOf(entry.resolution.join(" × ")));
+  return entries.map((entry, index) => ({ entry, x: index, y: -depthOf(entry) }));
 }
 
 interface LevelEnds {

@@ -16,7 +16,12 @@ export interface ChangeCurveOptions {
 }
 
 const PANEL_GAP = 0.06;
-const HEIGHT = 460;
+const PANEL_HEIGHT = 320;
+/** Pixels: what stands above the panels, the axis titles below them, and a row of the legend. */
+const TOP = 84;
+const AXIS = 60;
+const LEGEND_ROW = 20;
+const LEGEND_COLUMNS = 4;
 
 /**
  * Change of every block over the steps, as in the paper's Figure 2b: a panel a resolution, a line a block
@@ -34,12 +39,13 @@ export function changeCurves(profile: Profile, options: ChangeCurveOptions = {})
     const panel = resolutions.indexOf(entry.block.resolution.join(" × ")) + 1;
     return traces(entry, profile, colours[index], panel, measure);
   });
+  const legendHeight = LEGEND_ROW * Math.ceil(statistics.length / LEGEND_COLUMNS);
   const layout: PlotlyObject = {
     title: { text: `${MEASURE_TITLES[measure].name} of each block's C` },
-    height: HEIGHT,
-    margin: { l: 60, r: 20, t: 84, b: 50 },
+    height: TOP + PANEL_HEIGHT + AXIS + legendHeight,
+    margin: { l: 60, r: 20, t: TOP, b: AXIS + legendHeight },
     hovermode: "closest",
-    legend: { title: { text: "block, in network order" }, itemsizing: "constant", tracegroupgap: 0, font: { size: 10 } },
+    legend: { orientation: "h", x: 0, y: -AXIS / PANEL_HEIGHT, yanchor: "top", entrywidth: 1 / LEGEND_COLUMNS - 0.015, entrywidthmode: "fraction", itemsizing: "constant", font: { size: 10 }, traceorder: "normal" },
     annotations: resolutions.map((resolution, index) => ({
       text: `<b>${resolution}</b>`,
       x: index * (width + PANEL_GAP) + width / 2,
@@ -66,7 +72,7 @@ function traces({ block, mean, standardDeviation }: BlockStatistics, profile: Pr
   const steps = Array.from(mean.keys()).slice(1);
   const x = steps.map((step) => step + 1);
   const suffix = panel === 1 ? "" : String(panel);
-  const axes = { xaxis: `x${suffix}`, yaxis: `y${suffix}`, legendgroup: block.id };
+  const axes = { xaxis: `x${suffix}`, yaxis: `y${suffix}`, name: block.id };
   const upper = steps.map((step) => mean[step] + standardDeviation[step]);
   const lower = steps.map((step) => Math.max(0, mean[step] - standardDeviation[step]));
   const symbol = MEASURE_TITLES[measure].symbol;
@@ -76,7 +82,6 @@ function traces({ block, mean, standardDeviation }: BlockStatistics, profile: Pr
       type: "scatter",
       mode: "lines",
       ...axes,
-      name: block.id,
       x,
       y: steps.map((step) => mean[step]),
       line: { color: colour, width: 1.6 },

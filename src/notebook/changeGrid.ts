@@ -9,8 +9,8 @@ export interface ChangeGrid {
 
 /** Pixels of one cell, wide and high. */
 const CELL = 12;
-/** The largest change that the colours tell apart; a branch that doubles has 0.5. */
-const FULL_SCALE = 1;
+/** The largest change that the colours tell apart: what the embedded model's liveliest blocks reach. */
+const FULL_SCALE = 0.4;
 
 /** A small heat map that costs a millisecond to draw; dark is little change, yellow much. */
 export function changeGrid(ids: readonly string[], steps: number): ChangeGrid {

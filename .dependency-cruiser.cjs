@@ -1,0 +1,16 @@
+/** Data flows one way: models → graphs → runtime → diffusion → instrument → figures → notebook → cli. */
+const order = ["models", "graphs", "runtime", "diffusion", "instrument", "figures", "notebook", "cli"];
+
+module.exports = {
+  forbidden: [
+    { name: "no-cycles", severity: "error", from: {}, to: { circular: true } },
+    ...order.slice(0, -1).map((folder, index) => ({
+      name: `${folder}-looks-back-only`,
+      severity: "error",
+      from: { path: `^src/${folder}/` },
+      to: { path: `^src/(${order.slice(index + 1).join("|")})/` },
+    })),
+    { name: "cli-shows-nothing-in-jupyter", severity: "error", from: { path: "^src/cli/" }, to: { path: "^src/notebook/" } },
+  ],
+  options: { tsPreCompilationDeps: true, tsConfig: { fileName: "tsconfig.json" }, doNotFollow: { path: "node_modules" } },
+};

@@ -1,0 +1,57 @@
+/** An UNet of Stable Diffusion 1.5's shape with random weights, float16 on disk (1.7 GB). */
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { toHalf } from "../src/graphs/half.js";
+import { describeUNet } from "../src/graphs/unet.js";
+import { parseUNetConfig } from "../src/models/configs/unet.js";
+import { createSafetensorsWriter } from "../src/models/safetensors.js";
+import { wholeGraph } from "./singleSession.js";
+
+/** runwayml/stable-diffusion-v1-5, unet/config.json */
+const CONFIG = {
+  _class_name: "UNet2DConditionModel",
+  _diffusers_version: "0.6.0",
+  act_fn: "silu",
+  attention_head_dim: 8,
+  block_out_channels: [320, 640, 1280, 1280],
+  center_input_sample: false,
+  cross_attention_dim: 768,
+  down_block_types: ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
+  downsample_padding: 1,
+  flip_sin_to_cos: true,
+  freq_shift: 0,
+  in_channels: 4,
+  layers_per_block: 2,
+  mid_block_scale_factor: 1,
+  norm_eps: 1e-5,
+  norm_num_groups: 32,
+  out_channels: 4,
+  sample_size: 64,
+  up_block_types: ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
+};
+
+/** Writes config.json and weights into `folder`, in the layout of a diffusers component. */
+export async function writeSd15(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, "config.json"), JSON.stringify(CONFIG));
+  const { weights } = wholeGraph(describeUNet(parseUNetConfig(CONFIG, "config.json")));
+  const layout = new Map(weights.map(({ tensor, dims }) => [tensor, { dtype: "F16" as const, dims }]));
+  const writer = await createSafetensorsWriter(join(folder, "diffusion_pytorch_model.safetensors"), layout);
+  for (const { tensor, dims } of weights) {
+    const bytes = new Uint8Array(toHalf(randomWeight(tensor, dims)).buffer);
+    await writer.write(tensor, bytes);
+  }
+  await writer.close();
+}
+
+/** Uniform in ±√(3 / fan in), which keeps the variance of activations; norms are the identity. */
+function randomWeight(name: string, dims: readonly number[]): Float32Array {
+  const length = dims.reduce((product, dim) => product * dim, 1);
+  if (dims.length === 1) return new Float32Array(length).fill(name.endsWith("norm.weight") || /norm\w*\.weight$/.test(name) ? 1 : 0);
+  const bound = Math.sqrt((3 * dims[0]) / length);
+  let state = 12345 + length;
+  return new Float32Array(length).map(() => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (2 * (state / 2 ** 32) - 1) * bound;
+  });
+}

@@ -1,0 +1,107 @@
+/** The same UNet as one ONNX model and one session: what splitting into blocks is measured against. */
+import { open, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import * as ort from "onnxruntime-node";
+import protobuf from "protobufjs/minimal.js";
+import { hasMerge } from "../src/graphs/block.js";
+import { GraphBuilder } from "../src/graphs/graphBuilder.js";
+import type { Value, WeightLayout } from "../src/graphs/graphBuilder.js";
+import { UNET_INPUTS, UNET_OUTPUT, upsampleSizeName } from "../src/graphs/unet.js";
+import type { UNet } from "../src/graphs/unet.js";
+import type { Weights } from "../src/models/weights.js";
+
+export interface GraphWeight {
+  readonly value: Value;
+  readonly tensor: string;
+  readonly dims: readonly number[];
+  readonly layout: WeightLayout;
+}
+
+/** A graph whose weights lie in a file beside it, as a model beyond protobuf's 2 GiB must. */
+export class ExternalWeightsGraph extends GraphBuilder {
+  readonly weights: GraphWeight[] = [];
+
+  override weight(tensor: string, dims: readonly number[], layout: WeightLayout = "as stored"): Value {
+    const known = this.weights.find((weight) => weight.tensor === tensor && weight.layout === layout);
+    if (known) return known.value;
+    const value = `external_${this.weights.length}`;
+    this.weights.push({ value, tensor, dims, layout });
+    return value;
+  }
+}
+
+/** All stages' branches and merges, chained into one graph. */
+export function wholeGraph(unet: UNet): ExternalWeightsGraph {
+  const graph = new ExternalWeightsGraph("unet", "float32");
+  const { config } = unet;
+  const values = new Map<string, Value>([
+    [UNET_INPUTS.sample, graph.input(UNET_INPUTS.sample, ["batch", config.in_channels, "height", "width"])],
+    [UNET_INPUTS.timestepEmbedding, graph.input(UNET_INPUTS.timestepEmbedding, ["rows", unet.timestepEmbeddingWidth])],
+    [UNET_INPUTS.encoderHiddenStates, graph.input(UNET_INPUTS.encoderHiddenStates, ["batch", "tokens", [config.cross_attention_dim].flat()[0]])],
+  ]);
+  const read = (name: string): Value => {
+    const value = values.get(name);
+    if (value === undefined) throw new TypeError(`${name} is read before anything computes it`);
+    return value;
+  };
+  for (const stage of unet.stages) {
+    const target = unet.upsampleTargets.get(stage.id);
+    if (target !== undefined) values.set(upsampleSizeName(stage.id), graph.node("Shape", [read(target)], { start: 2n, end: 4n }));
+    const inputs = stage.inputs.map((input) => read(input.value));
+    const branch = stage.branch(graph, inputs);
+    values.set(stage.id, hasMerge(stage) ? stage.merge(graph, inputs, branch) : branch);
+  }
+  graph.output("out", read(UNET_OUTPUT), ["batch", config.out_channels, "height", "width"]);
+  return graph;
+}
+
+/** Writes the model into `folder` and compiles it with onnxruntime's default session options. */
+export async function openSingleSession(unet: UNet, weights: Weights, folder: string, threads: number): Promise<ort.InferenceSession> {
+  const graph = wholeGraph(unet);
+  const location = "weights.bin";
+  const file = await open(join(folder, location), "w");
+  const initializers = protobuf.Writer.create();
+  initializers.uint32(lengthDelimited(7)).fork();
+  let offset = 0;
+  try {
+    for (const { value, tensor, dims, layout } of graph.weights) {
+      const stored = await weights.read(tensor, dims);
+      const [data, laidOut] = layout === "transposed" ? [transpose(stored.data, dims[0], dims[1]), [dims[1], dims[0]]] : [stored.data, dims];
+      await file.write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), 0, data.byteLength, offset);
+      writeExternalTensor(initializers, value, laidOut, { location, offset: String(offset), length: String(data.byteLength) });
+      offset += data.byteLength;
+    }
+  } finally {
+    await file.close();
+  }
+  initializers.ldelim();
+  // Protobuf merges a message field that occurs twice, so the initializers can follow the graph.
+  const model = join(folder, "unet.onnx");
+  await writeFile(model, Buffer.concat([graph.encodeWithoutWeights(), initializers.finish()]));
+  return ort.InferenceSession.create(model, { executionProviders: ["cpu"], intraOpNumThreads: threads, logSeverityLevel: 3 });
+}
+
+const lengthDelimited = (field: number): number => (field << 3) | 2;
+const varint = (field: number): number => field << 3;
+
+/** onnx.proto3's TensorProto with its data in a file. */
+function writeExternalTensor(writer: protobuf.Writer, name: string, dims: readonly number[], external: Readonly<Record<string, string>>): void {
+  const [FLOAT, EXTERNAL] = [1, 1];
+  writer.uint32(lengthDelimited(5)).fork();
+  for (const dim of dims) writer.uint32(varint(1)).int64(dim);
+  writer.uint32(varint(2)).int32(FLOAT);
+  writer.uint32(lengthDelimited(8)).string(name);
+  for (const [key, value] of Object.entries(external)) {
+    writer.uint32(lengthDelimited(13)).fork().uint32(lengthDelimited(1)).string(key).uint32(lengthDelimited(2)).string(value).ldelim();
+  }
+  writer.uint32(varint(14)).int32(EXTERNAL);
+  writer.ldelim();
+}
+
+function transpose(data: Float32Array, rows: number, columns: number): Float32Array {
+  const transposed = new Float32Array(data.length);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) transposed[column * rows + row] = data[row * columns + column];
+  }
+  return transposed;
+}
