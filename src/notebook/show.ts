@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { enlarge, toDataUri } from "../diffusion/image.js";
 import type { RgbImage } from "../diffusion/image.js";
+import { figurePng } from "../figures/export.js";
 import type { PlotlyFigure } from "../figures/figure.js";
 import { inJupyter, writeDisplay } from "./jupyter.js";
 import type { MimeBundle } from "./jupyter.js";
@@ -40,13 +41,21 @@ async function write(value: Showable, displayId: string, isUpdate: boolean): Pro
 async function bundleOf(value: Showable): Promise<MimeBundle> {
   if ("data" in value && "layout" in value) {
     const { data, layout, config } = value;
-    return { "application/vnd.plotly.v1+json": { data, layout, config: { responsive: true, ...config } }, "text/plain": `figure of ${data.length} traces` };
+    const title = (layout.title as { text?: string } | undefined)?.text ?? "figure";
+    const bundle = { "application/vnd.plotly.v1+json": { data, layout, config: { responsive: true, ...config } }, "text/plain": `figure: ${title}` };
+    // Where there is no Plotly renderer (a page on the web, nbconvert) the picture stands in for it.
+    return inJupyter() ? { ...bundle, "text/html": await staticPicture(value, title) } : bundle;
   }
   if ("html" in value) return { "text/html": value.html, "text/plain": value.html.replace(/<[^>]*>/g, " ").trim() };
   if ("rgb" in value) return { "text/html": await pictures([value]), "text/plain": `image ${value.width}×${value.height}` };
   const [first] = value;
   if (first !== undefined && "rgb" in first) return { "text/html": await pictures(value as readonly RgbImage[]), "text/plain": `${value.length} images` };
   return table(value as readonly TableRow[]);
+}
+
+async function staticPicture(figure: PlotlyFigure, title: string): Promise<string> {
+  const png = await figurePng(figure, { scale: 1 });
+  return `<img alt="${escapeHtml(title)}" src="data:image/png;base64,${png.toString("base64")}">`;
 }
 
 /** Small pictures are enlarged by a whole factor to about this many pixels. */
