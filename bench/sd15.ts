@@ -1,10 +1,10 @@
 /** An UNet of Stable Diffusion 1.5's shape with random weights, float16 on disk (1.7 GB). */
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { toHalf } from "../src/graphs/half.js";
 import { describeUNet } from "../src/graphs/unet.js";
 import { parseUNetConfig } from "../src/models/configs/unet.js";
-import { createSafetensorsWriter } from "../src/models/safetensors.js";
+import { elementCount } from "../src/models/tensor.js";
 import { wholeGraph } from "./singleSession.js";
 
 /** runwayml/stable-diffusion-v1-5, unet/config.json */
@@ -35,18 +35,29 @@ export async function writeSd15(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, "config.json"), JSON.stringify(CONFIG));
   const { weights } = wholeGraph(describeUNet(parseUNetConfig(CONFIG, "config.json")));
-  const layout = new Map(weights.map(({ tensor, dims }) => [tensor, { dtype: "F16" as const, dims }]));
-  const writer = await createSafetensorsWriter(join(folder, "diffusion_pytorch_model.safetensors"), layout);
+  // The library's own writer has no float16; the format is a length, a JSON header, the bytes.
+  const header: Record<string, unknown> = {};
+  let end = 0;
   for (const { tensor, dims } of weights) {
-    const bytes = new Uint8Array(toHalf(randomWeight(tensor, dims)).buffer);
-    await writer.write(tensor, bytes);
+    const length = 2 * elementCount(dims);
+    header[tensor] = { dtype: "F16", shape: dims, data_offsets: [end, (end += length)] };
   }
-  await writer.close();
+  const text = JSON.stringify(header);
+  const json = Buffer.from(text.padEnd(Math.ceil(text.length / 8) * 8));
+  const start = Buffer.alloc(8);
+  start.writeBigUInt64LE(BigInt(json.length));
+  const file = await open(join(folder, "diffusion_pytorch_model.safetensors"), "w");
+  try {
+    await file.writeFile(Buffer.concat([start, json]));
+    for (const { tensor, dims } of weights) await file.writeFile(new Uint8Array(toHalf(randomWeight(tensor, dims)).buffer));
+  } finally {
+    await file.close();
+  }
 }
 
 /** Uniform in ±√(3 / fan in), which keeps the variance of activations; norms are the identity. */
 function randomWeight(name: string, dims: readonly number[]): Float32Array {
-  const length = dims.reduce((product, dim) => product * dim, 1);
+  const length = elementCount(dims);
   if (dims.length === 1) return new Float32Array(length).fill(name.endsWith("norm.weight") || /norm\w*\.weight$/.test(name) ? 1 : 0);
   const bound = Math.sqrt((3 * dims[0]) / length);
   let state = 12345 + length;
