@@ -49,9 +49,16 @@ export async function loadClipTokenizer(folder: string, length: number): Promise
   };
   const [start, end, pad] = [idOf(special.start), idOf(special.end), idOf(special.pad)];
   const tokenizer = new Tokenizer(tokenizerJson(vocabulary, merges, special), {});
+  const specialIds = new Map([[special.start, start], [special.end, end]]);
+  const boundary = new RegExp(`(${[...specialIds.keys()].map(escapeRegExp).join("|")})`);
 
+  // Special tokens count only as they are written: what lower case makes look like one is text.
+  const idsOf = (piece: string): number[] => {
+    const specialId = specialIds.get(piece);
+    return specialId === undefined ? tokenizer.encode(normalise(piece), { add_special_tokens: false }).ids : [specialId];
+  };
   const encode = (prompt: string): number[] => {
-    const { ids } = tokenizer.encode(normalise(prompt, [special.start, special.end]), { add_special_tokens: false });
+    const ids = prompt.replace(/\p{Surrogate}/gu, "\ufffd").split(boundary).flatMap(idsOf);
     return [start, ...ids.slice(0, length - 2), end];
   };
   return {
@@ -111,23 +118,22 @@ async function loadSpecialTokens(folder: string): Promise<SpecialTokens> {
 const WHITE_SPACE = /[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/gu;
 
 /**
- * NFC, runs of white space to one space, lower case letter by letter (no final sigma), special tokens
- * left as they are. JavaScript's own \s and toLowerCase differ from the reference in just these.
+ * NFC, runs of white space to one space, lower case letter by letter (no final sigma).
+ * JavaScript's own \s and toLowerCase differ from the reference in just these.
  */
-function normalise(prompt: string, special: readonly string[]): string {
-  const escaped = special.map((text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-  const pieces = prompt.replace(/\p{Surrogate}/gu, "\ufffd").split(new RegExp(`(${escaped.join("|")})`));
-  return pieces
-    .map((piece) => (special.includes(piece) ? piece : Array.from(piece.normalize("NFC").replace(WHITE_SPACE, " "), (letter) => letter.toLowerCase()).join("")))
-    .join("");
+function normalise(text: string): string {
+  return Array.from(text.normalize("NFC").replace(WHITE_SPACE, " "), (letter) => letter.toLowerCase()).join("");
+}
+
+function escapeRegExp(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
 
 /** The reference's pipeline after normalisation, as the library reads it (transformers 5, tokenization_clip.py). */
 function tokenizerJson(vocab: Readonly<Record<string, number>>, merges: readonly [string, string][], special: SpecialTokens): object {
-  const specialTokens = [...new Set([special.start, special.end])].map((content) => ({ id: vocab[content], content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }));
   return {
     version: "1.0",
-    added_tokens: specialTokens,
+    added_tokens: [],
     normalizer: null,
     pre_tokenizer: {
       type: "Sequence",
