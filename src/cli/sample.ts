@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { Option } from "commander";
+import { ArgumentError } from "../errors.js";
 import { montage } from "../diffusion/montage.js";
 import { saveImage } from "../diffusion/image.js";
 import { decodeImages, sample } from "../diffusion/sample.js";
@@ -51,6 +52,7 @@ export function sampleCommand(): Command {
     .option("--out <file>", "PNG to write; several images are put side by side")
     .option("--save-latents <file>", "safetensors to write: latents, final, before the autoencoder")
     .action(async (model: string, options: SampleCommandOptions) => {
+      if (options.out === undefined && options.saveLatents === undefined) throw new ArgumentError("sample: expected --out image.png, --save-latents latents.safetensors, or both");
       const given = options.latents === undefined ? undefined : await readTensors(options.latents, { latents: "[images, channels, height, width]" });
       const pipeline = await openPipeline(model, options);
       const progress = createProgress("sampling", "steps");

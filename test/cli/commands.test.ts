@@ -1,0 +1,121 @@
+/** The commands as a user or a script runs them: files in, files out, exit codes, one-line errors. */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import sharp from "sharp";
+import { afterAll, describe, expect, it } from "vitest";
+import { openSafetensors, writeSafetensors } from "../../src/models/safetensors.js";
+
+const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+const model = fileURLToPath(new URL("../fixtures/models/sd2-like", import.meta.url));
+const reference = join(model, "reference.safetensors");
+const folder = mkdtempSync(join(tmpdir(), "blockcache-cli-"));
+const at = (name: string): string => join(folder, name);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function run(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+  return spawnSync(process.execPath, [main, ...args], { encoding: "utf8" });
+}
+
+async function relativeError(file: string, name: string, expectedName: string): Promise<number> {
+  const [found, expected] = await Promise.all([openSafetensors(file), openSafetensors(reference)]);
+  const [a, b] = [await found.readFloat32(name), await expected.readFloat32(expectedName)];
+  await Promise.all([found.close(), expected.close()]);
+  expect(a.dims).toEqual(b.dims);
+  const size = b.data.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
+  return b.data.reduce((largest, value, index) => Math.max(largest, Math.abs(value - a.data[index])), 0) / size;
+}
+
+async function write(name: string, tensors: Record<string, string>): Promise<string> {
+  const source = await openSafetensors(reference);
+  const entries = await Promise.all(Object.entries(tensors).map(async ([to, from]) => [to, { dtype: "F32" as const, ...(await source.readFloat32(from)) }] as const));
+  await source.close();
+  await writeSafetensors(at(name), new Map(entries));
+  return at(name);
+}
+
+describe("blockcache", () => {
+  it("forward, with every hook", async () => {
+    const inputs = await write("in.safetensors", { sample: "sample", timestep: "timestep", encoder_hidden_states: "prompt_embeds" });
+    const { status, stdout, stderr } = run("forward", model, "--inputs", inputs, "--out", at("out.safetensors"), "--hooks", "all", "--json");
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect((JSON.parse(stdout) as { hooks: string[] }).hooks).toContain("mid_block.attentions.0");
+    expect(await relativeError(at("out.safetensors"), "sample", "unet")).toBeLessThan(1e-4);
+    expect(await relativeError(at("out.safetensors"), "down_blocks.0.attentions.1", "branch/down_blocks.0.attentions.1")).toBeLessThan(1e-4);
+  });
+
+  it("encode", async () => {
+    writeFileSync(at("prompts.json"), JSON.stringify(["red apple", "A smiling Cat's face, 3 stars!"]));
+    expect(run("encode", model, "--prompts", at("prompts.json"), "--out", at("text.safetensors")).status).toBe(0);
+    expect(await relativeError(at("text.safetensors"), "prompt_embeds", "prompt_embeds")).toBeLessThan(1e-4);
+    const file = await openSafetensors(at("text.safetensors"));
+    expect(file.tensors.get("input_ids")).toMatchObject({ dtype: "I64", dims: [2, 16] });
+    await file.close();
+  });
+
+  it("vae, both ways", async () => {
+    await write("latents.safetensors", { latents: "vae_latents" });
+    expect(run("vae", model, "--decode", "--inputs", at("latents.safetensors"), "--out", at("image.safetensors")).status).toBe(0);
+    expect(await relativeError(at("image.safetensors"), "image", "vae_image")).toBeLessThan(1e-4);
+    const image = await openSafetensors(at("image.safetensors"));
+    const { dims, data } = await image.readFloat32("image");
+    await image.close();
+    await writeSafetensors(at("pixels.safetensors"), new Map([["pixels", { dtype: "F32", dims, data: data.map((value) => Math.max(-1, Math.min(1, value))) }]]));
+    expect(run("vae", model, "--encode", "--inputs", at("pixels.safetensors"), "--out", at("mean.safetensors")).status).toBe(0);
+    expect(await relativeError(at("mean.safetensors"), "latent_mean", "vae_mean")).toBeLessThan(1e-4);
+  });
+
+  it("sample, from given latents", async () => {
+    const latents = await write("start.safetensors", { latents: "latents" });
+    const { status, stderr } = run("sample", model, "--prompt", "red apple", "--steps", "7", "--solver", "dpmsolver++", "--latents", latents, "--save-latents", at("final.safetensors"), "--out", at("apple.png"));
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(await relativeError(at("final.safetensors"), "latents", "final/dpmsolver++/7")).toBeLessThan(1e-3);
+    expect(await sharp(at("apple.png")).metadata()).toMatchObject({ format: "png", width: 16, height: 16 });
+  });
+
+  it("profile, then plot in every format", async () => {
+    writeFileSync(at("prompts.txt"), "red apple\nblue book\n");
+    expect(run("profile", model, "--prompts", at("prompts.txt"), "--seeds", "0,1", "--steps", "4", "--out", at("p.safetensors")).status).toBe(0);
+    const files = ["html", "svg", "png", "pdf", "json"].map((ending) => at(`change.${ending}`));
+    expect(run("plot", "change", at("p.safetensors"), "--out", ...files, "--theme", "print").status).toBe(0);
+    expect(files.every(existsSync)).toBe(true);
+  });
+
+  it("inspect lists every block", () => {
+    const { stdout } = run("inspect", model, "--inside", "--json");
+    const { blocks } = JSON.parse(stdout) as { blocks: { id: string; seconds?: number }[] };
+    expect(blocks.map(({ id }) => id)).toContain("mid_block.attentions.0.transformer_blocks.0.attn2");
+  });
+
+  it.each([
+    [["sample", "/no/such/folder", "--prompt", "x"], 1, /\/no\/such\/folder/],
+    [["sample", model, "--prompt", "x", "--steps", "0"], 2, /--steps.*integer of 1 or more/],
+    [["sample", model], 2, /--prompt/],
+    [["nonsense"], 2, /unknown command/],
+    [["forward", model, "--inputs", reference, "--out", "x.safetensors"], 1, /encoder_hidden_states/],
+    [["vae", model, "--inputs", reference, "--out", "x.safetensors"], 1, /--decode and --encode/],
+    [["plot", "change", reference, "--out", "x.png"], 1, /__metadata__\.format/],
+    [["sample", model, "--prompt", "x", "--device", "cuda", "--out", "x.png"], 1, /cuda.*needs/],
+    [["sample", model, "--prompt", "x", "--height", "31", "--width", "16"], 1, /height: expected a multiple/],
+  ])("%j fails with %i and one line", (args, code, message) => {
+    const { status, stderr } = run(...args);
+    expect(status).toBe(code);
+    expect(stderr.trim()).toMatch(message);
+    expect(stderr).not.toMatch(/\n\s+at /);
+  });
+
+  it("each command's help shows an example", () => {
+    for (const name of ["inspect", "forward", "encode", "vae", "sample", "profile", "plot"]) {
+      const { status, stdout } = run(name, "--help");
+      expect(status).toBe(0);
+      expect(stdout).toMatch(new RegExp(`Example:\\n  blockcache ${name} `));
+    }
+  });
+
+  it("leaves nothing half-written", () => {
+    expect(readdirSync(folder).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+    expect(existsSync("x.safetensors") || existsSync("x.png")).toBe(false);
+  });
+});

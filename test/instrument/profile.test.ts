@@ -1,0 +1,97 @@
+/** Profiles: interrupted and resumed, merged, refused, read back. The values themselves: test/runtime/parity.test.ts. */
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { loadPipeline } from "../../src/diffusion/pipeline.js";
+import type { Pipeline } from "../../src/diffusion/pipeline.js";
+import { InterruptedError } from "../../src/errors.js";
+import { profileChange } from "../../src/instrument/profileChange.js";
+import { loadProfile, mergeProfiles, saveProfile } from "../../src/instrument/profileFile.js";
+import type { Profile } from "../../src/instrument/profile.js";
+import { summarise } from "../../src/instrument/statistics.js";
+import { VERSION } from "../../src/version.js";
+
+const folder = mkdtempSync(join(tmpdir(), "blockcache-profile-"));
+const options = { prompts: ["red apple", "blue book", "tree"], seeds: [0, 1], steps: 5, solver: "ddim" as const, batch: 2 };
+let pipeline: Pipeline;
+let whole: Profile;
+
+beforeAll(async () => {
+  pipeline = await loadPipeline(fileURLToPath(new URL("../fixtures/models/sd1-like", import.meta.url)));
+  whole = await profileChange(pipeline, options);
+});
+afterAll(async () => {
+  await pipeline.dispose();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe("a profile", () => {
+  it("resumes to the same values, bit for bit, wherever it was interrupted", async () => {
+    for (const evaluations of [3, 12, 25]) {
+      const file = join(folder, `interrupted-${evaluations}.safetensors`);
+      const controller = new AbortController();
+      const interrupted = profileChange(pipeline, { ...options, file, signal: controller.signal, onProgress: (done) => void (done >= evaluations && controller.abort()) });
+      await expect(interrupted).rejects.toBeInstanceOf(InterruptedError);
+      expect(readdirSync(folder).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+      const resumed = await profileChange(pipeline, { ...options, file });
+      expect(resumed.trajectories).toEqual(whole.trajectories);
+      expect(resumed.values).toEqual(whole.values);
+    }
+  });
+
+  it("is read back as it was written", async () => {
+    const file = join(folder, "whole.safetensors");
+    await saveProfile(file, whole);
+    expect(await loadProfile(file)).toEqual(whole);
+  });
+
+  it("merges with others of the same setting, each trajectory once", async () => {
+    const first = await profileChange(pipeline, { ...options, prompts: options.prompts.slice(0, 2) });
+    const merged = mergeProfiles([first, whole]);
+    expect(merged.trajectories).toEqual(whole.trajectories);
+    expect(merged.values).toEqual(whole.values);
+  });
+
+  it("refuses to merge with, or to go on with, another setting", async () => {
+    const other = await profileChange(pipeline, { ...options, prompts: ["tree"], seeds: [0], guidanceScale: 3 });
+    expect(() => mergeProfiles([whole, other])).toThrow(/different guidance_scale: 5 and 3/);
+    const file = join(folder, "other.safetensors");
+    await saveProfile(file, other);
+    const before = readFileSync(file);
+    await expect(profileChange(pipeline, { ...options, file })).rejects.toThrow(/other\.safetensors.*guidance_scale/);
+    expect(readFileSync(file)).toEqual(before);
+  });
+
+  it("has change 0 and cosine 1 at the first step, and cosine within −1…1", () => {
+    const { change, cosine } = whole.values;
+    for (const { id } of whole.blocks) {
+      for (let row = 0; row < 6; row++) {
+        expect(change?.[id][row * 5]).toBe(0);
+        expect(cosine?.[id][row * 5]).toBe(1);
+      }
+      expect(cosine?.[id].every((value) => value <= 1 + 1e-6 && value >= -1 - 1e-6)).toBe(true);
+    }
+  });
+
+  it("has the mean and deviation of its trajectories", () => {
+    const two: Profile = { ...whole, trajectories: whole.trajectories.slice(0, 2), blocks: [whole.blocks[0]], setting: { ...whole.setting, timesteps: [1, 2] }, values: { change: { [whole.blocks[0].id]: Float64Array.of(0, 1, 0, 3) } } };
+    const [{ mean, standardDeviation }] = summarise(two);
+    expect(Array.from(mean)).toEqual([0, 2]);
+    expect(standardDeviation[1]).toBeCloseTo(Math.SQRT2, 12);
+  });
+
+  it("is refused by name where the file is no profile", async () => {
+    const file = join(folder, "text.safetensors");
+    writeFileSync(file, "no safetensors at all");
+    await expect(loadProfile(file)).rejects.toThrow(/text\.safetensors/);
+    const model = fileURLToPath(new URL("../../models/fluent-ldm/vae/diffusion_pytorch_model.safetensors", import.meta.url));
+    await expect(loadProfile(model)).rejects.toThrow(/__metadata__\.format/);
+  });
+});
+
+it("the version is that of package.json", () => {
+  const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
+  expect(VERSION).toBe(version);
+});

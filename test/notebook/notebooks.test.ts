@@ -1,0 +1,165 @@
+/** The notebooks through the real kernel, and opened in real JupyterLab in Chromium. */
+import { spawn, spawnSync } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const notebooks = join(root, "notebooks");
+const python = join(root, ".venv", process.platform === "win32" ? "Scripts/python.exe" : "bin/python");
+const names = readdirSync(notebooks).filter((name) => /^\d.*\.ipynb$/.test(name));
+const CHROMIUM = "/usr/bin/chromium";
+const PLOTLY = "application/vnd.plotly.v1+json";
+
+interface Output {
+  output_type: string;
+  data?: Record<string, unknown>;
+}
+interface Cell {
+  cell_type: string;
+  id: string;
+  source: string | string[];
+  execution_count?: number | null;
+  outputs?: Output[];
+}
+
+function codeCells(file: string): Cell[] {
+  return (JSON.parse(readFileSync(file, "utf8")) as { cells: Cell[] }).cells.filter(({ cell_type }) => cell_type === "code");
+}
+
+function checkOutputs(file: string): void {
+  for (const cell of codeCells(file)) {
+    expect(cell.execution_count, `${file} ${cell.id}`).toBeGreaterThan(0);
+    const outputs = cell.outputs ?? [];
+    expect(outputs.filter(({ output_type }) => output_type === "error")).toEqual([]);
+    const source = [cell.source].flat().join("");
+    if (/await show\(/.test(source)) expect(outputs.some(({ data }) => data !== undefined && (PLOTLY in data || "text/html" in data)), `${file} ${cell.id} shows nothing`).toBe(true);
+  }
+}
+
+/** Copies live beside the notebooks, where the kernel finds the library. */
+const copies: string[] = [];
+function execute(cells: readonly string[] | string): { status: number | null; stderr: string; file: string } {
+  const file = join(notebooks, `.test-${process.pid}-${copies.length}.ipynb`);
+  copies.push(file);
+  if (typeof cells === "string") copyFileSync(cells, file);
+  else {
+    const metadata = { kernelspec: { name: "tslab", display_name: "TypeScript (tslab)", language: "typescript" } };
+    writeFileSync(file, JSON.stringify({ nbformat: 4, nbformat_minor: 5, metadata, cells: cells.map((source, index) => ({ cell_type: "code", id: `cell-${index}`, metadata: { tags: ["raises-exception"] }, execution_count: null, outputs: [], source })) }));
+  }
+  const { status, stderr } = spawnSync(python, [join(root, "scripts", "execute_notebook.py"), file], { encoding: "utf8", cwd: root });
+  return { status, stderr, file };
+}
+afterAll(() => copies.forEach((file) => rmSync(file, { force: true })));
+
+describe.each(names)("%s", (name) => {
+  it("is committed executed, each figure in it", () => {
+    checkOutputs(join(notebooks, name));
+  });
+
+  it("runs from start to end", () => {
+    const { status, stderr, file } = execute(join(notebooks, name));
+    expect(stderr).not.toMatch(/failed/);
+    expect(status).toBe(0);
+    checkOutputs(file);
+  }, 180_000);
+});
+
+describe("the kernel", () => {
+  it("an interrupted live cell stops sampling at once, and the kernel lives on", () => {
+    const { status, stderr, file } = execute([
+      'import { live, loadPipeline } from "blockcache";\nconst pipeline = await loadPipeline("fluent-ldm");\nlet last = 0;\nlet evaluated = 0;',
+      // Jupyter's interrupt is a SIGINT to the kernel's process.
+      'setTimeout(() => process.kill(process.pid, "SIGINT"), 1500);\nconst hooks = [{ wants: () => ({ branch: false, out: true }), computed: async () => { last = Date.now(); evaluated++; return undefined; } }];\ntry { await live(pipeline, { prompt: "cat", steps: 900, hooks: hooks }); console.log("ran to its end"); } catch (error) { console.log(error.name); }',
+      'const stopped = last;\nawait new Promise((resolve) => setTimeout(resolve, 1000));\nconsole.log(last === stopped ? `nothing ran on after ${evaluated} blocks` : "still sampling");',
+    ]);
+    const text = readFileSync(file, "utf8");
+    expect(stderr).not.toMatch(/failed/);
+    expect(status).toBe(0);
+    const text = readFileSync(file, "utf8");
+    expect(text).not.toMatch(/ran to its end/);
+    expect(text).toMatch(/nothing ran on after [1-9]/);
+  }, 60_000);
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+const hasChromium = existsSync(CHROMIUM);
+if (!hasChromium) console.log(`skipped: JupyterLab in Chromium (no ${CHROMIUM}; on Debian: apt install chromium)`);
+
+describe.skipIf(!hasChromium)("in JupyterLab", () => {
+  let lab: ChildProcess;
+  let browser: Browser;
+  let page: Page;
+  let address: string;
+  const profile = mkdtempSync(join(tmpdir(), "blockcache-lab-"));
+
+  beforeAll(async () => {
+    const port = await freePort();
+    address = `http://127.0.0.1:${port}`;
+    lab = spawn(python, ["-m", "jupyterlab", "--no-browser", "--allow-root", `--ServerApp.port=${port}`, "--ServerApp.ip=127.0.0.1", "--IdentityProvider.token=", `--ServerApp.root_dir=${notebooks}`], { cwd: root, stdio: "ignore", env: { ...process.env, JUPYTERLAB_WORKSPACES_DIR: profile } });
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"] });
+    page = await browser.newPage({ viewport: { width: 1400, height: 1000 } });
+    for (let attempt = 0; attempt < 120; attempt++) {
+      if (await fetch(`${address}/api`).then((response) => response.ok, () => false)) return;
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+    throw new Error("JupyterLab did not start in 60 s");
+  }, 90_000);
+  afterAll(async () => {
+    await browser?.close();
+    lab?.kill();
+    rmSync(profile, { recursive: true, force: true });
+  });
+
+  it.each(names)("%s: each figure is there and interactive", async (name) => {
+    const figures = codeCells(join(notebooks, name)).flatMap(({ outputs = [] }) => outputs).filter(({ data }) => data !== undefined && PLOTLY in data).length;
+    await page.goto(`${address}/lab/tree/${name}?reset`);
+    await page.waitForSelector(".jp-Notebook .jp-Cell", { timeout: 60_000 });
+    const seen = new Set<string>();
+    const cells = page.locator(".jp-Notebook .jp-CodeCell");
+    await page.locator(".jp-Notebook .jp-Cell").first().click();
+    for (let step = 0; step < 80 && seen.size < figures; step++) {
+      for (const title of await page.locator(".js-plotly-plot .gtitle").allTextContents()) seen.add(title);
+      await page.mouse.move(700, 600);
+      await page.mouse.wheel(0, 500);
+      await page.waitForTimeout(150);
+    }
+    expect(await cells.count()).toBeGreaterThan(0);
+    expect(seen.size).toBeGreaterThanOrEqual(new Set(titlesOf(name)).size);
+
+    // A point under the mouse answers with its label.
+    const plot = page.locator(".js-plotly-plot .nsewdrag").first();
+    await plot.scrollIntoViewIfNeeded();
+    const box = await plot.boundingBox();
+    let hovered = 0;
+    for (let across = 0.1; box !== null && hovered === 0 && across < 0.95; across += 0.03) {
+      for (const down of [0.2, 0.35, 0.5, 0.65, 0.8]) {
+        await page.mouse.move(box.x + across * box.width, box.y + down * box.height);
+        await page.waitForTimeout(25);
+        hovered = await page.locator(".js-plotly-plot .hovertext").count();
+        if (hovered > 0) break;
+      }
+    }
+    expect(hovered).toBeGreaterThan(0);
+  }, 120_000);
+});
+
+function titlesOf(name: string): string[] {
+  return codeCells(join(notebooks, name))
+    .flatMap(({ outputs = [] }) => outputs)
+    .flatMap(({ data }) => (data?.[PLOTLY] as { layout?: { title?: { text?: string } } } | undefined)?.layout?.title?.text ?? []);
+}
