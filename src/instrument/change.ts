@@ -6,16 +6,13 @@
  * The sums are taken where the tensors are; four numbers a batch row come back. One branch a block is
  * kept from step to step.
  */
-import * as ort from "onnxruntime-node";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import type { SamplingHook } from "../diffusion/sample.js";
-import { GraphBuilder } from "../graphs/graphBuilder.js";
-import type { Precision } from "../graphs/graphBuilder.js";
-import { cast } from "../graphs/layers.js";
 import type { Evaluation } from "../runtime/observer.js";
 import { release, retain } from "../runtime/ownership.js";
 import type { DeviceTensor } from "../runtime/session.js";
-import { toHost } from "../runtime/transfer.js";
+import { rowSums } from "./changeSums.js";
+import type { RowSums } from "./changeSums.js";
 import type { Measure } from "./profile.js";
 
 /** Change of one block at one evaluation, for one image. */
@@ -27,22 +24,9 @@ export type ChangeListener = (id: string, step: number, images: readonly ChangeV
 /** Nothing has changed yet at the first evaluation. */
 const FIRST: ChangeValues = { change: 0, change_cond: 0, change_uncond: 0, change_l2: 0, cosine: 1 };
 
-/** The four sums over one batch row. */
-interface RowSums {
-  /** Σ|C(t) − C(t−1)| */
-  readonly absoluteDifference: number;
-  /** Σ|C(t)| */
-  readonly absolute: number;
-  /** Σ(C(t) − C(t−1))² */
-  readonly squaredDifference: number;
-  /** ΣC(t)² */
-  readonly squared: number;
-}
-
 /** A sampling hook that measures the change of the layer blocks it is given (default: all). */
 export function changeMeter(pipeline: Pipeline, listener: ChangeListener, blocks?: ReadonlySet<string>): SamplingHook & { dispose(): void } {
   const kept = new Map<string, { readonly branch: DeviceTensor; sums?: readonly RowSums[] }>();
-  const session = sumsSession(pipeline);
 
   return {
     wants(block) {
@@ -51,7 +35,7 @@ export function changeMeter(pipeline: Pipeline, listener: ChangeListener, blocks
     async computed(block, { branch }, evaluation) {
       const before = evaluation.index === 0 ? undefined : kept.get(block.id);
       // The first evaluation has nothing to compare with; its squares are needed at the second.
-      const sums = await rowSums(await session, pipeline, branch, before?.branch ?? branch);
+      const sums = await rowSums(pipeline.device, branch, before?.branch ?? branch);
       const values = Array.from({ length: evaluation.images }, (_, image) => (before?.sums === undefined ? FIRST : changeOf(sums, before.sums, image, evaluation)));
       const previous = kept.get(block.id);
       if (previous) release(previous.branch);
@@ -104,48 +88,4 @@ function cosine(rows: readonly RowSums[], before: readonly RowSums[]): number {
 /** A branch that is zero and stays so has not changed. */
 function ratio(difference: number, size: number): number {
   return difference === 0 ? 0 : difference / size;
-}
-
-const sessions = new WeakMap<Pipeline, Promise<ort.InferenceSession>>();
-
-/** One session serves all blocks: the shapes are free. */
-function sumsSession(pipeline: Pipeline): Promise<ort.InferenceSession> {
-  const known = sessions.get(pipeline);
-  if (known) return known;
-  const session = ort.InferenceSession.create(sumsGraph(pipeline.device.precision), {
-    executionProviders: [pipeline.device.name],
-    ...(pipeline.device.threads === undefined ? {} : { intraOpNumThreads: pipeline.device.threads }),
-    extra: { session: { intra_op: { allow_spinning: "0" } } },
-  });
-  sessions.set(pipeline, session);
-  return session;
-}
-
-function sumsGraph(precision: Precision): Uint8Array {
-  const graph = new GraphBuilder("change", precision);
-  const rows = (name: string) => {
-    const input = graph.input(name, ["batch", "channels", "height", "width"]);
-    const flat = graph.node("Reshape", [input, graph.integers([0, -1])]);
-    return precision === "float16" ? cast(graph, flat, "float32") : flat;
-  };
-  const current = rows("current");
-  const difference = graph.node("Sub", [current, rows("previous")]);
-  const axis = graph.integers([1]);
-  const sums = [
-    graph.node("ReduceL1", [difference, axis]),
-    graph.node("ReduceL1", [current, axis]),
-    graph.node("ReduceSumSquare", [difference, axis]),
-    graph.node("ReduceSumSquare", [current, axis]),
-  ];
-  graph.output("sums", graph.node("Concat", sums, { axis: 1n }), ["batch", 4], "float32");
-  return graph.encodeWithoutWeights();
-}
-
-async function rowSums(session: ort.InferenceSession, pipeline: Pipeline, current: DeviceTensor, previous: DeviceTensor): Promise<RowSums[]> {
-  const { sums } = await session.run({ current, previous });
-  const { dims, data } = await toHost(pipeline.device, sums);
-  return Array.from({ length: dims[0] }, (_, row) => {
-    const [absoluteDifference, absolute, squaredDifference, squared] = data.subarray(4 * row, 4 * row + 4);
-    return { absoluteDifference, absolute, squaredDifference, squared };
-  });
 }

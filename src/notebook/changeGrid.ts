@@ -7,8 +7,9 @@ export interface ChangeGrid {
   html(): Promise<string>;
 }
 
-/** Pixels of one cell, wide and high. */
+/** Pixels of one cell, wide and high; narrower where there are many steps. */
 const CELL = 12;
+const WIDEST = 600;
 /** The largest change that the colours tell apart: what the embedded model's liveliest blocks reach. */
 const FULL_SCALE = 0.4;
 
@@ -24,7 +25,7 @@ export function changeGrid(ids: readonly string[], steps: number): ChangeGrid {
     },
     async html() {
       const png = (await encodePng({ width: steps, height: ids.length, rgb })).toString("base64");
-      const size = `width:${steps * CELL}px;height:${ids.length * CELL}px`;
+      const size = `width:${Math.min(WIDEST, steps * CELL)}px;height:${ids.length * CELL}px`;
       const labels = ids.map((id) => `<div style="height:${CELL}px">${escapeHtml(id)}</div>`).join("");
       return `<div style="display:flex;gap:6px;font:10px/12px monospace"><div>${labels}</div><div><img alt="change of each block at each step" src="data:image/png;base64,${png}" style="${size};image-rendering:pixelated;max-width:none"><div>change of C, 0 (dark) to ${FULL_SCALE} (yellow), step 1 to ${steps} →</div></div></div>`;
     },

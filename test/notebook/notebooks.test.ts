@@ -78,12 +78,13 @@ describe("the kernel", () => {
       'import { live, loadPipeline } from "blockcache";\nconst pipeline = await loadPipeline("fluent-ldm");\nlet last = 0;\nlet evaluated = 0;',
       // Jupyter's interrupt is a SIGINT to the kernel's process.
       'setTimeout(() => process.kill(process.pid, "SIGINT"), 1500);\nconst hooks = [{ wants: () => ({ branch: false, out: true }), computed: async () => { last = Date.now(); evaluated++; return undefined; } }];\ntry { await live(pipeline, { prompt: "cat", steps: 900, hooks: hooks }); console.log("ran to its end"); } catch (error) { console.log(error.name); }',
+      // tslab silently skips the cells that come within about 200 ms of an error.
+      ...Array<string>(150).fill("undefined;"),
       'const stopped = last;\nawait new Promise((resolve) => setTimeout(resolve, 1000));\nconsole.log(last === stopped ? `nothing ran on after ${evaluated} blocks` : "still sampling");',
     ]);
-    const text = readFileSync(file, "utf8");
     expect(stderr).not.toMatch(/failed/);
     expect(status).toBe(0);
-    const text = readFileSync(file, "utf8");
+    const text = JSON.stringify(codeCells(file).map(({ outputs }) => outputs));
     expect(text).not.toMatch(/ran to its end/);
     expect(text).toMatch(/nothing ran on after [1-9]/);
   }, 60_000);

@@ -1,0 +1,100 @@
+/** The sums that every measure of change is made of, taken where the tensors are. */
+import * as ort from "onnxruntime-node";
+import { GraphBuilder } from "../graphs/graphBuilder.js";
+import type { Precision } from "../graphs/graphBuilder.js";
+import { cast } from "../graphs/layers.js";
+import type { Device } from "../runtime/device.js";
+import type { DeviceTensor } from "../runtime/session.js";
+import { toHost } from "../runtime/transfer.js";
+
+/** The four sums over one batch row. */
+export interface RowSums {
+  /** Σ|C(t) − C(t−1)| */
+  readonly absoluteDifference: number;
+  /** Σ|C(t)| */
+  readonly absolute: number;
+  /** Σ(C(t) − C(t−1))² */
+  readonly squaredDifference: number;
+  /** ΣC(t)² */
+  readonly squared: number;
+}
+
+/**
+ * The sums of each batch row. A host tensor is read once by a loop: a graph of five operators reads it
+ * five times, and made sampling 17 to 20 % slower instead of a few per cent. Device tensors stay where
+ * they are, and four numbers a row come back.
+ */
+export async function rowSums(device: Device, current: DeviceTensor, previous: DeviceTensor): Promise<RowSums[]> {
+  const rows = current.dims[0];
+  const [now, then] = [current, previous].map((tensor) => (tensor.location === "cpu" ? tensor.data : undefined));
+  if (now instanceof Float32Array && then instanceof Float32Array) {
+    const length = now.length / rows;
+    return Array.from({ length: rows }, (_, row) => sumsOf(now, then, row * length, (row + 1) * length));
+  }
+  const { sums } = await (await sumsSession(device)).run({ current, previous });
+  const { data } = await toHost(device, sums);
+  return Array.from({ length: rows }, (_, row) => {
+    const [absoluteDifference, absolute, squaredDifference, squared] = data.subarray(4 * row, 4 * row + 4);
+    return { absoluteDifference, absolute, squaredDifference, squared };
+  });
+}
+
+/** Two elements a turn, each with accumulators of its own: the additions of one do not wait for the other's. */
+function sumsOf(now: Float32Array, then: Float32Array, start: number, end: number): RowSums {
+  let [l1Even, l1Odd, sizeEven, sizeOdd, l2Even, l2Odd, squareEven, squareOdd] = [0, 0, 0, 0, 0, 0, 0, 0];
+  const pairsEnd = end - ((end - start) & 1);
+  for (let index = start; index < pairsEnd; index += 2) {
+    const even = now[index];
+    const odd = now[index + 1];
+    const evenDifference = even - then[index];
+    const oddDifference = odd - then[index + 1];
+    l1Even += Math.abs(evenDifference);
+    l1Odd += Math.abs(oddDifference);
+    sizeEven += Math.abs(even);
+    sizeOdd += Math.abs(odd);
+    l2Even += evenDifference * evenDifference;
+    l2Odd += oddDifference * oddDifference;
+    squareEven += even * even;
+    squareOdd += odd * odd;
+  }
+  if (pairsEnd < end) {
+    const last = now[pairsEnd];
+    const difference = last - then[pairsEnd];
+    l1Even += Math.abs(difference);
+    sizeEven += Math.abs(last);
+    l2Even += difference * difference;
+    squareEven += last * last;
+  }
+  return { absoluteDifference: l1Even + l1Odd, absolute: sizeEven + sizeOdd, squaredDifference: l2Even + l2Odd, squared: squareEven + squareOdd };
+}
+
+const sessions = new WeakMap<Device, Promise<ort.InferenceSession>>();
+
+/** One session serves all blocks: the shapes are free. */
+function sumsSession(device: Device): Promise<ort.InferenceSession> {
+  const known = sessions.get(device);
+  if (known) return known;
+  const session = ort.InferenceSession.create(sumsGraph(device.precision), { executionProviders: [device.name] });
+  sessions.set(device, session);
+  return session;
+}
+
+function sumsGraph(precision: Precision): Uint8Array {
+  const graph = new GraphBuilder("change", precision);
+  const rows = (name: string): string => {
+    const input = graph.input(name, ["batch", "channels", "height", "width"]);
+    const flat = graph.node("Reshape", [input, graph.integers([0, -1])]);
+    return precision === "float16" ? cast(graph, flat, "float32") : flat;
+  };
+  const current = rows("current");
+  const difference = graph.node("Sub", [current, rows("previous")]);
+  const axis = graph.integers([1]);
+  const sums = [
+    graph.node("ReduceL1", [difference, axis]),
+    graph.node("ReduceL1", [current, axis]),
+    graph.node("ReduceSumSquare", [difference, axis]),
+    graph.node("ReduceSumSquare", [current, axis]),
+  ];
+  graph.output("sums", graph.node("Concat", sums, { axis: 1n }), ["batch", 4], "float32");
+  return graph.encodeWithoutWeights();
+}
