@@ -1,0 +1,135 @@
+/** Figures: right numbers in, right files out, and the same picture with and without a browser. */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { chromium } from "playwright-core";
+import sharp from "sharp";
+import { afterAll, describe, expect, it } from "vitest";
+import { blockMapChart, changeCurves, changeHeatMap, exportFigure, pcaStrips } from "../../src/figures/index.js";
+import type { PlotlyFigure } from "../../src/figures/index.js";
+import type { BlockMapEntry } from "../../src/instrument/blockMap.js";
+import type { Profile } from "../../src/instrument/profile.js";
+
+const STEPS = 20;
+const TRAJECTORIES = 4;
+const folder = mkdtempSync(join(tmpdir(), "blockcache-figures-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const ids = [
+  ["conv_in", "conv_in", 16], ...[0, 1].flatMap((n) => [[`down_blocks.0.resnets.${n}`, "resnet", 16], [`down_blocks.0.attentions.${n}`, "transformer", 16]]),
+  ["down_blocks.0.downsamplers.0", "downsampler", 8], ["down_blocks.1.resnets.0", "resnet", 8], ["mid_block.resnets.0", "resnet", 8], ["mid_block.attentions.0", "transformer", 8], ["mid_block.resnets.1", "resnet", 8],
+  ...[0, 1].map((n) => [`up_blocks.0.resnets.${n}`, "resnet", 8]), ["up_blocks.0.upsamplers.0", "upsampler", 16],
+  ...[0, 1, 2].flatMap((n) => [[`up_blocks.1.resnets.${n}`, "resnet", 16], [`up_blocks.1.attentions.${n}`, "transformer", 16]]), ["conv_out", "conv_out", 16],
+] as [string, BlockMapEntry["kind"], number][];
+const blocks = ids.map(([id, kind, side]) => ({ id, kind, resolution: [side, side] as const }));
+/** Trajectory r of block b has 0.1 + b/100 + t/100 + r/100 at step t. */
+const value = (block: number, row: number, step: number): number => (step === 0 ? 0 : 0.1 + (block + step + row) / 100);
+const profile: Profile = {
+  setting: { model: { fingerprint: "sha256:0", name: "made up" }, solver: "ddim", solver_config: {}, num_inference_steps: STEPS, timesteps: Array.from({ length: STEPS }, (_, step) => 999 - 50 * step), guidance_scale: 5, negative_prompt: "", latent_size: [16, 16] },
+  device: "cpu",
+  library_version: "0",
+  trajectories: Array.from({ length: TRAJECTORIES }, (_, seed) => ({ prompt: "x", seed })),
+  blocks,
+  values: { change: Object.fromEntries(ids.map(([id], block) => [id, Float64Array.from({ length: TRAJECTORIES * STEPS }, (_, index) => value(block, Math.floor(index / STEPS), index % STEPS))])) },
+};
+const map: BlockMapEntry[] = ids.map(([id, kind, side], index) => ({ id, kind, resolution: [side, side], channels: 8, shape: [8, side, side], bytes: 32 * side * side, parameters: 100, multiplyAdds: 1000 * (index + 1), cacheable: true, seconds: 0.001 * (index + 1) }));
+const pixel = `data:image/png;base64,${(await sharp({ create: { width: 32, height: 32, channels: 3, background: "#d55e00" } }).png().toBuffer()).toString("base64")}`;
+const figures: Record<string, PlotlyFigure> = {
+  "change curves": changeCurves(profile),
+  "heat map": changeHeatMap(profile),
+  "block map": blockMapChart(map),
+  "PCA strips": pcaStrips({ rows: ["predicted image", "mid_block.attentions.0"].map((label) => ({ label, images: [pixel, pixel, pixel] })), steps: [0, 9, 19], timesteps: [999, 549, 49] }),
+};
+
+describe("change curves", () => {
+  const { data, layout } = figures["change curves"];
+  it("have a line a block, its mean and deviation by hand", () => {
+    const lines = data.filter(({ showlegend }) => showlegend !== false);
+    expect(lines.map(({ name }) => name)).toEqual(ids.map(([id]) => id));
+    const { y, customdata, x } = lines[2] as { x: number[]; y: number[]; customdata: [number, number][] };
+    expect(x[0]).toBe(2);
+    // Mean of 0, 1, 2, 3 hundredths is 0.015; their deviation is √(5/3) hundredths.
+    y.forEach((mean, index) => expect(mean).toBeCloseTo(0.1 + (2 + index + 1) / 100 + 0.015, 12));
+    customdata.forEach(([deviation, timestep], index) => {
+      expect(deviation).toBeCloseTo(Math.sqrt(5 / 3) / 100, 12);
+      expect(timestep).toBe(999 - 50 * (index + 1));
+    });
+  });
+  it("have a panel a resolution, the finest first", () => {
+    expect((layout.annotations as { text: string }[]).map(({ text }) => text)).toEqual(["<b>16 × 16</b>", "<b>8 × 8</b>"]);
+  });
+});
+
+it("the heat map has the mean of each block and step", () => {
+  const { z, y } = figures["heat map"].data[0] as { z: number[][]; y: string[] };
+  expect(y).toEqual(ids.map(([id]) => id));
+  z.forEach((row, block) => row.forEach((mean, index) => expect(mean).toBeCloseTo(0.1 + (block + index + 1) / 100 + 0.015, 12)));
+});
+
+it("the block map gives each block its share of time", () => {
+  const points = figures["block map"].data.at(-1) as { marker: { color: number[] } };
+  const total = (ids.length * (ids.length + 1)) / 2;
+  points.marker.color.forEach((share, index) => expect(share).toBeCloseTo((100 * (index + 1)) / total, 10));
+  expect(points.marker.color.reduce((sum, share) => sum + share, 0)).toBeCloseTo(100, 8);
+});
+
+const CHROMIUM = "/usr/bin/chromium";
+if (!existsSync(CHROMIUM)) console.log(`skipped: figures in Chromium (no ${CHROMIUM}; on Debian: apt install chromium)`);
+
+describe.each(Object.entries(figures))("%s", (name, figure) => {
+  const at = (ending: string): string => join(folder, `${name.replaceAll(" ", "-")}.${ending}`);
+
+  it.each(["light", "dark", "print"] as const)("exports to every format in the %s theme", async (theme) => {
+    for (const ending of ["html", "svg", "png", "pdf", "json"]) await exportFigure(figure, at(ending), { theme, width: 900, height: 600 });
+    expect(await sharp(at("png")).metadata()).toMatchObject({ width: 1800, height: 1200 });
+    const svg = readFileSync(at("svg"), "utf8");
+    expect(svg).not.toMatch(/NaN|undefined/);
+    expect(svg.match(/<text/g)?.length).toBeGreaterThan(5);
+    const pdf = readFileSync(at("pdf"), "latin1");
+    expect(pdf.slice(0, 5)).toBe("%PDF-");
+    expect(pdf).toMatch(/\/FontFile2/);
+    const page = readFileSync(at("html"), "utf8");
+    expect(page).not.toMatch(/<(script|link|img)[^>]+(src|href)="https?:/);
+    expect(JSON.parse(readFileSync(at("json"), "utf8"))).toHaveProperty("data");
+  });
+
+  it.skipIf(!existsSync(CHROMIUM))("looks in Chromium as it does without", async () => {
+    const [width, height] = [900, 600];
+    const { updatemenus: _buttons, ...layout } = figure.layout;
+    await exportFigure({ data: figure.data, layout: { ...layout, width, height }, config: { staticPlot: true, responsive: false } }, at("html"));
+    await exportFigure(figure, at("png"), { width, height, scale: 1 });
+    const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"] });
+    try {
+      const page = await browser.newPage({ viewport: { width, height } });
+      const problems: string[] = [];
+      page.on("pageerror", (error) => problems.push(error.message));
+      await page.goto(pathToFileURL(at("html")).href);
+      await page.waitForSelector(".js-plotly-plot .main-svg");
+      await page.evaluate("document.fonts.ready");
+      await page.waitForTimeout(300);
+      const shot = await page.screenshot({ clip: { x: 0, y: 0, width, height } });
+      expect(problems).toEqual([]);
+      // Letters are smoothed in different ways: blurred by a few pixels, the two must agree.
+      const blurred = (input: string | Buffer): Promise<Buffer> => sharp(input).removeAlpha().greyscale().blur(3).raw().toBuffer();
+      const [ours, theirs] = await Promise.all([blurred(at("png")), blurred(shot)]);
+      expect(ours.length).toBe(theirs.length);
+      let difference = 0;
+      let far = 0;
+      ours.forEach((grey, index) => {
+        const apart = Math.abs(grey - theirs[index]);
+        difference += apart;
+        if (apart > 40) far++;
+      });
+      expect(difference / ours.length).toBeLessThan(2.5);
+      expect(far / ours.length).toBeLessThan(0.01);
+    } finally {
+      await browser.close();
+    }
+  });
+});
+
+it("another ending is refused, and nothing is left", async () => {
+  await expect(exportFigure(figures["heat map"], join(folder, "x.bmp"))).rejects.toThrow(/x\.bmp: expected a name that ends in \.html/);
+  expect(existsSync(join(folder, "x.bmp"))).toBe(false);
+});
