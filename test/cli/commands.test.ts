@@ -90,7 +90,8 @@ describe("blockcache", () => {
   });
 
   it.each([
-    [["sample", "/no/such/folder", "--prompt", "x"], 1, /\/no\/such\/folder/],
+    [["sample", "/no/such/folder", "--prompt", "x", "--out", "x.png"], 1, /\/no\/such\/folder/],
+    [["sample", model, "--prompt", "x"], 1, /--out image.png/],
     [["sample", model, "--prompt", "x", "--steps", "0"], 2, /--steps.*integer of 1 or more/],
     [["sample", model], 2, /--prompt/],
     [["nonsense"], 2, /unknown command/],
@@ -98,7 +99,7 @@ describe("blockcache", () => {
     [["vae", model, "--inputs", reference, "--out", "x.safetensors"], 1, /--decode and --encode/],
     [["plot", "change", reference, "--out", "x.png"], 1, /__metadata__\.format/],
     [["sample", model, "--prompt", "x", "--device", "cuda", "--out", "x.png"], 1, /cuda.*needs/],
-    [["sample", model, "--prompt", "x", "--height", "31", "--width", "16"], 1, /height: expected a multiple/],
+    [["sample", model, "--prompt", "x", "--height", "31", "--width", "16", "--out", "x.png"], 1, /height: expected a multiple/],
   ])("%j fails with %i and one line", (args, code, message) => {
     const { status, stderr } = run(...args);
     expect(status).toBe(code);
