@@ -4,7 +4,7 @@ import { join } from "node:path";
 import * as ort from "onnxruntime-node";
 import protobuf from "protobufjs/minimal.js";
 import { hasMerge } from "../src/graphs/block.js";
-import { GraphBuilder } from "../src/graphs/graphBuilder.js";
+import { FLOAT32, GraphBuilder } from "../src/graphs/graphBuilder.js";
 import type { Value, WeightLayout } from "../src/graphs/graphBuilder.js";
 import { UNET_INPUTS, UNET_OUTPUT, upsampleSizeName } from "../src/graphs/unet.js";
 import type { UNet } from "../src/graphs/unet.js";

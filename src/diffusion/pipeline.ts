@@ -140,7 +140,7 @@ export class Pipeline {
     const loading = this.#load(this.folder.openTextEncoderWeights(), (weights) => {
       // CLIPTextModel kept its layers under `text_model.` until transformers 5.
       const prefix = weights.names().some((name) => name.startsWith("text_model.")) ? "text_model." : "";
-      return clipTextGraph(this.folder.textEncoder, this.device.precision, clipSkip, prefix);
+      return clipTextGraph(this.folder.textEncoder, this.device, clipSkip, prefix);
     });
     this.#textEncoders.set(clipSkip, loading);
     return loading;
@@ -150,7 +150,7 @@ export class Pipeline {
     return this.#load(this.folder.openVaeWeights(), (weights) => {
       const deprecated = weights.names().some((name) => name.endsWith(".attentions.0.proj_attn.weight"));
       const names: AttentionNames = deprecated ? DEPRECATED_ATTENTION_NAMES : ATTENTION_NAMES;
-      return graphOf(this.folder.vae, this.device.precision, names);
+      return graphOf(this.folder.vae, this.device, names);
     });
   }
 

@@ -3,7 +3,7 @@
  */
 import type { AutoencoderConfig } from "../models/configs/autoencoder.js";
 import { GraphBuilder } from "./graphBuilder.js";
-import type { Precision, Value } from "./graphBuilder.js";
+import type { GraphTarget, Value } from "./graphBuilder.js";
 import { activation, attention, cast, conv2d, doubleNearest, fromTokens, groupNorm, linear, toTokens } from "./layers.js";
 import type { Activation } from "./layers.js";
 import { resnetBranch, resnetMerge } from "./resnetBlock.js";
@@ -20,8 +20,8 @@ export const ATTENTION_NAMES: AttentionNames = ["to_q", "to_k", "to_v", "to_out.
 export const DEPRECATED_ATTENTION_NAMES: AttentionNames = ["query", "key", "value", "proj_attn"];
 
 /** latents [batch, latent_channels, height, width] float32, already divided by scaling_factor → image [batch, 3, …] in about −1…1 */
-export function decoderGraph(config: AutoencoderConfig, precision: Precision, attentionNames: AttentionNames): GraphBuilder {
-  const graph = new GraphBuilder("vae decoder", precision);
+export function decoderGraph(config: AutoencoderConfig, target: GraphTarget, attentionNames: AttentionNames): GraphBuilder {
+  const graph = new GraphBuilder("vae decoder", target);
   const { latent_channels, out_channels } = config;
   const levels = [...config.block_out_channels].reverse();
   const network = new AutoencoderLayers(graph, config, attentionNames);
@@ -47,8 +47,8 @@ export function decoderGraph(config: AutoencoderConfig, precision: Precision, at
 }
 
 /** pixels [batch, in_channels, height, width] float32 in −1…1 → mean of the latents' distribution, unscaled */
-export function encoderGraph(config: AutoencoderConfig, precision: Precision, attentionNames: AttentionNames): GraphBuilder {
-  const graph = new GraphBuilder("vae encoder", precision);
+export function encoderGraph(config: AutoencoderConfig, target: GraphTarget, attentionNames: AttentionNames): GraphBuilder {
+  const graph = new GraphBuilder("vae encoder", target);
   const { in_channels, latent_channels, block_out_channels } = config;
   const network = new AutoencoderLayers(graph, config, attentionNames);
 
@@ -128,7 +128,7 @@ class AutoencoderLayers {
     const tokens = toTokens(graph, normalised, channels);
     const [toQuery, toKey, toValue, toOut] = this.#attentionNames;
     const [query, key, value] = [toQuery, toKey, toValue].map((part) => linear(graph, tokens, `${name}.${part}`, channels, channels));
-    const attended = attention(graph, query, key, value, { heads: 1, upcast: true });
+    const attended = attention(graph, query, key, value, { heads: 1, headWidth: channels, upcast: true });
     const projected = linear(graph, attended, `${name}.${toOut}`, channels, channels);
     return graph.node("Add", [x, fromTokens(graph, projected, x)]);
   }

@@ -8,6 +8,16 @@ import { toHalf } from "./half.js";
 /** The element type that a network computes in. */
 export type Precision = "float32" | "float16";
 
+/** What a graph is built for; a device is one. */
+export interface GraphTarget {
+  readonly precision: Precision;
+  /** onnxruntime's MultiHeadAttention gives right results there */
+  readonly fusedAttention: boolean;
+}
+
+/** For graphs that hold no attention. */
+export const FLOAT32: GraphTarget = { precision: "float32", fusedAttention: true };
+
 /** The name of a value inside one graph. */
 export type Value = string;
 
@@ -31,6 +41,7 @@ export type WeightLayout =
  */
 export class GraphBuilder {
   readonly precision: Precision;
+  readonly fusedAttention: boolean;
   readonly #name: string;
   readonly #nodes: OnnxNode[] = [];
   readonly #constants: OnnxTensor[] = [];
@@ -39,9 +50,10 @@ export class GraphBuilder {
   readonly #outputs: OnnxValue[] = [];
   #count = 0;
 
-  constructor(name: string, precision: Precision) {
+  constructor(name: string, target: GraphTarget) {
     this.#name = name;
-    this.precision = precision;
+    this.precision = target.precision;
+    this.fusedAttention = target.fusedAttention;
   }
 
   input(name: string, dims: readonly Dimension[], elementType: ElementType = this.precision): Value {

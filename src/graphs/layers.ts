@@ -3,7 +3,7 @@
  * `name` is the module path inside the weights file; `x` are feature maps
  * [batch, channels, height, width] unless a comment says tokens [batch, tokens, channels].
  */
-import type { GraphBuilder, Value } from "./graphBuilder.js";
+import type { GraphBuilder, Precision, Value } from "./graphBuilder.js";
 
 const MICROSOFT = "com.microsoft";
 
@@ -82,6 +82,8 @@ export function layerNorm(graph: GraphBuilder, tokens: Value, name: string, feat
 export interface AttentionOptions {
   /** number of heads */
   readonly heads: number;
+  /** channels of one head */
+  readonly headWidth: number;
   /** computes in float32 although the network is float16 (diffusers' upcast_attention) */
   readonly upcast?: boolean;
   /** added to the attention scores, broadcast to [batch, heads, queries, keys] */
@@ -93,8 +95,20 @@ export function attention(graph: GraphBuilder, query: Value, key: Value, value: 
   const upcast = options.upcast === true && graph.precision === "float16";
   const inputs = [query, key, value].map((tensor) => (upcast ? cast(graph, tensor, "float32") : tensor));
   const optional = options.bias === undefined ? [] : ["", "", options.bias];
-  const attended = graph.node("MultiHeadAttention", [...inputs, ...optional], { num_heads: BigInt(options.heads) }, MICROSOFT);
+  const attended = graph.fusedAttention
+    ? graph.node("MultiHeadAttention", [...inputs, ...optional], { num_heads: BigInt(options.heads) }, MICROSOFT)
+    : plainAttention(graph, inputs, options, upcast ? "float32" : graph.precision);
   return upcast ? cast(graph, attended, "float16") : attended;
+}
+
+function plainAttention(graph: GraphBuilder, [query, key, value]: readonly Value[], { heads, headWidth, bias }: AttentionOptions, elementType: Precision): Value {
+  // [batch, tokens, heads · width] → [batch, heads, tokens, width], the keys transposed
+  const split = (x: Value, perm: readonly bigint[]): Value => graph.node("Transpose", [graph.node("Reshape", [x, graph.integers([0, -1, heads, headWidth])])], { perm });
+  const scale = graph.constant({ dims: [], data: Float32Array.of(headWidth ** -0.5) }, elementType);
+  let scores = graph.node("Mul", [graph.node("MatMul", [split(query, [0n, 2n, 1n, 3n]), split(key, [0n, 2n, 3n, 1n])]), scale]);
+  if (bias !== undefined) scores = graph.node("Add", [scores, bias]);
+  const weighted = graph.node("MatMul", [graph.node("Softmax", [scores], { axis: -1n }), split(value, [0n, 2n, 1n, 3n])]);
+  return graph.node("Reshape", [graph.node("Transpose", [weighted], { perm: [0n, 2n, 1n, 3n] }), graph.integers([0, -1, heads * headWidth])]);
 }
 
 export function cast(graph: GraphBuilder, x: Value, to: "float32" | "float16"): Value {

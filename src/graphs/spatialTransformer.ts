@@ -62,7 +62,7 @@ function attend(graph: GraphBuilder, transformer: SpatialTransformer, name: stri
   const query = linear(graph, tokens, `${name}.to_q`, channels, channels, { bias: false });
   const key = linear(graph, source, `${name}.to_k`, sourceWidth, channels, { bias: false });
   const value = linear(graph, source, `${name}.to_v`, sourceWidth, channels, { bias: false });
-  const attended = attention(graph, query, key, value, { heads, upcast: upcastAttention });
+  const attended = attention(graph, query, key, value, { heads, headWidth: channels / heads, upcast: upcastAttention });
   return linear(graph, attended, `${name}.to_out.0`, channels, channels);
 }
 

@@ -1,7 +1,7 @@
 import type { Pipeline } from "../diffusion/pipeline.js";
 import type { Block, BlockKind } from "../graphs/block.js";
 import { declareInputs, hasMerge } from "../graphs/block.js";
-import { GraphBuilder } from "../graphs/graphBuilder.js";
+import { FLOAT32, GraphBuilder } from "../graphs/graphBuilder.js";
 import { selectableBlocks } from "./blockSelection.js";
 
 /** One hook, as a dry run lists it. */
@@ -75,7 +75,7 @@ export async function timeBlocks(pipeline: Pipeline, repeats = 5, latentSize: re
 }
 
 function parameterCount(block: Block): number {
-  const graph = new GraphBuilder(block.id, "float32");
+  const graph = new GraphBuilder(block.id, FLOAT32);
   const inputs = declareInputs(graph, block);
   const branch = block.branch(graph, inputs);
   if (hasMerge(block)) block.merge(graph, inputs, branch);

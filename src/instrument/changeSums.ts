@@ -1,6 +1,6 @@
 /** The sums that every measure of change is made of, taken where the tensors are. */
 import * as ort from "onnxruntime-node";
-import { GraphBuilder } from "../graphs/graphBuilder.js";
+import { FLOAT32, GraphBuilder } from "../graphs/graphBuilder.js";
 import type { Precision } from "../graphs/graphBuilder.js";
 import { cast } from "../graphs/layers.js";
 import type { Device } from "../runtime/device.js";
@@ -80,7 +80,7 @@ function sumsSession(device: Device): Promise<ort.InferenceSession> {
 }
 
 function sumsGraph(precision: Precision): Uint8Array {
-  const graph = new GraphBuilder("change", precision);
+  const graph = new GraphBuilder("change", { ...FLOAT32, precision });
   const rows = (name: string): string => {
     const input = graph.input(name, ["batch", "channels", "height", "width"]);
     const flat = graph.node("Reshape", [input, graph.integers([0, -1])]);

@@ -162,7 +162,11 @@ export class BlockNetwork {
   async #fetch({ compute }: CompiledStage, feeds: readonly DeviceTensor[], outputs: readonly string[]): Promise<Record<string, DeviceTensor>> {
     const named: Record<string, DeviceTensor> = {};
     feeds.forEach((tensor, index) => (named[`input_${index}`] = tensor));
-    return compute.run(named, outputs) as Promise<Record<string, DeviceTensor>>;
+    if (!this.device.keepsTensors) return compute.run(named, outputs) as Promise<Record<string, DeviceTensor>>;
+    // With outputs kept on the device onnxruntime-node 1.30 binds all of them, and refuses to fetch a part.
+    const results = (await compute.run(named)) as Record<string, DeviceTensor>;
+    for (const [name, tensor] of Object.entries(results)) if (!outputs.includes(name)) release(tensor);
+    return results;
   }
 
   /** out from a given C; where the two are one, the value has one more owner from now on. */
@@ -187,7 +191,7 @@ export class BlockNetwork {
 
   async #compileCompute(stage: Stage | Block): Promise<CompiledStage> {
     const { precision } = this.device;
-    const graph = new GraphBuilder(stage.id, precision);
+    const graph = new GraphBuilder(stage.id, this.device);
     const inputs = declareInputs(graph, stage);
     const branch = stage.branch(graph, inputs);
     const elementType = outputElementType(stage, precision);
@@ -201,7 +205,7 @@ export class BlockNetwork {
   }
 
   async #compileMerge(block: MergingBlock): Promise<ort.InferenceSession> {
-    const graph = new GraphBuilder(`${block.id} merge`, this.device.precision);
+    const graph = new GraphBuilder(`${block.id} merge`, this.device);
     const inputs = declareInputs(graph, block, block.mergeInputs);
     const branch = graph.input(BRANCH, block.outputDims);
     graph.output(OUT, block.merge(graph, inputs, branch), block.outputDims);

@@ -1,14 +1,14 @@
 import * as ort from "onnxruntime-node";
 import { ArgumentError, DeviceUnavailableError } from "../errors.js";
-import { GraphBuilder } from "../graphs/graphBuilder.js";
-import type { Precision } from "../graphs/graphBuilder.js";
+import { FLOAT32, GraphBuilder } from "../graphs/graphBuilder.js";
+import type { GraphTarget, Precision } from "../graphs/graphBuilder.js";
 
 /** onnxruntime's execution providers that we know of; `dml` and `coreml` are passed through, untested. */
 export const DEVICE_NAMES = ["cpu", "webgpu", "cuda", "dml", "coreml"] as const;
 export type DeviceName = (typeof DEVICE_NAMES)[number];
 
 /** Where and how graphs run. */
-export interface Device {
+export interface Device extends GraphTarget {
   readonly name: DeviceName;
   /** element type of weights and activations; always float32 on `cpu` */
   readonly precision: Precision;
@@ -65,8 +65,9 @@ function automaticCandidates(): DeviceName[] {
   return process.platform === "linux" ? ["cuda"] : ["cuda", "webgpu"];
 }
 
+/** onnxruntime 1.30's MultiHeadAttention on webgpu was a quarter off under software Vulkan; plain operators are right. */
 function deviceOf(name: DeviceName, precision: Precision, threads: number | undefined): Device {
-  return { name, precision, threads, keepsTensors: name === "webgpu" };
+  return { name, precision, threads, keepsTensors: name === "webgpu", fusedAttention: name !== "webgpu" };
 }
 
 /** Runs one operator on the device; says what went wrong, or nothing. */
@@ -74,7 +75,7 @@ async function probe(name: DeviceName): Promise<string | undefined> {
   if (name === "cpu") return undefined;
   const supported = ort.listSupportedBackends().map((backend) => backend.name);
   if (!supported.includes(name)) return `this build of onnxruntime-node has ${supported.join(", ")}`;
-  const graph = new GraphBuilder("probe", "float32");
+  const graph = new GraphBuilder("probe", FLOAT32);
   const x = graph.input("x", [1]);
   graph.output("y", graph.node("Relu", [x]), [1]);
   try {

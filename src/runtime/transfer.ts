@@ -1,6 +1,6 @@
 /** Tensors between host memory and a device. */
 import * as ort from "onnxruntime-node";
-import { GraphBuilder } from "../graphs/graphBuilder.js";
+import { FLOAT32, GraphBuilder } from "../graphs/graphBuilder.js";
 import type { Precision } from "../graphs/graphBuilder.js";
 import { toHalf } from "../graphs/half.js";
 import type { FloatTensor } from "../models/tensor.js";
@@ -37,7 +37,7 @@ async function readBack(device: Device, tensor: DeviceTensor): Promise<ort.Tenso
   const key = `${device.name} ${elementType} ${tensor.dims.length}`;
   let reader = readers.get(key);
   if (reader === undefined) {
-    const graph = new GraphBuilder("read back", elementType);
+    const graph = new GraphBuilder("read back", { ...FLOAT32, precision: elementType });
     const dims = tensor.dims.map((_, axis) => `dim_${axis}`);
     graph.output("y", graph.input("x", dims), dims);
     reader = ort.InferenceSession.create(graph.encodeWithoutWeights(), { executionProviders: [device.name], preferredOutputLocation: "cpu" });
