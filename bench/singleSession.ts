@@ -32,7 +32,7 @@ export class ExternalWeightsGraph extends GraphBuilder {
 
 /** All stages' branches and merges, chained into one graph. */
 export function wholeGraph(unet: UNet): ExternalWeightsGraph {
-  const graph = new ExternalWeightsGraph("unet", "float32");
+  const graph = new ExternalWeightsGraph("unet", FLOAT32);
   const { config } = unet;
   const values = new Map<string, Value>([
     [UNET_INPUTS.sample, graph.input(UNET_INPUTS.sample, ["batch", config.in_channels, "height", "width"])],
