@@ -38,3 +38,4 @@ export { notebookProgress } from "./notebook/progress.js";
 export { cellInterrupt } from "./notebook/interrupt.js";
 export { display, show } from "./notebook/show.js";
 export * from "./figures/index.js";
+export * from "./caching/index.js";

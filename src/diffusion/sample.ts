@@ -17,6 +17,10 @@ import type { Solver, SolverName } from "./solvers/index.js";
 export interface SamplingHook extends BlockObserver {
   /** spatial transformers that must run in parts for this hook (their attn1, attn2 or ff is looked at) */
   inParts?(pipeline: Pipeline): readonly string[];
+  /** Called before the first step; what it throws ends the sampling before it begins. */
+  begin?(pipeline: Pipeline, plan: SamplingPlan): Promise<void>;
+  /** Called when the sampling is over, however it ended. */
+  end?(): void;
 }
 
 export interface SampleOptions {
@@ -115,12 +119,13 @@ export async function* sample(pipeline: Pipeline, options: SampleOptions): Async
   const plan = planSampling(pipeline, options);
   const { solver, prompts, guided, guidanceScale } = plan;
   const images = prompts.length;
+  const hooks = options.hooks ?? [];
+  for (const hook of hooks) await hook.begin?.(pipeline, plan);
   const generators = generatorsOf(options.seed ?? 0, images);
   const encoderHiddenStates = await encodeText(pipeline, plan, options.clipSkip ?? 0);
   const unitNormal = startLatents(pipeline, plan, options.latents, generators);
   const start = { dims: unitNormal.dims, data: unitNormal.data.map((value) => value * solver.initNoiseSigma) };
 
-  const hooks = options.hooks ?? [];
   const observer = hooks.length === 0 ? undefined : combineObservers(hooks);
   const inParts = new Set(hooks.flatMap((hook) => hook.inParts?.(pipeline) ?? []));
   let evaluations = 0;
@@ -137,12 +142,16 @@ export async function* sample(pipeline: Pipeline, options: SampleOptions): Async
     return rescale > 0 ? rescaleNoiseCfg(combined, conditional, rescale) : combined;
   };
 
-  for await (const step of solver.sample(denoise, start, { eta: options.eta, generator: generators })) {
-    yield {
-      ...step,
-      total: solver.timesteps.length,
-      preview: () => decodeImages(pipeline, step.predictedOriginal),
-    };
+  try {
+    for await (const step of solver.sample(denoise, start, { eta: options.eta, generator: generators })) {
+      yield {
+        ...step,
+        total: solver.timesteps.length,
+        preview: () => decodeImages(pipeline, step.predictedOriginal),
+      };
+    }
+  } finally {
+    for (const hook of hooks) hook.end?.();
   }
 }
 

@@ -9,5 +9,7 @@ export type { ExportOptions } from "./export.js";
 export type { PlotlyFigure } from "./figure.js";
 export { pcaStrips } from "./pcaStrips.js";
 export type { PcaStripsInput, Strip } from "./pcaStrips.js";
+export { scheduleChart } from "./scheduleChart.js";
+export type { ScheduleChartOptions } from "./scheduleChart.js";
 export { applyTheme } from "./theme.js";
 export type { Theme } from "./theme.js";

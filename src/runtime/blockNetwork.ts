@@ -40,6 +40,17 @@ export interface ForwardOptions {
   readonly onStageTime?: (id: string, seconds: number) => void;
 }
 
+/** A stage as one evaluation runs it. */
+interface PlannedStage {
+  readonly stage: Stage | Block;
+  /** a stand-in takes the branch's place */
+  readonly reused: boolean;
+  /** an observer looks at its results */
+  readonly observed: boolean;
+  /** the values that it reads in this evaluation */
+  readonly reads: readonly string[];
+}
+
 interface CompiledStage {
   readonly stage: Stage | Block;
   readonly compute: ort.InferenceSession;
@@ -90,17 +101,17 @@ export class BlockNetwork {
    */
   async forward(inputs: UNetInputs, options: ForwardOptions = {}): Promise<FloatTensor> {
     this.#checkInputs(inputs);
-    const stages = this.#plan(options.inParts);
-    const lastReader = lastReaders(stages, this.unet.upsampleTargets);
+    const planned = this.#plan(options);
+    const lastReader = lastReaders(planned);
     const fed = this.#feed(inputs);
     const values = new Map<string, DeviceTensor>(fed);
     try {
-      for (const [index, stage] of stages.entries()) {
+      for (const [index, { stage, reused }] of planned.entries()) {
         if (options.signal?.aborted) throw new InterruptedError("sampling was interrupted");
         const started = performance.now();
         const target = this.unet.upsampleTargets.get(stage.id);
-        if (target !== undefined) values.set(upsampleSizeName(stage.id), extentOf(read(values, target)));
-        values.set(stage.id, await this.#run(stage, values, options));
+        if (target !== undefined && !reused) values.set(upsampleSizeName(stage.id), extentOf(read(values, target)));
+        values.set(stage.id, await (reused ? this.#reuse(stage, values, options) : this.#run(stage, values, options)));
         for (const [name, last] of lastReader) {
           if (last !== index) continue;
           if (!fed.has(name)) release(read(values, name));
@@ -125,9 +136,28 @@ export class BlockNetwork {
     await this.#weights.close();
   }
 
-  #plan(inParts: ReadonlySet<string> | undefined): readonly (Stage | Block)[] {
-    if (inParts === undefined || inParts.size === 0) return this.unet.stages;
-    return this.unet.stages.flatMap((stage) => (isBlock(stage) && stage.parts && inParts.has(stage.id) ? stage.parts : [stage]));
+  #plan({ inParts, observer, evaluation }: ForwardOptions): readonly PlannedStage[] {
+    const stages = this.unet.stages.flatMap((stage) => (isBlock(stage) && stage.parts && inParts?.has(stage.id) ? stage.parts : [stage]));
+    const planned = stages.map((stage): PlannedStage => {
+      if (!isBlock(stage) || observer === undefined || evaluation === undefined) return { stage, reused: false, observed: false, reads: this.#readsOf(stage) };
+      if (observer.standsIn?.(stage, evaluation)) return { stage, reused: true, observed: false, reads: hasMerge(stage) ? stage.mergeInputs.map((index) => stage.inputs[index].value) : [] };
+      const { branch, out } = observer.wants(stage, evaluation);
+      return { stage, reused: false, observed: branch || out, reads: this.#readsOf(stage) };
+    });
+    return planned.some(({ reused }) => reused) ? liveStages(planned) : planned;
+  }
+
+  #readsOf(stage: Stage): readonly string[] {
+    const target = this.unet.upsampleTargets.get(stage.id);
+    const read = stage.inputs.map((input) => input.value);
+    return target === undefined ? read : [...read, target];
+  }
+
+  async #reuse(stage: Stage | Block, values: ReadonlyMap<string, DeviceTensor>, { observer, evaluation }: ForwardOptions): Promise<DeviceTensor> {
+    if (!isBlock(stage) || observer?.standIn === undefined || evaluation === undefined) throw new TypeError(`${stage.id}: reused without a stand-in`);
+    const out = await this.#merge(await this.#compile(stage), values, await observer.standIn(stage, evaluation));
+    observer.executed?.(stage, "reused", evaluation);
+    return out;
   }
 
   async #run(stage: Stage | Block, values: ReadonlyMap<string, DeviceTensor>, options: ForwardOptions): Promise<DeviceTensor> {
@@ -136,9 +166,7 @@ export class BlockNetwork {
     const { observer, evaluation } = options;
     if (!isBlock(stage) || observer === undefined || evaluation === undefined) return this.#compute(compiled, feeds);
 
-    const standIn = observer.standIn?.(stage, evaluation);
-    if (standIn !== undefined) return this.#merge(compiled, feeds, standIn);
-
+    observer.executed?.(stage, "computed", evaluation);
     const wants = observer.wants(stage, evaluation);
     if (!wants.branch && !wants.out) return this.#compute(compiled, feeds);
 
@@ -149,7 +177,7 @@ export class BlockNetwork {
     const replaced = await observer.computed(stage, { branch, out }, evaluation);
     let result = out;
     if (replaced?.out !== undefined) result = replaced.out;
-    else if (replaced?.branch !== undefined) result = await this.#merge(compiled, feeds, replaced.branch);
+    else if (replaced?.branch !== undefined) result = await this.#merge(compiled, values, replaced.branch);
     if (merges && wants.branch) release(branch);
     if (result !== out) release(out);
     return result;
@@ -170,12 +198,12 @@ export class BlockNetwork {
   }
 
   /** out from a given C; where the two are one, the value has one more owner from now on. */
-  async #merge(compiled: CompiledStage, feeds: readonly DeviceTensor[], branch: DeviceTensor): Promise<DeviceTensor> {
+  async #merge(compiled: CompiledStage, values: ReadonlyMap<string, DeviceTensor>, branch: DeviceTensor): Promise<DeviceTensor> {
     const block = compiled.stage;
     if (!hasMerge(block)) return retain(branch);
     compiled.merge ??= this.#compileMerge(block);
     const named: Record<string, DeviceTensor> = { [BRANCH]: branch };
-    for (const index of block.mergeInputs) named[`input_${index}`] = feeds[index];
+    for (const index of block.mergeInputs) named[`input_${index}`] = read(values, block.inputs[index].value);
     return (await (await compiled.merge).run(named))[OUT];
   }
 
@@ -247,13 +275,27 @@ function extentOf(tensor: DeviceTensor): DeviceTensor {
   return new ort.Tensor("int64", BigInt64Array.from(tensor.dims.slice(2), BigInt), [2]);
 }
 
-/** value → index of the last stage that reads it */
-function lastReaders(stages: readonly Stage[], upsampleTargets: ReadonlyMap<string, string>): Map<string, number> {
+/**
+ * Without what nothing reads: where a whole stretch of the network is reused, the blocks before its
+ * samplers' stand-ins need not run. What an observer looks at, or will keep, runs all the same.
+ */
+function liveStages(planned: readonly PlannedStage[]): readonly PlannedStage[] {
+  const needed = new Set<string>([UNET_OUTPUT]);
+  const live: PlannedStage[] = [];
+  for (const each of [...planned].reverse()) {
+    if (!each.observed && !needed.has(each.stage.id)) continue;
+    live.push(each);
+    for (const value of each.reads) needed.add(value);
+  }
+  return live.reverse();
+}
+
+/** value → index of the last stage that reads it; what no stage reads ends with the stage that gives it */
+function lastReaders(planned: readonly PlannedStage[]): Map<string, number> {
   const last = new Map<string, number>();
-  stages.forEach((stage, index) => {
-    for (const input of stage.inputs) last.set(input.value, index);
-    const target = upsampleTargets.get(stage.id);
-    if (target !== undefined) last.set(target, index);
+  planned.forEach(({ stage, reads }, index) => {
+    if (stage.id !== UNET_OUTPUT) last.set(stage.id, index);
+    for (const value of reads) last.set(value, index);
   });
   return last;
 }

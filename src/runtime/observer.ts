@@ -11,6 +11,9 @@ export interface Evaluation {
   readonly guided: boolean;
 }
 
+/** `computed`: its branch was run; `reused`: a stand-in took the branch's place. */
+export type Execution = "computed" | "reused";
+
 /** A block's results. */
 export interface BlockResult {
   /** C, before the residual; there only where it was wanted */
@@ -26,8 +29,12 @@ export interface BlockResult {
 export interface BlockObserver {
   /** Which of the block's results are looked at; the others may not be fetched at all. */
   wants(block: Block, evaluation: Evaluation): { readonly branch: boolean; readonly out: boolean };
-  /** A stand-in for C: where one is given, the branch is not run. */
-  standIn?(block: Block, evaluation: Evaluation): DeviceTensor | undefined;
+  /** Whether `standIn` gives this block's C, so that the branch is not run. Asked for all blocks before any runs. */
+  standsIn?(block: Block, evaluation: Evaluation): boolean;
+  /** C of a block that does not run; it stays the observer's until the evaluation is complete. */
+  standIn?(block: Block, evaluation: Evaluation): Promise<DeviceTensor>;
+  /** Told what was done with a block; not called for one whose result nothing reads. */
+  executed?(block: Block, how: Execution, evaluation: Evaluation): void;
   /** Called after each wanted block; what it returns takes the place of C (merged anew) or of the output. */
   computed(block: Block, result: BlockResult, evaluation: Evaluation): Promise<Partial<BlockResult> | undefined>;
   /** Called when an evaluation is complete. */
@@ -41,12 +48,16 @@ export function combineObservers(observers: readonly BlockObserver[]): BlockObse
       const wanted = observers.map((observer) => observer.wants(block, evaluation));
       return { branch: wanted.some(({ branch }) => branch), out: wanted.some(({ out }) => out) };
     },
-    standIn(block, evaluation) {
-      for (const observer of observers) {
-        const tensor = observer.standIn?.(block, evaluation);
-        if (tensor !== undefined) return tensor;
-      }
-      return undefined;
+    standsIn(block, evaluation) {
+      return observers.some((observer) => observer.standsIn?.(block, evaluation));
+    },
+    async standIn(block, evaluation) {
+      const standing = observers.find((observer) => observer.standsIn?.(block, evaluation));
+      if (standing?.standIn === undefined) throw new TypeError(`${block.id}: an observer stands in without a standIn`);
+      return standing.standIn(block, evaluation);
+    },
+    executed(block, how, evaluation) {
+      for (const observer of observers) observer.executed?.(block, how, evaluation);
     },
     async computed(block, result, evaluation) {
       let replaced: Partial<BlockResult> | undefined;

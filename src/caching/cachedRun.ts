@@ -1,0 +1,147 @@
+/** Sampling by a schedule: where a block does not compute, its branch is not run. */
+import { ArgumentError } from "../errors.js";
+import type { Pipeline } from "../diffusion/pipeline.js";
+import type { SamplingHook, SamplingPlan } from "../diffusion/sample.js";
+import type { Device } from "../runtime/device.js";
+import { release, retain } from "../runtime/ownership.js";
+import type { DeviceTensor } from "../runtime/session.js";
+import { hold } from "./reuseRule.js";
+import type { ReuseRule } from "./reuseRule.js";
+import type { Schedule } from "./schedule.js";
+import { weightedSum } from "./weightedSum.js";
+
+export interface CachedRunOptions {
+  /** what stands in for C. Default: hold, as in the paper */
+  readonly reuse?: ReuseRule;
+  /** Mismatches between schedule and run that are let pass. Default: none */
+  readonly allow?: readonly ScheduleMismatch[];
+}
+
+/** `model`: another fingerprint; `solver`: another solver or other timesteps of the same number */
+export type ScheduleMismatch = "model" | "solver";
+
+/** A sampling hook that reuses, and what it did in its last run. */
+export interface CachedRun extends SamplingHook {
+  /** block id → evaluations at which its branch ran; all blocks of the network, after sampling */
+  readonly computedAt: ReadonlyMap<string, readonly number[]>;
+  /** block id → evaluations at which a kept C took its place */
+  readonly reusedAt: ReadonlyMap<string, readonly number[]>;
+  /** most bytes of kept branches at any time of the run */
+  readonly peakCacheBytes: number;
+}
+
+interface Kept {
+  readonly evaluation: number;
+  readonly branch: DeviceTensor;
+}
+
+/**
+ * Caches by a schedule (paper section 3.2). Give it to one sampling at a time:
+ * `generate(pipeline, { prompt, steps: 20, hooks: [cachedRun(schedule)] })`.
+ *
+ * @throws ArgumentError when sampling starts, where the schedule is for another model, solver or number
+ *   of steps, or names a block that the model does not have
+ */
+export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: CachedRunOptions = {}): CachedRun {
+  const computing = new Map(Object.entries(schedule.blocks).map(([id, evaluations]) => [id, new Set(evaluations)]));
+  const evaluations = schedule.timesteps.length;
+  const kept = new Map<string, Kept[]>();
+  const passing: DeviceTensor[] = [];
+  const computedAt = new Map<string, number[]>();
+  const reusedAt = new Map<string, number[]>();
+  let device: Device | undefined;
+  let peakCacheBytes = 0;
+
+  const releaseAll = (): void => {
+    for (const tensor of [...passing.splice(0), ...[...kept.values()].flatMap((each) => each.map(({ branch }) => branch))]) release(tensor);
+    kept.clear();
+  };
+
+  return {
+    computedAt,
+    reusedAt,
+    get peakCacheBytes() {
+      return peakCacheBytes;
+    },
+    async begin(pipeline, plan) {
+      await checkFit(schedule, pipeline, plan, allow);
+      releaseAll();
+      computedAt.clear();
+      reusedAt.clear();
+      peakCacheBytes = 0;
+      device = pipeline.device;
+    },
+    wants({ id }, { index }) {
+      return { branch: isKept(computing.get(id), index, evaluations, reuse.history), out: false };
+    },
+    standsIn({ id }, { index }) {
+      return computing.get(id)?.has(index) === false;
+    },
+    async standIn({ id }, { index }) {
+      const values = kept.get(id);
+      if (device === undefined || values === undefined) throw new TypeError(`${id}: reused at evaluation ${index} before it was computed`);
+      const weights = reuse.weights(values.map(({ evaluation }) => evaluation), index);
+      if (weights.length === 1 && weights[0] === 1) return values[0].branch;
+      const tensor = await weightedSum(device, values.map(({ branch }) => branch), weights);
+      passing.push(tensor);
+      return tensor;
+    },
+    async computed({ id }, { branch }, { index }) {
+      const values = [...(kept.get(id) ?? []), { evaluation: index, branch: retain(branch) }];
+      while (values.length > reuse.history) {
+        const oldest = values.shift();
+        if (oldest) release(oldest.branch);
+      }
+      kept.set(id, values);
+      peakCacheBytes = Math.max(peakCacheBytes, bytesOf(kept));
+      return undefined;
+    },
+    executed({ id }, how, { index }) {
+      const record = how === "computed" ? computedAt : reusedAt;
+      record.set(id, [...(record.get(id) ?? []), index]);
+    },
+    async evaluated() {
+      for (const tensor of passing.splice(0)) release(tensor);
+    },
+    end: releaseAll,
+  };
+}
+
+/** Whether a later reuse reads the branch computed at `index`: not after `history` newer ones, or none. */
+function isKept(computing: ReadonlySet<number> | undefined, index: number, evaluations: number, history: number): boolean {
+  if (computing?.has(index) !== true) return false;
+  let newer = 0;
+  for (let later = index + 1; later < evaluations && newer < history; later++) {
+    if (!computing.has(later)) return true;
+    newer++;
+  }
+  return false;
+}
+
+function bytesOf(kept: ReadonlyMap<string, readonly Kept[]>): number {
+  let bytes = 0;
+  for (const values of kept.values()) {
+    for (const { branch } of values) bytes += branch.size * (branch.type === "float16" ? 2 : 4);
+  }
+  return bytes;
+}
+
+async function checkFit(schedule: Schedule, pipeline: Pipeline, { solver }: SamplingPlan, allow: readonly ScheduleMismatch[]): Promise<void> {
+  const { timesteps } = schedule;
+  if (timesteps.length !== solver.timesteps.length) {
+    throw new ArgumentError(`schedule: made for ${timesteps.length} network evaluations, and this run has ${solver.timesteps.length} — sample with steps: ${schedule.num_inference_steps}, or find a schedule for this number`);
+  }
+  const known = new Set(pipeline.network.blocks.map(({ id }) => id));
+  const unknown = Object.keys(schedule.blocks).find((id) => !known.has(id));
+  if (unknown !== undefined) throw new ArgumentError(`schedule: blocks.${unknown}: the model has no such block — \`blockcache inspect\` lists them`);
+  if (!allow.includes("solver")) {
+    if (schedule.solver !== solver.name) throw new ArgumentError(`schedule: made for solver ${schedule.solver}, and this run has ${solver.name} — sample with that solver, or allow: ["solver"]`);
+    const other = timesteps.findIndex((timestep, index) => timestep !== solver.timesteps[index]);
+    if (other !== -1) throw new ArgumentError(`schedule: timesteps.${other} is ${timesteps[other]}, and this run's is ${solver.timesteps[other]} — sample with the same timestep_spacing, or allow: ["solver"]`);
+  }
+  if (allow.includes("model")) return;
+  const fingerprint = await pipeline.fingerprint();
+  if (schedule.model.fingerprint !== fingerprint) {
+    throw new ArgumentError(`schedule: made for the model ${schedule.model.name} (${schedule.model.fingerprint.slice(0, 19)}…), and this is ${pipeline.name} (${fingerprint.slice(0, 19)}…) — profile this model, or allow: ["model"]`);
+  }
+}

@@ -1,0 +1,18 @@
+import { ArgumentError } from "../../errors.js";
+import type { Profile } from "../../instrument/profile.js";
+import { createSchedule } from "../schedule.js";
+import type { Schedule } from "../schedule.js";
+import { cacheableBlocks, computeWhen } from "./heuristic.js";
+import type { Cacheable } from "./heuristic.js";
+
+export interface UniformOptions extends Cacheable {
+  /** every how many evaluations a block computes; 1 computes everywhere */
+  readonly interval: number;
+}
+
+/** Every block at one fixed interval: DeepCache's and FORA's schedule, and the baseline of the others. */
+export function uniform(profile: Profile, options: UniformOptions): Schedule {
+  const { interval, kinds = ["transformer"] } = options;
+  if (!Number.isInteger(interval) || interval < 1) throw new ArgumentError(`interval: expected an integer of 1 or more, found ${interval}`);
+  return createSchedule(profile, { name: "uniform", interval, kinds }, computeWhen(profile, cacheableBlocks(profile, options), (_, evaluation) => evaluation % interval === 0));
+}

@@ -1,0 +1,15 @@
+export { cachedRun } from "./cachedRun.js";
+export type { CachedRun, CachedRunOptions, ScheduleMismatch } from "./cachedRun.js";
+export { deltaForSpeedup, measureCosts, predictSeconds, predictSpeedup, speedupCeiling } from "./costs.js";
+export type { Costs, MeasureCostsOptions } from "./costs.js";
+export { loadCosts, saveCosts } from "./costsFile.js";
+export { cacheableBlocks, computeWhen } from "./heuristics/heuristic.js";
+export type { Cacheable } from "./heuristics/heuristic.js";
+export { threshold } from "./heuristics/threshold.js";
+export type { ThresholdOptions } from "./heuristics/threshold.js";
+export { uniform } from "./heuristics/uniform.js";
+export type { UniformOptions } from "./heuristics/uniform.js";
+export { REUSE_RULES, hold, linear, quadratic, reuseRule } from "./reuseRule.js";
+export type { ReuseRule } from "./reuseRule.js";
+export { computedShare, computesAt, createSchedule, loadSchedule, saveSchedule, scheduleCsv } from "./schedule.js";
+export type { Schedule } from "./schedule.js";

@@ -1,0 +1,98 @@
+/**
+ * A schedule says at which network evaluations each block computes; at the others it reuses what it
+ * computed before. Plain JSON, so that any tool can read or write one.
+ */
+import { z } from "zod";
+import { ArgumentError, InvalidFileError } from "../errors.js";
+import { readJson, writeJson } from "../models/json.js";
+import type { Profile } from "../instrument/profile.js";
+
+export interface Schedule {
+  readonly format: "blockcache-schedule";
+  readonly version: 1;
+  readonly model: { readonly fingerprint: string; readonly name: string };
+  readonly solver: string;
+  readonly num_inference_steps: number;
+  /** one entry a network evaluation, in sampling order */
+  readonly timesteps: readonly number[];
+  readonly guidance_scale: number;
+  /** what found it, with its options */
+  readonly heuristic: Readonly<Record<string, unknown>> & { readonly name: string };
+  /**
+   * block id → 0-based network evaluations that compute: ascending, the first is 0.
+   * A block that is absent always computes.
+   */
+  readonly blocks: Readonly<Record<string, readonly number[]>>;
+}
+
+const FORMAT = "blockcache-schedule";
+const step = z.number().int().nonnegative();
+
+const schema = z.object({
+  format: z.literal(FORMAT),
+  version: z.literal(1),
+  model: z.object({ fingerprint: z.string(), name: z.string() }),
+  solver: z.string(),
+  num_inference_steps: z.number().int().positive(),
+  timesteps: z.array(z.number()).min(1),
+  guidance_scale: z.number(),
+  heuristic: z.looseObject({ name: z.string() }),
+  blocks: z.record(z.string(), z.array(step)),
+});
+
+/** A schedule for the setting of a profile. Throws ArgumentError where `blocks` breaks a rule. */
+export function createSchedule(profile: Profile, heuristic: Schedule["heuristic"], blocks: Schedule["blocks"]): Schedule {
+  const { model, solver, num_inference_steps, timesteps, guidance_scale } = profile.setting;
+  const schedule: Schedule = { format: FORMAT, version: 1, model, solver, num_inference_steps, timesteps, guidance_scale, heuristic, blocks };
+  const fault = faultOf(schedule);
+  if (fault !== undefined) throw new ArgumentError(`schedule: ${fault.field}: expected ${fault.expected}, found ${fault.found}`);
+  return schedule;
+}
+
+/** @throws InvalidFileError where the file is missing, no schedule, or breaks a rule */
+export async function loadSchedule(path: string): Promise<Schedule> {
+  const parsed = schema.safeParse(await readJson(path));
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new InvalidFileError({ file: path, field: issue.path.join("."), found: issue.message, expected: "a schedule as `blockcache schedule` writes it" });
+  }
+  const fault = faultOf(parsed.data);
+  if (fault !== undefined) throw new InvalidFileError({ file: path, ...fault });
+  return parsed.data;
+}
+
+/** Writes a schedule; the file is replaced in one go. */
+export async function saveSchedule(path: string, schedule: Schedule): Promise<void> {
+  await writeJson(path, schedule);
+}
+
+/** Whether a block's branch runs at a network evaluation. */
+export function computesAt(schedule: Schedule, id: string, evaluation: number): boolean {
+  return schedule.blocks[id]?.includes(evaluation) ?? true;
+}
+
+/** Share of the scheduled blocks' evaluations that compute, from 0 to 1; 1 for an empty schedule. */
+export function computedShare(schedule: Schedule): number {
+  const lists = Object.values(schedule.blocks);
+  if (lists.length === 0) return 1;
+  return lists.reduce((sum, list) => sum + list.length, 0) / (lists.length * schedule.timesteps.length);
+}
+
+/** Comma-separated, a line a block and a column an evaluation: 1 computes, 0 reuses. */
+export function scheduleCsv(schedule: Schedule): string {
+  const evaluations = [...schedule.timesteps.keys()];
+  const rows = Object.keys(schedule.blocks).map((id) => [id, ...evaluations.map((evaluation) => (computesAt(schedule, id, evaluation) ? 1 : 0))].join(","));
+  return `${[["block", ...evaluations].join(","), ...rows].join("\n")}\n`;
+}
+
+function faultOf({ blocks, timesteps }: Schedule): { field: string; found: string; expected: string } | undefined {
+  for (const [id, evaluations] of Object.entries(blocks)) {
+    const field = `blocks.${id}`;
+    if (evaluations[0] !== 0) return { field, found: `[${evaluations.join(", ")}]`, expected: "a list that starts with 0: the first evaluation computes everything" };
+    const unsorted = evaluations.findIndex((evaluation, index) => index > 0 && evaluation <= evaluations[index - 1]);
+    if (unsorted !== -1) return { field, found: `${evaluations[unsorted]} after ${evaluations[unsorted - 1]}`, expected: "evaluations in ascending order, each once" };
+    const last = evaluations[evaluations.length - 1];
+    if (last >= timesteps.length) return { field, found: String(last), expected: `evaluations from 0 to ${timesteps.length - 1}, one for each of timesteps` };
+  }
+  return undefined;
+}

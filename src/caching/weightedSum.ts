@@ -1,0 +1,36 @@
+import type * as ort from "onnxruntime-node";
+import { FLOAT32, GraphBuilder } from "../graphs/graphBuilder.js";
+import type { Device } from "../runtime/device.js";
+import { createSession } from "../runtime/session.js";
+import type { DeviceTensor } from "../runtime/session.js";
+import { fromHost } from "../runtime/transfer.js";
+
+const sessions = new WeakMap<Device, Map<string, Promise<ort.InferenceSession>>>();
+
+/** Σ weight · tensor over tensors of one shape, computed where they are; the result is the caller's to release. */
+export async function weightedSum(device: Device, tensors: readonly DeviceTensor[], weights: readonly number[]): Promise<DeviceTensor> {
+  const feeds: Record<string, DeviceTensor> = {};
+  tensors.forEach((tensor, index) => {
+    feeds[`tensor_${index}`] = tensor;
+    feeds[`weight_${index}`] = fromHost({ dims: [1], data: Float32Array.of(weights[index]) }, device.precision);
+  });
+  const { sum } = await (await sessionFor(device, tensors.length, tensors[0].dims.length)).run(feeds);
+  return sum;
+}
+
+function sessionFor(device: Device, terms: number, rank: number): Promise<ort.InferenceSession> {
+  const known = sessions.get(device) ?? new Map<string, Promise<ort.InferenceSession>>();
+  sessions.set(device, known);
+  const key = `${terms} ${rank}`;
+  const compiled = known.get(key) ?? createSession(graphOf(device, terms, rank), device);
+  known.set(key, compiled);
+  return compiled;
+}
+
+function graphOf(device: Device, terms: number, rank: number): Uint8Array {
+  const graph = new GraphBuilder("weighted sum", { ...FLOAT32, precision: device.precision });
+  const dims = Array.from({ length: rank }, (_, axis) => `dim_${axis}`);
+  const products = Array.from({ length: terms }, (_, index) => graph.node("Mul", [graph.input(`tensor_${index}`, dims), graph.input(`weight_${index}`, [1])]));
+  graph.output("sum", graph.node("Sum", products), dims);
+  return graph.encodeWithoutWeights();
+}
