@@ -39,3 +39,4 @@ export { cellInterrupt } from "./notebook/interrupt.js";
 export { display, show } from "./notebook/show.js";
 export * from "./figures/index.js";
 export * from "./caching/index.js";
+export * from "./quality/index.js";

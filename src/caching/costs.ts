@@ -109,7 +109,7 @@ export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOpti
 }
 
 /** Seconds of the network evaluations of a whole sampling by a schedule: medians summed. */
-export function predictSeconds(costs: Costs, schedule: Schedule): number {
+export function predictSeconds(costs: Costs, schedule: Pick<Schedule, "timesteps" | "blocks">): number {
   const { length } = schedule.timesteps;
   let seconds = length * median(costs.rest);
   for (const [id, compute] of Object.entries(costs.compute)) {

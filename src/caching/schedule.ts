@@ -67,7 +67,7 @@ export async function saveSchedule(path: string, schedule: Schedule): Promise<vo
 }
 
 /** Whether a block's branch runs at a network evaluation. */
-export function computesAt(schedule: Schedule, id: string, evaluation: number): boolean {
+export function computesAt(schedule: Pick<Schedule, "blocks">, id: string, evaluation: number): boolean {
   return schedule.blocks[id]?.includes(evaluation) ?? true;
 }
 

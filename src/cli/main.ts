@@ -2,12 +2,14 @@
 import { Command, CommanderError } from "commander";
 import { BlockcacheError } from "../errors.js";
 import { VERSION } from "../version.js";
+import { costsCommand } from "./costs.js";
 import { encodeCommand } from "./encode.js";
 import { forwardCommand } from "./forward.js";
 import { inspectCommand } from "./inspect.js";
 import { plotCommand } from "./plot.js";
 import { profileCommand } from "./profile.js";
 import { sampleCommand } from "./sample.js";
+import { scheduleCommand } from "./schedule.js";
 import { vaeCommand } from "./vae.js";
 
 const FAILED = 1;
@@ -16,7 +18,7 @@ const USAGE = 2;
 const program = new Command("blockcache")
   .description("Look inside a diffusion model's denoising network, and make it faster by block caching.")
   .version(VERSION);
-for (const subcommand of [inspectCommand, forwardCommand, encodeCommand, vaeCommand, sampleCommand, profileCommand, plotCommand]) {
+for (const subcommand of [inspectCommand, forwardCommand, encodeCommand, vaeCommand, sampleCommand, profileCommand, costsCommand, scheduleCommand, plotCommand]) {
   program.addCommand(subcommand());
 }
 // commander ends the process with 1 on wrong usage; the contract says 2.

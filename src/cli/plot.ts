@@ -4,12 +4,14 @@ import { ArgumentError } from "../errors.js";
 import { toDataUri, enlarge } from "../diffusion/image.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { sample } from "../diffusion/sample.js";
+import { loadSchedule } from "../caching/schedule.js";
 import { blockMapChart } from "../figures/blockMapChart.js";
 import { changeCurves } from "../figures/changeCurves.js";
 import { changeHeatMap } from "../figures/changeHeatMap.js";
 import { exportFigure } from "../figures/export.js";
 import type { PlotlyFigure } from "../figures/figure.js";
 import { pcaStrips } from "../figures/pcaStrips.js";
+import { scheduleChart } from "../figures/scheduleChart.js";
 import type { Theme } from "../figures/theme.js";
 import type { BlockKind } from "../graphs/block.js";
 import { blockMap, timeBlocks } from "../instrument/blockMap.js";
@@ -22,6 +24,7 @@ import type { Measure } from "../instrument/profile.js";
 import { recordToMemory } from "../instrument/recording.js";
 import { abortOnInterrupt, command, integerList, nonNegativeInteger, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
+import { kindsOption } from "./kinds.js";
 
 interface PlotOptions extends CommonOptions {
   readonly out: string[];
@@ -41,11 +44,9 @@ interface PcaOptions extends PlotOptions {
   readonly blocks: string;
 }
 
-const KINDS: readonly BlockKind[] = ["conv_in", "conv_out", "resnet", "transformer", "downsampler", "upsampler"];
-
 /** `blockcache plot`: figures as .html, .svg, .png, .pdf or .json, by the ending of --out. */
 export function plotCommand(): Command {
-  const plot = command("plot", "Draw a figure: change, heat-map, block-map or pca.", "blockcache plot change profile.safetensors --out curves.html curves.pdf");
+  const plot = command("plot", "Draw a figure: change, heat-map, schedule, block-map or pca.", "blockcache plot change profile.safetensors --out curves.html curves.pdf");
   const figureCommand = (usage: string, description: string, example: string): Command =>
     command(usage, description, example)
       .requiredOption("--out <files...>", "files to write; the ending says how: .html, .svg, .png, .pdf, .json")
@@ -56,7 +57,7 @@ export function plotCommand(): Command {
       figureCommand(name, `From a profile: ${what}.`, `blockcache plot ${name} profile.safetensors --out ${name}.pdf --theme print`)
         .argument("<profile>", "what `blockcache profile` wrote")
         .addOption(new Option("--measure <name>", "").choices(MEASURES).default("change"))
-        .addOption(new Option("--kinds <names...>", "only these kinds of block").choices(KINDS))
+        .addOption(kindsOption("only these kinds of block"))
         .action(async (path: string, options: ChangeOptions) => {
           const profile = await loadProfile(path);
           const kept = { ...profile, blocks: profile.blocks.filter(({ kind }) => options.kinds?.includes(kind) ?? true) };
@@ -64,6 +65,12 @@ export function plotCommand(): Command {
         }),
     );
   }
+
+  plot.addCommand(
+    figureCommand("schedule", "From a schedule: when each block computes, and how long its cache lives (the paper's Figure 4).", "blockcache plot schedule schedule.json --out schedule.png")
+      .argument("<schedule>", "what `blockcache schedule` wrote")
+      .action(async (path: string, options: PlotOptions) => write(scheduleChart(await loadSchedule(path), { theme: options.theme }), options)),
+  );
 
   plot.addCommand(
     figureCommand("block-map", "A drawing of the UNet with each block's share of time.", "blockcache plot block-map fluent-ldm --out map.png")

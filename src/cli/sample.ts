@@ -1,14 +1,23 @@
 import type { Command } from "commander";
 import { Option } from "commander";
 import { ArgumentError } from "../errors.js";
+import { cachedRun } from "../caching/cachedRun.js";
+import type { ScheduleMismatch } from "../caching/cachedRun.js";
+import { threshold } from "../caching/heuristics/threshold.js";
+import { REUSE_RULES, reuseRule } from "../caching/reuseRule.js";
+import { computedShare, loadSchedule } from "../caching/schedule.js";
+import type { Schedule } from "../caching/schedule.js";
 import { montage } from "../diffusion/montage.js";
 import { saveImage } from "../diffusion/image.js";
 import { decodeImages, sample } from "../diffusion/sample.js";
 import { solverNames } from "../diffusion/solvers/index.js";
 import type { SolverName } from "../diffusion/solvers/index.js";
+import type { BlockKind } from "../graphs/block.js";
+import { loadProfile } from "../instrument/profileFile.js";
 import type { FloatTensor } from "../models/tensor.js";
 import { abortOnInterrupt, command, finiteNumber, nonNegativeInteger, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
+import { kindsOption } from "./kinds.js";
 import { createProgress } from "./progress.js";
 import { readTensors, writeTensors } from "./tensorFile.js";
 
@@ -29,6 +38,12 @@ interface SampleCommandOptions extends CommonOptions {
   readonly latents?: string;
   readonly out?: string;
   readonly saveLatents?: string;
+  readonly schedule?: string;
+  readonly profile?: string;
+  readonly delta?: number;
+  readonly kinds?: BlockKind[];
+  readonly reuse: string;
+  readonly allow?: ScheduleMismatch[];
 }
 
 /** `blockcache sample`: prompts to an image. */
@@ -51,9 +66,17 @@ export function sampleCommand(): Command {
     .option("--latents <file>", "safetensors with latents [images, channels, height, width], unit normal")
     .option("--out <file>", "PNG to write; several images are put side by side")
     .option("--save-latents <file>", "safetensors to write: latents, final, before the autoencoder")
+    .option("--schedule <file>", "cache by this schedule: what `blockcache schedule` wrote")
+    .option("--profile <file>", "cache by the schedule that the paper's rule finds in this profile, with --delta")
+    .option("--delta <d>", "how much accumulated change a cache may miss", finiteNumber)
+    .addOption(kindsOption("with --profile: which kinds may be cached (default: transformer)"))
+    .addOption(new Option("--reuse <rule>", "what stands in for a block that does not compute").choices(REUSE_RULES.map(({ name }) => name)).default("hold"))
+    .addOption(new Option("--allow <mismatches...>", "use a schedule made for another model or solver").choices(["model", "solver"]))
     .action(async (model: string, options: SampleCommandOptions) => {
       if (options.out === undefined && options.saveLatents === undefined) throw new ArgumentError("sample: expected --out image.png, --save-latents latents.safetensors, or both");
       const given = options.latents === undefined ? undefined : await readTensors(options.latents, { latents: "[images, channels, height, width]" });
+      const schedule = await findSchedule(options);
+      const cached = schedule === undefined ? undefined : cachedRun(schedule, { reuse: reuseRule(options.reuse), allow: options.allow });
       const pipeline = await openPipeline(model, options);
       const progress = createProgress("sampling", "steps");
       let latents: FloatTensor | undefined;
@@ -73,6 +96,7 @@ export function sampleCommand(): Command {
           height: options.height,
           width: options.width,
           clipSkip: options.clipSkip,
+          hooks: cached === undefined ? [] : [cached],
           signal: abortOnInterrupt(),
         });
         for await (const step of run) {
@@ -94,7 +118,16 @@ export function sampleCommand(): Command {
         await saveImage(options.out, picture, { prompt: options.prompt.join("\n"), seed: String(options.seed), steps: String(options.steps), model: pipeline.name });
         written.push(options.out);
       }
-      print(options, { written, latents: latents.dims }, written.map((path) => `wrote ${path}`));
+      const caching = cached === undefined || schedule === undefined ? undefined : { computedShare: computedShare(schedule), peakCacheBytes: cached.peakCacheBytes };
+      const said = caching === undefined ? [] : [`cached: ${(100 * caching.computedShare).toFixed(0)} % of the scheduled blocks' evaluations computed, at most ${(caching.peakCacheBytes / 2 ** 20).toFixed(1)} MiB kept`];
+      print(options, { written, latents: latents.dims, caching }, [...written.map((path) => `wrote ${path}`), ...said]);
       await pipeline.dispose();
     });
+}
+
+async function findSchedule({ schedule, profile, delta, kinds }: SampleCommandOptions): Promise<Schedule | undefined> {
+  if (schedule !== undefined && profile !== undefined) throw new ArgumentError("sample: expected --schedule or --profile with --delta, found both");
+  if (schedule !== undefined) return loadSchedule(schedule);
+  if ((profile === undefined) !== (delta === undefined)) throw new ArgumentError("sample: --profile and --delta go together");
+  return profile === undefined || delta === undefined ? undefined : threshold(await loadProfile(profile), { delta, kinds });
 }

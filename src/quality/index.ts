@@ -1,0 +1,3 @@
+export { psnr, relativeDistances } from "./distance.js";
+export { pairedRatio } from "./pairedRatio.js";
+export type { RatioInterval } from "./pairedRatio.js";

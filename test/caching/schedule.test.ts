@@ -1,0 +1,128 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { deltaForSpeedup, predictSeconds, predictSpeedup } from "../../src/caching/costs.js";
+import type { Costs } from "../../src/caching/costs.js";
+import { loadCosts, saveCosts } from "../../src/caching/costsFile.js";
+import { threshold } from "../../src/caching/heuristics/threshold.js";
+import { uniform } from "../../src/caching/heuristics/uniform.js";
+import { REUSE_RULES } from "../../src/caching/reuseRule.js";
+import { computedShare, loadSchedule, saveSchedule, scheduleCsv } from "../../src/caching/schedule.js";
+import type { Profile } from "../../src/instrument/profile.js";
+import { pairedRatio } from "../../src/quality/pairedRatio.js";
+import { psnr, relativeDistances } from "../../src/quality/distance.js";
+
+/** One trajectory with these changes, a row a block. */
+function profileOf(rows: readonly (readonly number[])[]): Profile {
+  const steps = rows[0].length;
+  const blocks = rows.map((_, index) => ({ id: `down_blocks.0.attentions.${index}`, kind: "transformer" as const, resolution: [8, 8] as const }));
+  return {
+    setting: { model: { fingerprint: "sha256:0", name: "made up" }, solver: "ddim", solver_config: {}, num_inference_steps: steps, timesteps: Array.from({ length: steps }, (_, index) => 999 - index), guidance_scale: 5, negative_prompt: "", latent_size: [8, 8] },
+    device: "cpu", library_version: "0", trajectories: [{ prompt: "a", seed: 0 }], blocks,
+    values: { change: Object.fromEntries(blocks.map(({ id }, index) => [id, Float64Array.from(rows[index], (value, step) => (step === 0 ? 0 : value))])) },
+  };
+}
+
+const changes = fc.integer({ min: 1, max: 30 }).chain((steps) => fc.array(fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: steps, maxLength: steps }), { minLength: 1, maxLength: 5 }));
+const delta = fc.double({ min: 0, max: 5, noNaN: true });
+
+test("threshold: a cache misses at most δ, and computing later would miss more", () => {
+  fc.assert(fc.property(changes, delta, (rows, d) => {
+    const { blocks } = threshold(profileOf(rows), { delta: d });
+    rows.forEach((row, index) => {
+      const list = blocks[`down_blocks.0.attentions.${index}`];
+      expect(list[0]).toBe(0);
+      list.forEach((from, place) => {
+        const next = list[place + 1] ?? row.length;
+        const missed = (to: number) => row.slice(from + 1, to + 1).reduce((sum, value) => sum + value, 0);
+        expect(missed(next - 1)).toBeLessThanOrEqual(d);
+        if (next < row.length) expect(missed(next)).toBeGreaterThan(d);
+      });
+    });
+  }));
+});
+
+test("threshold: computed steps never rise as δ grows; 0 computes wherever there is change", () => {
+  fc.assert(fc.property(changes, delta, delta, (rows, a, b) => {
+    const profile = profileOf(rows);
+    expect(computedShare(threshold(profile, { delta: Math.max(a, b) }))).toBeLessThanOrEqual(computedShare(threshold(profile, { delta: Math.min(a, b) })));
+    const { blocks } = threshold(profile, { delta: 0 });
+    rows.forEach((row, index) => expect(blocks[`down_blocks.0.attentions.${index}`]).toEqual([...row.keys()].filter((step) => step === 0 || row[step] > 0)));
+  }));
+});
+
+test("threshold: constant change c computes every ⌊δ/c⌋ + 1 steps", () => {
+  // 0.25 and 0.75 have exact sums in binary
+  expect(threshold(profileOf([Array<number>(12).fill(0.25)]), { delta: 0.75 }).blocks["down_blocks.0.attentions.0"]).toEqual([0, 4, 8]);
+});
+
+test("uniform: every n-th step; 1 computes everywhere", () => {
+  const profile = profileOf([Array<number>(7).fill(1)]);
+  expect(uniform(profile, { interval: 3 }).blocks["down_blocks.0.attentions.0"]).toEqual([0, 3, 6]);
+  expect(computedShare(uniform(profile, { interval: 1 }))).toBe(1);
+  expect(() => uniform(profile, { interval: 0 })).toThrow(/interval: expected an integer of 1 or more, found 0/);
+  expect(() => threshold(profile, { delta: 1, kinds: ["resnet"] })).toThrow(/no block of kind resnet/);
+});
+
+test("reuse rules are exact for polynomials of their degree", () => {
+  fc.assert(fc.property(fc.uniqueArray(fc.integer({ min: 0, max: 40 }), { minLength: 3, maxLength: 3 }), fc.integer({ min: 0, max: 60 }), fc.tuple(...[1, 2, 3].map(() => fc.integer({ min: -5, max: 5 }))), (times, wanted, [a, b, c]) => {
+    REUSE_RULES.forEach((rule, degree) => {
+      const polynomial = (t: number) => a + (degree > 0 ? b * t : 0) + (degree > 1 ? c * t * t : 0);
+      const kept = times.slice(0, rule.history);
+      const weights = rule.weights(kept, wanted);
+      expect(weights.reduce((sum, weight, index) => sum + weight * polynomial(kept[index]), 0)).toBeCloseTo(polynomial(wanted), 5);
+    });
+  }));
+});
+
+test("schedules are read back as written, and bad ones are refused by field", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "blockcache-schedule-"));
+  try {
+    const path = join(folder, "s.json");
+    const schedule = threshold(profileOf([[0, 0.5, 0.5, 0.5]]), { delta: 0.5 });
+    await saveSchedule(path, schedule);
+    expect(await loadSchedule(path)).toEqual(schedule);
+    expect(scheduleCsv(schedule)).toBe("block,0,1,2,3\ndown_blocks.0.attentions.0,1,0,1,0\n");
+    for (const [list, message] of [[[1, 2], /starts with 0/], [[0, 2, 2], /ascending order/], [[0, 9], /from 0 to 3/], [[0, 1.5], /a schedule as/], [[], /starts with 0/]] as const) {
+      await writeFile(path, JSON.stringify({ ...schedule, blocks: { x: list } }));
+      await expect(loadSchedule(path)).rejects.toThrow(message);
+    }
+    await writeFile(path, "{}");
+    await expect(loadSchedule(path)).rejects.toThrow(/s\.json: format/);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+const costs: Costs = {
+  setting: { fingerprint: "sha256:0", device: "cpu", rows: 2, latent_size: [8, 8] },
+  compute: { "down_blocks.0.attentions.0": Float64Array.of(3, 4, 5), conv_in: Float64Array.of(1, 1, 1) },
+  reuse: { "down_blocks.0.attentions.0": Float64Array.of(1, 1, 1), conv_in: Float64Array.of(0, 0, 0) },
+  rest: Float64Array.of(1, 1, 1),
+};
+
+test("costs: medians summed; δ for a speed-up is the smallest that reaches it", async () => {
+  const profile = profileOf([[0, 0.5, 0.5, 0.5]]);
+  // 4 evaluations of 4 + 1 + 1 seconds; two reuses save 3 each
+  expect(predictSeconds(costs, threshold(profile, { delta: 0 }))).toBe(24);
+  expect(predictSeconds(costs, threshold(profile, { delta: 0.5 }))).toBe(18);
+  const scheduleOf = (d: number) => threshold(profile, { delta: d });
+  expect(deltaForSpeedup(costs, 1.3, scheduleOf)).toBeCloseTo(0.5, 9);
+  expect(predictSpeedup(costs, scheduleOf(deltaForSpeedup(costs, 1.3, scheduleOf)))).toBeGreaterThanOrEqual(1.3);
+  expect(() => deltaForSpeedup(costs, 2, scheduleOf)).toThrow(/at most 1\.600/);
+  const folder = await mkdtemp(join(tmpdir(), "blockcache-costs-"));
+  await saveCosts(join(folder, "c.safetensors"), costs);
+  expect(await loadCosts(join(folder, "c.safetensors"))).toEqual(costs);
+  await rm(folder, { recursive: true });
+});
+
+test("quality: closed forms", () => {
+  expect(relativeDistances({ dims: [2, 2], data: Float32Array.of(3, 4, 0, 2) }, { dims: [2, 2], data: Float32Array.of(3, 0, 0, 1) })).toEqual([4 / 3, 1]);
+  const grey = (value: number) => ({ width: 1, height: 1, rgb: new Uint8Array(3).fill(value) });
+  expect(psnr(grey(10), grey(20))).toBeCloseTo(28.13, 2); // 10 log10(255² / 100)
+  expect(psnr(grey(7), grey(7))).toBe(Infinity);
+  const { ratio, low, high } = pairedRatio([1, 2, 3, 4], [2, 4, 6, 8]);
+  expect([ratio, low, high]).toEqual([0.5, 0.5, 0.5]);
+});
