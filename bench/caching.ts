@@ -138,7 +138,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({ options: { steps: { type: "string", default: "20" }, prompts: { type: "string", default: "8" } } });
   const [steps, count] = [Number(values.steps), Number(values.prompts)];
   if (!(values.steps in PLAIN_STEPS) || !(count >= 2 && 2 * count <= PAPER_PRESET.prompts.length)) throw new RangeError("expected --steps 20 or 50, and --prompts from 2 to 16");
-  const pipeline = await loadPipeline("fluent-ldm");
+  const pipeline = await loadPipeline(join("models", "fluent-ldm"));
   const halves = [PAPER_PRESET.prompts.slice(0, count), PAPER_PRESET.prompts.slice(count, 2 * count)];
   const profile = await profileChange(pipeline, { prompts: halves[0], seeds: [0, 1], steps, solver: SOLVER, schedulerConfig: TRAILING });
   const costs = await measureCosts(pipeline, { rows: 2 * count });

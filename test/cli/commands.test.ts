@@ -120,3 +120,26 @@ describe("blockcache", () => {
     expect(existsSync("x.safetensors") || existsSync("x.png")).toBe(false);
   });
 });
+
+describe("blockcache schedule", () => {
+  it("goes from a profile to a cached image, and says what does not fit", () => {
+    writeFileSync(at("caching-prompts.txt"), "red apple\n");
+    const [profile, costs, schedule] = ["caching.safetensors", "costs.safetensors", "schedule.json"].map(at);
+    const common = ["--steps", "4", "--solver", "ddim"];
+    expect(run("profile", model, "--prompts", at("caching-prompts.txt"), ...common, "--out", profile).status).toBe(0);
+    expect(run("costs", model, "--samples", "3", "--out", costs).status).toBe(0);
+    const made = run("schedule", profile, "--delta", "100", "--costs", costs, "--out", schedule, "--json");
+    expect(made.status).toBe(0);
+    // a δ that is never reached computes at the first of 4 evaluations alone
+    expect(JSON.parse(made.stdout)).toMatchObject({ computedShare: 0.25, heuristic: { name: "threshold", delta: 100 } });
+    const sampled = run("sample", model, "--prompt", "red apple", ...common, "--schedule", schedule, "--reuse", "linear", "--out", at("cached.png"), "--json");
+    expect(JSON.parse(sampled.stdout)).toMatchObject({ caching: { computedShare: 0.25 } });
+    expect(run("plot", "schedule", schedule, "--out", at("schedule.svg")).status).toBe(0);
+    expect(run("schedule", profile, "--delta", "1", "--out", at("schedule.csv")).status).toBe(0);
+    const other = run("sample", model, "--prompt", "red apple", "--steps", "5", "--solver", "ddim", "--schedule", schedule, "--out", at("no.png"));
+    expect([other.status, other.stderr]).toEqual([1, expect.stringMatching(/^blockcache: schedule: made for 4 network evaluations, and this run has 5 — /)]);
+    expect(existsSync(at("no.png"))).toBe(false);
+    expect(run("schedule", profile, "--out", at("none.json")).stderr).toMatch(/expected --delta or --speedup/);
+    expect(run("schedule", profile, "--speedup", "1000", "--costs", costs, "--out", at("none.json")).stderr).toMatch(/the ceiling of these blocks/);
+  });
+});
