@@ -7,7 +7,6 @@
  *
  * Writes bench/results/caching-<steps>.json (every raw value) and .md.
  */
-import { mkdir, rename, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -31,8 +30,8 @@ import type { FloatTensor } from "../src/models/tensor.js";
 import { relativeDistances } from "../src/quality/distance.js";
 import { pairedRatio } from "../src/quality/pairedRatio.js";
 import type { RatioInterval } from "../src/quality/pairedRatio.js";
+import { writeResult } from "./results.js";
 
-const RESULTS = join("bench", "results");
 const SOLVER = "dpmsolver++";
 const TRAILING = { timestep_spacing: "trailing" };
 const CONVERGED_STEPS = 200;
@@ -170,12 +169,8 @@ async function main(): Promise<void> {
     "| plain steps | seconds a batch | distance |", "| --- | --- | --- |",
     ...reportedRaw.filter(({ name }) => name.startsWith("plain ")).map(({ name, seconds, distances }) => `| ${name} | ${seconds.toFixed(2)} | ${mean(distances).toFixed(4)} |`), "",
   ];
-  await mkdir(RESULTS, { recursive: true });
-  for (const [ending, text] of [["md", lines.join("\n")], ["json", `${JSON.stringify({ steps, prompts: halves, chosenOn, reported, plain: reportedRaw.filter(({ name }) => name.startsWith("plain ")) })}\n`]]) {
-    const path = join(RESULTS, `caching-${steps}.${ending}`);
-    await writeFile(`${path}.tmp`, text);
-    await rename(`${path}.tmp`, path);
-  }
+  await writeResult(`caching-${steps}.md`, lines.join("\n"));
+  await writeResult(`caching-${steps}.json`, `${JSON.stringify({ steps, prompts: halves, chosenOn, reported, plain: reportedRaw.filter(({ name }) => name.startsWith("plain ")) })}\n`);
   console.log(lines.join("\n"));
 }
 

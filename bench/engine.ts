@@ -7,7 +7,7 @@
  * Writes bench/results/engine.json and engine.md.
  */
 import { execFileSync } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -16,6 +16,7 @@ import * as ort from "onnxruntime-node";
 import { Pipeline } from "../src/diffusion/pipeline.js";
 import { describeUNet, embedTimestep } from "../src/graphs/unet.js";
 import { changeMeter } from "../src/instrument/change.js";
+import { median } from "../src/instrument/statistics.js";
 import { parseUNetConfig } from "../src/models/configs/unet.js";
 import { openModelFolder } from "../src/models/folder.js";
 import { readJson } from "../src/models/json.js";
@@ -27,11 +28,11 @@ import { BlockNetwork } from "../src/runtime/blockNetwork.js";
 import type { UNetInputs } from "../src/runtime/blockNetwork.js";
 import { openDevice } from "../src/runtime/device.js";
 import { Peer } from "./peer.js";
+import { writeResult } from "./results.js";
 import { writeSd15 } from "./sd15.js";
 import { openSingleSession } from "./singleSession.js";
 
 const EMBEDDED = join("models", "fluent-ldm");
-const RESULTS = join("bench", "results");
 const TIMESTEP = 601;
 
 /** Seconds of each round, in turn. */
@@ -225,12 +226,6 @@ async function takeTurns(shape: Shape, batch: number, rounds: number, sides: Rea
   };
 }
 
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
-
 /** Load time and memory of one side alone, in a process of its own. */
 function footprintOf(side: string, unetFolder: string, threads: number): Footprint {
   const output = execFileSync(process.execPath, [fileURLToPath(import.meta.url), "--footprint", side, "--unet", unetFolder, "--threads", String(threads)], { encoding: "utf8" });
@@ -270,13 +265,6 @@ function report(cases: readonly CaseResult[], footprints: Readonly<Record<string
   }
   lines.push("", "Loading the single session includes writing its ONNX file, and its peak is that of loading: it is not run.", "");
   return lines.join("\n");
-}
-
-async function writeResult(name: string, text: string): Promise<void> {
-  await mkdir(RESULTS, { recursive: true });
-  const path = join(RESULTS, name);
-  await writeFile(`${path}.tmp`, text);
-  await rename(`${path}.tmp`, path);
 }
 
 async function main(): Promise<void> {

@@ -2,6 +2,7 @@
 import { ArgumentError, InterruptedError } from "../errors.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { hasMerge } from "../graphs/block.js";
+import { median } from "../instrument/statistics.js";
 import type { FloatTensor } from "../models/tensor.js";
 import { elementCount } from "../models/tensor.js";
 import type { BlockObserver } from "../runtime/observer.js";
@@ -158,12 +159,6 @@ export function deltaForSpeedup(costs: Costs, speedup: number, scheduleOf: (delt
 
 function collector(ids: readonly string[], samples: number): Record<string, Float64Array> {
   return Object.fromEntries(ids.map((id) => [id, new Float64Array(samples)]));
-}
-
-function median(values: Float64Array): number {
-  const sorted = values.slice().sort();
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
 /** Numbers of ordinary size; their values do not change what a block costs. */

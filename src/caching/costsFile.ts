@@ -1,6 +1,7 @@
 /** Costs on disk: `*.safetensors` with `compute/<block id>`, `reuse/<block id>` and `rest`, float64 [samples]. */
 import { z } from "zod";
 import { InvalidFileError } from "../errors.js";
+import { validate } from "../models/json.js";
 import { openSafetensors, writeSafetensors } from "../models/safetensors.js";
 import type { Costs } from "./costs.js";
 
@@ -28,8 +29,7 @@ export async function loadCosts(path: string): Promise<Costs> {
   try {
     const invalid = (field: string, found: string): InvalidFileError => new InvalidFileError({ file: path, field, found, expected: "what `blockcache costs` writes" });
     if (file.metadata.format !== FORMAT) throw invalid("__metadata__.format", String(file.metadata.format));
-    const setting = settingSchema.safeParse(parseOr(file.metadata.setting));
-    if (!setting.success) throw invalid("__metadata__.setting", setting.error.issues[0].message);
+    const setting = validate(settingSchema, parseOr(file.metadata.setting), { file: path, field: "__metadata__.setting", hint: "`blockcache costs` writes such files" });
     const read = async (name: string): Promise<Float64Array> => {
       const entry = file.tensors.get(name);
       if (entry?.dtype !== "F64" || entry.dims.length !== 1 || entry.dims[0] < 1) throw invalid(name, entry === undefined ? "no such tensor" : `${entry.dtype} [${entry.dims.join(", ")}]`);
@@ -43,7 +43,7 @@ export async function loadCosts(path: string): Promise<Costs> {
       compute[id] = await read(name);
       reuse[id] = await read(`reuse/${id}`);
     }
-    return { setting: setting.data, compute, reuse, rest: await read("rest") };
+    return { setting, compute, reuse, rest: await read("rest") };
   } finally {
     await file.close();
   }

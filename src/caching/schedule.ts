@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { ArgumentError, InvalidFileError } from "../errors.js";
-import { readJson, writeJson } from "../models/json.js";
+import { readJson, validate, writeJson } from "../models/json.js";
 import type { Profile } from "../instrument/profile.js";
 
 export interface Schedule {
@@ -51,14 +51,10 @@ export function createSchedule(profile: Profile, heuristic: Schedule["heuristic"
 
 /** @throws InvalidFileError where the file is missing, no schedule, or breaks a rule */
 export async function loadSchedule(path: string): Promise<Schedule> {
-  const parsed = schema.safeParse(await readJson(path));
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw new InvalidFileError({ file: path, field: issue.path.join("."), found: issue.message, expected: "a schedule as `blockcache schedule` writes it" });
-  }
-  const fault = faultOf(parsed.data);
+  const schedule = validate(schema, await readJson(path), { file: path, hint: "it must be a schedule as `blockcache schedule` writes it" });
+  const fault = faultOf(schedule);
   if (fault !== undefined) throw new InvalidFileError({ file: path, ...fault });
-  return parsed.data;
+  return schedule;
 }
 
 /** Writes a schedule; the file is replaced in one go. */

@@ -12,6 +12,7 @@ import type { Schedule } from "../caching/schedule.js";
 import type { BlockKind } from "../graphs/block.js";
 import type { Profile } from "../instrument/profile.js";
 import { loadProfile } from "../instrument/profileFile.js";
+import { replaceFile } from "../models/replaceFile.js";
 import { command, finiteNumber, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { kindsOption } from "./kinds.js";
@@ -44,7 +45,7 @@ export function scheduleCommand(): Command {
         throw new ArgumentError(`--costs: ${options.costs} was measured on another model than ${path} — run \`blockcache costs\` on ${profile.setting.model.name}`);
       }
       const schedule = find(profile, costs, options);
-      if (options.out.endsWith(".csv")) await writeFile(options.out, scheduleCsv(schedule));
+      if (options.out.endsWith(".csv")) await replaceFile(options.out, (temporary) => writeFile(temporary, scheduleCsv(schedule)));
       else await saveSchedule(options.out, schedule);
       const speedup = costs === undefined ? undefined : predictSpeedup(costs, schedule);
       const share = computedShare(schedule);

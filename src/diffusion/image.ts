@@ -1,8 +1,8 @@
-import { randomUUID } from "node:crypto";
-import { rename, rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import sharp from "sharp";
 import type { Sharp } from "sharp";
 import { ArgumentError } from "../errors.js";
+import { replaceFile } from "../models/replaceFile.js";
 import { withPngText } from "./pngText.js";
 
 /** A picture of 8 bits a channel, rows from the top, R G B interleaved: [height, width, 3]. */
@@ -52,14 +52,7 @@ export async function enlarge(image: RgbImage, factor: number): Promise<RgbImage
  */
 export async function saveImage(path: string, image: RgbImage, text: Readonly<Record<string, string>> = {}): Promise<void> {
   const png = await encodePng(image, text);
-  const temporary = `${path}.${randomUUID()}.tmp`;
-  try {
-    await writeFile(temporary, png);
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
+  await replaceFile(path, (temporary) => writeFile(temporary, png));
 }
 
 function raw(image: RgbImage): Sharp {

@@ -117,10 +117,18 @@ export function planSampling(pipeline: Pipeline, options: SampleOptions): Sampli
  */
 export async function* sample(pipeline: Pipeline, options: SampleOptions): AsyncGenerator<SamplingStep, void, undefined> {
   const plan = planSampling(pipeline, options);
+  const hooks = options.hooks ?? [];
+  try {
+    for (const hook of hooks) await hook.begin?.(pipeline, plan);
+    yield* run(pipeline, options, plan, hooks);
+  } finally {
+    for (const hook of hooks) hook.end?.();
+  }
+}
+
+async function* run(pipeline: Pipeline, options: SampleOptions, plan: SamplingPlan, hooks: readonly SamplingHook[]): AsyncGenerator<SamplingStep, void, undefined> {
   const { solver, prompts, guided, guidanceScale } = plan;
   const images = prompts.length;
-  const hooks = options.hooks ?? [];
-  for (const hook of hooks) await hook.begin?.(pipeline, plan);
   const generators = generatorsOf(options.seed ?? 0, images);
   const encoderHiddenStates = await encodeText(pipeline, plan, options.clipSkip ?? 0);
   const unitNormal = startLatents(pipeline, plan, options.latents, generators);
@@ -142,16 +150,12 @@ export async function* sample(pipeline: Pipeline, options: SampleOptions): Async
     return rescale > 0 ? rescaleNoiseCfg(combined, conditional, rescale) : combined;
   };
 
-  try {
-    for await (const step of solver.sample(denoise, start, { eta: options.eta, generator: generators })) {
-      yield {
-        ...step,
-        total: solver.timesteps.length,
-        preview: () => decodeImages(pipeline, step.predictedOriginal),
-      };
-    }
-  } finally {
-    for (const hook of hooks) hook.end?.();
+  for await (const step of solver.sample(denoise, start, { eta: options.eta, generator: generators })) {
+    yield {
+      ...step,
+      total: solver.timesteps.length,
+      preview: () => decodeImages(pipeline, step.predictedOriginal),
+    };
   }
 }
 

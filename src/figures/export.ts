@@ -1,13 +1,13 @@
 /** A figure as a file, without a browser. */
-import { randomUUID } from "node:crypto";
 import { createWriteStream } from "node:fs";
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { dirname, extname, join } from "node:path";
 import { pipeline as pipeStreams } from "node:stream/promises";
 import PDFDocument from "pdfkit";
 import sharp from "sharp";
 import svgToPdf from "svg-to-pdfkit";
 import { ArgumentError } from "../errors.js";
+import { replaceFile } from "../models/replaceFile.js";
 import type { PlotlyFigure } from "./figure.js";
 import { FONT_FILES, FONT_NAME, WEB_FONT_FILES } from "./fonts.js";
 import { PLOTLY_FILE, plotlyInWindow } from "./plotlyWindow.js";
@@ -40,8 +40,7 @@ const POINTS_PER_PIXEL = 0.75;
 export async function exportFigure(figure: PlotlyFigure, path: string, options: ExportOptions = {}): Promise<void> {
   const themed = options.theme === undefined ? figure : applyTheme(figure, options.theme);
   const ending = extname(path).toLowerCase();
-  const temporary = `${path}.${randomUUID()}.tmp`;
-  try {
+  await replaceFile(path, async (temporary) => {
     switch (ending) {
       case ".html":
         await writeFile(temporary, await figureHtml(themed));
@@ -61,11 +60,7 @@ export async function exportFigure(figure: PlotlyFigure, path: string, options: 
       default:
         throw new ArgumentError(`${path}: expected a name that ends in ${FIGURE_FORMATS.join(", ")}, found "${ending}"`);
     }
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
+  });
 }
 
 /** A figure as PNG bytes. */

@@ -3,6 +3,7 @@ import type { Block, BlockKind } from "../graphs/block.js";
 import { declareInputs, hasMerge } from "../graphs/block.js";
 import { FLOAT32, GraphBuilder } from "../graphs/graphBuilder.js";
 import { selectableBlocks } from "./blockSelection.js";
+import { median } from "./statistics.js";
 
 /** One hook, as a dry run lists it. */
 export interface BlockMapEntry {
@@ -71,7 +72,7 @@ export async function timeBlocks(pipeline: Pipeline, repeats = 5, latentSize: re
       { onStageTime: (id, taken) => run >= WARM_UP && seconds.set(id, [...(seconds.get(id) ?? []), taken]) },
     );
   }
-  return new Map([...seconds].map(([id, taken]) => [id, taken.sort((a, b) => a - b)[taken.length >> 1]]));
+  return new Map([...seconds].map(([id, taken]) => [id, median(taken)]));
 }
 
 function parameterCount(block: Block): number {

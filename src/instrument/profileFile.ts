@@ -3,6 +3,7 @@
  * setting as JSON in the metadata, so that Python's safetensors and json read all of it.
  */
 import { ArgumentError, InvalidFileError } from "../errors.js";
+import { validate } from "../models/json.js";
 import { openSafetensors, writeSafetensors } from "../models/safetensors.js";
 import { MEASURES } from "./profile.js";
 import type { Measure, Profile } from "./profile.js";
@@ -87,10 +88,7 @@ function parseHead(path: string, metadata: Readonly<Record<string, string>>): z.
       throw new InvalidFileError({ file: path, field: `__metadata__.${key}`, found: text.slice(0, 40), expected: "JSON" });
     }
   }
-  const parsed = headSchema.safeParse(plain);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw new InvalidFileError({ file: path, field: `__metadata__.${issue.path.join(".")}`, found: issue.code, expected: issue.message });
+  return validate(headSchema, plain, { file: path, field: "__metadata__" });
 }
 
 /**

@@ -8,6 +8,13 @@ export interface BlockStatistics {
   readonly standardDeviation: Float64Array;
 }
 
+/** The middle value; the mean of the two middle ones where there is an even number. */
+export function median(values: ArrayLike<number>): number {
+  const sorted = Float64Array.from(values).sort();
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
 /** Mean and standard deviation over all prompts and seeds (the mean of the ratios, as in the paper). */
 export function summarise(profile: Profile, measure: Measure = "change"): BlockStatistics[] {
   const steps = profile.setting.timesteps.length;

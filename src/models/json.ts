@@ -1,5 +1,7 @@
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
+import type { z } from "zod";
 import { InvalidFileError } from "../errors.js";
+import { replaceFile } from "./replaceFile.js";
 
 // Python writes numbers that JSON does not have, such as diffusers' `"lambda_min_clipped": -Infinity`.
 const PYTHON_NUMBER = /([:,[]\s*)(-?Infinity|NaN)(?=\s*[,}\]])/g;
@@ -25,12 +27,18 @@ export async function readJson(path: string): Promise<unknown> {
 
 /** Writes plain data as JSON; the file is replaced in one go. */
 export async function writeJson(path: string, value: unknown): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  try {
-    await writeFile(temporary, `${JSON.stringify(value, undefined, 1)}\n`);
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
+  await replaceFile(path, (temporary) => writeFile(temporary, `${JSON.stringify(value, undefined, 1)}\n`));
+}
+
+/**
+ * A value of a file, checked against a schema.
+ *
+ * @param where the file, where in it the value stands (nothing for all of it), and how to mend it
+ * @throws InvalidFileError that names the first field that breaks the schema
+ */
+export function validate<Schema extends z.ZodType>(schema: Schema, value: unknown, where: { file: string; field?: string; hint?: string }): z.infer<Schema> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new InvalidFileError({ ...where, field: [...(where.field === undefined ? [] : [where.field]), ...issue.path].join("."), found: issue.code, expected: issue.message.replace(/^Invalid input: expected /, "") });
 }

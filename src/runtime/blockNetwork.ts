@@ -12,7 +12,7 @@ import type { UNet } from "../graphs/unet.js";
 import type { Weights } from "../models/weights.js";
 import type { FloatTensor } from "../models/tensor.js";
 import type { Device } from "./device.js";
-import type { BlockObserver, Evaluation } from "./observer.js";
+import type { BlockObserver, BlockWants, Evaluation } from "./observer.js";
 import { release, retain } from "./ownership.js";
 import { createSession } from "./session.js";
 import type { DeviceTensor } from "./session.js";
@@ -45,11 +45,13 @@ interface PlannedStage {
   readonly stage: Stage | Block;
   /** a stand-in takes the branch's place */
   readonly reused: boolean;
-  /** an observer looks at its results */
-  readonly observed: boolean;
+  /** which of its results an observer looks at */
+  readonly wants: BlockWants;
   /** the values that it reads in this evaluation */
   readonly reads: readonly string[];
 }
+
+const NOTHING: BlockWants = { branch: false, out: false };
 
 interface CompiledStage {
   readonly stage: Stage | Block;
@@ -106,12 +108,12 @@ export class BlockNetwork {
     const fed = this.#feed(inputs);
     const values = new Map<string, DeviceTensor>(fed);
     try {
-      for (const [index, { stage, reused }] of planned.entries()) {
+      for (const [index, { stage, reused, wants }] of planned.entries()) {
         if (options.signal?.aborted) throw new InterruptedError("sampling was interrupted");
         const started = performance.now();
         const target = this.unet.upsampleTargets.get(stage.id);
         if (target !== undefined && !reused) values.set(upsampleSizeName(stage.id), extentOf(read(values, target)));
-        values.set(stage.id, await (reused ? this.#reuse(stage, values, options) : this.#run(stage, values, options)));
+        values.set(stage.id, await (reused ? this.#reuse(stage, values, options) : this.#run(stage, wants, values, options)));
         for (const [name, last] of lastReader) {
           if (last !== index) continue;
           if (!fed.has(name)) release(read(values, name));
@@ -139,10 +141,9 @@ export class BlockNetwork {
   #plan({ inParts, observer, evaluation }: ForwardOptions): readonly PlannedStage[] {
     const stages = this.unet.stages.flatMap((stage) => (isBlock(stage) && stage.parts && inParts?.has(stage.id) ? stage.parts : [stage]));
     const planned = stages.map((stage): PlannedStage => {
-      if (!isBlock(stage) || observer === undefined || evaluation === undefined) return { stage, reused: false, observed: false, reads: this.#readsOf(stage) };
-      if (observer.standsIn?.(stage, evaluation)) return { stage, reused: true, observed: false, reads: hasMerge(stage) ? stage.mergeInputs.map((index) => stage.inputs[index].value) : [] };
-      const { branch, out } = observer.wants(stage, evaluation);
-      return { stage, reused: false, observed: branch || out, reads: this.#readsOf(stage) };
+      if (!isBlock(stage) || observer === undefined || evaluation === undefined) return { stage, reused: false, wants: NOTHING, reads: this.#readsOf(stage) };
+      if (observer.standsIn?.(stage, evaluation)) return { stage, reused: true, wants: NOTHING, reads: hasMerge(stage) ? stage.mergeInputs.map((index) => stage.inputs[index].value) : [] };
+      return { stage, reused: false, wants: observer.wants(stage, evaluation), reads: this.#readsOf(stage) };
     });
     return planned.some(({ reused }) => reused) ? liveStages(planned) : planned;
   }
@@ -160,14 +161,13 @@ export class BlockNetwork {
     return out;
   }
 
-  async #run(stage: Stage | Block, values: ReadonlyMap<string, DeviceTensor>, options: ForwardOptions): Promise<DeviceTensor> {
+  async #run(stage: Stage | Block, wants: BlockWants, values: ReadonlyMap<string, DeviceTensor>, options: ForwardOptions): Promise<DeviceTensor> {
     const compiled = await this.#compile(stage);
     const feeds = stage.inputs.map((input) => read(values, input.value));
     const { observer, evaluation } = options;
     if (!isBlock(stage) || observer === undefined || evaluation === undefined) return this.#compute(compiled, feeds);
 
     observer.executed?.(stage, "computed", evaluation);
-    const wants = observer.wants(stage, evaluation);
     if (!wants.branch && !wants.out) return this.#compute(compiled, feeds);
 
     const merges = hasMerge(stage);
@@ -283,7 +283,7 @@ function liveStages(planned: readonly PlannedStage[]): readonly PlannedStage[] {
   const needed = new Set<string>([UNET_OUTPUT]);
   const live: PlannedStage[] = [];
   for (const each of [...planned].reverse()) {
-    if (!each.observed && !needed.has(each.stage.id)) continue;
+    if (!each.wants.branch && !each.wants.out && !needed.has(each.stage.id)) continue;
     live.push(each);
     for (const value of each.reads) needed.add(value);
   }

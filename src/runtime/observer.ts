@@ -14,6 +14,12 @@ export interface Evaluation {
 /** `computed`: its branch was run; `reused`: a stand-in took the branch's place. */
 export type Execution = "computed" | "reused";
 
+/** Which of a block's results are looked at. */
+export interface BlockWants {
+  readonly branch: boolean;
+  readonly out: boolean;
+}
+
 /** A block's results. */
 export interface BlockResult {
   /** C, before the residual; there only where it was wanted */
@@ -28,7 +34,7 @@ export interface BlockResult {
  */
 export interface BlockObserver {
   /** Which of the block's results are looked at; the others may not be fetched at all. */
-  wants(block: Block, evaluation: Evaluation): { readonly branch: boolean; readonly out: boolean };
+  wants(block: Block, evaluation: Evaluation): BlockWants;
   /** Whether `standIn` gives this block's C, so that the branch is not run. Asked for all blocks before any runs. */
   standsIn?(block: Block, evaluation: Evaluation): boolean;
   /** C of a block that does not run; it stays the observer's until the evaluation is complete. */
