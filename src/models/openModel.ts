@@ -1,6 +1,6 @@
 /** What a model's name stands for: a folder, a model that comes with the library, or an id on the hub. */
 import { existsSync } from "node:fs";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ArgumentError } from "../errors.js";
 import { openModelFolder } from "./folder.js";
@@ -30,8 +30,8 @@ const EMBEDDED_MODELS = fileURLToPath(new URL("../../models/", import.meta.url))
  *   InvalidFileError, UnsupportedError for what is wrong in its files; InterruptedError
  */
 export async function openModel(model: string, options: OpenOptions = {}): Promise<ModelFolder> {
-  const local = [resolve(model), ...(model.includes("/") ? [] : [resolve(EMBEDDED_MODELS, model)])].find((path) => existsSync(path));
-  if (local !== undefined) return openModelFolder(local, options.variant);
+  const local = [model, ...(model.includes("/") ? [] : [join(EMBEDDED_MODELS, model)])].find((path) => existsSync(path));
+  if (local !== undefined) return openModelFolder(resolve(local), options.variant);
   const id = parseModelId(model);
   if (id === undefined) {
     throw new ArgumentError(`model: expected a diffusers folder, an embedded model's name or an id on the hub (owner/name, owner/name@revision), found "${model}", which is none of them — the embedded model is fluent-ldm`);

@@ -6,6 +6,7 @@
  * next one takes it over by renaming it, which only one can do, and goes on where it ends.
  */
 import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
 import { readdir, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
@@ -39,12 +40,14 @@ export async function claim(blob: string): Promise<Claim> {
   return { elsewhere: first.bytes };
 }
 
-/** Shows others that the file is being filled; the result ends that, and lets the next one go on at once. */
+/** Shows others that the file is being filled; the result ends that, and lets the next one go on at once with what there is. */
 export function keepFresh(path: string): () => Promise<void> {
   const timer = setInterval(() => void touch(path, new Date()), HEARTBEAT_MILLISECONDS);
   return async () => {
     clearInterval(timer);
-    await touch(path, new Date(0));
+    if (!existsSync(path)) return;
+    if ((await stat(path)).size === 0) await rm(path, { force: true });
+    else await touch(path, new Date(0));
   };
 }
 
