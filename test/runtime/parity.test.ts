@@ -54,12 +54,12 @@ describe.each(readdirSync(models))("%s equals PyTorch", (name) => {
 
   it("token ids", async () => {
     const bytes = await reference.readRaw("input_ids");
-    expect(Array.from(pipeline.tokenizer.encodePrompts(prompts).inputIds)).toEqual(Array.from(new Int32Array(bytes.buffer)));
+    expect(Array.from(pipeline.text.tokenizers[0].encodePrompts(prompts).inputIds)).toEqual(Array.from(new Int32Array(bytes.buffer)));
   });
 
   it("text encoder, with and without its last layer", async () => {
     expect(relativeError((await pipeline.encodePrompts(prompts)).promptEmbeds, await expected("prompt_embeds"))).toBeLessThan(NETWORK);
-    if (pipeline.folder.textEncoder.num_hidden_layers < 2) return;
+    if (pipeline.folder.textEncoders[0].config.num_hidden_layers < 2) return;
     expect(relativeError((await pipeline.encodePrompts(prompts, 1)).promptEmbeds, await expected("prompt_embeds_skip_1"))).toBeLessThan(NETWORK);
   });
 
