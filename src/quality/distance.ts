@@ -20,9 +20,13 @@ export function relativeDistances(latents: FloatTensor, reference: FloatTensor):
 
 /** Peak signal-to-noise ratio in dB of 8-bit images: 10 log₁₀(255² / mean squared error); Infinity where equal. */
 export function psnr(image: RgbImage, reference: RgbImage): number {
-  if (image.width !== reference.width || image.height !== reference.height) {
-    throw new ArgumentError(`reference: expected ${image.width}×${image.height} pixels, found ${reference.width}×${reference.height}`);
-  }
+  checkSameSize(image, reference);
   const squared = image.rgb.reduce((sum, value, index) => sum + (value - reference.rgb[index]) ** 2, 0);
   return 10 * Math.log10(255 ** 2 / (squared / image.rgb.length));
+}
+
+/** Throws ArgumentError where two images differ in size. */
+export function checkSameSize(image: RgbImage, reference: RgbImage): void {
+  if (image.width === reference.width && image.height === reference.height) return;
+  throw new ArgumentError(`reference: expected ${image.width}×${image.height} pixels, found ${reference.width}×${reference.height}`);
 }
