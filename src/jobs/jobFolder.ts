@@ -13,11 +13,11 @@ import { decodeData, encodeData } from "./plainData.js";
 const FORMAT = "blockcache-job";
 const fileSchema = z.object({ format: z.literal(FORMAT), version: z.literal(1), id: z.string(), result: z.unknown() });
 
-export interface KeptJobs<Data, Schema extends z.ZodType> extends Omit<JobRun<Data, z.infer<Schema>>, "onResult"> {
+export interface KeptJobs<Data, Result> extends Omit<JobRun<Data, Result>, "onResult"> {
   /** made where it is missing */
   readonly folder: string;
   /** what a result must be */
-  readonly schema: Schema;
+  readonly schema: z.ZodType<Result>;
   /** Default: this process */
   readonly runner?: JobRunner;
   /** the jobs that have a result, those found in the folder counted */
@@ -30,9 +30,9 @@ export interface KeptJobs<Data, Schema extends z.ZodType> extends Omit<JobRun<Da
  *
  * @throws InvalidFileError where a result in the folder is damaged or no result of its job
  */
-export async function runKept<Data, Schema extends z.ZodType>({ jobs, folder, schema, runner = runLocally, onProgress, run, signal }: KeptJobs<Data, Schema>): Promise<z.infer<Schema>[]> {
+export async function runKept<Data, Result>({ jobs, folder, schema, runner = runLocally, onProgress, run, signal }: KeptJobs<Data, Result>): Promise<Result[]> {
   await mkdir(folder, { recursive: true });
-  const results = new Map<string, z.infer<Schema>>();
+  const results = new Map<string, Result>();
   for (const { id } of jobs) {
     const path = join(folder, `${id}.json`);
     if (existsSync(path)) results.set(id, await readResult(path, id, schema));
@@ -50,10 +50,10 @@ export async function runKept<Data, Schema extends z.ZodType>({ jobs, folder, sc
       report();
     },
   });
-  return jobs.map(({ id }) => results.get(id) as z.infer<Schema>);
+  return jobs.map(({ id }) => results.get(id) as Result);
 }
 
-async function readResult<Schema extends z.ZodType>(path: string, id: string, schema: Schema): Promise<z.infer<Schema>> {
+async function readResult<Result>(path: string, id: string, schema: z.ZodType<Result>): Promise<Result> {
   const hint = "delete the file, and its job runs again";
   const expected = "a job's result";
   let found: unknown;
