@@ -1,3 +1,5 @@
+export { cachedTrajectory } from "./cachedTrajectory.js";
+export type { TrajectoryErrors } from "./cachedTrajectory.js";
 export { psnr, relativeDistances } from "./distance.js";
 export { onParetoFront } from "./dominance.js";
 export type { CostAndError } from "./dominance.js";
