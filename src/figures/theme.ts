@@ -42,6 +42,9 @@ const INKS: Readonly<Record<Theme, Ink>> = {
  */
 export const CATEGORICAL_COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"] as const;
 
+/** For what is there to compare with: stands off a white and a dark page alike. */
+export const NEUTRAL_COLOUR = "#7f8791";
+
 /** Perceptually even and colour-blind safe, dark is little: viridis (https://bids.github.io/colormap/). */
 export const SEQUENTIAL_COLOURS = [
   "#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725",
