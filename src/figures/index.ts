@@ -8,7 +8,7 @@ export { errorByStep } from "./errorByStep.js";
 export type { ErrorByStepOptions, StepErrors } from "./errorByStep.js";
 export { FIGURE_FORMATS, exportFigure } from "./export.js";
 export type { ExportOptions } from "./export.js";
-export type { PlotlyFigure } from "./figure.js";
+export type { PlotlyFigure, PlotlyObject } from "./figure.js";
 export { pcaStrips } from "./pcaStrips.js";
 export type { PcaStripsInput } from "./pcaStrips.js";
 export { imageGrid } from "./imageGrid.js";

@@ -28,8 +28,8 @@ export interface KindsAblationInput {
   readonly theme?: Theme;
 }
 
-/** Pixels of the bars beside the pictures, and between them. */
-const BARS = 250;
+/** Pixels of the distances beside the pictures, and between them. */
+const DISTANCES = 250;
 const GAP = 24;
 
 /**
@@ -46,29 +46,28 @@ export async function kindsAblation({ prompts, plain, arms, theme = "light" }: K
   );
   const strips = imageStrips({ rows, columns: prompts.map((prompt) => ({ label: prompt, hover: prompt })), columnTitle: "", title: "Which kinds of block can be cached", theme });
   const means = arms.map(({ distances }) => pairedRatio(distances, distances.map(() => 1)));
-  const bars: PlotlyObject = {
-    type: "bar",
-    orientation: "h",
+  const points: PlotlyObject = {
+    type: "scatter",
+    mode: "markers",
     xaxis: "x2",
     yaxis: "y",
     x: means.map(({ ratio }) => ratio),
     // Row 0 is the plain run, whose distance is 0.
     y: arms.map((_, row) => row + 1.5),
-    width: 0.5,
-    marker: { color: arms.map((_, row) => CATEGORICAL_COLOURS[row % CATEGORICAL_COLOURS.length]) },
-    error_x: { type: "data", symmetric: false, array: means.map(({ ratio, high }) => high - ratio), arrayminus: means.map(({ ratio, low }) => ratio - low), thickness: 1.2, width: 4 },
+    marker: { color: CATEGORICAL_COLOURS[0], size: 11 },
+    error_x: { type: "data", symmetric: false, array: means.map(({ ratio, high }) => high - ratio), arrayminus: means.map(({ ratio, low }) => ratio - low), thickness: 2, width: 5 },
     customdata: arms.map(({ label, distances }, row) => [label, distances.length, means[row].low, means[row].high]),
     hovertemplate: "<b>%{customdata[0]}</b><br>%{x:.4f} (%{customdata[2]:.4f} to %{customdata[3]:.4f}), mean of %{customdata[1]}<extra></extra>",
     showlegend: false,
   };
   const { width, margin } = strips.layout as { width: number; margin: { l: number; r: number } };
   const pictures = width - margin.l - margin.r;
-  const plot = pictures + GAP + BARS;
+  const plot = pictures + GAP + DISTANCES;
   const layout: PlotlyObject = {
     ...strips.layout,
     width: margin.l + plot + margin.r + 10,
     xaxis: { ...(strips.layout.xaxis as PlotlyObject), domain: [0, pictures / plot] },
     xaxis2: { domain: [(pictures + GAP) / plot, 1], anchor: "y", title: { text: "relative distance of the latents to plain" }, range: [0, 1.08 * Math.max(...means.map(({ high }) => high))] },
   };
-  return applyTheme({ ...strips, data: [...strips.data, bars], layout }, theme);
+  return applyTheme({ ...strips, data: [...strips.data, points], layout }, theme);
 }

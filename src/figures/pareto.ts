@@ -20,7 +20,7 @@ export interface ParetoOptions {
 
 const HEIGHT = 460;
 const LEGEND_ROW = 20;
-const DOMINATED_OPACITY = 0.35;
+const DOMINATED_OPACITY = 0.45;
 
 /**
  * Error against time of every arm of a study. The plain runs with fewer steps are the line to beat; an arm
@@ -88,7 +88,7 @@ export function pareto(study: StudyResult, options: ParetoOptions = {}): PlotlyF
   const layout: PlotlyObject = {
     title: { text: `${capital(name)} from ${referenceTitle(study, reference)}, against time`, subtitle: { text: verdict(points, series, { measure, better }) } },
     height: Math.max(HEIGHT, 100 + legend),
-    margin: { l: 64, r: 20, t: 64, b: 54 },
+    margin: { l: 64, r: 20, t: 70, b: 54 },
     hovermode: "closest",
     legend: { x: 1.01, xanchor: "left", y: 1, tracegroupgap: 0 },
     xaxis: { title: { text: `seconds an image (${study.solver}, batch of ${study.batch})` }, ...ratioAxis(points.map(({ seconds }) => seconds)) },

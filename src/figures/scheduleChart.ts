@@ -63,7 +63,7 @@ function arrows(schedule: Schedule, ids: readonly string[], end: number): Plotly
     x: lifetimes.flatMap(({ from, to }) => [from + 1, to + 1, null]),
     y: lifetimes.flatMap(({ id }) => [id, id, null]),
     line: { color: REUSED, width: 2 },
-    marker: { color: REUSED, size: lifetimes.flatMap(() => [0, 9, 0]), symbol: "triangle-right" },
+    marker: { color: REUSED, size: lifetimes.flatMap(() => [0, 9, 0]), symbol: "triangle-right", line: { width: 0 } },
     customdata: lifetimes.flatMap(({ from, to }) => [from, to, to].map(() => [from + 1, to - from])),
     hovertemplate: "<b>%{y}</b><br>computed at step %{customdata[0]}, reused at the next %{customdata[1]}<extra></extra>",
   };

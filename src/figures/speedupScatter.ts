@@ -51,7 +51,7 @@ export function speedupScatter(study: StudyResult, { theme = "light" }: SpeedupS
   const layout = {
     title: { text: "Speed-up, predicted against realised", subtitle: { text: `Half of the ${points.length} schedules reach ${(100 * apart).toFixed(0)} % of their prediction or more` } },
     height: 460,
-    margin: { l: 64, r: 20, t: 64, b: 54 },
+    margin: { l: 64, r: 20, t: 70, b: 54 },
     legend: { x: 1.01, xanchor: "left", y: 1, tracegroupgap: 6 },
     xaxis: { title: { text: "predicted from the blocks' costs, × plain" }, range },
     yaxis: { title: { text: `realised, × plain ${study.steps} steps` }, range },

@@ -47,7 +47,7 @@ export function sweepCurves(study: StudyResult, options: SweepCurvesOptions = {}
   const layout: PlotlyObject = {
     title: { text: `What ${parameter} costs and what it saves`, subtitle: { text: `Errors are from ${referenceTitle(study, reference)}; speed-up is measured against plain ${study.steps} steps` } },
     height: 560,
-    margin: { l: 64, r: 20, t: 64, b: 54 },
+    margin: { l: 64, r: 20, t: 70, b: 54 },
     legend: { x: 1.01, xanchor: "left", y: 1 },
     xaxis: { title: { text: parameter }, anchor: "y2", range: [least - 0.03 * (most - least), most + 0.03 * (most - least)] },
     yaxis: { title: { text: ERROR_TITLES[measure].axis }, domain: PANELS.error, ...(measure === "latent" ? ratioAxis([...swept, ...(plain === undefined ? [] : [plain])].map(({ error }) => error)) : {}) },

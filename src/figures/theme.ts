@@ -105,6 +105,7 @@ function template(theme: Theme): PlotlyObject {
       legend: { font: { size: FONT_SIZE - 1 }, bgcolor: "rgba(0,0,0,0)" },
       annotationdefaults: { font: { color: ink.text }, arrowcolor: ink.faint },
       shapedefaults: { line: { color: ink.faint } },
+      sliderdefaults: { bgcolor: ink.grid, bordercolor: ink.faint, activebgcolor: ink.faint, tickcolor: ink.faint, font: { color: ink.text } },
       updatemenudefaults: { bgcolor: ink.paper, bordercolor: ink.faint, font: { size: FONT_SIZE - 1, color: ink.text } },
       // The print theme has a size of its own: a page's width. The others fill the place they are shown in.
       ...(theme === "print" ? { width: PRINT_WIDTH.page } : {}),
