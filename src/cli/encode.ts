@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { InvalidFileError } from "../errors.js";
 import { writeSafetensors } from "../models/safetensors.js";
-import { command, nonNegativeInteger, openPipeline, print } from "./command.js";
+import { MODEL, command, nonNegativeInteger, openPipeline, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 
 interface EncodeOptions extends CommonOptions {
@@ -14,7 +14,7 @@ interface EncodeOptions extends CommonOptions {
 /** `blockcache encode`: prompts to token ids and text embeddings. */
 export function encodeCommand(): Command {
   return command("encode", "Tokenize and encode prompts.", "blockcache encode fluent-ldm --prompts prompts.json --out text.safetensors")
-    .argument("<model>", "a folder in the diffusers layout, or fluent-ldm")
+    .argument("<model>", MODEL)
     .requiredOption("--prompts <file>", "JSON: an array of strings")
     .requiredOption("--out <file>", "safetensors to write: input_ids [prompts, tokens] int64, prompt_embeds [prompts, tokens, width]")
     .option("--clip-skip <n>", "leave out the text encoder's last n layers", nonNegativeInteger, 0)

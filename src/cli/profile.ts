@@ -7,7 +7,7 @@ import type { SolverName } from "../diffusion/solvers/index.js";
 import { PAPER_PRESET } from "../instrument/paperPreset.js";
 import { profileChange } from "../instrument/profileChange.js";
 import { loadProfile, mergeProfiles, saveProfile } from "../instrument/profileFile.js";
-import { abortOnInterrupt, command, finiteNumber, integerList, openPipeline, positiveInteger, print } from "./command.js";
+import { MODEL, abortOnInterrupt, command, finiteNumber, integerList, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { createProgress } from "./progress.js";
 
@@ -28,7 +28,7 @@ interface ProfileCommandOptions extends CommonOptions {
 /** `blockcache profile`: change of every block over prompts × seeds. */
 export function profileCommand(): Command {
   return command("profile", "Measure the change of every block's branch over many prompts and seeds; interrupt it and run it again to go on.", "blockcache profile fluent-ldm --prompts prompts.txt --seeds 0,1 --steps 20 --solver ddim --out profile.safetensors")
-    .argument("<model>", "a folder in the diffusers layout, or fluent-ldm")
+    .argument("<model>", MODEL)
     .option("--prompts <file>", "text: one prompt a line")
     .option("--seeds <list>", "seeds separated by commas", integerList)
     .option("--steps <n>", "num_inference_steps", positiveInteger, 20)

@@ -1,7 +1,4 @@
 /** A diffusers folder ready to run: text in, hooked network, images out. */
-import { existsSync } from "node:fs";
-import { basename, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import * as ort from "onnxruntime-node";
 import { ArgumentError } from "../errors.js";
 import { ATTENTION_NAMES, DEPRECATED_ATTENTION_NAMES, decoderGraph, encoderGraph } from "../graphs/autoencoder.js";
@@ -9,8 +6,9 @@ import type { AttentionNames } from "../graphs/autoencoder.js";
 import { clipTextGraph } from "../graphs/clipText.js";
 import { describeUNet } from "../graphs/unet.js";
 import { fingerprint } from "../models/fingerprint.js";
-import { openModelFolder } from "../models/folder.js";
 import type { ModelFolder } from "../models/folder.js";
+import { openModel } from "../models/openModel.js";
+import type { OpenOptions } from "../models/openModel.js";
 import type { ClipTokenizer } from "../models/tokenizer.js";
 import type { FloatTensor } from "../models/tensor.js";
 import type { Weights } from "../models/weights.js";
@@ -20,9 +18,11 @@ import type { Device, DeviceOptions } from "../runtime/device.js";
 import { GraphRunner } from "../runtime/graphRunner.js";
 import { fromHost } from "../runtime/transfer.js";
 
-export interface LoadOptions extends DeviceOptions {
+export interface LoadOptions extends DeviceOptions, Pick<OpenOptions, "onDownload"> {
   /** called as the network's stages are compiled */
   readonly onProgress?: (done: number, total: number) => void;
+  /** stops a download, or compiling */
+  readonly signal?: AbortSignal;
 }
 
 /** Text as the tokenizer and the text encoder see it. */
@@ -33,29 +33,21 @@ export interface EncodedPrompts {
   readonly promptEmbeds: FloatTensor;
 }
 
-/** The models that come with the library, by name. */
-const EMBEDDED_MODELS = fileURLToPath(new URL("../../models/", import.meta.url));
-
 /**
- * Opens a model and compiles its denoising network; the text encoder and the autoencoder follow when
- * first used.
+ * Opens a model, downloading it where the cache does not hold it, and compiles its denoising network; the
+ * text encoder and the autoencoder follow when first used.
  *
- * @param model a folder in the diffusers layout, or the name of an embedded model (`fluent-ldm`)
- * @throws InvalidFileError, UnsupportedError for what is wrong in the folder; DeviceUnavailableError
+ * @param model a folder in the diffusers layout, the name of an embedded model (`fluent-ldm`), or an id on
+ *   the Hugging Face hub (`owner/name`, `owner/name@revision`), of which a device of float16 gets the fp16
+ *   variant where there is one
+ * @throws InvalidFileError, UnsupportedError for what is wrong in the model's files; HubError where the hub
+ *   does not give it; DeviceUnavailableError; InterruptedError
  */
 export async function loadPipeline(model: string, options: LoadOptions = {}): Promise<Pipeline> {
-  const folder = await openModelFolder(resolveModel(model));
   const device = await openDevice(options);
-  const network = await BlockNetwork.load(describeUNet(folder.unet), await folder.openUNetWeights(), device, options.onProgress);
+  const folder = await openModel(model, { ...options, variant: device.precision === "float16" ? "fp16" : undefined });
+  const network = await BlockNetwork.load(describeUNet(folder.unet), await folder.openUNetWeights(), device, options);
   return new Pipeline(folder, device, network, await folder.loadTokenizer());
-}
-
-/** The folder that a model's name stands for. */
-export function resolveModel(model: string): string {
-  if (existsSync(model)) return resolve(model);
-  const embedded = resolve(EMBEDDED_MODELS, model);
-  if (!model.includes("/") && existsSync(embedded)) return embedded;
-  throw new ArgumentError(`model: expected a diffusers folder or an embedded model's name, found "${model}", which is neither — the embedded model is fluent-ldm`);
 }
 
 /** A latent diffusion model on a device. */
@@ -76,9 +68,9 @@ export class Pipeline {
     this.tokenizer = tokenizer;
   }
 
-  /** The model's name: that of its folder. */
+  /** The model's name: that of its folder, or its id. */
   get name(): string {
-    return basename(this.folder.path);
+    return this.folder.name;
   }
 
   /** `sha256:…` of the network's config and weights; read from disk once. */

@@ -1,7 +1,5 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
 import type { ModelFolder } from "./folder.js";
 
 /**
@@ -11,9 +9,10 @@ import type { ModelFolder } from "./folder.js";
 export async function fingerprint(folder: ModelFolder): Promise<string> {
   const hash = createHash("sha256");
   hash.update(JSON.stringify(Object.entries(folder.unet).sort(([a], [b]) => (a < b ? -1 : 1))));
-  const unet = join(folder.path, "unet");
-  for (const name of (await readdir(unet)).filter((file) => file.endsWith(".safetensors")).sort()) {
-    for await (const chunk of createReadStream(join(unet, name))) hash.update(chunk as Buffer);
+  const weights = await folder.openUNetWeights();
+  await weights.close();
+  for (const file of [...weights.files].sort()) {
+    for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
   }
   return `sha256:${hash.digest("hex")}`;
 }

@@ -1,6 +1,6 @@
 /** A model folder in the Hugging Face diffusers layout. */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { z } from "zod";
 import { InvalidFileError, UnsupportedError } from "../errors.js";
 import { parseAutoencoderConfig } from "./configs/autoencoder.js";
@@ -19,6 +19,8 @@ import type { Weights } from "./weights.js";
 
 /** A folder whose configs have been read and checked; weights and tokenizer open when asked for. */
 export interface ModelFolder {
+  /** the folder's own name, or the id that it was fetched by */
+  readonly name: string;
   readonly path: string;
   readonly unet: UNetConfig;
   readonly vae: AutoencoderConfig;
@@ -44,7 +46,7 @@ const CLASSES: Readonly<Record<string, readonly string[]>> = {
 /**
  * Opens a folder and checks every config in it.
  *
- * @param variant of the weights, for example `fp16`
+ * @param variant of the weights to take where there is one, for example `fp16`
  * @throws InvalidFileError for what is missing or wrong; UnsupportedError for other kinds of model
  */
 export async function openModelFolder(path: string, variant?: string): Promise<ModelFolder> {
@@ -76,6 +78,7 @@ export async function openModelFolder(path: string, variant?: string): Promise<M
   const scheduler = await config("scheduler", "scheduler_config.json", parseSchedulerConfig);
   checkFit(path, unet, vae, textEncoder);
   return {
+    name: basename(path),
     path,
     unet,
     vae,

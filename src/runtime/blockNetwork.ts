@@ -28,6 +28,12 @@ export interface UNetInputs {
   readonly encoderHiddenStates: FloatTensor;
 }
 
+export interface CompileOptions {
+  readonly onProgress?: (done: number, total: number) => void;
+  /** checked between stages */
+  readonly signal?: AbortSignal;
+}
+
 export interface ForwardOptions {
   readonly observer?: BlockObserver;
   /** which evaluation this is, for the observer */
@@ -75,12 +81,16 @@ export class BlockNetwork {
     this.device = device;
   }
 
-  /** Compiles every stage; one stage's weights are in JavaScript's memory at a time. */
-  static async load(unet: UNet, weights: Weights, device: Device, onProgress?: (done: number, total: number) => void): Promise<BlockNetwork> {
+  /** Compiles every stage; one stage's weights are in JavaScript's memory at a time. Throws InterruptedError on abort. */
+  static async load(unet: UNet, weights: Weights, device: Device, options: CompileOptions = {}): Promise<BlockNetwork> {
     const network = new BlockNetwork(unet, weights, device);
     for (const [index, stage] of unet.stages.entries()) {
+      if (options.signal?.aborted) {
+        await network.dispose();
+        throw new InterruptedError("loading was interrupted");
+      }
       await network.#compile(stage);
-      onProgress?.(index + 1, unet.stages.length);
+      options.onProgress?.(index + 1, unet.stages.length);
     }
     return network;
   }
