@@ -38,6 +38,7 @@ export { colourScale, projectFeatures, toRgb } from "./instrument/featureMap.js"
 export * from "./errors.js";
 export { live } from "./notebook/live.js";
 export type { LiveResult } from "./notebook/live.js";
+export type { LiveCachedOptions, LiveComparison, LiveRun } from "./notebook/liveCached.js";
 export { notebookProgress } from "./notebook/progress.js";
 export { cellInterrupt } from "./notebook/interrupt.js";
 export { display, show } from "./notebook/show.js";
