@@ -25,7 +25,7 @@ export { PAPER_PRESET } from "./instrument/paperPreset.js";
 export { profileChange } from "./instrument/profileChange.js";
 export type { ProfileOptions } from "./instrument/profileChange.js";
 export { loadProfile, mergeProfiles, saveProfile } from "./instrument/profileFile.js";
-export type { Measure, Profile, Trajectory } from "./instrument/profile.js";
+export type { Measure, Profile, ProfiledBlock, Trajectory } from "./instrument/profile.js";
 export { summarise } from "./instrument/statistics.js";
 export { createCovariance } from "./instrument/covariance.js";
 export { fitComponents } from "./instrument/pca.js";

@@ -3,8 +3,10 @@ export type { CachedRun, CachedRunOptions, ScheduleMismatch } from "./cachedRun.
 export { deltaForSpeedup, measureCosts, predictSeconds, predictSpeedup, speedupCeiling } from "./costs.js";
 export type { Costs, MeasureCostsOptions } from "./costs.js";
 export { loadCosts, saveCosts } from "./costsFile.js";
-export { cacheableBlocks, computeWhen } from "./heuristics/heuristic.js";
-export type { Cacheable } from "./heuristics/heuristic.js";
+export { CACHEABLE_KINDS, cacheableBlocks, cacheableRecord, computeWhen } from "./heuristics/heuristic.js";
+export type { Cacheable, Heuristic } from "./heuristics/heuristic.js";
+export { HEURISTICS, defineHeuristic, heuristicNamed } from "./heuristics/registry.js";
+export type { HeuristicDefinition, HeuristicNeed, NamedHeuristic, NamedOptions } from "./heuristics/registry.js";
 export { threshold } from "./heuristics/threshold.js";
 export type { ThresholdOptions } from "./heuristics/threshold.js";
 export { uniform } from "./heuristics/uniform.js";
