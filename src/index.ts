@@ -6,6 +6,8 @@ export type { SampleOptions, SamplingHook, SamplingPlan, SamplingStep } from "./
 export { enlarge, encodePng, saveImage, toDataUri } from "./diffusion/image.js";
 export type { RgbImage } from "./diffusion/image.js";
 export { montage } from "./diffusion/montage.js";
+export { evaluationTimes } from "./diffusion/evaluationTimes.js";
+export type { EvaluationTime } from "./diffusion/evaluationTimes.js";
 export { latentPreview } from "./diffusion/latentPreview.js";
 export { TorchGenerator } from "./diffusion/noise.js";
 export { createSolver, solverNames } from "./diffusion/solvers/index.js";

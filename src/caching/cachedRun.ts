@@ -1,5 +1,7 @@
 /** Sampling by a schedule: where a block does not compute, its branch is not run. */
 import { ArgumentError } from "../errors.js";
+import { evaluationTimes } from "../diffusion/evaluationTimes.js";
+import type { EvaluationTime } from "../diffusion/evaluationTimes.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import type { SamplingHook, SamplingPlan } from "../diffusion/sample.js";
 import type { Device } from "../runtime/device.js";
@@ -31,7 +33,7 @@ export interface CachedRun extends SamplingHook {
 }
 
 interface Kept {
-  readonly evaluation: number;
+  readonly time: EvaluationTime;
   readonly branch: DeviceTensor;
 }
 
@@ -50,6 +52,7 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
   const computedAt = new Map<string, number[]>();
   const reusedAt = new Map<string, number[]>();
   let device: Device | undefined;
+  let times: readonly EvaluationTime[] = [];
   let peakCacheBytes = 0;
 
   const releaseAll = (): void => {
@@ -70,6 +73,7 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
       reusedAt.clear();
       peakCacheBytes = 0;
       device = pipeline.device;
+      times = evaluationTimes(plan.solver);
     },
     wants({ id }, { index }) {
       return { branch: isKept(computing.get(id), index, evaluations, reuse.history), out: false };
@@ -80,14 +84,14 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
     async standIn({ id }, { index }) {
       const values = kept.get(id);
       if (device === undefined || values === undefined) throw new TypeError(`${id}: reused at evaluation ${index} before it was computed`);
-      const weights = reuse.weights(values.map(({ evaluation }) => evaluation), index);
+      const weights = reuse.weights(id, values.map(({ time }) => time), times[index]);
       if (weights.length === 1 && weights[0] === 1) return values[0].branch;
       const tensor = await weightedSum(device, values.map(({ branch }) => branch), weights);
       passing.push(tensor);
       return tensor;
     },
     async computed({ id }, { branch }, { index }) {
-      const values = [...(kept.get(id) ?? []), { evaluation: index, branch: retain(branch) }];
+      const values = [...(kept.get(id) ?? []), { time: times[index], branch: retain(branch) }];
       while (values.length > reuse.history) {
         const oldest = values.shift();
         if (oldest) release(oldest.branch);

@@ -12,6 +12,6 @@ export type { ThresholdOptions } from "./heuristics/threshold.js";
 export { uniform } from "./heuristics/uniform.js";
 export type { UniformOptions } from "./heuristics/uniform.js";
 export { REUSE_RULES, hold, linear, quadratic, reuseRule } from "./reuseRule.js";
-export type { ReuseRule } from "./reuseRule.js";
+export type { Clock, ReuseRule } from "./reuseRule.js";
 export { computedShare, computesAt, createSchedule, loadSchedule, saveSchedule, scheduleCsv } from "./schedule.js";
 export type { Schedule } from "./schedule.js";
