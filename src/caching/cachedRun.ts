@@ -7,6 +7,7 @@ import type { SamplingHook, SamplingPlan } from "../diffusion/sample.js";
 import type { Device } from "../runtime/device.js";
 import { release, retain } from "../runtime/ownership.js";
 import type { DeviceTensor } from "../runtime/session.js";
+import { executionPlan } from "./executionPlan.js";
 import { hold } from "./reuseRule.js";
 import type { ReuseRule } from "./reuseRule.js";
 import type { Schedule } from "./schedule.js";
@@ -28,7 +29,7 @@ export interface CachedRun extends SamplingHook {
   readonly computedAt: ReadonlyMap<string, readonly number[]>;
   /** block id → evaluations at which a kept C took its place */
   readonly reusedAt: ReadonlyMap<string, readonly number[]>;
-  /** most bytes of kept branches at any time of the run */
+  /** most bytes of kept branches, and of the sums that stand in for some, at any time of the run */
   readonly peakCacheBytes: number;
 }
 
@@ -45,8 +46,7 @@ interface Kept {
  *   of steps, or names a block that the model does not have
  */
 export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: CachedRunOptions = {}): CachedRun {
-  const computing = new Map(Object.entries(schedule.blocks).map(([id, evaluations]) => [id, new Set(evaluations)]));
-  const evaluations = schedule.timesteps.length;
+  const plan = executionPlan(schedule, reuse);
   const kept = new Map<string, Kept[]>();
   const passing: DeviceTensor[] = [];
   const computedAt = new Map<string, number[]>();
@@ -55,8 +55,13 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
   let times: readonly EvaluationTime[] = [];
   let peakCacheBytes = 0;
 
+  const held = (): DeviceTensor[] => [...passing, ...[...kept.values()].flatMap((values) => values.map(({ branch }) => branch))];
+  const countBytes = (): void => {
+    peakCacheBytes = Math.max(peakCacheBytes, bytesOf(held()));
+  };
   const releaseAll = (): void => {
-    for (const tensor of [...passing.splice(0), ...[...kept.values()].flatMap((each) => each.map(({ branch }) => branch))]) release(tensor);
+    for (const tensor of held()) release(tensor);
+    passing.length = 0;
     kept.clear();
   };
 
@@ -66,20 +71,20 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
     get peakCacheBytes() {
       return peakCacheBytes;
     },
-    async begin(pipeline, plan) {
-      await checkFit(schedule, pipeline, plan, allow);
+    async begin(pipeline, sampling) {
+      await checkFit(schedule, pipeline, sampling, allow);
       releaseAll();
       computedAt.clear();
       reusedAt.clear();
       peakCacheBytes = 0;
       device = pipeline.device;
-      times = evaluationTimes(plan.solver);
+      times = evaluationTimes(sampling.solver);
     },
     wants({ id }, { index }) {
-      return { branch: isKept(computing.get(id), index, evaluations, reuse.history), out: false };
+      return { branch: plan.get(id)?.[index] === "keep", out: false };
     },
     standsIn({ id }, { index }) {
-      return computing.get(id)?.has(index) === false;
+      return typeof plan.get(id)?.[index] === "number";
     },
     async standIn({ id }, { index }) {
       const values = kept.get(id);
@@ -88,6 +93,7 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
       if (weights.length === 1 && weights[0] === 1) return values[0].branch;
       const tensor = await weightedSum(device, values.map(({ branch }) => branch), weights);
       passing.push(tensor);
+      countBytes();
       return tensor;
     },
     async computed({ id }, { branch }, { index }) {
@@ -97,7 +103,7 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
         if (oldest) release(oldest.branch);
       }
       kept.set(id, values);
-      peakCacheBytes = Math.max(peakCacheBytes, bytesOf(kept));
+      countBytes();
       return undefined;
     },
     executed({ id }, how, { index }) {
@@ -111,23 +117,8 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
   };
 }
 
-/** Whether a later reuse reads the branch computed at `index`: not after `history` newer ones, or none. */
-function isKept(computing: ReadonlySet<number> | undefined, index: number, evaluations: number, history: number): boolean {
-  if (computing?.has(index) !== true) return false;
-  let newer = 0;
-  for (let later = index + 1; later < evaluations && newer < history; later++) {
-    if (!computing.has(later)) return true;
-    newer++;
-  }
-  return false;
-}
-
-function bytesOf(kept: ReadonlyMap<string, readonly Kept[]>): number {
-  let bytes = 0;
-  for (const values of kept.values()) {
-    for (const { branch } of values) bytes += branch.size * (branch.type === "float16" ? 2 : 4);
-  }
-  return bytes;
+function bytesOf(tensors: readonly DeviceTensor[]): number {
+  return tensors.reduce((bytes, { size, type }) => bytes + size * (type === "float16" ? 2 : 4), 0);
 }
 
 async function checkFit(schedule: Schedule, pipeline: Pipeline, { solver }: SamplingPlan, allow: readonly ScheduleMismatch[]): Promise<void> {

@@ -1,6 +1,13 @@
 export { cachedRun } from "./cachedRun.js";
 export type { CachedRun, CachedRunOptions, ScheduleMismatch } from "./cachedRun.js";
-export { deltaForSpeedup, measureCosts, predictSeconds, predictSpeedup, speedupCeiling } from "./costs.js";
+export { measureCosts } from "./costs.js";
+export { executionPlan, peakCacheBytes } from "./executionPlan.js";
+export type { BlockAction, ExecutionPlan } from "./executionPlan.js";
+export { networkOutline } from "./networkOutline.js";
+export type { NetworkOutline, StageOutline } from "./networkOutline.js";
+export { predictSeconds, predictSpeedup, speedupCeiling } from "./predictSeconds.js";
+export { withinBudget } from "./heuristics/search.js";
+export type { Budget } from "./heuristics/budget.js";
 export type { Costs, MeasureCostsOptions } from "./costs.js";
 export { loadCosts, saveCosts } from "./costsFile.js";
 export { CACHEABLE_KINDS, cacheableBlocks, cacheableRecord, computeWhen } from "./heuristics/heuristic.js";

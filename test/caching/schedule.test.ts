@@ -3,7 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { deltaForSpeedup, predictSeconds, predictSpeedup } from "../../src/caching/costs.js";
+import { heuristicNamed } from "../../src/caching/heuristics/registry.js";
+import { withinBudget } from "../../src/caching/heuristics/search.js";
+import { predictSeconds, predictSpeedup } from "../../src/caching/predictSeconds.js";
 import type { Costs } from "../../src/caching/costs.js";
 import { loadCosts, saveCosts } from "../../src/caching/costsFile.js";
 import { threshold } from "../../src/caching/heuristics/threshold.js";
@@ -134,10 +136,10 @@ test("costs: medians summed; δ for a speed-up is the smallest that reaches it",
   // 4 evaluations of 4 + 1 + 1 seconds; two reuses save 3 each
   expect(predictSeconds(costs, threshold(profile, { delta: 0 }))).toBe(24);
   expect(predictSeconds(costs, threshold(profile, { delta: 0.5 }))).toBe(18);
-  const scheduleOf = (d: number) => threshold(profile, { delta: d });
-  expect(deltaForSpeedup(costs, 1.3, scheduleOf)).toBeCloseTo(0.5, 9);
-  expect(predictSpeedup(costs, scheduleOf(deltaForSpeedup(costs, 1.3, scheduleOf)))).toBeGreaterThanOrEqual(1.3);
-  expect(() => deltaForSpeedup(costs, 2, scheduleOf)).toThrow(/at most 1\.600/);
+  const found = withinBudget(heuristicNamed("threshold"), profile, { costs, speedup: 1.3 });
+  expect(found.heuristic.delta).toBeCloseTo(0.5, 9);
+  expect(predictSpeedup(costs, found)).toBeGreaterThanOrEqual(1.3);
+  expect(() => withinBudget(heuristicNamed("threshold"), profile, { costs, speedup: 2 })).toThrow(/at most 1\.600/);
   const folder = await mkdtemp(join(tmpdir(), "blockcache-costs-"));
   await saveCosts(join(folder, "c.safetensors"), costs);
   expect(await loadCosts(join(folder, "c.safetensors"))).toEqual(costs);
