@@ -14,6 +14,16 @@ export { CACHEABLE_KINDS, cacheableBlocks, cacheableRecord, computeWhen } from "
 export type { Cacheable, Heuristic } from "./heuristics/heuristic.js";
 export { HEURISTICS, defineHeuristic, heuristicNamed } from "./heuristics/registry.js";
 export type { HeuristicDefinition, HeuristicNeed, NamedHeuristic, NamedOptions } from "./heuristics/registry.js";
+export { direct } from "./heuristics/direct.js";
+export type { DirectOptions } from "./heuristics/direct.js";
+export { dynamicProgramme } from "./heuristics/dynamicProgramme.js";
+export type { DynamicProgrammeOptions } from "./heuristics/dynamicProgramme.js";
+export { greedy } from "./heuristics/greedy.js";
+export type { GreedyOptions } from "./heuristics/greedy.js";
+export { quantile } from "./heuristics/quantile.js";
+export type { QuantileOptions } from "./heuristics/quantile.js";
+export { smoothCache } from "./heuristics/smoothCache.js";
+export type { SmoothCacheOptions } from "./heuristics/smoothCache.js";
 export { threshold } from "./heuristics/threshold.js";
 export type { ThresholdOptions } from "./heuristics/threshold.js";
 export { uniform } from "./heuristics/uniform.js";

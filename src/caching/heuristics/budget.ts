@@ -2,6 +2,7 @@
 import { ArgumentError } from "../../errors.js";
 import type { Costs } from "../costs.js";
 import { predictSeconds } from "../predictSeconds.js";
+import { hold } from "../reuseRule.js";
 import type { ReuseRule } from "../reuseRule.js";
 
 /** `speedup` or `seconds`, one of them; as predicted from costs. */
@@ -15,12 +16,20 @@ export interface Budget {
   readonly reuse?: Pick<ReuseRule, "history">;
 }
 
-/** The seconds that a budget allows. Throws ArgumentError where it names none, both, or none above 0. */
+/** The seconds that a budget allows. Throws ArgumentError where costs are missing, or it names none, both, or none above 0. */
 export function secondsOf({ costs, speedup, seconds }: Budget, timesteps: readonly number[]): number {
+  // Options that come by name are not typed.
+  if (costs === undefined) throw new ArgumentError("costs: expected costs measured on this machine, found none — measureCosts (`blockcache costs <model> --out costs.safetensors`)");
   if ((speedup === undefined) === (seconds === undefined)) throw new ArgumentError("budget: expected speedup or seconds, one of them");
   const [name, value] = speedup === undefined ? (["seconds", seconds] as const) : (["speedup", speedup] as const);
   if (!(Number(value) > 0)) throw new ArgumentError(`${name}: expected a number above 0, found ${value}`);
   return seconds ?? predictSeconds(costs, { timesteps, blocks: {} }) / Number(speedup);
+}
+
+/** What a schedule records of its budget. */
+export function budgetRecord({ speedup, seconds, reuse = hold, costs }: Budget): Readonly<Record<string, unknown>> {
+  const { device, rows } = costs.setting;
+  return { ...(speedup === undefined ? { seconds } : { speedup }), history: reuse.history, costs: { device, rows } };
 }
 
 /** The error for a budget that the fastest schedule does not meet. */

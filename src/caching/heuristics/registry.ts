@@ -1,7 +1,12 @@
 /** The heuristics by name, with what a sweep, a plot or the command line must know to use any of them. */
 import { ArgumentError } from "../../errors.js";
 import type { Costs } from "../costs.js";
+import { direct } from "./direct.js";
+import { dynamicProgramme } from "./dynamicProgramme.js";
+import { greedy } from "./greedy.js";
 import type { Cacheable, Heuristic } from "./heuristic.js";
+import { quantile } from "./quantile.js";
+import { smoothCache } from "./smoothCache.js";
 import { threshold } from "./threshold.js";
 import { uniform } from "./uniform.js";
 
@@ -47,6 +52,11 @@ export function defineHeuristic<Options extends Cacheable>({ find, bounds = [0, 
 export const HEURISTICS: readonly NamedHeuristic[] = [
   defineHeuristic({ name: "threshold", find: threshold, parameter: "delta", values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5] }),
   defineHeuristic({ name: "uniform", find: uniform, parameter: "interval", values: [2, 3, 4, 5], bounds: [1, Infinity], integer: true }),
+  defineHeuristic({ name: "direct", find: direct, parameter: "delta", values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5], needs: ["pair_change"] }),
+  defineHeuristic({ name: "smoothcache", find: smoothCache, parameter: "alpha", values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5], needs: ["pair_change"] }),
+  defineHeuristic({ name: "quantile", find: quantile, parameter: "q", values: [0.2, 0.4, 0.5, 0.6, 0.7, 0.8], bounds: [0, 1] }),
+  defineHeuristic({ name: "greedy", find: greedy, parameter: "speedup", values: [1.1, 1.2, 1.3, 1.5, 1.8, 2.2], bounds: [1, Infinity], needs: ["costs"] }),
+  defineHeuristic({ name: "dynamic-programme", find: dynamicProgramme, parameter: "speedup", values: [1.1, 1.2, 1.3, 1.5, 1.8, 2.2], bounds: [1, Infinity], needs: ["costs"] }),
 ];
 
 /** A heuristic by its name. Throws ArgumentError for an unknown one. */

@@ -23,6 +23,9 @@ export function withinBudget(heuristic: NamedHeuristic, profile: Profile, budget
   const scheduleAt = (value: number): Schedule => find(profile, { ...options, costs, reuse, [parameter]: value });
   const isFast = (schedule: Schedule): boolean => predictSeconds(costs, schedule, reuse) <= allowed;
 
+  // Planning within a budget is then the heuristic's own work.
+  if (parameter === "speedup") return scheduleAt(predictSeconds(costs, { timesteps: profile.setting.timesteps, blocks: {} }) / allowed);
+
   let low = least;
   const slowest = scheduleAt(low);
   if (isFast(slowest)) return slowest;
