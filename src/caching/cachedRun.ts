@@ -20,7 +20,7 @@ export interface CachedRunOptions {
   readonly allow?: readonly ScheduleMismatch[];
 }
 
-/** `model`: another fingerprint; `solver`: another solver or other timesteps of the same number */
+/** `model`: another fingerprint; `solver`: another solver, its configuration, or other timesteps of the same number */
 export type ScheduleMismatch = "model" | "solver";
 
 /** A sampling hook that reuses, and what it did in its last run. */
@@ -133,6 +133,9 @@ async function checkFit(schedule: Schedule, pipeline: Pipeline, { solver }: Samp
     if (schedule.solver !== solver.name) throw new ArgumentError(`schedule: made for solver ${schedule.solver}, and this run has ${solver.name} — sample with that solver, or allow: ["solver"]`);
     const other = timesteps.findIndex((timestep, index) => timestep !== solver.timesteps[index]);
     if (other !== -1) throw new ArgumentError(`schedule: timesteps.${other} is ${timesteps[other]}, and this run's is ${solver.timesteps[other]} — sample with the same timestep_spacing, or allow: ["solver"]`);
+    // Keys that the schedule does not have came with a later version of the library.
+    const key = Object.keys(schedule.solver_config ?? {}).find((each) => JSON.stringify(schedule.solver_config?.[each]) !== JSON.stringify(solver.config[each]));
+    if (key !== undefined) throw new ArgumentError(`schedule: solver_config.${key} is ${JSON.stringify(schedule.solver_config?.[key])}, and this run's is ${JSON.stringify(solver.config[key])} — sample with that configuration, or allow: ["solver"]`);
   }
   if (allow.includes("model")) return;
   const fingerprint = await pipeline.fingerprint();

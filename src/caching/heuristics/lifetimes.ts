@@ -26,16 +26,21 @@ export function blockLifetimes(profile: Profile, blocks: readonly ProfiledBlock[
   const change = new Map(summarise(profile).map(({ block, mean }) => [block.id, mean]));
   return blocks.map(({ id }) => {
     const mean = change.get(id) ?? new Float64Array(profile.setting.timesteps.length);
-    // sums[t] = Σ_{u ≤ t} change(u); areas[t] = Σ_{u ≤ t} sums[u]
-    const sums = runningSum(mean);
-    const areas = runningSum(sums);
     const [compute, keep, reused] = [prices.of(id, "compute"), prices.of(id, "keep"), prices.of(id, reuse.history)];
     return {
       id,
-      missed: (from, to) => Math.max(0, areas[to - 1] - areas[from] - (to - 1 - from) * sums[from]),
+      missed: missedChange(mean),
       seconds: (from, to) => (to - from === 1 ? compute : keep + (to - from - 1) * reused),
     };
   });
+}
+
+/** The missed change of lifetimes, from a block's change at each evaluation: `BlockLifetimes.missed`. */
+export function missedChange(change: Float64Array): BlockLifetimes["missed"] {
+  // sums[t] = Σ_{u ≤ t} change(u); areas[t] = Σ_{u ≤ t} sums[u]
+  const sums = runningSum(change);
+  const areas = runningSum(sums);
+  return (from, to) => Math.max(0, areas[to - 1] - areas[from] - (to - 1 - from) * sums[from]);
 }
 
 /** Missed change and seconds of a block that computes at these evaluations. */
