@@ -3,19 +3,11 @@
  * each disposed of when its last reader is done.
  */
 import * as ort from "onnxruntime-node";
-<<<<<<< HEAD
 import { InterruptedError } from "../errors.js";
-import { BRANCH, OUT, declareInputs, hasMerge, isBlock, outputElementType } from "../graphs/block.js";
-import type { Block, MergingBlock, Stage } from "../graphs/block.js";
-import { GraphBuilder } from "../graphs/graphBuilder.js";
-import { UNET_OUTPUT, upsampleSizeName } from "../graphs/unet.js";
-=======
-import { ArgumentError, InterruptedError } from "../errors.js";
 import { BRANCH, OUT, declareInputs, hasMerge, isBlock, mergeReads, outputElementType } from "../graphs/block.js";
 import type { Block, MergingBlock, Stage } from "../graphs/block.js";
 import { GraphBuilder } from "../graphs/graphBuilder.js";
-import { UNET_INPUTS, UNET_OUTPUT, computeReads, embedTimestep, upsampleSizeName } from "../graphs/unet.js";
->>>>>>> h/heuristics
+import { UNET_OUTPUT, computeReads, upsampleSizeName } from "../graphs/unet.js";
 import type { UNet } from "../graphs/unet.js";
 import type { Weights } from "../models/weights.js";
 import type { FloatTensor } from "../models/tensor.js";
