@@ -87,6 +87,13 @@ export function integerList(text: string): number[] {
   return text.split(",").map((part) => nonNegativeInteger(part));
 }
 
+/** `height,width` */
+export function integerPair(text: string): [number, number] {
+  const values = integerList(text);
+  if (values.length !== 2) throw new InvalidArgumentError(`expected two integers separated by a comma, found "${text}".`);
+  return [values[0], values[1]];
+}
+
 /** Stops long work at the first Ctrl-C; a second one ends the process as usual. */
 export function abortOnInterrupt(): AbortSignal {
   const controller = new AbortController();

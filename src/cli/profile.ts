@@ -18,7 +18,7 @@ interface ProfileCommandOptions extends CommonOptions {
   readonly solver?: SolverName;
   readonly timestepSpacing?: string;
   readonly guidanceScale?: number;
-  readonly negativePrompt: string;
+  readonly negativePrompt?: string;
   readonly batch: number;
   readonly preset?: "paper";
   readonly merge?: string[];
@@ -35,7 +35,7 @@ export function profileCommand(): Command {
     .addOption(new Option("--solver <name>", "default: what the model's scheduler asks for").choices(solverNames))
     .addOption(new Option("--timestep-spacing <name>", "default: as the model's scheduler").choices(["leading", "linspace", "trailing"]))
     .option("--guidance-scale <w>", "classifier-free guidance (default: 5)", finiteNumber)
-    .option("--negative-prompt <text>", "", "")
+    .option("--negative-prompt <text>", "default: the empty prompt, or what the model takes for none")
     .option("--batch <n>", "trajectories sampled together", positiveInteger, 4)
     .addOption(new Option("--preset <name>", "paper: its measurement, 32 prompts × 2 seeds at guidance 5").choices(["paper"]))
     .option("--merge <profiles...>", "join these profiles of the same setting instead of sampling")
