@@ -1,7 +1,12 @@
 import type { Command } from "commander";
-import { measureCosts, predictSeconds } from "../caching/costs.js";
+import { measureCosts } from "../caching/costs.js";
 import { saveCosts } from "../caching/costsFile.js";
+<<<<<<< HEAD
 import { MODEL, abortOnInterrupt, command, openPipeline, positiveInteger, print } from "./command.js";
+=======
+import { predictSeconds } from "../caching/predictSeconds.js";
+import { abortOnInterrupt, command, openPipeline, positiveInteger, print } from "./command.js";
+>>>>>>> h/heuristics
 import type { CommonOptions } from "./command.js";
 import { createProgress } from "./progress.js";
 

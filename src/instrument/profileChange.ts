@@ -8,11 +8,18 @@ import type { SampleOptions } from "../diffusion/samplingPlan.js";
 import { createJob, runLocally } from "../jobs/job.js";
 import type { JobRunner } from "../jobs/job.js";
 import { VERSION } from "../version.js";
+import { blockMap } from "./blockMap.js";
 import { changeMeter } from "./change.js";
-import type { ChangeValues } from "./change.js";
+import type { ChangeListener } from "./change.js";
 import { loadProfile, mergeProfiles, saveProfile } from "./profileFile.js";
+<<<<<<< HEAD
 import { MEASURES, batches } from "./profile.js";
 import type { Measure, Profile, ProfileSetting, Trajectory } from "./profile.js";
+=======
+import { selectTrajectories } from "./trajectories.js";
+import { MEASURES } from "./profile.js";
+import type { Measure, Profile, ProfiledBlock, ProfileSetting, Trajectory } from "./profile.js";
+>>>>>>> h/heuristics
 
 /** How every trajectory of a profile is sampled. */
 export interface ProfileSampling extends Pick<SampleOptions, "steps" | "solver" | "schedulerConfig" | "guidanceScale" | "height" | "width"> {
@@ -25,6 +32,11 @@ export interface ProfileOptions extends ProfileSampling {
   readonly seeds: readonly number[];
   /** trajectories sampled together. Default: 4 */
   readonly batch?: number;
+  /**
+   * Also measure change between all pairs of steps at most so many apart, in the same samplings.
+   * So many branches of every block are kept (`changeMemoryBytes` counts them). Default: none
+   */
+  readonly pairWindow?: number;
   /** Written after each batch; what it already holds of this setting is not sampled again. */
   readonly file?: string;
   /** network evaluations done and to do in all, those resumed counted as done */
@@ -49,10 +61,16 @@ export interface ProfileJob {
  *   after which the same call goes on from the last whole batch
  */
 export async function profileChange(pipeline: Pipeline, options: ProfileOptions): Promise<Profile> {
+<<<<<<< HEAD
   const { prompts, seeds, batch = 4, file, onProgress, signal, runner = runLocally, ...sampling } = options;
+=======
+  const { prompts, seeds, batch = 4, pairWindow, file, onProgress, signal } = options;
+>>>>>>> h/heuristics
   if (prompts.length === 0) throw new ArgumentError("prompts: expected at least one, found an empty list");
   if (seeds.length === 0) throw new ArgumentError("seeds: expected at least one, found an empty list");
   if (!Number.isInteger(batch) || batch < 1) throw new ArgumentError(`batch: expected an integer of 1 or more, found ${batch}`);
+
+  if (pairWindow !== undefined && (!Number.isInteger(pairWindow) || pairWindow < 1)) throw new ArgumentError(`pairWindow: expected an integer of 1 or more, found ${pairWindow}`);
 
   const trajectories = prompts.flatMap((prompt) => seeds.map((seed) => ({ prompt, seed })));
   let profile = await emptyProfile(pipeline, sampling);
@@ -82,8 +100,21 @@ export async function profileChange(pipeline: Pipeline, options: ProfileOptions)
   return ordered;
 }
 
+<<<<<<< HEAD
 async function emptyProfile(pipeline: Pipeline, options: ProfileSampling): Promise<Profile> {
   const { solver, guidanceScale, latentSize, negativePrompts } = planSampling(pipeline, { ...options, prompt: "" });
+=======
+/** Bytes of the branches that measuring change keeps, counted beforehand. */
+export function changeMemoryBytes(pipeline: Pipeline, { batch = 4, pairWindow = 1, guidanceScale = 5, ...options }: Omit<ProfileOptions, "prompts" | "seeds">): number {
+  const rows = (guidanceScale > 1 ? 2 : 1) * batch;
+  const { latentSize } = planSampling(pipeline, { ...options, prompt: "" });
+  const layerBlocks = blockMap(pipeline, latentSize).filter(({ inside }) => inside === undefined);
+  return layerBlocks.reduce((sum, { bytes }) => sum + bytes, 0) * rows * pairWindow;
+}
+
+async function emptyProfile(pipeline: Pipeline, options: ProfileOptions): Promise<Profile> {
+  const { solver, guidanceScale, latentSize } = planSampling(pipeline, { ...options, prompt: "" });
+>>>>>>> h/heuristics
   const [height, width] = latentSize;
   const setting: ProfileSetting = {
     model: { fingerprint: await pipeline.fingerprint(), name: pipeline.name },
@@ -100,7 +131,13 @@ async function emptyProfile(pipeline: Pipeline, options: ProfileSampling): Promi
     return { id: block.id, kind: block.kind, resolution: [extent.height, extent.width] as const };
   });
   const values = Object.fromEntries(MEASURES.map((name) => [name, Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(0)]))]));
-  return { setting, device: pipeline.device.name, library_version: VERSION, trajectories: [], blocks, values };
+  return { setting, device: pipeline.device.name, library_version: VERSION, trajectories: [], blocks, values, ...pairsOf(blocks, 0, options.pairWindow) };
+}
+
+/** Room for change between pairs of steps, where it is asked for. */
+function pairsOf(blocks: readonly ProfiledBlock[], rows: number, window: number | undefined): Pick<Profile, "pairs"> {
+  if (window === undefined) return {};
+  return { pairs: { window, change: Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(rows * window)])) } };
 }
 
 function resume(file: string, found: Profile, wanted: Profile): Profile {
@@ -119,11 +156,15 @@ export async function measureBatch(pipeline: Pipeline, { sampling, trajectories 
   const values = Object.fromEntries(
     MEASURES.map((name) => [name, Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(trajectories.length * steps)]))]),
   ) as Record<Measure, Record<string, Float64Array>>;
-  const meter = changeMeter(pipeline, (id: string, step: number, images: readonly ChangeValues[]) => {
+  const { pairs } = pairsOf(blocks, members.length * steps, options.pairWindow);
+  const listener: ChangeListener = (id, step, images, apart) => {
     images.forEach((change, image) => {
-      for (const name of MEASURES) values[name][id][image * steps + step] = change[name];
+      const entry = image * steps + step;
+      for (const name of MEASURES) values[name][id][entry] = change[name];
+      pairs?.change[id].set(apart[image], entry * pairs.window);
     });
-  });
+  };
+  const meter = changeMeter(pipeline, listener, { pairWindow: options.pairWindow });
   try {
     const run = sample(pipeline, {
       ...sampling,
@@ -136,7 +177,11 @@ export async function measureBatch(pipeline: Pipeline, { sampling, trajectories 
   } finally {
     meter.dispose();
   }
+<<<<<<< HEAD
   return { ...rest, setting, blocks, trajectories, values };
+=======
+  return { ...rest, setting, blocks, trajectories: members, values, ...(pairs === undefined ? {} : { pairs }) };
+>>>>>>> h/heuristics
 }
 
 /** The profile's trajectories in the order asked for, those of other runs in the same file last. */
@@ -144,14 +189,5 @@ function inOrder(profile: Profile, order: readonly Trajectory[]): Profile {
   const position = new Map(order.map(({ prompt, seed }, index) => [JSON.stringify([prompt, seed]), index]));
   const rank = ({ prompt, seed }: Trajectory): number => position.get(JSON.stringify([prompt, seed])) ?? order.length;
   const rows = profile.trajectories.map((_, row) => row).sort((a, b) => rank(profile.trajectories[a]) - rank(profile.trajectories[b]) || a - b);
-  const steps = profile.setting.timesteps.length;
-  const reorder = (data: Float64Array): Float64Array => {
-    const sorted = new Float64Array(data.length);
-    rows.forEach((row, index) => sorted.set(data.subarray(row * steps, (row + 1) * steps), index * steps));
-    return sorted;
-  };
-  const values = Object.fromEntries(
-    Object.entries(profile.values).map(([name, byBlock]) => [name, Object.fromEntries(Object.entries(byBlock).map(([id, data]) => [id, reorder(data)]))]),
-  );
-  return { ...profile, trajectories: rows.map((row) => profile.trajectories[row]), values };
+  return selectTrajectories(profile, rows);
 }
