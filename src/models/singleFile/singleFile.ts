@@ -37,6 +37,7 @@ export async function configOf(path: string): Promise<string> {
  * @throws UnsupportedError where the UNet holds what the config has no place for
  */
 export async function openSingleFile(path: string, configs: ModelFolder): Promise<ModelFolder> {
+  if (configs.textEncoders.length !== 1) throw new UnsupportedError(`${path}: the configs in ${configs.path} are those of ${configs.pipelineClass}, and this is Stable Diffusion 1.x or 2.x — give the folder of the model that it was made from (config)`);
   const layers = [...new Set([configs.unet.layers_per_block].flat())];
   if (layers.length !== 1) throw new UnsupportedError(`${path}: layers_per_block = ${JSON.stringify(configs.unet.layers_per_block)} in the config: the original layout has as many in every block — give the folder of the model that this file was made from (config)`);
   const open = async (view: (tensors: Tensors) => Tensors): Promise<Weights> => {
@@ -48,7 +49,7 @@ export async function openSingleFile(path: string, configs: ModelFolder): Promis
     name: basename(path, extname(path)),
     openUNetWeights: () => open((tensors) => unetTensors(tensors, layers[0])),
     openVaeWeights: () => open((tensors) => autoencoderTensors(tensors, configs.vae.block_out_channels.length)),
-    openTextEncoderWeights: () => open(textEncoderTensors),
+    textEncoders: configs.textEncoders.map((each) => ({ ...each, openWeights: () => open(textEncoderTensors) })),
   };
 }
 

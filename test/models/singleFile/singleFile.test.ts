@@ -43,7 +43,7 @@ describe.each(["sd1-like", "sd2-like"])("%s in a single file", (name) => {
     expect(single.name).toBe(name);
     await expectSameWeights(await single.openUNetWeights(), await folder.openUNetWeights(), name, "unet");
     await expectSameWeights(await single.openVaeWeights(), await folder.openVaeWeights(), name, "vae");
-    await expectSameWeights(await single.openTextEncoderWeights(), await folder.openTextEncoderWeights(), name, "text_encoder");
+    await expectSameWeights(await single.textEncoders[0].openWeights(), await folder.textEncoders[0].openWeights(), name, "text_encoder");
   });
 
   it("computes what PyTorch computes with the folder", async () => {
