@@ -1,3 +1,4 @@
+import { UnsupportedError } from "../errors.js";
 import type { Weights } from "../models/weights.js";
 import { elementCount } from "../models/tensor.js";
 import type { FloatTensor } from "../models/tensor.js";
@@ -14,6 +15,9 @@ export interface GraphTarget {
   /** onnxruntime's MultiHeadAttention gives right results there */
   readonly fusedAttention: boolean;
 }
+
+/** A protobuf message has at most 2³¹ − 1 bytes; a mebibyte is left for everything but weights. */
+const MAX_GRAPH_BYTES = 2 ** 31 - 2 ** 20;
 
 /** For graphs that hold no attention. */
 export const FLOAT32: GraphTarget = { precision: "float32", fusedAttention: true };
@@ -107,8 +111,15 @@ export class GraphBuilder {
     return value;
   }
 
-  /** Reads the weights and encodes the graph as an ONNX model. */
+  /**
+   * Reads the weights and encodes the graph as an ONNX model.
+   *
+   * @throws UnsupportedError where the weights do not fit one graph; no weight is read then
+   */
   async encode(weights: Weights): Promise<Uint8Array> {
+    if (this.weightBytes() > MAX_GRAPH_BYTES) {
+      throw new UnsupportedError(`${this.#name}: its weights of ${(this.weightBytes() / 2 ** 30).toFixed(2)} GiB are not supported (supported: up to 2 GiB in one block, the limit of the ONNX file format)`);
+    }
     const initializers = [...this.#constants];
     for (const { value, tensor, dims, layout } of this.#weights) {
       const stored = await weights.read(tensor, dims);
@@ -126,6 +137,11 @@ export class GraphBuilder {
   /** Number of parameters that the graph takes from the model folder. */
   parameterCount(): number {
     return this.#weights.reduce((sum, weight) => sum + elementCount(weight.dims), 0);
+  }
+
+  /** Bytes of these in the graph's precision. */
+  weightBytes(): number {
+    return this.parameterCount() * (this.precision === "float16" ? 2 : 4);
   }
 
   #encode(initializers: readonly OnnxTensor[]): Uint8Array {
