@@ -10,6 +10,7 @@ import { loadProfile, mergeProfiles, saveProfile } from "../instrument/profileFi
 import { abortOnInterrupt, command, finiteNumber, integerList, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { createProgress } from "./progress.js";
+import { redisOption, runnerFor } from "./redis.js";
 
 interface ProfileCommandOptions extends CommonOptions {
   readonly prompts?: string;
@@ -22,6 +23,7 @@ interface ProfileCommandOptions extends CommonOptions {
   readonly batch: number;
   readonly preset?: "paper";
   readonly merge?: string[];
+  readonly redis?: string;
   readonly out: string;
 }
 
@@ -39,6 +41,7 @@ export function profileCommand(): Command {
     .option("--batch <n>", "trajectories sampled together", positiveInteger, 4)
     .addOption(new Option("--preset <name>", "paper: its measurement, 32 prompts × 2 seeds at guidance 5").choices(["paper"]))
     .option("--merge <profiles...>", "join these profiles of the same setting instead of sampling")
+    .addOption(redisOption())
     .requiredOption("--out <file>", "safetensors to write; one of the same setting is gone on with")
     .action(async (model: string, options: ProfileCommandOptions) => {
       if (options.merge !== undefined) {
@@ -63,6 +66,7 @@ export function profileCommand(): Command {
           negativePrompt: options.negativePrompt,
           batch: options.batch,
           file: options.out,
+          runner: await runnerFor(options.redis, pipeline),
           onProgress: progress.update,
           signal: abortOnInterrupt(),
         });
