@@ -45,7 +45,8 @@ export interface ProfileSetting {
   /** one entry a network evaluation, in sampling order */
   readonly timesteps: readonly number[];
   readonly guidance_scale: number;
-  readonly negative_prompt: string;
+  /** null: none given, and the model takes zeros as its embedding */
+  readonly negative_prompt: string | null;
   /** latent height and width */
   readonly latent_size: readonly [height: number, width: number];
 }

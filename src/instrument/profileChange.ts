@@ -2,8 +2,9 @@
 import { existsSync } from "node:fs";
 import { ArgumentError } from "../errors.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
-import { planSampling, sample } from "../diffusion/sample.js";
-import type { SampleOptions } from "../diffusion/sample.js";
+import { planSampling } from "../diffusion/samplingPlan.js";
+import { sample } from "../diffusion/sample.js";
+import type { SampleOptions } from "../diffusion/samplingPlan.js";
 import { createJob, runLocally } from "../jobs/job.js";
 import type { JobRunner } from "../jobs/job.js";
 import { VERSION } from "../version.js";
@@ -82,7 +83,7 @@ export async function profileChange(pipeline: Pipeline, options: ProfileOptions)
 }
 
 async function emptyProfile(pipeline: Pipeline, options: ProfileSampling): Promise<Profile> {
-  const { solver, guidanceScale, latentSize } = planSampling(pipeline, { ...options, prompt: "" });
+  const { solver, guidanceScale, latentSize, negativePrompts } = planSampling(pipeline, { ...options, prompt: "" });
   const [height, width] = latentSize;
   const setting: ProfileSetting = {
     model: { fingerprint: await pipeline.fingerprint(), name: pipeline.name },
@@ -91,7 +92,7 @@ async function emptyProfile(pipeline: Pipeline, options: ProfileSampling): Promi
     num_inference_steps: solver.numInferenceSteps,
     timesteps: solver.timesteps,
     guidance_scale: guidanceScale,
-    negative_prompt: options.negativePrompt ?? "",
+    negative_prompt: negativePrompts?.[0] ?? null,
     latent_size: latentSize,
   };
   const blocks = pipeline.network.blocks.map((block) => {

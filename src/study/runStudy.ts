@@ -7,7 +7,7 @@ import { predictSpeedup } from "../caching/costs.js";
 import type { Costs } from "../caching/costs.js";
 import { computedShare } from "../caching/schedule.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
-import { planSampling } from "../diffusion/sample.js";
+import { planSampling } from "../diffusion/samplingPlan.js";
 import { ArgumentError } from "../errors.js";
 import { batches } from "../instrument/profile.js";
 import type { Trajectory } from "../instrument/profile.js";
