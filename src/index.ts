@@ -1,8 +1,12 @@
 /** blockcache: look inside a diffusion model's denoising network, and make it faster. */
 export { loadPipeline, Pipeline } from "./diffusion/pipeline.js";
-export type { EncodedPrompts, LoadOptions } from "./diffusion/pipeline.js";
-export { decodeImages, generate, planSampling, sample } from "./diffusion/sample.js";
-export type { SampleOptions, SamplingHook, SamplingPlan, SamplingStep } from "./diffusion/sample.js";
+export type { LoadOptions } from "./diffusion/pipeline.js";
+export type { EncodedPrompts } from "./diffusion/textEncoders.js";
+export { decodeImages } from "./diffusion/decodeImages.js";
+export { generate, sample } from "./diffusion/sample.js";
+export { planSampling } from "./diffusion/samplingPlan.js";
+export type { SampleOptions, SamplingHook, SamplingPlan } from "./diffusion/samplingPlan.js";
+export type { SamplingStep } from "./diffusion/sample.js";
 export { enlarge, encodePng, saveImage, toDataUri } from "./diffusion/image.js";
 export type { RgbImage } from "./diffusion/image.js";
 export { montage } from "./diffusion/montage.js";

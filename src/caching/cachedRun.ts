@@ -1,7 +1,7 @@
 /** Sampling by a schedule: where a block does not compute, its branch is not run. */
 import { ArgumentError } from "../errors.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
-import type { SamplingHook, SamplingPlan } from "../diffusion/sample.js";
+import type { SamplingHook, SamplingPlan } from "../diffusion/samplingPlan.js";
 import type { Device } from "../runtime/device.js";
 import { release, retain } from "../runtime/ownership.js";
 import type { DeviceTensor } from "../runtime/session.js";

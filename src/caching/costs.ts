@@ -1,5 +1,6 @@
 /** What a block's computing and reusing cost on this machine, and what a schedule will. */
 import { ArgumentError, InterruptedError } from "../errors.js";
+import { emptyConditions } from "../diffusion/conditioning.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { hasMerge } from "../graphs/block.js";
 import { median } from "../instrument/statistics.js";
@@ -51,7 +52,7 @@ export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOpti
   }
   const { network } = pipeline;
   const ids = network.blocks.map(({ id }) => id);
-  const { promptEmbeds } = await pipeline.encodePrompts(Array<string>(rows).fill(""));
+  const conditions = await emptyConditions(pipeline, rows, latentSize);
   const sample = patterned([rows, pipeline.folder.unet.in_channels, ...latentSize]);
   const branches = new Map<string, DeviceTensor>();
   const keep: BlockObserver = {
@@ -79,7 +80,7 @@ export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOpti
     let inBlocks = 0;
     const started = performance.now();
     await network.forward(
-      { sample, timestep: 500, encoderHiddenStates: promptEmbeds },
+      { sample, timestep: 500, ...conditions },
       {
         observer,
         evaluation: { index: 0, timestep: 500, images: rows, guided: false },

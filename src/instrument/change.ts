@@ -7,7 +7,7 @@
  * kept from step to step.
  */
 import type { Pipeline } from "../diffusion/pipeline.js";
-import type { SamplingHook } from "../diffusion/sample.js";
+import type { SamplingHook } from "../diffusion/samplingPlan.js";
 import type { Evaluation } from "../runtime/observer.js";
 import { release, retain } from "../runtime/ownership.js";
 import type { DeviceTensor } from "../runtime/session.js";
