@@ -92,7 +92,6 @@ export async function profileChange(pipeline: Pipeline, options: ProfileOptions)
   return ordered;
 }
 
-<<<<<<< HEAD
 /** Bytes of the branches that measuring change keeps, counted beforehand. */
 export function changeMemoryBytes(pipeline: Pipeline, { batch = 4, pairWindow = 1, guidanceScale = 5, ...options }: Omit<ProfileOptions, "prompts" | "seeds">): number {
   const rows = (guidanceScale > 1 ? 2 : 1) * batch;
@@ -102,9 +101,6 @@ export function changeMemoryBytes(pipeline: Pipeline, { batch = 4, pairWindow = 
 }
 
 async function emptyProfile(pipeline: Pipeline, options: ProfileSampling, pairWindow: number | undefined): Promise<Profile> {
-=======
-async function emptyProfile(pipeline: Pipeline, options: ProfileSampling): Promise<Profile> {
->>>>>>> h/study
   const { solver, guidanceScale, latentSize, negativePrompts } = planSampling(pipeline, { ...options, prompt: "" });
   const [height, width] = latentSize;
   const setting: ProfileSetting = {
