@@ -15,6 +15,7 @@ import { openModel } from "../../../src/models/openModel.js";
 import { HubServer, acceptedToken, gitHash, isLfs, plainToken, readFolder, sha256 } from "./hubServer.js";
 import type { HubModel } from "./hubServer.js";
 
+const sharded = readFolder(fileURLToPath(new URL("../../fixtures/models/three-levels-odd", import.meta.url)));
 const tiny = readFolder(fileURLToPath(new URL("../../fixtures/models/sd1-like", import.meta.url)));
 const UNET = "unet/diffusion_pytorch_model.safetensors";
 const unet = tiny.get(UNET) as Buffer;
@@ -28,6 +29,9 @@ const others = new Map([
 const without = (...paths: string[]): HubModel => ({ files: new Map([...tiny].filter(([path]) => !paths.includes(path))) });
 const models: Record<string, HubModel> = {
   "tiny/sd1-like": { files: new Map([...tiny, ...others]), revisions: ["main", "refs/pr/1", "v1.0"] },
+  "tiny/xl": { files: readFolder(fileURLToPath(new URL("../../fixtures/models/xl-like", import.meta.url))) },
+  "tiny/sharded": { files: sharded },
+  "tiny/shard-missing": { files: new Map([...sharded].filter(([path]) => !/unet.*-00001-of-/.test(path))) },
   "tiny/gated": { files: tiny, gated: true },
   "tiny/no-config": without("vae/config.json"),
   "tiny/pickled": { files: new Map([...without(UNET).files, ["unet/diffusion_pytorch_model.bin", Buffer.from("pickled")]]) },
@@ -135,6 +139,16 @@ describe("a download", () => {
     const folder = await get("tiny/sd1-like", { variant: "fp16" });
     expect(readdirSync(join(folder, "unet")).sort()).toEqual(["config.json", "diffusion_pytorch_model.fp16.safetensors"]);
     expect(readdirSync(join(folder, "vae")).sort()).toEqual(["config.json", "diffusion_pytorch_model.safetensors"]);
+  });
+
+  it("takes all shards, and refuses where one is not there", async () => {
+    const folder = await get("tiny/sharded");
+    const shards = [...sharded.keys()].filter((path) => path.startsWith("unet/diffusion"));
+    expect(readdirSync(join(folder, "unet")).filter((name) => name !== "config.json").sort()).toEqual(shards.map((path) => path.slice(5)).sort());
+    const weights = await (await openModel("tiny/sharded")).openUNetWeights();
+    expect(weights.has("conv_in.weight")).toBe(true);
+    await weights.close();
+    await expect(get("tiny/shard-missing")).rejects.toThrow(/^tiny\/shard-missing\/unet\/.*: expected all of them, found \d+ of \d+ shards — download the missing ones/);
   });
 
   it("shows the token to the hub alone", async () => {
@@ -331,7 +345,7 @@ describe("a full disk", () => {
     promisify(execFile)("unshare", ["--mount", "--map-root-user", "sh", "-c", `
       mount -t tmpfs -o size=${size} none "$HF_HOME" || exit 9
       "$NODE" "$MAIN" inspect tiny/sd1-like --json > /dev/null & download=$!
-      ${fillUp ? `until [ -s "$HF_HOME"/hub/*/blobs/${sha256(unet)}.*.incomplete ]; do sleep 0.02; done; cat /dev/zero > "$HF_HOME/other" 2> /dev/null` : ""}
+      ${fillUp ? `while ! [ -s "$HF_HOME"/hub/*/blobs/${sha256(unet)}.*.incomplete ] && kill -0 $download; do sleep 0.02; done; cat /dev/zero > "$HF_HOME/other" 2> /dev/null` : ""}
       wait $download && exit 8
       find "$HF_HOME" -type f -o -type l
     `], { env: { ...process.env, NODE: process.execPath, MAIN: fileURLToPath(new URL("../../../dist/cli/main.js", import.meta.url)) } });
@@ -355,6 +369,15 @@ describe("openModel", () => {
     const folder = await openModel("tiny/sd1-like");
     expect(folder.name).toBe("tiny/sd1-like");
     expect(folder.unet.block_out_channels).toEqual([16, 32]);
+  });
+
+  it("has both text encoders of SDXL", async () => {
+    const folder = await openModel("tiny/xl");
+    for (const encoder of folder.textEncoders) {
+      await encoder.loadTokenizer();
+      await (await encoder.openWeights()).close();
+    }
+    expect(folder.textEncoders.map(({ name }) => name)).toEqual(["text_encoder", "text_encoder_2"]);
   });
 
   it("takes a path that exists for a path", async () => {
