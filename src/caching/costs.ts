@@ -70,15 +70,9 @@ export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOpti
   for (const [name, value] of [["rows", rows], ["samples", samples]] as const) {
     if (!Number.isInteger(value) || value < 1) throw new ArgumentError(`${name}: expected an integer of 1 or more, found ${value}`);
   }
-<<<<<<< HEAD
-  const { network } = pipeline;
-  const ids = network.blocks.map(({ id }) => id);
-  const conditions = await emptyConditions(pipeline, rows, latentSize);
-=======
   const { network, device } = pipeline;
   const prompts = Array<string>(rows).fill("");
-  const { promptEmbeds } = await pipeline.encodePrompts(prompts);
->>>>>>> h/heuristics
+  const conditions = await emptyConditions(pipeline, rows, latentSize);
   const sample = patterned([rows, pipeline.folder.unet.in_channels, ...latentSize]);
   const branches = new Map<string, DeviceTensor>();
   const seconds = collectors(network.blocks, samples);

@@ -1,12 +1,8 @@
 import type { Command } from "commander";
 import { measureCosts } from "../caching/costs.js";
 import { saveCosts } from "../caching/costsFile.js";
-<<<<<<< HEAD
-import { MODEL, abortOnInterrupt, command, openPipeline, positiveInteger, print } from "./command.js";
-=======
 import { predictSeconds } from "../caching/predictSeconds.js";
-import { abortOnInterrupt, command, openPipeline, positiveInteger, print } from "./command.js";
->>>>>>> h/heuristics
+import { MODEL, abortOnInterrupt, command, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { createProgress } from "./progress.js";
 

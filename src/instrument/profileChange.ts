@@ -12,14 +12,9 @@ import { blockMap } from "./blockMap.js";
 import { changeMeter } from "./change.js";
 import type { ChangeListener } from "./change.js";
 import { loadProfile, mergeProfiles, saveProfile } from "./profileFile.js";
-<<<<<<< HEAD
-import { MEASURES, batches } from "./profile.js";
-import type { Measure, Profile, ProfileSetting, Trajectory } from "./profile.js";
-=======
 import { selectTrajectories } from "./trajectories.js";
-import { MEASURES } from "./profile.js";
+import { MEASURES, batches } from "./profile.js";
 import type { Measure, Profile, ProfiledBlock, ProfileSetting, Trajectory } from "./profile.js";
->>>>>>> h/heuristics
 
 /** How every trajectory of a profile is sampled. */
 export interface ProfileSampling extends Pick<SampleOptions, "steps" | "solver" | "schedulerConfig" | "guidanceScale" | "height" | "width"> {
@@ -51,6 +46,7 @@ export interface ProfileJob {
   readonly kind: "profile";
   readonly fingerprint: string;
   readonly sampling: ProfileSampling;
+  readonly pairWindow?: number;
   readonly trajectories: readonly Trajectory[];
 }
 
@@ -61,11 +57,7 @@ export interface ProfileJob {
  *   after which the same call goes on from the last whole batch
  */
 export async function profileChange(pipeline: Pipeline, options: ProfileOptions): Promise<Profile> {
-<<<<<<< HEAD
-  const { prompts, seeds, batch = 4, file, onProgress, signal, runner = runLocally, ...sampling } = options;
-=======
-  const { prompts, seeds, batch = 4, pairWindow, file, onProgress, signal } = options;
->>>>>>> h/heuristics
+  const { prompts, seeds, batch = 4, pairWindow, file, onProgress, signal, runner = runLocally, ...sampling } = options;
   if (prompts.length === 0) throw new ArgumentError("prompts: expected at least one, found an empty list");
   if (seeds.length === 0) throw new ArgumentError("seeds: expected at least one, found an empty list");
   if (!Number.isInteger(batch) || batch < 1) throw new ArgumentError(`batch: expected an integer of 1 or more, found ${batch}`);
@@ -73,7 +65,7 @@ export async function profileChange(pipeline: Pipeline, options: ProfileOptions)
   if (pairWindow !== undefined && (!Number.isInteger(pairWindow) || pairWindow < 1)) throw new ArgumentError(`pairWindow: expected an integer of 1 or more, found ${pairWindow}`);
 
   const trajectories = prompts.flatMap((prompt) => seeds.map((seed) => ({ prompt, seed })));
-  let profile = await emptyProfile(pipeline, sampling);
+  let profile = await emptyProfile(pipeline, sampling, pairWindow);
   if (file !== undefined && existsSync(file)) profile = resume(file, await loadProfile(file), profile);
   const evaluations = profile.setting.timesteps.length;
   const total = trajectories.length * evaluations;
@@ -84,7 +76,7 @@ export async function profileChange(pipeline: Pipeline, options: ProfileOptions)
   // Batches are cut from the whole list, so that a resumed run has the same ones and rounds alike.
   const jobs = batches(trajectories, batch)
     .filter((members) => !members.every(isDone))
-    .map((members) => createJob<ProfileJob>({ kind: "profile", fingerprint: profile.setting.model.fingerprint, sampling, trajectories: members }));
+    .map((members) => createJob<ProfileJob>({ kind: "profile", fingerprint: profile.setting.model.fingerprint, sampling, ...(pairWindow === undefined ? {} : { pairWindow }), trajectories: members }));
   await runner<ProfileJob, Profile>({
     jobs,
     signal,
@@ -100,10 +92,6 @@ export async function profileChange(pipeline: Pipeline, options: ProfileOptions)
   return ordered;
 }
 
-<<<<<<< HEAD
-async function emptyProfile(pipeline: Pipeline, options: ProfileSampling): Promise<Profile> {
-  const { solver, guidanceScale, latentSize, negativePrompts } = planSampling(pipeline, { ...options, prompt: "" });
-=======
 /** Bytes of the branches that measuring change keeps, counted beforehand. */
 export function changeMemoryBytes(pipeline: Pipeline, { batch = 4, pairWindow = 1, guidanceScale = 5, ...options }: Omit<ProfileOptions, "prompts" | "seeds">): number {
   const rows = (guidanceScale > 1 ? 2 : 1) * batch;
@@ -112,9 +100,8 @@ export function changeMemoryBytes(pipeline: Pipeline, { batch = 4, pairWindow = 
   return layerBlocks.reduce((sum, { bytes }) => sum + bytes, 0) * rows * pairWindow;
 }
 
-async function emptyProfile(pipeline: Pipeline, options: ProfileOptions): Promise<Profile> {
-  const { solver, guidanceScale, latentSize } = planSampling(pipeline, { ...options, prompt: "" });
->>>>>>> h/heuristics
+async function emptyProfile(pipeline: Pipeline, options: ProfileSampling, pairWindow: number | undefined): Promise<Profile> {
+  const { solver, guidanceScale, latentSize, negativePrompts } = planSampling(pipeline, { ...options, prompt: "" });
   const [height, width] = latentSize;
   const setting: ProfileSetting = {
     model: { fingerprint: await pipeline.fingerprint(), name: pipeline.name },
@@ -131,7 +118,7 @@ async function emptyProfile(pipeline: Pipeline, options: ProfileOptions): Promis
     return { id: block.id, kind: block.kind, resolution: [extent.height, extent.width] as const };
   });
   const values = Object.fromEntries(MEASURES.map((name) => [name, Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(0)]))]));
-  return { setting, device: pipeline.device.name, library_version: VERSION, trajectories: [], blocks, values, ...pairsOf(blocks, 0, options.pairWindow) };
+  return { setting, device: pipeline.device.name, library_version: VERSION, trajectories: [], blocks, values, ...pairsOf(blocks, 0, pairWindow) };
 }
 
 /** Room for change between pairs of steps, where it is asked for. */
@@ -150,13 +137,13 @@ function resume(file: string, found: Profile, wanted: Profile): Profile {
 }
 
 /** Samples one batch of trajectories and measures their change. */
-export async function measureBatch(pipeline: Pipeline, { sampling, trajectories }: ProfileJob, { signal, onStep }: { signal?: AbortSignal; onStep?: (step: number) => void } = {}): Promise<Profile> {
-  const { setting, blocks, ...rest } = await emptyProfile(pipeline, sampling);
+export async function measureBatch(pipeline: Pipeline, { sampling, pairWindow, trajectories }: ProfileJob, { signal, onStep }: { signal?: AbortSignal; onStep?: (step: number) => void } = {}): Promise<Profile> {
+  const { setting, blocks, ...rest } = await emptyProfile(pipeline, sampling, pairWindow);
   const steps = setting.timesteps.length;
   const values = Object.fromEntries(
     MEASURES.map((name) => [name, Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(trajectories.length * steps)]))]),
   ) as Record<Measure, Record<string, Float64Array>>;
-  const { pairs } = pairsOf(blocks, members.length * steps, options.pairWindow);
+  const { pairs } = pairsOf(blocks, trajectories.length * steps, pairWindow);
   const listener: ChangeListener = (id, step, images, apart) => {
     images.forEach((change, image) => {
       const entry = image * steps + step;
@@ -164,7 +151,7 @@ export async function measureBatch(pipeline: Pipeline, { sampling, trajectories 
       pairs?.change[id].set(apart[image], entry * pairs.window);
     });
   };
-  const meter = changeMeter(pipeline, listener, { pairWindow: options.pairWindow });
+  const meter = changeMeter(pipeline, listener, { pairWindow });
   try {
     const run = sample(pipeline, {
       ...sampling,
@@ -177,11 +164,7 @@ export async function measureBatch(pipeline: Pipeline, { sampling, trajectories 
   } finally {
     meter.dispose();
   }
-<<<<<<< HEAD
-  return { ...rest, setting, blocks, trajectories, values };
-=======
-  return { ...rest, setting, blocks, trajectories: members, values, ...(pairs === undefined ? {} : { pairs }) };
->>>>>>> h/heuristics
+  return { ...rest, setting, blocks, trajectories, values, ...(pairs === undefined ? {} : { pairs }) };
 }
 
 /** The profile's trajectories in the order asked for, those of other runs in the same file last. */

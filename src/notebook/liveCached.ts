@@ -1,6 +1,7 @@
 /** Watching a cached run beside the plain one: pictures form side by side while the schedule lights up. */
 import { cachedRun } from "../caching/cachedRun.js";
-import { measureCosts, predictSpeedup } from "../caching/costs.js";
+import { measureCosts } from "../caching/costs.js";
+import { predictSpeedup } from "../caching/predictSeconds.js";
 import type { Costs } from "../caching/costs.js";
 import { threshold } from "../caching/heuristics/threshold.js";
 import type { ReuseRule } from "../caching/reuseRule.js";
@@ -11,7 +12,8 @@ import type { Pipeline } from "../diffusion/pipeline.js";
 import { decodeImages } from "../diffusion/decodeImages.js";
 import { sample } from "../diffusion/sample.js";
 import { planSampling } from "../diffusion/samplingPlan.js";
-import type { SampleOptions, SamplingStep } from "../diffusion/sample.js";
+import type { SampleOptions } from "../diffusion/samplingPlan.js";
+import type { SamplingStep } from "../diffusion/sample.js";
 import { ArgumentError, InterruptedError } from "../errors.js";
 import { decibel } from "../figures/sweepPictures.js";
 import type { BlockKind } from "../graphs/block.js";

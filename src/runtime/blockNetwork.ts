@@ -3,19 +3,11 @@
  * each disposed of when its last reader is done.
  */
 import * as ort from "onnxruntime-node";
-<<<<<<< HEAD
 import { InterruptedError } from "../errors.js";
-import { BRANCH, OUT, declareInputs, hasMerge, isBlock, outputElementType } from "../graphs/block.js";
-import type { Block, MergingBlock, Stage } from "../graphs/block.js";
-import { GraphBuilder } from "../graphs/graphBuilder.js";
-import { UNET_OUTPUT, upsampleSizeName } from "../graphs/unet.js";
-=======
-import { ArgumentError, InterruptedError } from "../errors.js";
 import { BRANCH, OUT, declareInputs, hasMerge, isBlock, mergeReads, outputElementType } from "../graphs/block.js";
 import type { Block, MergingBlock, Stage } from "../graphs/block.js";
 import { GraphBuilder } from "../graphs/graphBuilder.js";
-import { UNET_INPUTS, UNET_OUTPUT, computeReads, embedTimestep, upsampleSizeName } from "../graphs/unet.js";
->>>>>>> h/heuristics
+import { UNET_OUTPUT, computeReads, upsampleSizeName } from "../graphs/unet.js";
 import type { UNet } from "../graphs/unet.js";
 import type { Weights } from "../models/weights.js";
 import type { FloatTensor } from "../models/tensor.js";
@@ -242,7 +234,7 @@ export class BlockNetwork {
     const inputs = declareInputs(graph, block, block.mergeInputs);
     const branch = graph.input(BRANCH, block.outputDims);
     graph.output(OUT, block.merge(graph, inputs, branch), block.outputDims);
-    this.#sharedWeightBytes += graph.parameterCount() * (this.device.precision === "float16" ? 2 : 4);
+    this.#sharedWeightBytes += graph.weightBytes();
     return createSession(await graph.encode(this.#weights), this.device);
   }
 }
