@@ -18,6 +18,7 @@ export async function createSession(model: Uint8Array, device: Device): Promise<
     ...(device.threads === undefined ? {} : { intraOpNumThreads: device.threads }),
     ...(device.keepsTensors ? { preferredOutputLocation: "gpu-buffer" as const } : {}),
     extra: { session: { intra_op: { allow_spinning: "1", spin_duration_us: "20" } } },
+    enableCpuMemArena: false,
     logSeverityLevel: 3,
   });
 }
