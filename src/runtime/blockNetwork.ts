@@ -4,14 +4,16 @@
  */
 import * as ort from "onnxruntime-node";
 import { InterruptedError } from "../errors.js";
-import { BRANCH, OUT, declareInputs, hasMerge, isBlock, outputElementType } from "../graphs/block.js";
+import { BRANCH, OUT, declareInputs, hasMerge, isBlock, mergeReads, outputElementType } from "../graphs/block.js";
 import type { Block, MergingBlock, Stage } from "../graphs/block.js";
 import { GraphBuilder } from "../graphs/graphBuilder.js";
-import { UNET_OUTPUT, upsampleSizeName } from "../graphs/unet.js";
+import { UNET_OUTPUT, computeReads, upsampleSizeName } from "../graphs/unet.js";
 import type { UNet } from "../graphs/unet.js";
 import type { Weights } from "../models/weights.js";
 import type { FloatTensor } from "../models/tensor.js";
 import type { Device } from "./device.js";
+import { liveStages } from "./liveness.js";
+import type { EvaluatedStage } from "./liveness.js";
 import type { BlockObserver, BlockWants, Evaluation } from "./observer.js";
 import { release, retain } from "./ownership.js";
 import { createSession } from "./session.js";
@@ -39,14 +41,12 @@ export interface ForwardOptions {
 }
 
 /** A stage as one evaluation runs it. */
-interface PlannedStage {
+interface PlannedStage extends EvaluatedStage {
   readonly stage: Stage | Block;
   /** a stand-in takes the branch's place */
   readonly reused: boolean;
   /** which of its results an observer looks at */
   readonly wants: BlockWants;
-  /** the values that it reads in this evaluation */
-  readonly reads: readonly string[];
 }
 
 const NOTHING: BlockWants = { branch: false, out: false };
@@ -142,17 +142,13 @@ export class BlockNetwork {
   #plan({ inParts, observer, evaluation }: ForwardOptions): readonly PlannedStage[] {
     const stages = this.unet.stages.flatMap((stage) => (isBlock(stage) && stage.parts && inParts?.has(stage.id) ? stage.parts : [stage]));
     const planned = stages.map((stage): PlannedStage => {
-      if (!isBlock(stage) || observer === undefined || evaluation === undefined) return { stage, reused: false, wants: NOTHING, reads: this.#readsOf(stage) };
-      if (observer.standsIn?.(stage, evaluation)) return { stage, reused: true, wants: NOTHING, reads: hasMerge(stage) ? stage.mergeInputs.map((index) => stage.inputs[index].value) : [] };
-      return { stage, reused: false, wants: observer.wants(stage, evaluation), reads: this.#readsOf(stage) };
+      const { id } = stage;
+      if (!isBlock(stage) || observer === undefined || evaluation === undefined) return { id, stage, reused: false, wants: NOTHING, observed: false, reads: computeReads(this.unet, stage) };
+      if (observer.standsIn?.(stage, evaluation)) return { id, stage, reused: true, wants: NOTHING, observed: false, reads: mergeReads(stage) };
+      const wants = observer.wants(stage, evaluation);
+      return { id, stage, reused: false, wants, observed: wants.branch || wants.out, reads: computeReads(this.unet, stage) };
     });
-    return planned.some(({ reused }) => reused) ? liveStages(planned) : planned;
-  }
-
-  #readsOf(stage: Stage): readonly string[] {
-    const target = this.unet.upsampleTargets.get(stage.id);
-    const read = stage.inputs.map((input) => input.value);
-    return target === undefined ? read : [...read, target];
+    return planned.some(({ reused }) => reused) ? liveStages(planned, UNET_OUTPUT) : planned;
   }
 
   async #reuse(stage: Stage | Block, values: ReadonlyMap<string, DeviceTensor>, { observer, evaluation }: ForwardOptions): Promise<DeviceTensor> {
@@ -238,7 +234,7 @@ export class BlockNetwork {
     const inputs = declareInputs(graph, block, block.mergeInputs);
     const branch = graph.input(BRANCH, block.outputDims);
     graph.output(OUT, block.merge(graph, inputs, branch), block.outputDims);
-    this.#sharedWeightBytes += graph.parameterCount() * (this.device.precision === "float16" ? 2 : 4);
+    this.#sharedWeightBytes += graph.weightBytes();
     return createSession(await graph.encode(this.#weights), this.device);
   }
 }
@@ -252,21 +248,6 @@ function read(values: ReadonlyMap<string, DeviceTensor>, name: string): DeviceTe
 /** Height and width of feature maps, as the int64 value that an upsampler reads. */
 function extentOf(tensor: DeviceTensor): DeviceTensor {
   return new ort.Tensor("int64", BigInt64Array.from(tensor.dims.slice(2), BigInt), [2]);
-}
-
-/**
- * Without what nothing reads: where a whole stretch of the network is reused, the blocks before its
- * samplers' stand-ins need not run. What an observer looks at, or will keep, runs all the same.
- */
-function liveStages(planned: readonly PlannedStage[]): readonly PlannedStage[] {
-  const needed = new Set<string>([UNET_OUTPUT]);
-  const live: PlannedStage[] = [];
-  for (const each of [...planned].reverse()) {
-    if (!each.wants.branch && !each.wants.out && !needed.has(each.stage.id)) continue;
-    live.push(each);
-    for (const value of each.reads) needed.add(value);
-  }
-  return live.reverse();
 }
 
 /** value → index of the last stage that reads it; what no stage reads ends with the stage that gives it */

@@ -1,0 +1,31 @@
+import { z } from "zod";
+import { alphasCumprod } from "./noiseSchedule.js";
+import { commonSchedulerKeys, fromConfig } from "./solvers/schedulerConfig.js";
+import type { Solver } from "./solvers/solver.js";
+
+/** Where a network evaluation stands in time, by three clocks. */
+export interface EvaluationTime {
+  /** 0-based in sampling order: the step index for solvers of one evaluation a step */
+  readonly evaluation: number;
+  /** training timestep, falling */
+  readonly timestep: number;
+  /** ln(ᾱ / (1 − ᾱ)) at the timestep, rising */
+  readonly logSnr: number;
+}
+
+/** What diffusers puts in place of ᾱ = 0 (rescale_betas_zero_snr), whose logarithm is not finite. */
+const SMALLEST_ALPHA = 2 ** -24;
+
+/** The times of a solver's network evaluations; between two training timesteps log-SNR runs linearly. */
+export function evaluationTimes({ config, timesteps }: Pick<Solver, "config" | "timesteps">): EvaluationTime[] {
+  const alphas = alphasCumprod(fromConfig(z.object(commonSchedulerKeys), config));
+  const logSnrAt = (training: number): number => {
+    const alpha = Math.max(alphas[Math.min(Math.max(training, 0), alphas.length - 1)], SMALLEST_ALPHA);
+    return Math.log(alpha / (1 - alpha));
+  };
+  return timesteps.map((timestep, evaluation) => {
+    const before = Math.floor(timestep);
+    const logSnr = logSnrAt(before) + (timestep - before) * (logSnrAt(before + 1) - logSnrAt(before));
+    return { evaluation, timestep, logSnr };
+  });
+}
