@@ -48,3 +48,6 @@ export { display, show } from "./notebook/show.js";
 export * from "./figures/index.js";
 export * from "./caching/index.js";
 export * from "./quality/index.js";
+export * from "./study/index.js";
+export { redisRunner } from "./jobs/redisRunner.js";
+export type { RedisRunnerOptions } from "./jobs/redisRunner.js";
