@@ -1,6 +1,6 @@
 import { pairedRatio } from "../quality/pairedRatio.js";
 import type { PlotlyFigure, PlotlyObject } from "./figure.js";
-import { ratioAxis } from "./logAxis.js";
+import { ratioAxis } from "./ratioAxis.js";
 import { CATEGORICAL_COLOURS, applyTheme } from "./theme.js";
 import type { Theme } from "./theme.js";
 

@@ -23,7 +23,6 @@ export { scheduleChart } from "./scheduleChart.js";
 export type { ScheduleChartOptions } from "./scheduleChart.js";
 export { speedupScatter } from "./speedupScatter.js";
 export type { SpeedupScatterOptions } from "./speedupScatter.js";
-export type { ErrorMeasure, Reference } from "./studyPoints.js";
 export { sweepCurves } from "./sweepCurves.js";
 export type { SweepCurvesOptions } from "./sweepCurves.js";
 export type { SweepPictures, SweepSetting } from "./sweepPictures.js";

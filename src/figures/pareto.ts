@@ -1,19 +1,17 @@
+import type { DistanceMeasure } from "../study/compare.js";
 import type { StudyResult } from "../study/result.js";
 import type { PlotlyFigure, PlotlyObject } from "./figure.js";
-import { ratioAxis } from "./logAxis.js";
+import { ratioAxis } from "./ratioAxis.js";
 import { seriesOf } from "./series.js";
-import type { Series } from "./series.js";
-import { ERROR_TITLES, paretoFront, plainErrorAt, plainSeconds, referenceTitle, studyPoints } from "./studyPoints.js";
-import type { ErrorMeasure, Reference, StudyPoint } from "./studyPoints.js";
+import { DISTANCE_TITLES, studyPoints } from "./studyPoints.js";
+import type { StudyPoint } from "./studyPoints.js";
 import { NEUTRAL_COLOUR, applyTheme } from "./theme.js";
 import type { Theme } from "./theme.js";
 
 export interface ParetoOptions {
   /** Default: latent, the relative distance of the final latents */
-  readonly measure?: ErrorMeasure;
-  /** Default: converged */
-  readonly reference?: Reference;
-  /** 95 % intervals of the mean over trajectories, and the range of the seconds. Default: off */
+  readonly measure?: DistanceMeasure;
+  /** 95 % intervals of the mean over trajectories, and the range of the times. Default: off */
   readonly intervals?: boolean;
   readonly theme?: Theme;
 }
@@ -23,17 +21,16 @@ const LEGEND_ROW = 20;
 const DOMINATED_OPACITY = 0.45;
 
 /**
- * Error against time of every arm of a study. The plain runs with fewer steps are the line to beat; an arm
- * that another one beats in both is faint, and the others are joined by the front.
+ * Error against time of every arm of a study, the error measured from the near-converged solution. The plain
+ * runs with fewer steps are the line to beat; an arm that another one beats in both is faint, and the others
+ * are joined by the front.
  */
-export function pareto(study: StudyResult, options: ParetoOptions = {}): PlotlyFigure {
-  const { measure = "latent", reference = "converged", intervals = false, theme = "light" } = options;
-  const { axis, better, name } = ERROR_TITLES[measure];
-  const points = studyPoints(study, measure, reference);
-  const plain = points.filter(({ cached }) => cached === undefined).sort((a, b) => a.seconds - b.seconds);
+export function pareto(study: StudyResult, { measure = "latent", intervals = false, theme = "light" }: ParetoOptions = {}): PlotlyFigure {
+  const points = studyPoints(study, measure);
+  const byTime = (a: StudyPoint, b: StudyPoint): number => a.time - b.time;
+  const plain = points.filter(({ cached }) => cached === undefined).sort(byTime);
   const series = seriesOf(points);
-  const front = new Set(paretoFront(points, better));
-  const hover = (point: StudyPoint): string => describe(point, points, { study, measure });
+  const hover = (point: StudyPoint): string => describe(point, study.steps, measure);
   const errorBars = (members: readonly StudyPoint[], colour: string): PlotlyObject => (intervals ? bars(members, colour) : {});
 
   const data: PlotlyObject[] = [
@@ -41,8 +38,8 @@ export function pareto(study: StudyResult, options: ParetoOptions = {}): PlotlyF
       type: "scatter",
       mode: "lines",
       name: "front: nothing is faster and better",
-      ...coordinates([...front]),
-      line: { color: NEUTRAL_COLOUR, width: 7, shape: better === "lower" ? "hv" : "vh" },
+      ...coordinates(points.filter(({ onFront }) => onFront).sort(byTime)),
+      line: { color: NEUTRAL_COLOUR, width: 7, shape: "hv" },
       opacity: 0.35,
       hoverinfo: "skip",
     },
@@ -54,7 +51,7 @@ export function pareto(study: StudyResult, options: ParetoOptions = {}): PlotlyF
       line: { color: NEUTRAL_COLOUR, width: 2 },
       marker: { color: NEUTRAL_COLOUR, size: 9, symbol: "square" },
       text: plain.map(({ steps }) => String(steps)),
-      textposition: better === "lower" ? "bottom left" : "top left",
+      textposition: "bottom left",
       textfont: { size: 10 },
       hovertext: plain.map(hover),
       hovertemplate: "%{hovertext}<extra></extra>",
@@ -71,8 +68,8 @@ export function pareto(study: StudyResult, options: ParetoOptions = {}): PlotlyF
           legendgroup: name,
           showlegend: false,
           ...coordinates(members),
-          marker: { ...marker, opacity: members.map((point) => (front.has(point) ? 1 : DOMINATED_OPACITY)) },
-          text: members.map((point) => (front.has(point) ? String(point.cached.parameter ?? "") : "")),
+          marker: { ...marker, opacity: members.map(({ onFront }) => (onFront ? 1 : DOMINATED_OPACITY)) },
+          text: members.map(({ onFront, cached }) => (onFront ? String(cached.parameter ?? "") : "")),
           textposition: "top right",
           textfont: { size: 10 },
           hovertext: members.map(hover),
@@ -84,58 +81,49 @@ export function pareto(study: StudyResult, options: ParetoOptions = {}): PlotlyF
       ];
     }),
   ];
-  const legend = LEGEND_ROW * (2 + series.length);
   const layout: PlotlyObject = {
-    title: { text: `${capital(name)} from ${referenceTitle(study, reference)}, against time`, subtitle: { text: verdict(points, series, { measure, better }) } },
-    height: Math.max(HEIGHT, 100 + legend),
+    title: { text: `Error against time: distance from the ${study.converged_steps}-step solution`, subtitle: { text: verdict(points) } },
+    height: Math.max(HEIGHT, 140 + LEGEND_ROW * (2 + series.length)),
     margin: { l: 64, r: 20, t: 70, b: 54 },
     hovermode: "closest",
     legend: { x: 1.01, xanchor: "left", y: 1, tracegroupgap: 0 },
-    xaxis: { title: { text: `seconds an image (${study.solver}, batch of ${study.batch})` }, ...ratioAxis(points.map(({ seconds }) => seconds)) },
-    yaxis: { title: { text: axis }, ...(measure === "latent" ? ratioAxis(points.map(({ error }) => error)) : {}) },
+    xaxis: { title: { text: `time of a run ÷ that of plain ${study.steps} steps (${study.solver}, batch of ${study.batch})` }, ...ratioAxis(points.map(({ time }) => time)) },
+    yaxis: { title: { text: DISTANCE_TITLES[measure] }, ...ratioAxis(points.map(({ distance }) => distance)) },
   };
   return applyTheme({ data, layout }, theme);
 }
 
 function coordinates(points: readonly StudyPoint[]): { x: number[]; y: number[] } {
-  return { x: points.map(({ seconds }) => seconds), y: points.map(({ error }) => error) };
+  return { x: points.map(({ time }) => time), y: points.map(({ distance }) => distance) };
 }
 
 function bars(points: readonly StudyPoint[], color: string): PlotlyObject {
-  const around = (middle: (point: StudyPoint) => number, range: (point: StudyPoint) => readonly [number, number]): PlotlyObject => ({
-    type: "data",
-    symmetric: false,
-    array: points.map((point) => range(point)[1] - middle(point)),
-    arrayminus: points.map((point) => middle(point) - range(point)[0]),
-    thickness: 1,
-    width: 2,
-    color,
-  });
-  return { error_x: around(({ seconds }) => seconds, ({ secondsRange }) => secondsRange), error_y: around(({ error }) => error, ({ errorRange }) => errorRange) };
+  const style = { type: "data", symmetric: false, thickness: 1, width: 2, color };
+  return {
+    error_x: { ...style, array: points.map(({ time, timeRange }) => timeRange[1] - time), arrayminus: points.map(({ time, timeRange }) => time - timeRange[0]) },
+    error_y: { ...style, array: points.map(({ distance, interval }) => interval.high - distance), arrayminus: points.map(({ distance, interval }) => distance - interval.low) },
+  };
 }
 
-function describe(point: StudyPoint, points: readonly StudyPoint[], { study, measure }: { study: StudyResult; measure: ErrorMeasure }): string {
-  const equal = point.cached === undefined ? undefined : plainErrorAt(points, point.seconds, measure);
-  const [low, high] = point.errorRange;
+function describe({ name, seconds, speedup, distance, interval, atEqualLatency, cached, computedShare }: StudyPoint, steps: number, measure: DistanceMeasure): string {
   return [
-    `<b>${point.name}</b>`,
-    `${(1000 * point.seconds).toFixed(0)} ms an image, ${(plainSeconds(study) / point.seconds).toFixed(2)} × plain ${study.steps}`,
-    `${ERROR_TITLES[measure].axis}: ${point.error.toPrecision(3)} (${low.toPrecision(3)} to ${high.toPrecision(3)})`,
-    ...(equal === undefined ? [] : [`plain at this time: ${equal.toPrecision(3)}, ratio ${(point.error / equal).toFixed(2)}`]),
-    ...(point.cached === undefined ? [] : [`${(100 * point.computedShare).toFixed(0)} % of the scheduled blocks' evaluations compute`]),
+    `<b>${name}</b>`,
+    `${(1000 * seconds).toFixed(0)} ms an image, ${speedup.toFixed(2)} × as fast as plain ${steps}`,
+    `${DISTANCE_TITLES[measure]}: ${distance.toPrecision(3)} (${interval.low.toPrecision(3)} to ${interval.high.toPrecision(3)})`,
+    ...(atEqualLatency === undefined ? [] : [`÷ plain's of equal time: ${ratio(atEqualLatency)}`]),
+    ...(cached === undefined ? [] : [`${(100 * computedShare).toFixed(0)} % of the scheduled blocks' evaluations compute`]),
   ].join("<br>");
 }
 
-/** The figure in a line: how many cached arms do better than plain runs of the same time. */
-function verdict(points: readonly StudyPoint[], series: readonly Series[], { measure, better }: { measure: ErrorMeasure; better: "lower" | "higher" }): string {
-  const compared = series.flatMap(({ points: members }) => members).flatMap((point) => {
-    const equal = plainErrorAt(points, point.seconds, measure);
-    return equal === undefined ? [] : [better === "lower" ? point.error < equal : point.error > equal];
-  });
+/** The figure in a line: how many cached arms do better than plain sampling that takes as long. */
+function verdict(points: readonly StudyPoint[]): string {
+  const compared = points.flatMap(({ atEqualLatency }) => atEqualLatency ?? []);
   if (compared.length === 0) return "No cached arm lies within the plain runs' times";
-  return `${compared.filter(Boolean).length} of ${compared.length} cached arms are better than the plain line at their own time`;
+  const better = compared.filter(({ high }) => high < 1).length;
+  const worse = compared.filter(({ low }) => low > 1).length;
+  return `Of ${compared.length} cached arms, ${better} are nearer than plain sampling of equal time, ${worse} are farther, ${compared.length - better - worse} cannot be told apart (95 %)`;
 }
 
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
+function ratio({ ratio: middle, low, high }: { ratio: number; low: number; high: number }): string {
+  return `${middle.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
 }

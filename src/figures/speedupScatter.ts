@@ -3,7 +3,7 @@ import { median } from "../instrument/statistics.js";
 import type { StudyResult } from "../study/result.js";
 import type { PlotlyFigure, PlotlyObject } from "./figure.js";
 import { seriesOf } from "./series.js";
-import { plainSeconds, studyPoints } from "./studyPoints.js";
+import { studyPoints } from "./studyPoints.js";
 import type { StudyPoint } from "./studyPoints.js";
 import { NEUTRAL_COLOUR, applyTheme } from "./theme.js";
 import type { Theme } from "./theme.js";
@@ -18,14 +18,12 @@ export interface SpeedupScatterOptions {
  * @throws ArgumentError where no arm of the study has a prediction
  */
 export function speedupScatter(study: StudyResult, { theme = "light" }: SpeedupScatterOptions = {}): PlotlyFigure {
-  const plain = plainSeconds(study);
-  const realised = ({ seconds }: StudyPoint): number => plain / seconds;
   const predicted = ({ predictedSpeedup }: StudyPoint): number => predictedSpeedup ?? NaN;
-  const points = studyPoints(study, "latent", "converged").filter(({ cached, predictedSpeedup }) => cached !== undefined && predictedSpeedup !== undefined);
+  const points = studyPoints(study, "latent").filter(({ cached, predictedSpeedup }) => cached !== undefined && predictedSpeedup !== undefined);
   if (points.length === 0) throw new ArgumentError("study: no arm has a predicted speed-up — run it with costs");
-  const ends = points.flatMap((point) => [realised(point), predicted(point)]);
+  const ends = points.flatMap((point) => [point.speedup, predicted(point)]);
   const range = [Math.min(1, ...ends) - 0.05, Math.max(...ends) + 0.08];
-  const apart = median(points.map((point) => realised(point) / predicted(point)));
+  const apart = median(points.map((point) => point.speedup / predicted(point)));
   const data: PlotlyObject[] = [
     { type: "scatter", mode: "lines", name: "predicted = realised", x: range, y: range, line: { color: NEUTRAL_COLOUR, width: 1.5, dash: "dash" }, hoverinfo: "skip" },
     ...seriesOf(points).map(({ heuristic, variant, colour, symbol, points: members }) => ({
@@ -34,12 +32,12 @@ export function speedupScatter(study: StudyResult, { theme = "light" }: SpeedupS
       name: `${heuristic}: ${variant}`,
       legendgroup: heuristic,
       x: members.map(predicted),
-      y: members.map(realised),
+      y: members.map(({ speedup }) => speedup),
       error_y: {
         type: "data",
         symmetric: false,
-        array: members.map((point) => plain / point.secondsRange[0] - realised(point)),
-        arrayminus: members.map((point) => realised(point) - plain / point.secondsRange[1]),
+        array: members.map(({ speedup, timeRange }) => 1 / timeRange[0] - speedup),
+        arrayminus: members.map(({ speedup, timeRange }) => speedup - 1 / timeRange[1]),
         thickness: 1,
         width: 2,
       },

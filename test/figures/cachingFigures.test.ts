@@ -50,7 +50,8 @@ const pictures: SweepPictures = {
 const figures: Record<string, PlotlyFigure> = {
   "schedule chart": scheduleChart(schedule, { executed }),
   "Pareto plot": pareto(study),
-  "Pareto plot of PSNR": pareto(study, { measure: "psnr", reference: "plain", intervals: true }),
+  "Pareto plot with intervals": pareto(study, { intervals: true }),
+  "Pareto plot of pictures": pareto(study, { measure: "rms" }),
   "speed-up scatter": speedupScatter(study),
   "sweep curves": sweepCurves(study),
   "error by step": errorByStep([{ label: "hold", distances: [[0, 0.1, 0.2, 0.2], [0, 0.3, 0.4, 0.6]] }, { label: "linear", distances: [[0, 0.1, 0.05, 0.01], [0, 0.3, 0.1, 0.03]] }]),
@@ -64,6 +65,7 @@ const traceOf = (figure: string, name: string): PlotlyObject => {
   if (trace === undefined) throw new Error(`${figure} has no trace ${name}`);
   return trace;
 };
+const near = (value: number): unknown => expect.closeTo(value, 12);
 const titleOf = (figure: string): string => (figures[figure].layout.title as { subtitle: { text: string } }).subtitle.text;
 const cells = ({ x, y }: PlotlyObject): string[] => (x as number[]).map((at, index) => `${(y as string[])[index]} ${at}`);
 
@@ -81,27 +83,28 @@ describe("the schedule chart", () => {
 });
 
 describe("the Pareto plot", () => {
-  it("has the median seconds of an image and the mean error of each arm", () => {
-    expect(traceOf("Pareto plot", "plain, fewer steps")).toMatchObject({ x: [0.1, 0.15, 0.2], y: [0.4, 0.25, 0.1], text: ["10", "15", "20"] });
-    const hold = traceOf("Pareto plot", "threshold: transformers, hold");
-    expect(hold.x).toEqual([0.175, 0.16, 0.1]);
-    (hold.y as number[]).forEach((error, index) => expect(error).toBeCloseTo([0.1, 0.3, 0.5][index], 12));
+  it("has the median time of each arm in units of the plain run's, and its mean distance", () => {
+    expect(traceOf("Pareto plot", "plain, fewer steps")).toMatchObject({ x: [0.5, 0.75, 1].map(near), y: [0.4, 0.25, 0.1].map(near), text: ["10", "15", "20"] });
+    expect(traceOf("Pareto plot", "threshold: transformers, hold")).toMatchObject({ x: [0.875, 0.8, 0.5].map(near), y: [0.1, 0.3, 0.5].map(near) });
   });
   it("joins the arms that no other beats, and names the cached ones", () => {
-    // δ 0.1 has plain 20's error in less time, and linear δ 0.2 lies between plain 10 and 15.
-    expect(traceOf("Pareto plot", "front: nothing is faster and better")).toMatchObject({ x: [0.1, 0.125, 0.15, 0.175] });
+    // δ 0.1 has plain 20's distance in less time, and linear δ 0.2 lies between plain 10 and 15.
+    expect(traceOf("Pareto plot", "front: nothing is faster and better")).toMatchObject({ x: [0.5, 0.625, 0.75, 0.875].map(near) });
     expect(traceOf("Pareto plot", "threshold: transformers, hold").text).toEqual(["0.1", "", ""]);
   });
-  it("compares with the plain line at equal time, between its points in the logarithm", () => {
-    // At 0.125 s the line is √(0.4 · 0.25) = 0.316, and the arm 0.3: better. At 0.175 s √(0.25 · 0.1) = 0.158, 0.1: better.
-    // At 0.16 s 0.25^0.8 · 0.1^0.2 = 0.208, and the arm 0.3: worse. At 0.1 s the line begins: not compared.
-    expect(titleOf("Pareto plot")).toBe("2 of 3 cached arms are better than the plain line at their own time");
-    expect((traceOf("Pareto plot", "threshold: transformers, linear").hovertext as string[])[0]).toMatch(/plain at this time: 0\.316, ratio 0\.95/);
+  it("compares with plain sampling of equal time, between its runs in the logarithm", () => {
+    // Plain is at √(0.4 · 0.25) = 0.316 where linear is at 0.3, and √(0.25 · 0.1) = 0.158 where δ 0.1 is at 0.1;
+    // at 0.25^0.8 · 0.1^0.2 = 0.208 where δ 0.2 is at 0.3, and at 0.4 where δ 0.4 is at 0.5. Both trajectories say the same.
+    expect(titleOf("Pareto plot")).toBe("Of 4 cached arms, 2 are nearer than plain sampling of equal time, 2 are farther, 0 cannot be told apart (95 %)");
+    expect((traceOf("Pareto plot", "threshold: transformers, linear").hovertext as string[])[0]).toMatch(/÷ plain's of equal time: 0\.95 \(0\.95 to 0\.95\)/);
   });
-  it("has higher as better for PSNR, and bars from the least to the most seconds", () => {
-    const trace = traceOf("Pareto plot of PSNR", "threshold: transformers, hold") as { error_x: { array: number[]; arrayminus: number[] } };
-    expect(trace.error_x.array[1]).toBeCloseTo(0.01, 12);
-    expect(trace.error_x.arrayminus[1]).toBeCloseTo(0.01, 12);
+  it("has bars from the least to the most time, and from the lower to the higher trajectory's distance", () => {
+    expect(traceOf("Pareto plot with intervals", "threshold: transformers, hold")).toMatchObject({
+      error_x: { array: [0, 0.05, 0].map(near), arrayminus: [0, 0.05, 0].map(near) },
+      error_y: { array: [0.05, 0.15, 0.25].map(near), arrayminus: [0.05, 0.15, 0.25].map(near) },
+    });
+    // Root mean square error of 20 ± x dB.
+    expect((traceOf("Pareto plot of pictures", "plain, fewer steps").y as number[])[2]).toBeCloseTo((10 ** (-19.9 / 20) + 10 ** (-20.1 / 20)) / 2, 12);
   });
 });
 
