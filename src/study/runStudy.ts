@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { cachedRun } from "../caching/cachedRun.js";
 import { predictSpeedup } from "../caching/predictSeconds.js";
 import type { Costs } from "../caching/costs.js";
+import { reuseRule } from "../caching/reuseRule.js";
 import { computedShare } from "../caching/schedule.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { planSampling } from "../diffusion/samplingPlan.js";
@@ -158,7 +159,7 @@ function armResult(arm: Arm, measured: readonly ArmMeasurement[], costs: Costs |
     seconds: measured.flatMap(({ seconds }) => seconds),
     plainSeconds: measured.flatMap(({ plainSeconds }) => plainSeconds),
     computedShare: arm.cached === undefined ? 1 : computedShare(arm.cached.schedule),
-    ...(arm.cached === undefined || costs === undefined ? {} : { predictedSpeedup: predictSpeedup(costs, arm.cached.schedule) }),
+    ...(arm.cached === undefined || costs === undefined ? {} : { predictedSpeedup: predictSpeedup(costs, arm.cached.schedule, reuseRule(arm.cached.reuse)) }),
   };
 }
 
