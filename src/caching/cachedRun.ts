@@ -137,7 +137,7 @@ async function checkFit(schedule: Schedule, pipeline: Pipeline, { solver }: Samp
   if (!allow.includes("solver")) {
     if (schedule.solver !== solver.name) throw new ArgumentError(`schedule: made for solver ${schedule.solver}, and this run has ${solver.name} — sample with that solver, or allow: ["solver"]`);
     const other = timesteps.findIndex((timestep, index) => timestep !== solver.timesteps[index]);
-    if (other !== -1) throw new ArgumentError(`schedule: timesteps.${other} is ${timesteps[other]}, and this run's is ${solver.timesteps[other]} — sample with the same timestep_spacing, or allow: ["solver"]`);
+    if (other !== -1) throw new ArgumentError(`schedule: timesteps.${other} is ${timesteps[other]}, and this run's is ${solver.timesteps[other]} — sample with the same scheduler config, or allow: ["solver"]`);
   }
   if (allow.includes("model")) return;
   const fingerprint = await pipeline.fingerprint();

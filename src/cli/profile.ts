@@ -10,13 +10,14 @@ import { loadProfile, mergeProfiles, saveProfile } from "../instrument/profileFi
 import { MODEL, abortOnInterrupt, command, finiteNumber, integerList, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { createProgress } from "./progress.js";
+import { schedulerConfigOption } from "./schedulerConfig.js";
 
 interface ProfileCommandOptions extends CommonOptions {
   readonly prompts?: string;
   readonly seeds?: number[];
   readonly steps: number;
   readonly solver?: SolverName;
-  readonly timestepSpacing?: string;
+  readonly schedulerConfig?: Readonly<Record<string, unknown>>;
   readonly guidanceScale?: number;
   readonly negativePrompt?: string;
   readonly batch: number;
@@ -33,7 +34,7 @@ export function profileCommand(): Command {
     .option("--seeds <list>", "seeds separated by commas", integerList)
     .option("--steps <n>", "num_inference_steps", positiveInteger, 20)
     .addOption(new Option("--solver <name>", "default: what the model's scheduler asks for").choices(solverNames))
-    .addOption(new Option("--timestep-spacing <name>", "default: as the model's scheduler").choices(["leading", "linspace", "trailing"]))
+    .addOption(schedulerConfigOption())
     .option("--guidance-scale <w>", "classifier-free guidance (default: 5)", finiteNumber)
     .option("--negative-prompt <text>", "default: the empty prompt, or what the model takes for none")
     .option("--batch <n>", "trajectories sampled together", positiveInteger, 4)
@@ -58,7 +59,7 @@ export function profileCommand(): Command {
           seeds: options.seeds ?? preset?.seeds ?? [0],
           steps: options.steps,
           solver: options.solver,
-          schedulerConfig: options.timestepSpacing === undefined ? undefined : { timestep_spacing: options.timestepSpacing },
+          schedulerConfig: options.schedulerConfig,
           guidanceScale: options.guidanceScale ?? preset?.guidanceScale,
           negativePrompt: options.negativePrompt,
           batch: options.batch,
@@ -69,7 +70,7 @@ export function profileCommand(): Command {
         const { length } = profile.trajectories;
         progress.stop();
         print(options, { out: options.out, trajectories: length, blocks: profile.blocks.length, steps: profile.setting.timesteps.length }, [
-          `${options.out}: change of ${profile.blocks.length} blocks over ${profile.setting.timesteps.length} steps, ${length} trajectories`,
+          `${options.out}: change of ${profile.blocks.length} blocks over ${profile.setting.timesteps.length} network evaluations, ${length} trajectories`,
         ]);
       } finally {
         progress.stop();

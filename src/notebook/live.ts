@@ -35,8 +35,8 @@ const PICTURE_PIXELS = 256;
  */
 export async function live(pipeline: Pipeline, options: SampleOptions): Promise<LiveResult> {
   const { solver } = planSampling(pipeline, options);
-  const steps = solver.timesteps.length;
-  const grid = changeGrid(pipeline.network.blocks.map(({ id }) => id), steps);
+  const evaluations = solver.timesteps.length;
+  const grid = changeGrid(pipeline.network.blocks.map(({ id }) => id), evaluations);
   const meter = changeMeter(pipeline, (id, step, images) => grid.set(id, step, images[0].change));
   const preview = await latentPreview(pipeline);
   const interrupt = cellInterrupt();
@@ -49,7 +49,7 @@ export async function live(pipeline: Pipeline, options: SampleOptions): Promise<
     for await (const step of sample(pipeline, { ...options, signal, hooks: [...(options.hooks ?? []), meter] })) {
       const begun = performance.now();
       latents = step.latents;
-      const caption = `step ${step.index + 1} of ${steps}, timestep ${step.timestep}`;
+      const caption = `network evaluation ${step.index + 1} of ${evaluations}, timestep ${step.timestep}`;
       await shown.update({ html: panel(await picture(preview(step.predictedOriginal)[0]), await grid.html(), caption) });
       displaySeconds += (performance.now() - begun) / 1000;
     }
@@ -63,7 +63,7 @@ export async function live(pipeline: Pipeline, options: SampleOptions): Promise<
   if (latents === undefined) throw new TypeError("the solver yielded no step");
   const images = await decodeImages(pipeline, latents);
   const seconds = (performance.now() - started) / 1000;
-  await shown.update({ html: panel(await picture(images[0]), await grid.html(), `${steps} steps in ${seconds.toFixed(1)} s`) });
+  await shown.update({ html: panel(await picture(images[0]), await grid.html(), `${evaluations} network evaluations in ${seconds.toFixed(1)} s`) });
   return { latents, images, seconds, displaySeconds };
 }
 
