@@ -31,7 +31,10 @@ export interface SampleOptions extends SizeConditions {
    * a single seed draws the noise of all images in one go, as diffusers does.
    */
   readonly seed?: number | bigint | readonly (number | bigint)[];
-  /** unit-normal start latents [images, channels, height, width], instead of drawn ones */
+  /**
+   * unit-normal start latents [images, channels, height, width], instead of drawn ones; the generator's first
+   * draw is then the first noise that the solver adds, if any
+   */
   readonly latents?: FloatTensor;
   /** num_inference_steps. Default: 20 */
   readonly steps?: number;
