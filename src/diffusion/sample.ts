@@ -12,16 +12,16 @@ import type { SampleOptions, SamplingHook, SamplingPlan } from "./samplingPlan.j
 import { generatorsOf, startLatents } from "./startLatents.js";
 import { halves, stack } from "./tensorRows.js";
 
-/** What the sampler yields after each step. */
+/** What the sampler yields after each network evaluation; a Heun or PNDM step has several (solvers/solver.ts). */
 export interface SamplingStep {
-  /** 0-based */
+  /** of the evaluation, 0-based */
   readonly index: number;
-  /** number of steps */
+  /** number of evaluations */
   readonly total: number;
   readonly timestep: number;
-  /** after this step [images, channels, height, width] */
+  /** after this evaluation [images, channels, height, width] */
   readonly latents: FloatTensor;
-  /** x0 as predicted at this step */
+  /** x0 as predicted at this evaluation */
   readonly predictedOriginal: FloatTensor;
   /** decodes the predicted x0 through the autoencoder */
   preview(): Promise<RgbImage[]>;

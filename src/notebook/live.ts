@@ -53,8 +53,8 @@ export async function live(pipeline: Pipeline, options: SampleOptions & LiveCach
 
 async function watch(pipeline: Pipeline, options: SampleOptions, signal: AbortSignal): Promise<LiveResult> {
   const { solver } = planSampling(pipeline, options);
-  const steps = solver.timesteps.length;
-  const grid = changeGrid(pipeline.network.blocks.map(({ id }) => id), steps);
+  const evaluations = solver.timesteps.length;
+  const grid = changeGrid(pipeline.network.blocks.map(({ id }) => id), evaluations);
   const meter = changeMeter(pipeline, (id, step, images) => grid.set(id, step, images[0].change));
   const preview = await latentPreview(pipeline);
   const shown = await display({ html: "<div>sampling…</div>" });
@@ -65,7 +65,7 @@ async function watch(pipeline: Pipeline, options: SampleOptions, signal: AbortSi
     for await (const step of sample(pipeline, { ...options, signal, hooks: [...(options.hooks ?? []), meter] })) {
       const begun = performance.now();
       latents = step.latents;
-      const caption = `step ${step.index + 1} of ${steps}, timestep ${step.timestep}`;
+      const caption = `network evaluation ${step.index + 1} of ${evaluations}, timestep ${step.timestep}`;
       await shown.update({ html: panel(await livePicture(preview(step.predictedOriginal)[0], caption), await grid.html()) });
       displaySeconds += (performance.now() - begun) / 1000;
     }
@@ -78,7 +78,7 @@ async function watch(pipeline: Pipeline, options: SampleOptions, signal: AbortSi
   if (latents === undefined) throw new TypeError("the solver yielded no step");
   const images = await decodeImages(pipeline, latents);
   const seconds = (performance.now() - started) / 1000;
-  await shown.update({ html: panel(await livePicture(images[0], `${steps} steps in ${seconds.toFixed(1)} s`), await grid.html()) });
+  await shown.update({ html: panel(await livePicture(images[0], `${evaluations} network evaluations in ${seconds.toFixed(1)} s`), await grid.html()) });
   return { latents, images, seconds, displaySeconds };
 }
 
