@@ -6,6 +6,7 @@ import { conditionsOf } from "./conditioning.js";
 import { decodeImages } from "./decodeImages.js";
 import { guide, rescaleNoiseCfg } from "./guidance.js";
 import type { RgbImage } from "./image.js";
+import { requireMemory } from "./memoryCheck.js";
 import type { Pipeline } from "./pipeline.js";
 import { planSampling } from "./samplingPlan.js";
 import type { SampleOptions, SamplingHook, SamplingPlan } from "./samplingPlan.js";
@@ -30,10 +31,11 @@ export interface SamplingStep {
 /**
  * Samples images step by step (diffusers' StableDiffusionPipeline.__call__).
  *
- * @throws ArgumentError for options that do not fit the model; InterruptedError when `signal` aborts
+ * @throws ArgumentError for options that do not fit the model or the memory; InterruptedError when `signal` aborts
  */
 export async function* sample(pipeline: Pipeline, options: SampleOptions): AsyncGenerator<SamplingStep, void, undefined> {
   const plan = planSampling(pipeline, options);
+  requireMemory(pipeline, plan);
   const hooks = options.hooks ?? [];
   try {
     for (const hook of hooks) await hook.begin?.(pipeline, plan);
