@@ -9,13 +9,14 @@ import { computedShare, loadSchedule } from "../caching/schedule.js";
 import type { Schedule } from "../caching/schedule.js";
 import { montage } from "../diffusion/montage.js";
 import { saveImage } from "../diffusion/image.js";
-import { decodeImages, sample } from "../diffusion/sample.js";
+import { decodeImages } from "../diffusion/decodeImages.js";
+import { sample } from "../diffusion/sample.js";
 import { solverNames } from "../diffusion/solvers/index.js";
 import type { SolverName } from "../diffusion/solvers/index.js";
 import type { BlockKind } from "../graphs/block.js";
 import { loadProfile } from "../instrument/profileFile.js";
 import type { FloatTensor } from "../models/tensor.js";
-import { MODEL, abortOnInterrupt, command, finiteNumber, nonNegativeInteger, openPipeline, positiveInteger, print } from "./command.js";
+import { MODEL, abortOnInterrupt, command, finiteNumber, integerPair, nonNegativeInteger, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { kindsOption } from "./kinds.js";
 import { createProgress } from "./progress.js";
@@ -23,7 +24,7 @@ import { readTensors, writeTensors } from "./tensorFile.js";
 
 interface SampleCommandOptions extends CommonOptions {
   readonly prompt: string[];
-  readonly negativePrompt: string;
+  readonly negativePrompt?: string;
   readonly seed: number;
   readonly steps: number;
   readonly solver?: SolverName;
@@ -34,6 +35,9 @@ interface SampleCommandOptions extends CommonOptions {
   readonly images: number;
   readonly height?: number;
   readonly width?: number;
+  readonly originalSize?: [number, number];
+  readonly cropsCoordsTopLeft?: [number, number];
+  readonly targetSize?: [number, number];
   readonly clipSkip: number;
   readonly latents?: string;
   readonly out?: string;
@@ -51,7 +55,7 @@ export function sampleCommand(): Command {
   return command("sample", "Sample images from prompts.", 'blockcache sample fluent-ldm --prompt "red apple" --seed 0 --steps 20 --out apple.png')
     .argument("<model>", MODEL)
     .requiredOption("--prompt <text...>", "one or more prompts")
-    .option("--negative-prompt <text>", "what the image must not show", "")
+    .option("--negative-prompt <text>", "what the image must not show (default: the empty prompt, or what the model takes for none)")
     .option("--seed <n>", "seed of the noise, as torch's CPU generator draws it", nonNegativeInteger, 0)
     .option("--steps <n>", "num_inference_steps", positiveInteger, 20)
     .addOption(new Option("--solver <name>", "default: what the model's scheduler asks for").choices(solverNames))
@@ -62,6 +66,9 @@ export function sampleCommand(): Command {
     .option("--images <n>", "images for each prompt", positiveInteger, 1)
     .option("--height <pixels>", "default: what the model was trained at", positiveInteger)
     .option("--width <pixels>", "", positiveInteger)
+    .option("--original-size <height,width>", "SDXL: the size that the image is said to be scaled from (default: its own)", integerPair)
+    .option("--crops-coords-top-left <top,left>", "SDXL: where the image is said to be cropped (default: 0,0)", integerPair)
+    .option("--target-size <height,width>", "SDXL: default: the image's own", integerPair)
     .option("--clip-skip <n>", "leave out the text encoder's last n layers", nonNegativeInteger, 0)
     .option("--latents <file>", "safetensors with latents [images, channels, height, width], unit normal")
     .option("--out <file>", "PNG to write; several images are put side by side")
@@ -95,6 +102,9 @@ export function sampleCommand(): Command {
           imagesPerPrompt: options.images,
           height: options.height,
           width: options.width,
+          originalSize: options.originalSize,
+          cropsCoordsTopLeft: options.cropsCoordsTopLeft,
+          targetSize: options.targetSize,
           clipSkip: options.clipSkip,
           hooks: cached === undefined ? [] : [cached],
           signal: abortOnInterrupt(),

@@ -1,6 +1,7 @@
+import { emptyConditions } from "../diffusion/conditioning.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import type { Block, BlockKind } from "../graphs/block.js";
-import { declareInputs, hasMerge } from "../graphs/block.js";
+import { BRANCH, declareInputs, hasMerge } from "../graphs/block.js";
 import { FLOAT32, GraphBuilder } from "../graphs/graphBuilder.js";
 import { selectableBlocks } from "./blockSelection.js";
 import { median } from "./statistics.js";
@@ -20,6 +21,8 @@ export interface BlockMapEntry {
   /** of C for one batch row, in the network's precision */
   readonly bytes: number;
   readonly parameters: number;
+  /** of these, the ones that reusing the block needs too (a ResNet block's shortcut): held twice once it is reused */
+  readonly sharedParameters: number;
   /** of one batch row */
   readonly multiplyAdds: number;
   /** the ways of caching: its branch can be skipped (conv_in and conv_out are recomputed always) */
@@ -35,7 +38,7 @@ export interface BlockMapEntry {
  */
 export function blockMap(pipeline: Pipeline, latentSize: readonly [height: number, width: number] = pipeline.defaultLatentSize): BlockMapEntry[] {
   const [height, width] = latentSize;
-  const tokens = pipeline.folder.textEncoder.max_position_embeddings;
+  const tokens = pipeline.text.tokenizers[0].length;
   const { precision } = pipeline.device;
   return selectableBlocks(pipeline.network.unet).map(({ block, inside }) => {
     const extent = block.extent({ height, width });
@@ -48,7 +51,7 @@ export function blockMap(pipeline: Pipeline, latentSize: readonly [height: numbe
       resolution: [extent.height, extent.width],
       channels: block.channels,
       bytes: pixels * block.channels * (precision === "float16" ? 2 : 4),
-      parameters: parameterCount(block),
+      ...countParameters(block),
       multiplyAdds: block.multiplyAdds({ height, width }, tokens),
       cacheable: block.kind !== "conv_in" && block.kind !== "conv_out",
     };
@@ -63,22 +66,25 @@ export async function timeBlocks(pipeline: Pipeline, repeats = 5, latentSize: re
   const { in_channels } = pipeline.folder.unet;
   const dims = [2, in_channels, ...latentSize];
   const sample = { dims, data: new Float32Array(dims.reduce((product, dim) => product * dim, 1)) };
-  const { promptEmbeds } = await pipeline.encodePrompts(["", ""]);
+  const conditions = await emptyConditions(pipeline, 2, latentSize);
   const seconds = new Map<string, number[]>();
   const WARM_UP = 1;
   for (let run = 0; run < repeats + WARM_UP; run++) {
     await pipeline.network.forward(
-      { sample, timestep: 500, encoderHiddenStates: promptEmbeds },
+      { sample, timestep: 500, ...conditions },
       { onStageTime: (id, taken) => run >= WARM_UP && seconds.set(id, [...(seconds.get(id) ?? []), taken]) },
     );
   }
   return new Map([...seconds].map(([id, taken]) => [id, median(taken)]));
 }
 
-function parameterCount(block: Block): number {
+function countParameters(block: Block): Pick<BlockMapEntry, "parameters" | "sharedParameters"> {
   const graph = new GraphBuilder(block.id, FLOAT32);
   const inputs = declareInputs(graph, block);
   const branch = block.branch(graph, inputs);
-  if (hasMerge(block)) block.merge(graph, inputs, branch);
-  return graph.parameterCount();
+  if (!hasMerge(block)) return { parameters: graph.parameterCount(), sharedParameters: 0 };
+  block.merge(graph, inputs, branch);
+  const merge = new GraphBuilder(block.id, FLOAT32);
+  block.merge(merge, declareInputs(merge, block, block.mergeInputs), merge.input(BRANCH, block.outputDims));
+  return { parameters: graph.parameterCount(), sharedParameters: merge.parameterCount() };
 }

@@ -2,13 +2,17 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import type { ModelFolder } from "./folder.js";
 
+/** Config keys read since the first profiles were written: they count only where set, so that those keep their fingerprint. */
+const LATER_KEYS: readonly string[] = ["time_cond_proj_dim", "addition_embed_type", "addition_time_embed_dim", "projection_class_embeddings_input_dim"];
+
 /**
  * Identifies a denoising network: `sha256:…` of its config with keys in order, and of its weight files
  * in order of name. Profiles and schedules carry it, so that none is used with another model.
  */
 export async function fingerprint(folder: ModelFolder): Promise<string> {
   const hash = createHash("sha256");
-  hash.update(JSON.stringify(Object.entries(folder.unet).sort(([a], [b]) => (a < b ? -1 : 1))));
+  const entries = Object.entries(folder.unet).filter(([key, value]) => value !== null || !LATER_KEYS.includes(key));
+  hash.update(JSON.stringify(entries.sort(([a], [b]) => (a < b ? -1 : 1))));
   const weights = await folder.openUNetWeights();
   await weights.close();
   for (const file of [...weights.files].sort()) {

@@ -1,6 +1,7 @@
 /** Watching a cached run beside the plain one: pictures form side by side while the schedule lights up. */
 import { cachedRun } from "../caching/cachedRun.js";
-import { measureCosts, predictSpeedup } from "../caching/costs.js";
+import { measureCosts } from "../caching/costs.js";
+import { predictSpeedup } from "../caching/predictSeconds.js";
 import type { Costs } from "../caching/costs.js";
 import { threshold } from "../caching/heuristics/threshold.js";
 import type { ReuseRule } from "../caching/reuseRule.js";
@@ -8,8 +9,11 @@ import type { Schedule } from "../caching/schedule.js";
 import type { RgbImage } from "../diffusion/image.js";
 import { latentPreview } from "../diffusion/latentPreview.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
-import { decodeImages, planSampling, sample } from "../diffusion/sample.js";
-import type { SampleOptions, SamplingStep } from "../diffusion/sample.js";
+import { decodeImages } from "../diffusion/decodeImages.js";
+import { sample } from "../diffusion/sample.js";
+import { planSampling } from "../diffusion/samplingPlan.js";
+import type { SampleOptions } from "../diffusion/samplingPlan.js";
+import type { SamplingStep } from "../diffusion/sample.js";
 import { ArgumentError, InterruptedError } from "../errors.js";
 import { decibel } from "../figures/sweepPictures.js";
 import type { BlockKind } from "../graphs/block.js";

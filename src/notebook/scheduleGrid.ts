@@ -1,6 +1,6 @@
 import { computesAt } from "../caching/schedule.js";
 import type { Schedule } from "../caching/schedule.js";
-import type { SamplingHook } from "../diffusion/sample.js";
+import type { SamplingHook } from "../diffusion/samplingPlan.js";
 import type { Execution } from "../runtime/observer.js";
 import { pixelGrid } from "./pixelGrid.js";
 import type { Colour } from "./pixelGrid.js";

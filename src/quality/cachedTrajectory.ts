@@ -2,7 +2,7 @@
 import type { CachedRun } from "../caching/cachedRun.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { sample } from "../diffusion/sample.js";
-import type { SampleOptions, SamplingHook } from "../diffusion/sample.js";
+import type { SampleOptions, SamplingHook } from "../diffusion/samplingPlan.js";
 import type { FloatTensor } from "../models/tensor.js";
 import type { DeviceTensor } from "../runtime/session.js";
 import { toHost } from "../runtime/transfer.js";

@@ -6,8 +6,9 @@ import { linear } from "../../src/caching/reuseRule.js";
 import type { Schedule } from "../../src/caching/schedule.js";
 import { loadPipeline } from "../../src/diffusion/pipeline.js";
 import type { Pipeline } from "../../src/diffusion/pipeline.js";
-import { planSampling, sample } from "../../src/diffusion/sample.js";
-import type { SampleOptions } from "../../src/diffusion/sample.js";
+import { planSampling } from "../../src/diffusion/samplingPlan.js";
+import { sample } from "../../src/diffusion/sample.js";
+import type { SampleOptions } from "../../src/diffusion/samplingPlan.js";
 import type { FloatTensor } from "../../src/models/tensor.js";
 
 interface Case {
