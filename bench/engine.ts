@@ -14,7 +14,9 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import * as ort from "onnxruntime-node";
 import { Pipeline } from "../src/diffusion/pipeline.js";
-import { describeUNet, embedTimestep } from "../src/graphs/unet.js";
+import { TextEncoders } from "../src/diffusion/textEncoders.js";
+import { embedTimestep } from "../src/graphs/timestepEmbedding.js";
+import { describeUNet } from "../src/graphs/unet.js";
 import { changeMeter } from "../src/instrument/change.js";
 import { median } from "../src/instrument/statistics.js";
 import { parseUNetConfig } from "../src/models/configs/unet.js";
@@ -25,7 +27,7 @@ import { elementCount } from "../src/models/tensor.js";
 import type { FloatTensor } from "../src/models/tensor.js";
 import { openWeights } from "../src/models/weights.js";
 import { BlockNetwork } from "../src/runtime/blockNetwork.js";
-import type { UNetInputs } from "../src/runtime/blockNetwork.js";
+import type { UNetInputs } from "../src/runtime/unetInputs.js";
 import { openDevice } from "../src/runtime/device.js";
 import { Peer } from "./peer.js";
 import { writeResult } from "./results.js";
@@ -118,7 +120,7 @@ function timed(evaluate: () => Promise<Float32Array>): Side {
 
 function singleSide(session: ort.InferenceSession, network: BlockNetwork, inputs: UNetInputs): Side {
   const tensor = ({ dims, data }: FloatTensor): ort.Tensor => new ort.Tensor("float32", data, dims);
-  const width = network.unet.timestepEmbeddingWidth;
+  const width = network.unet.config.block_out_channels[0];
   return timed(async () => {
     const results = await session.run({
       sample: tensor(inputs.sample),
@@ -142,7 +144,7 @@ async function measureShape(shape: Shape, threads: number, python: string | unde
     }
     // The meter reads nothing of a pipeline but its device; the other parts are the embedded model's.
     const folder = await openModelFolder(EMBEDDED);
-    const pipeline = new Pipeline(folder, network.device, network, await folder.loadTokenizer());
+    const pipeline = new Pipeline(folder, network.device, network, await TextEncoders.open(folder, network.device));
 
     const cases: CaseResult[] = [];
     for (const { batch, rounds } of shape.cases) {

@@ -4,9 +4,10 @@ import { join } from "node:path";
 import * as ort from "onnxruntime-node";
 import protobuf from "protobufjs/minimal.js";
 import { hasMerge } from "../src/graphs/block.js";
+import type { BlockInput } from "../src/graphs/block.js";
 import { FLOAT32, GraphBuilder } from "../src/graphs/graphBuilder.js";
 import type { Value, WeightLayout } from "../src/graphs/graphBuilder.js";
-import { UNET_INPUTS, UNET_OUTPUT, upsampleSizeName } from "../src/graphs/unet.js";
+import { UNET_OUTPUT, upsampleSizeName } from "../src/graphs/unet.js";
 import type { UNet } from "../src/graphs/unet.js";
 import type { Weights } from "../src/models/weights.js";
 
@@ -34,19 +35,20 @@ export class ExternalWeightsGraph extends GraphBuilder {
 export function wholeGraph(unet: UNet): ExternalWeightsGraph {
   const graph = new ExternalWeightsGraph("unet", FLOAT32);
   const { config } = unet;
-  const values = new Map<string, Value>([
-    [UNET_INPUTS.sample, graph.input(UNET_INPUTS.sample, ["batch", config.in_channels, "height", "width"])],
-    [UNET_INPUTS.timestepEmbedding, graph.input(UNET_INPUTS.timestepEmbedding, ["rows", unet.timestepEmbeddingWidth])],
-    [UNET_INPUTS.encoderHiddenStates, graph.input(UNET_INPUTS.encoderHiddenStates, ["batch", "tokens", [config.cross_attention_dim].flat()[0]])],
-  ]);
+  const values = new Map<string, Value>();
   const read = (name: string): Value => {
     const value = values.get(name);
     if (value === undefined) throw new TypeError(`${name} is read before anything computes it`);
     return value;
   };
+  // What no stage gives is fed.
+  const feed = ({ value, dims, elementType }: BlockInput): void => {
+    if (!values.has(value)) values.set(value, graph.input(value, dims, elementType));
+  };
   for (const stage of unet.stages) {
     const target = unet.upsampleTargets.get(stage.id);
     if (target !== undefined) values.set(upsampleSizeName(stage.id), graph.node("Shape", [read(target)], { start: 2n, end: 4n }));
+    stage.inputs.forEach(feed);
     const inputs = stage.inputs.map((input) => read(input.value));
     const branch = stage.branch(graph, inputs);
     values.set(stage.id, hasMerge(stage) ? stage.merge(graph, inputs, branch) : branch);

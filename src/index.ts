@@ -1,8 +1,12 @@
 /** blockcache: look inside a diffusion model's denoising network, and make it faster. */
 export { loadPipeline, Pipeline } from "./diffusion/pipeline.js";
-export type { EncodedPrompts, LoadOptions } from "./diffusion/pipeline.js";
-export { decodeImages, generate, planSampling, sample } from "./diffusion/sample.js";
-export type { SampleOptions, SamplingHook, SamplingPlan, SamplingStep } from "./diffusion/sample.js";
+export type { LoadOptions } from "./diffusion/pipeline.js";
+export type { EncodedPrompts } from "./diffusion/textEncoders.js";
+export { decodeImages } from "./diffusion/decodeImages.js";
+export { generate, sample } from "./diffusion/sample.js";
+export { planSampling } from "./diffusion/samplingPlan.js";
+export type { SampleOptions, SamplingHook, SamplingPlan } from "./diffusion/samplingPlan.js";
+export type { SamplingStep } from "./diffusion/sample.js";
 export { enlarge, encodePng, saveImage, toDataUri } from "./diffusion/image.js";
 export type { RgbImage } from "./diffusion/image.js";
 export { montage } from "./diffusion/montage.js";
@@ -43,3 +47,7 @@ export { display, show } from "./notebook/show.js";
 export * from "./figures/index.js";
 export * from "./caching/index.js";
 export * from "./quality/index.js";
+export { measureTransfer } from "./study/measureTransfer.js";
+export type { MeasuredTransferRow, MeasureTransferOptions } from "./study/measureTransfer.js";
+export { refineOnTrajectory } from "./study/refineOnTrajectory.js";
+export type { Refined, RefineOptions } from "./study/refineOnTrajectory.js";

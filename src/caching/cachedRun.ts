@@ -3,7 +3,7 @@ import { ArgumentError } from "../errors.js";
 import { evaluationTimes } from "../diffusion/evaluationTimes.js";
 import type { EvaluationTime } from "../diffusion/evaluationTimes.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
-import type { SamplingHook, SamplingPlan } from "../diffusion/sample.js";
+import type { SamplingHook, SamplingPlan } from "../diffusion/samplingPlan.js";
 import type { Device } from "../runtime/device.js";
 import { release, retain } from "../runtime/ownership.js";
 import type { DeviceTensor } from "../runtime/session.js";

@@ -1,5 +1,6 @@
 /** What a block's computing and reusing cost on this machine, as measured. */
 import { ArgumentError, InterruptedError } from "../errors.js";
+import { emptyConditions } from "../diffusion/conditioning.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import type { Block } from "../graphs/block.js";
 import { hasMerge } from "../graphs/block.js";
@@ -71,7 +72,7 @@ export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOpti
   }
   const { network, device } = pipeline;
   const prompts = Array<string>(rows).fill("");
-  const { promptEmbeds } = await pipeline.encodePrompts(prompts);
+  const conditions = await emptyConditions(pipeline, rows, latentSize);
   const sample = patterned([rows, pipeline.folder.unet.in_channels, ...latentSize]);
   const branches = new Map<string, DeviceTensor>();
   const seconds = collectors(network.blocks, samples);
@@ -83,7 +84,7 @@ export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOpti
     let inBlocks = 0;
     const started = performance.now();
     await network.forward(
-      { sample, timestep: 500, encoderHiddenStates: promptEmbeds },
+      { sample, timestep: 500, ...conditions },
       {
         observer: group === "compute" ? undefined : observers(branches)[group],
         evaluation: { index: 0, timestep: 500, images: rows, guided: false },

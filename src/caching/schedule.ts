@@ -35,7 +35,7 @@ export interface Schedule {
 const FORMAT = "blockcache-schedule";
 const step = z.number().int().nonnegative();
 
-const schema = z.object({
+export const scheduleSchema = z.object({
   format: z.literal(FORMAT),
   version: z.literal(1),
   model: z.object({ fingerprint: z.string(), name: z.string() }),
@@ -66,7 +66,7 @@ export function checkSchedule(schedule: Schedule): Schedule {
 
 /** @throws InvalidFileError where the file is missing, no schedule, or breaks a rule */
 export async function loadSchedule(path: string): Promise<Schedule> {
-  const schedule = validate(schema, await readJson(path), { file: path, hint: "it must be a schedule as `blockcache schedule` writes it" });
+  const schedule = validate(scheduleSchema, await readJson(path), { file: path, hint: "it must be a schedule as `blockcache schedule` writes it" });
   const fault = faultOf(schedule);
   if (fault !== undefined) throw new InvalidFileError({ file: path, ...fault });
   return schedule;

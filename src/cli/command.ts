@@ -27,14 +27,34 @@ export function command(usage: string, description: string, example: string): Co
     .addHelpText("after", `\nExample:\n  ${example}\n`);
 }
 
-/** Loads a model with progress on a terminal. */
+/** What every command takes as its model. */
+export const MODEL = "a folder in the diffusers layout, a Hugging Face id (owner/name, owner/name@revision), or fluent-ldm";
+
+/** Loads a model with progress on a terminal; Ctrl-C stops it, and a download goes on there next time. */
 export async function openPipeline(model: string, options: CommonOptions): Promise<Pipeline> {
-  const progress = createProgress("compiling blocks", "blocks");
+  const downloading = createProgress("downloading", "MiB");
+  const compiling = createProgress("compiling blocks", "blocks");
+  const controller = new AbortController();
+  const abort = (): void => controller.abort();
+  process.once("SIGINT", abort);
   try {
-    return await loadPipeline(model, { device: options.device, precision: options.precision, threads: options.threads, onProgress: progress.update });
+    return await loadPipeline(model, {
+      device: options.device,
+      precision: options.precision,
+      threads: options.threads,
+      onDownload: (bytes, total) => (bytes < total ? downloading.update(mebibytes(bytes), mebibytes(total)) : downloading.stop()),
+      onProgress: compiling.update,
+      signal: controller.signal,
+    });
   } finally {
-    progress.stop();
+    process.removeListener("SIGINT", abort);
+    downloading.stop();
+    compiling.stop();
   }
+}
+
+function mebibytes(bytes: number): number {
+  return Math.round(bytes / 2 ** 20);
 }
 
 /** Prints a result: JSON with `--json`, else the lines made for people. */
@@ -62,6 +82,13 @@ export function finiteNumber(text: string): number {
 
 export function integerList(text: string): number[] {
   return text.split(",").map((part) => nonNegativeInteger(part));
+}
+
+/** `height,width` */
+export function integerPair(text: string): [number, number] {
+  const values = integerList(text);
+  if (values.length !== 2) throw new InvalidArgumentError(`expected two integers separated by a comma, found "${text}".`);
+  return [values[0], values[1]];
 }
 
 /** Stops long work at the first Ctrl-C; a second one ends the process as usual. */

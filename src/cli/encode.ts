@@ -2,7 +2,8 @@ import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { InvalidFileError } from "../errors.js";
 import { writeSafetensors } from "../models/safetensors.js";
-import { command, nonNegativeInteger, openPipeline, print } from "./command.js";
+import type { OutgoingTensor } from "../models/safetensors.js";
+import { MODEL, command, nonNegativeInteger, openPipeline, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 
 interface EncodeOptions extends CommonOptions {
@@ -14,20 +15,25 @@ interface EncodeOptions extends CommonOptions {
 /** `blockcache encode`: prompts to token ids and text embeddings. */
 export function encodeCommand(): Command {
   return command("encode", "Tokenize and encode prompts.", "blockcache encode fluent-ldm --prompts prompts.json --out text.safetensors")
-    .argument("<model>", "a folder in the diffusers layout, or fluent-ldm")
+    .argument("<model>", MODEL)
     .requiredOption("--prompts <file>", "JSON: an array of strings")
-    .requiredOption("--out <file>", "safetensors to write: input_ids [prompts, tokens] int64, prompt_embeds [prompts, tokens, width]")
+    .requiredOption("--out <file>", "safetensors to write: input_ids [prompts, tokens] int64, prompt_embeds [prompts, tokens, width]; for SDXL input_ids_2 and pooled_prompt_embeds [prompts, width] too")
     .option("--clip-skip <n>", "leave out the text encoder's last n layers", nonNegativeInteger, 0)
     .action(async (model: string, options: EncodeOptions) => {
       const prompts = await readPromptArray(options.prompts);
       const pipeline = await openPipeline(model, options);
-      const { inputIds, promptEmbeds } = await pipeline.encodePrompts(prompts, options.clipSkip);
-      const ids = { dtype: "I64" as const, dims: [prompts.length, inputIds.length / prompts.length], data: BigInt64Array.from(inputIds, BigInt) };
-      await writeSafetensors(options.out, new Map<string, Parameters<typeof writeSafetensors>[1] extends ReadonlyMap<string, infer T> ? T : never>([
-        ["input_ids", ids],
-        ["prompt_embeds", { dtype: "F32", dims: promptEmbeds.dims, data: promptEmbeds.data }],
-      ]));
-      print(options, { out: options.out, prompts: prompts.length, prompt_embeds: promptEmbeds.dims }, [`${options.out}: ${prompts.length} prompts, prompt_embeds [${promptEmbeds.dims.join(", ")}]`]);
+      const { inputIds, promptEmbeds, pooledPromptEmbeds } = await pipeline.encodePrompts(prompts, options.clipSkip);
+      const tensors = new Map<string, OutgoingTensor>();
+      inputIds.forEach((ids, index) => {
+        const dims = [prompts.length, ids.length / prompts.length];
+        tensors.set(index === 0 ? "input_ids" : `input_ids_${index + 1}`, { dtype: "I64", dims, data: BigInt64Array.from(ids, BigInt) });
+      });
+      tensors.set("prompt_embeds", { dtype: "F32", ...promptEmbeds });
+      if (pooledPromptEmbeds !== undefined) tensors.set("pooled_prompt_embeds", { dtype: "F32", ...pooledPromptEmbeds });
+      await writeSafetensors(options.out, tensors);
+      print(options, { out: options.out, prompts: prompts.length, prompt_embeds: promptEmbeds.dims, pooled_prompt_embeds: pooledPromptEmbeds?.dims }, [
+        `${options.out}: ${prompts.length} prompts, prompt_embeds [${promptEmbeds.dims.join(", ")}]${pooledPromptEmbeds === undefined ? "" : `, pooled_prompt_embeds [${pooledPromptEmbeds.dims.join(", ")}]`}`,
+      ]);
       await pipeline.dispose();
     });
 }

@@ -1,8 +1,10 @@
 import type { Command } from "commander";
+import { InvalidFileError } from "../errors.js";
 import { combineObservers } from "../runtime/observer.js";
 import { hook } from "../instrument/hooks.js";
 import type { FloatTensor } from "../models/tensor.js";
-import { command, openPipeline, print } from "./command.js";
+import type { NetworkConditions } from "../runtime/unetInputs.js";
+import { MODEL, command, openPipeline, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { readTensors, writeTensors } from "./tensorFile.js";
 
@@ -12,22 +14,25 @@ interface ForwardOptions extends CommonOptions {
   readonly hooks?: string;
 }
 
+/** What some networks take besides. */
+const CONDITIONS = { text_embeds: "[batch, width]", time_ids: "[batch, ids]", timestep_cond: "[batch, width]" };
+
 /** `blockcache forward`: one network evaluation on given tensors. */
 export function forwardCommand(): Command {
   return command("forward", "Evaluate the denoising network once, with any block's branch C beside the result.", "blockcache forward fluent-ldm --inputs in.safetensors --out out.safetensors --hooks all")
-    .argument("<model>", "a folder in the diffusers layout, or fluent-ldm")
-    .requiredOption("--inputs <file>", "safetensors with sample [batch, channels, height, width], timestep [1] and encoder_hidden_states [batch, tokens, width]")
+    .argument("<model>", MODEL)
+    .requiredOption("--inputs <file>", "safetensors with sample [batch, channels, height, width], timestep [1] and encoder_hidden_states [batch, tokens, width]; for SDXL text_embeds [batch, width] and time_ids [batch, 6]; timestep_cond [batch, width] where a distilled network takes it")
     .requiredOption("--out <file>", "safetensors to write: sample, and each hooked block's C under its id")
     .option("--hooks <ids>", "all, or block ids and patterns separated by commas")
     .action(async (model: string, options: ForwardOptions) => {
-      const inputs = await readTensors(options.inputs, { sample: "[batch, channels, height, width]", timestep: "[1]", encoder_hidden_states: "[batch, tokens, width]" });
+      const inputs = await readTensors(options.inputs, { sample: "[batch, channels, height, width]", timestep: "[1]", encoder_hidden_states: "[batch, tokens, width]" }, CONDITIONS);
       const pipeline = await openPipeline(model, options);
       const branches: Record<string, FloatTensor> = {};
       const hooks = (options.hooks?.split(",") ?? []).map((pattern) => hook(pattern.trim(), ({ id, branch }) => void (branches[id] = branch)));
       const inParts = new Set(hooks.flatMap((each) => each.inParts?.(pipeline) ?? []));
       const timestep = inputs.timestep.data[0];
       const sample = await pipeline.network.forward(
-        { sample: inputs.sample, timestep, encoderHiddenStates: inputs.encoder_hidden_states },
+        { sample: inputs.sample, timestep, ...conditionsIn(options.inputs, inputs) },
         { observer: combineObservers(hooks), inParts, evaluation: { index: 0, timestep, images: inputs.sample.dims[0], guided: false } },
       );
       await writeTensors(options.out, { sample, ...branches });
@@ -35,4 +40,13 @@ export function forwardCommand(): Command {
       print(options, { out: options.out, sample: sample.dims, hooks: ids }, [`${options.out}: sample [${sample.dims.join(", ")}] and ${ids.length} hooked branches`]);
       await pipeline.dispose();
     });
+}
+
+function conditionsIn(file: string, inputs: Readonly<Record<string, FloatTensor | undefined>>): NetworkConditions {
+  const { encoder_hidden_states: encoderHiddenStates, text_embeds: textEmbeds, time_ids: timeIds, timestep_cond: timestepCond } = inputs;
+  if (encoderHiddenStates === undefined) throw new TypeError("encoder_hidden_states was not read");
+  if ((textEmbeds === undefined) !== (timeIds === undefined)) {
+    throw new InvalidFileError({ file, field: textEmbeds === undefined ? "text_embeds" : "time_ids", found: "no such tensor", expected: "text_embeds and time_ids together" });
+  }
+  return { encoderHiddenStates, addedConditions: textEmbeds && timeIds && { textEmbeds, timeIds }, timestepCond };
 }

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { ArgumentError } from "../errors.js";
 import { blockMap, timeBlocks } from "../instrument/blockMap.js";
 import type { BlockMapEntry } from "../instrument/blockMap.js";
-import { command, openPipeline, positiveInteger, print } from "./command.js";
+import { MODEL, command, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 
 interface InspectOptions extends CommonOptions {
@@ -14,7 +14,7 @@ interface InspectOptions extends CommonOptions {
 /** `blockcache inspect`: every hook of a model with kind, shape, size and share of time. */
 export function inspectCommand(): Command {
   return command("inspect", "List the blocks of a model: id, kind, shape, parameters, multiply-adds, share of time.", "blockcache inspect fluent-ldm --inside")
-    .argument("<model>", "a folder in the diffusers layout, or fluent-ldm")
+    .argument("<model>", MODEL)
     .option("--height <pixels>", "image height (default: what the model was trained at)", positiveInteger)
     .option("--width <pixels>", "image width", positiveInteger)
     .option("--inside", "list attn1, attn2 and ff inside the spatial transformers too")

@@ -8,8 +8,10 @@ import { forwardCommand } from "./forward.js";
 import { inspectCommand } from "./inspect.js";
 import { plotCommand } from "./plot.js";
 import { profileCommand } from "./profile.js";
+import { refineCommand } from "./refine.js";
 import { sampleCommand } from "./sample.js";
 import { scheduleCommand } from "./schedule.js";
+import { transferCommand } from "./transfer.js";
 import { vaeCommand } from "./vae.js";
 
 const FAILED = 1;
@@ -18,7 +20,7 @@ const USAGE = 2;
 const program = new Command("blockcache")
   .description("Look inside a diffusion model's denoising network, and make it faster by block caching.")
   .version(VERSION);
-for (const subcommand of [inspectCommand, forwardCommand, encodeCommand, vaeCommand, sampleCommand, profileCommand, costsCommand, scheduleCommand, plotCommand]) {
+for (const subcommand of [inspectCommand, forwardCommand, encodeCommand, vaeCommand, sampleCommand, profileCommand, costsCommand, scheduleCommand, refineCommand, transferCommand, plotCommand]) {
   program.addCommand(subcommand());
 }
 // commander ends the process with 1 on wrong usage; the contract says 2.

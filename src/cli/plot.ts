@@ -22,7 +22,7 @@ import { loadProfile } from "../instrument/profileFile.js";
 import { MEASURES } from "../instrument/profile.js";
 import type { Measure } from "../instrument/profile.js";
 import { recordToMemory } from "../instrument/recording.js";
-import { abortOnInterrupt, command, integerList, nonNegativeInteger, openPipeline, positiveInteger, print } from "./command.js";
+import { MODEL, abortOnInterrupt, command, integerList, nonNegativeInteger, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { kindsOption } from "./kinds.js";
 
@@ -74,7 +74,7 @@ export function plotCommand(): Command {
 
   plot.addCommand(
     figureCommand("block-map", "A drawing of the UNet with each block's share of time.", "blockcache plot block-map fluent-ldm --out map.png")
-      .argument("<model>", "a folder in the diffusers layout, or fluent-ldm")
+      .argument("<model>", MODEL)
       .action(async (model: string, options: PlotOptions) => {
         const pipeline = await openPipeline(model, options);
         const seconds = await timeBlocks(pipeline);
@@ -85,7 +85,7 @@ export function plotCommand(): Command {
 
   plot.addCommand(
     figureCommand("pca", "Feature maps of blocks over the steps, first three principal components as colours.", 'blockcache plot pca fluent-ldm --prompt "red apple" --blocks "up_blocks.*.attentions.2" --out strips.png')
-      .argument("<model>", "a folder in the diffusers layout, or fluent-ldm")
+      .argument("<model>", MODEL)
       .requiredOption("--prompt <text>", "")
       .option("--seed <n>", "", nonNegativeInteger, 0)
       .option("--steps <n>", "num_inference_steps", positiveInteger, 20)

@@ -7,7 +7,7 @@ import type { SolverName } from "../diffusion/solvers/index.js";
 import { PAPER_PRESET } from "../instrument/paperPreset.js";
 import { changeMemoryBytes, profileChange } from "../instrument/profileChange.js";
 import { loadProfile, mergeProfiles, saveProfile } from "../instrument/profileFile.js";
-import { abortOnInterrupt, command, finiteNumber, integerList, openPipeline, positiveInteger, print } from "./command.js";
+import { MODEL, abortOnInterrupt, command, finiteNumber, integerList, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { createProgress } from "./progress.js";
 
@@ -18,7 +18,7 @@ interface ProfileCommandOptions extends CommonOptions {
   readonly solver?: SolverName;
   readonly timestepSpacing?: string;
   readonly guidanceScale?: number;
-  readonly negativePrompt: string;
+  readonly negativePrompt?: string;
   readonly batch: number;
   readonly pairWindow?: number;
   readonly preset?: "paper";
@@ -29,14 +29,14 @@ interface ProfileCommandOptions extends CommonOptions {
 /** `blockcache profile`: change of every block over prompts × seeds. */
 export function profileCommand(): Command {
   return command("profile", "Measure the change of every block's branch over many prompts and seeds; interrupt it and run it again to go on.", "blockcache profile fluent-ldm --prompts prompts.txt --seeds 0,1 --steps 20 --solver ddim --out profile.safetensors")
-    .argument("<model>", "a folder in the diffusers layout, or fluent-ldm")
+    .argument("<model>", MODEL)
     .option("--prompts <file>", "text: one prompt a line")
     .option("--seeds <list>", "seeds separated by commas", integerList)
     .option("--steps <n>", "num_inference_steps", positiveInteger, 20)
     .addOption(new Option("--solver <name>", "default: what the model's scheduler asks for").choices(solverNames))
     .addOption(new Option("--timestep-spacing <name>", "default: as the model's scheduler").choices(["leading", "linspace", "trailing"]))
     .option("--guidance-scale <w>", "classifier-free guidance (default: 5)", finiteNumber)
-    .option("--negative-prompt <text>", "", "")
+    .option("--negative-prompt <text>", "default: the empty prompt, or what the model takes for none")
     .option("--batch <n>", "trajectories sampled together", positiveInteger, 4)
     .option("--pair-window <n>", "also measure change between all steps at most so many apart, for the heuristics direct and smoothcache", positiveInteger)
     .addOption(new Option("--preset <name>", "paper: its measurement, 32 prompts × 2 seeds at guidance 5").choices(["paper"]))

@@ -3,27 +3,34 @@ import { Option } from "commander";
 import { ArgumentError } from "../errors.js";
 import { cachedRun } from "../caching/cachedRun.js";
 import type { ScheduleMismatch } from "../caching/cachedRun.js";
+import { peakCacheBytes } from "../caching/executionPlan.js";
+import { networkOutline } from "../caching/networkOutline.js";
 import { threshold } from "../caching/heuristics/threshold.js";
-import { REUSE_RULES, reuseRule } from "../caching/reuseRule.js";
+import { reuseRule } from "../caching/reuseRule.js";
 import { computedShare, loadSchedule } from "../caching/schedule.js";
 import type { Schedule } from "../caching/schedule.js";
 import { montage } from "../diffusion/montage.js";
 import { saveImage } from "../diffusion/image.js";
-import { decodeImages, sample } from "../diffusion/sample.js";
+import { decodeImages } from "../diffusion/decodeImages.js";
+import { sample } from "../diffusion/sample.js";
+import type { Pipeline } from "../diffusion/pipeline.js";
+import { planSampling } from "../diffusion/samplingPlan.js";
+import type { SampleOptions } from "../diffusion/samplingPlan.js";
 import { solverNames } from "../diffusion/solvers/index.js";
 import type { SolverName } from "../diffusion/solvers/index.js";
 import type { BlockKind } from "../graphs/block.js";
 import { loadProfile } from "../instrument/profileFile.js";
 import type { FloatTensor } from "../models/tensor.js";
-import { abortOnInterrupt, command, finiteNumber, nonNegativeInteger, openPipeline, positiveInteger, print } from "./command.js";
+import { MODEL, abortOnInterrupt, command, finiteNumber, integerPair, nonNegativeInteger, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { kindsOption } from "./kinds.js";
+import { reuseOption } from "./reuse.js";
 import { createProgress } from "./progress.js";
 import { readTensors, writeTensors } from "./tensorFile.js";
 
 interface SampleCommandOptions extends CommonOptions {
   readonly prompt: string[];
-  readonly negativePrompt: string;
+  readonly negativePrompt?: string;
   readonly seed: number;
   readonly steps: number;
   readonly solver?: SolverName;
@@ -34,6 +41,9 @@ interface SampleCommandOptions extends CommonOptions {
   readonly images: number;
   readonly height?: number;
   readonly width?: number;
+  readonly originalSize?: [number, number];
+  readonly cropsCoordsTopLeft?: [number, number];
+  readonly targetSize?: [number, number];
   readonly clipSkip: number;
   readonly latents?: string;
   readonly out?: string;
@@ -49,9 +59,9 @@ interface SampleCommandOptions extends CommonOptions {
 /** `blockcache sample`: prompts to an image. */
 export function sampleCommand(): Command {
   return command("sample", "Sample images from prompts.", 'blockcache sample fluent-ldm --prompt "red apple" --seed 0 --steps 20 --out apple.png')
-    .argument("<model>", "a folder in the diffusers layout, or fluent-ldm")
+    .argument("<model>", MODEL)
     .requiredOption("--prompt <text...>", "one or more prompts")
-    .option("--negative-prompt <text>", "what the image must not show", "")
+    .option("--negative-prompt <text>", "what the image must not show (default: the empty prompt, or what the model takes for none)")
     .option("--seed <n>", "seed of the noise, as torch's CPU generator draws it", nonNegativeInteger, 0)
     .option("--steps <n>", "num_inference_steps", positiveInteger, 20)
     .addOption(new Option("--solver <name>", "default: what the model's scheduler asks for").choices(solverNames))
@@ -62,6 +72,9 @@ export function sampleCommand(): Command {
     .option("--images <n>", "images for each prompt", positiveInteger, 1)
     .option("--height <pixels>", "default: what the model was trained at", positiveInteger)
     .option("--width <pixels>", "", positiveInteger)
+    .option("--original-size <height,width>", "SDXL: the size that the image is said to be scaled from (default: its own)", integerPair)
+    .option("--crops-coords-top-left <top,left>", "SDXL: where the image is said to be cropped (default: 0,0)", integerPair)
+    .option("--target-size <height,width>", "SDXL: default: the image's own", integerPair)
     .option("--clip-skip <n>", "leave out the text encoder's last n layers", nonNegativeInteger, 0)
     .option("--latents <file>", "safetensors with latents [images, channels, height, width], unit normal")
     .option("--out <file>", "PNG to write; several images are put side by side")
@@ -70,7 +83,7 @@ export function sampleCommand(): Command {
     .option("--profile <file>", "cache by the schedule that the paper's rule finds in this profile, with --delta")
     .option("--delta <d>", "how much accumulated change a cache may miss", finiteNumber)
     .addOption(kindsOption("with --profile: which kinds may be cached (default: transformer)"))
-    .addOption(new Option("--reuse <rule>", "what stands in for a block that does not compute").choices(REUSE_RULES.map(({ name }) => name)).default("hold"))
+    .addOption(reuseOption("what stands in for a block that does not compute"))
     .addOption(new Option("--allow <mismatches...>", "use a schedule made for another model or solver").choices(["model", "solver"]))
     .action(async (model: string, options: SampleCommandOptions) => {
       if (options.out === undefined && options.saveLatents === undefined) throw new ArgumentError("sample: expected --out image.png, --save-latents latents.safetensors, or both");
@@ -80,8 +93,9 @@ export function sampleCommand(): Command {
       const pipeline = await openPipeline(model, options);
       const progress = createProgress("sampling", "steps");
       let latents: FloatTensor | undefined;
+      let planned: number | undefined;
       try {
-        const run = sample(pipeline, {
+        const settings: SampleOptions = {
           prompt: options.prompt,
           negativePrompt: options.negativePrompt,
           seed: options.seed,
@@ -95,10 +109,16 @@ export function sampleCommand(): Command {
           imagesPerPrompt: options.images,
           height: options.height,
           width: options.width,
+          originalSize: options.originalSize,
+          cropsCoordsTopLeft: options.cropsCoordsTopLeft,
+          targetSize: options.targetSize,
           clipSkip: options.clipSkip,
           hooks: cached === undefined ? [] : [cached],
           signal: abortOnInterrupt(),
-        });
+        };
+        if (schedule !== undefined) planned = plannedCacheBytes(pipeline, settings, schedule, options.reuse);
+        if (planned !== undefined && process.stderr.isTTY) process.stderr.write(`the cache will hold at most ${mebibytes(planned)}\n`);
+        const run = sample(pipeline, settings);
         for await (const step of run) {
           latents = step.latents;
           progress.update(step.index + 1, step.total);
@@ -118,11 +138,20 @@ export function sampleCommand(): Command {
         await saveImage(options.out, picture, { prompt: options.prompt.join("\n"), seed: String(options.seed), steps: String(options.steps), model: pipeline.name });
         written.push(options.out);
       }
-      const caching = cached === undefined || schedule === undefined ? undefined : { computedShare: computedShare(schedule), peakCacheBytes: cached.peakCacheBytes };
-      const said = caching === undefined ? [] : [`cached: ${(100 * caching.computedShare).toFixed(0)} % of the scheduled blocks' evaluations computed, at most ${(caching.peakCacheBytes / 2 ** 20).toFixed(1)} MiB kept`];
+      const caching = cached === undefined || schedule === undefined ? undefined : { computedShare: computedShare(schedule), peakCacheBytes: cached.peakCacheBytes, plannedCacheBytes: planned };
+      const said = caching === undefined ? [] : [`cached: ${(100 * caching.computedShare).toFixed(0)} % of the scheduled blocks' evaluations computed, at most ${mebibytes(caching.peakCacheBytes)} kept`];
       print(options, { written, latents: latents.dims, caching }, [...written.map((path) => `wrote ${path}`), ...said]);
       await pipeline.dispose();
     });
+}
+
+function plannedCacheBytes(pipeline: Pipeline, settings: SampleOptions, schedule: Schedule, reuse: string): number {
+  const { prompts, guided, latentSize } = planSampling(pipeline, settings);
+  return peakCacheBytes(networkOutline(pipeline, latentSize), schedule, prompts.length * (guided ? 2 : 1), reuseRule(reuse));
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 
 async function findSchedule({ schedule, profile, delta, kinds }: SampleCommandOptions): Promise<Schedule | undefined> {

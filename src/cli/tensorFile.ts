@@ -2,14 +2,20 @@ import { InvalidFileError } from "../errors.js";
 import { openSafetensors, writeSafetensors } from "../models/safetensors.js";
 import type { FloatTensor } from "../models/tensor.js";
 
-/** Reads named tensors of a safetensors file as float32; each must be there with so many dimensions. */
-export async function readTensors(path: string, wanted: Readonly<Record<string, string>>): Promise<Record<string, FloatTensor>> {
+/**
+ * Reads named tensors of a safetensors file as float32; each must be there with so many dimensions.
+ *
+ * @param wanted name → layout, for example `[batch, tokens, width]`
+ * @param optional likewise; these may be absent
+ */
+export async function readTensors(path: string, wanted: Readonly<Record<string, string>>, optional: Readonly<Record<string, string>> = {}): Promise<Record<string, FloatTensor>> {
   const file = await openSafetensors(path);
   try {
     const tensors: Record<string, FloatTensor> = {};
-    for (const [name, layout] of Object.entries(wanted)) {
+    for (const [name, layout] of Object.entries({ ...wanted, ...optional })) {
       const found = file.tensors.get(name);
       const expected = `a tensor ${layout}`;
+      if (found === undefined && name in optional) continue;
       if (found === undefined) {
         throw new InvalidFileError({ file: path, field: name, found: `no such tensor (there are ${[...file.tensors.keys()].slice(0, 8).join(", ") || "none"})`, expected });
       }

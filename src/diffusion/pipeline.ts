@@ -1,61 +1,41 @@
 /** A diffusers folder ready to run: text in, hooked network, images out. */
-import { existsSync } from "node:fs";
-import { basename, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
-import * as ort from "onnxruntime-node";
 import { ArgumentError } from "../errors.js";
-import { ATTENTION_NAMES, DEPRECATED_ATTENTION_NAMES, decoderGraph, encoderGraph } from "../graphs/autoencoder.js";
-import type { AttentionNames } from "../graphs/autoencoder.js";
-import { clipTextGraph } from "../graphs/clipText.js";
 import { describeUNet } from "../graphs/unet.js";
 import { fingerprint } from "../models/fingerprint.js";
-import { openModelFolder } from "../models/folder.js";
 import type { ModelFolder } from "../models/folder.js";
-import type { ClipTokenizer } from "../models/tokenizer.js";
+import { openModel } from "../models/openModel.js";
+import type { OpenOptions } from "../models/openModel.js";
 import type { FloatTensor } from "../models/tensor.js";
-import type { Weights } from "../models/weights.js";
 import { BlockNetwork } from "../runtime/blockNetwork.js";
 import { openDevice } from "../runtime/device.js";
 import type { Device, DeviceOptions } from "../runtime/device.js";
-import { GraphRunner } from "../runtime/graphRunner.js";
-import { fromHost } from "../runtime/transfer.js";
+import { ImageAutoencoder } from "./imageAutoencoder.js";
+import { TextEncoders } from "./textEncoders.js";
+import type { EncodedPrompts } from "./textEncoders.js";
 
-export interface LoadOptions extends DeviceOptions {
+export interface LoadOptions extends DeviceOptions, Pick<OpenOptions, "onDownload"> {
   /** called as the network's stages are compiled */
   readonly onProgress?: (done: number, total: number) => void;
+  /** stops a download, or compiling */
+  readonly signal?: AbortSignal;
 }
-
-/** Text as the tokenizer and the text encoder see it. */
-export interface EncodedPrompts {
-  /** [prompts, tokens] */
-  readonly inputIds: Int32Array;
-  /** [prompts, tokens, width] */
-  readonly promptEmbeds: FloatTensor;
-}
-
-/** The models that come with the library, by name. */
-const EMBEDDED_MODELS = fileURLToPath(new URL("../../models/", import.meta.url));
 
 /**
- * Opens a model and compiles its denoising network; the text encoder and the autoencoder follow when
- * first used.
+ * Opens a model, downloading it where the cache does not hold it, and compiles its denoising network; the
+ * text encoders and the autoencoder follow when first used.
  *
- * @param model a folder in the diffusers layout, or the name of an embedded model (`fluent-ldm`)
- * @throws InvalidFileError, UnsupportedError for what is wrong in the folder; DeviceUnavailableError
+ * @param model a folder in the diffusers layout, the name of an embedded model (`fluent-ldm`), or an id on
+ *   the Hugging Face hub (`owner/name`, `owner/name@revision`), of which a device of float16 gets the fp16
+ *   variant where there is one
+ * @throws InvalidFileError, UnsupportedError for what is wrong in the model's files; HubError where the hub
+ *   does not give it; DeviceUnavailableError; InterruptedError
  */
 export async function loadPipeline(model: string, options: LoadOptions = {}): Promise<Pipeline> {
-  const folder = await openModelFolder(resolveModel(model));
   const device = await openDevice(options);
-  const network = await BlockNetwork.load(describeUNet(folder.unet), await folder.openUNetWeights(), device, options.onProgress);
-  return new Pipeline(folder, device, network, await folder.loadTokenizer());
-}
-
-/** The folder that a model's name stands for. */
-export function resolveModel(model: string): string {
-  if (existsSync(model)) return resolve(model);
-  const embedded = resolve(EMBEDDED_MODELS, model);
-  if (!model.includes("/") && existsSync(embedded)) return embedded;
-  throw new ArgumentError(`model: expected a diffusers folder or an embedded model's name, found "${model}", which is neither — the embedded model is fluent-ldm`);
+  const folder = await openModel(model, { ...options, variant: device.precision === "float16" ? "fp16" : undefined });
+  const text = await TextEncoders.open(folder, device);
+  const network = await BlockNetwork.load(describeUNet(folder.unet), await folder.openUNetWeights(), device, options);
+  return new Pipeline(folder, device, network, text);
 }
 
 /** A latent diffusion model on a device. */
@@ -63,22 +43,22 @@ export class Pipeline {
   readonly folder: ModelFolder;
   readonly device: Device;
   readonly network: BlockNetwork;
-  readonly tokenizer: ClipTokenizer;
-  readonly #textEncoders = new Map<number, Promise<GraphRunner>>();
-  #decoder: Promise<GraphRunner> | undefined;
-  #encoder: Promise<GraphRunner> | undefined;
+  /** tokenizers and text encoders */
+  readonly text: TextEncoders;
+  readonly #autoencoder: ImageAutoencoder;
   #fingerprint: Promise<string> | undefined;
 
-  constructor(folder: ModelFolder, device: Device, network: BlockNetwork, tokenizer: ClipTokenizer) {
+  constructor(folder: ModelFolder, device: Device, network: BlockNetwork, text: TextEncoders) {
     this.folder = folder;
     this.device = device;
     this.network = network;
-    this.tokenizer = tokenizer;
+    this.text = text;
+    this.#autoencoder = new ImageAutoencoder(folder, device);
   }
 
-  /** The model's name: that of its folder. */
+  /** The model's name: that of its folder, or its id. */
   get name(): string {
-    return basename(this.folder.path);
+    return this.folder.name;
   }
 
   /** `sha256:…` of the network's config and weights; read from disk once. */
@@ -98,68 +78,30 @@ export class Pipeline {
     return typeof sample_size === "number" ? [sample_size, sample_size] : [sample_size[0], sample_size[1]];
   }
 
-  /**
-   * Tokenizes and encodes prompts (padded and truncated to the model's length).
-   *
-   * @param clipSkip how many of the text encoder's last layers to leave out, as diffusers' clip_skip
-   */
-  async encodePrompts(prompts: readonly string[], clipSkip = 0): Promise<EncodedPrompts> {
-    const { num_hidden_layers, max_position_embeddings: length } = this.folder.textEncoder;
-    if (!Number.isInteger(clipSkip) || clipSkip < 0 || clipSkip >= num_hidden_layers) {
-      throw new ArgumentError(`clip_skip: expected an integer from 0 to ${num_hidden_layers - 1}, found ${clipSkip}`);
-    }
-    const { inputIds } = this.tokenizer.encodePrompts(prompts);
-    const runner = await this.#textEncoder(clipSkip);
-    const promptEmbeds = await runner.run("input_ids", new ort.Tensor("int32", inputIds, [prompts.length, length]));
-    return { inputIds, promptEmbeds };
+  /** SDXL's network is told the image's size and crop. */
+  get takesSizeConditions(): boolean {
+    return this.folder.unet.addition_embed_type === "text_time";
+  }
+
+  /** Tokenizes and encodes prompts ({@link TextEncoders.encode}). */
+  encodePrompts(prompts: readonly string[], clipSkip = 0): Promise<EncodedPrompts> {
+    return this.text.encode(prompts, clipSkip);
   }
 
   /** latents [batch, channels, height, width] as sampled → pixels [batch, 3, …] in about −1…1 */
-  async decode(latents: FloatTensor): Promise<FloatTensor> {
-    this.#decoder ??= this.#loadAutoencoder(decoderGraph);
-    const { scaling_factor, shift_factor } = this.folder.vae;
-    const unscaled = latents.data.map((value) => value / scaling_factor + (shift_factor ?? 0));
-    return (await this.#decoder).run("latents", fromHost({ dims: latents.dims, data: unscaled }));
+  decode(latents: FloatTensor): Promise<FloatTensor> {
+    return this.#autoencoder.decode(latents);
   }
 
   /** pixels [batch, 3, height, width] in −1…1 → mean of the latents' distribution, unscaled */
-  async encodeImage(pixels: FloatTensor): Promise<FloatTensor> {
-    this.#encoder ??= this.#loadAutoencoder(encoderGraph);
-    return (await this.#encoder).run("pixels", fromHost(pixels));
+  encodeImage(pixels: FloatTensor): Promise<FloatTensor> {
+    return this.#autoencoder.encode(pixels);
   }
 
   /** Releases all sessions. */
   async dispose(): Promise<void> {
     await this.network.dispose();
-    for (const runner of [...this.#textEncoders.values(), this.#decoder, this.#encoder]) await (await runner)?.dispose();
-  }
-
-  #textEncoder(clipSkip: number): Promise<GraphRunner> {
-    const known = this.#textEncoders.get(clipSkip);
-    if (known) return known;
-    const loading = this.#load(this.folder.openTextEncoderWeights(), (weights) => {
-      // CLIPTextModel kept its layers under `text_model.` until transformers 5.
-      const prefix = weights.names().some((name) => name.startsWith("text_model.")) ? "text_model." : "";
-      return clipTextGraph(this.folder.textEncoder, this.device, clipSkip, prefix);
-    });
-    this.#textEncoders.set(clipSkip, loading);
-    return loading;
-  }
-
-  #loadAutoencoder(graphOf: typeof decoderGraph): Promise<GraphRunner> {
-    return this.#load(this.folder.openVaeWeights(), (weights) => {
-      const deprecated = weights.names().some((name) => name.endsWith(".attentions.0.proj_attn.weight"));
-      const names: AttentionNames = deprecated ? DEPRECATED_ATTENTION_NAMES : ATTENTION_NAMES;
-      return graphOf(this.folder.vae, this.device, names);
-    });
-  }
-
-  async #load(opening: Promise<Weights>, describe: (weights: Weights) => ReturnType<typeof decoderGraph>): Promise<GraphRunner> {
-    const weights = await opening;
-    try {
-      return await GraphRunner.load(describe(weights), weights, this.device);
-    } finally {
-      await weights.close();
-    }
+    await this.text.dispose();
+    await this.#autoencoder.dispose();
   }
 }

@@ -1,38 +1,71 @@
 /**
- * CLIPTextModel as an ONNX graph (transformers 5: models/clip/modeling_clip.py).
+ * CLIPTextModel and CLIPTextModelWithProjection as ONNX graphs, one for each layer (transformers 5:
+ * models/clip/modeling_clip.py). In one graph the larger of SDXL's two would pass protobuf's 2 GiB.
  */
 import type { ClipTextConfig } from "../models/configs/clipText.js";
 import { GraphBuilder } from "./graphBuilder.js";
 import type { GraphTarget, Value } from "./graphBuilder.js";
 import { activation, attention, cast, layerNorm, linear } from "./layers.js";
 
-/**
- * input_ids [batch, tokens] int32 → prompt_embeds [batch, tokens, hidden_size] float32.
- *
- * @param clipSkip how many of the last layers are left out, in diffusers' counting (0: none);
- *   the final layer norm is applied in every case (pipeline_stable_diffusion.py, encode_prompt)
- */
-export function clipTextGraph(config: ClipTextConfig, target: GraphTarget, clipSkip: number, prefix: string): GraphBuilder {
-  const graph = new GraphBuilder("clip text", target);
-  const { hidden_size: width, max_position_embeddings: tokens, vocab_size, num_hidden_layers, num_attention_heads: heads, intermediate_size } = config;
+/** A text encoder's shape, and what its weights are called. */
+export interface ClipText {
+  readonly config: ClipTextConfig;
+  /** of a prompt; at most the config's max_position_embeddings */
+  readonly tokens: number;
+  /** of the names in the weights file */
+  readonly prefix: string;
+}
 
-  const ids = graph.input("input_ids", ["batch", tokens], "int32");
+/** input_ids [batch, tokens] int32 → hidden_states[0] [batch, tokens, width] */
+export function clipEmbeddingsGraph({ config, tokens, prefix }: ClipText, target: GraphTarget): GraphBuilder {
+  const graph = new GraphBuilder("clip embeddings", target);
+  const { hidden_size: width, max_position_embeddings, vocab_size } = config;
+  const ids = graph.input("x", ["batch", tokens], "int32");
   const embedded = graph.node("Gather", [graph.weight(`${prefix}embeddings.token_embedding.weight`, [vocab_size, width]), ids], { axis: 0n });
-  let hidden: Value = graph.node("Add", [embedded, graph.weight(`${prefix}embeddings.position_embedding.weight`, [tokens, width])]);
-  const mask = causalMask(graph, tokens);
-  for (let layer = 0; layer < num_hidden_layers - clipSkip; layer++) {
-    const name = `${prefix}encoder.layers.${layer}`;
-    const normalised = layerNorm(graph, hidden, `${name}.layer_norm1`, width, config.layer_norm_eps);
-    const [query, key, value] = ["q_proj", "k_proj", "v_proj"].map((part) => linear(graph, normalised, `${name}.self_attn.${part}`, width, width));
-    const attended = attention(graph, query, key, value, { heads, headWidth: width / heads, bias: mask });
-    hidden = graph.node("Add", [hidden, linear(graph, attended, `${name}.self_attn.out_proj`, width, width)]);
-    const widened = linear(graph, layerNorm(graph, hidden, `${name}.layer_norm2`, width, config.layer_norm_eps), `${name}.mlp.fc1`, width, intermediate_size);
-    const activated = activation(graph, widened, config.hidden_act);
-    hidden = graph.node("Add", [hidden, linear(graph, activated, `${name}.mlp.fc2`, intermediate_size, width)]);
-  }
-  const normalised = layerNorm(graph, hidden, `${prefix}final_layer_norm`, width, config.layer_norm_eps);
-  const result = graph.precision === "float16" ? cast(graph, normalised, "float32") : normalised;
-  graph.output("prompt_embeds", result, ["batch", tokens, width], "float32");
+  const positions = graph.weight(`${prefix}embeddings.position_embedding.weight`, [max_position_embeddings, width]);
+  const used = tokens === max_position_embeddings ? positions : graph.node("Slice", [positions, graph.integers([0]), graph.integers([tokens])]);
+  graph.output("y", graph.node("Add", [embedded, used]), ["batch", tokens, width]);
+  return graph;
+}
+
+/** hidden_states[layer] → hidden_states[layer + 1], both [batch, tokens, width] */
+export function clipLayerGraph({ config, tokens, prefix }: ClipText, layer: number, target: GraphTarget): GraphBuilder {
+  const name = `${prefix}encoder.layers.${layer}`;
+  const graph = new GraphBuilder(name, target);
+  const { hidden_size: width, num_attention_heads: heads, intermediate_size, layer_norm_eps: epsilon } = config;
+  let hidden = graph.input("x", ["batch", tokens, width]);
+  const normalised = layerNorm(graph, hidden, `${name}.layer_norm1`, width, epsilon);
+  const [query, key, value] = ["q_proj", "k_proj", "v_proj"].map((part) => linear(graph, normalised, `${name}.self_attn.${part}`, width, width));
+  const attended = attention(graph, query, key, value, { heads, headWidth: width / heads, bias: causalMask(graph, tokens) });
+  hidden = graph.node("Add", [hidden, linear(graph, attended, `${name}.self_attn.out_proj`, width, width)]);
+  const widened = linear(graph, layerNorm(graph, hidden, `${name}.layer_norm2`, width, epsilon), `${name}.mlp.fc1`, width, intermediate_size);
+  const activated = activation(graph, widened, config.hidden_act);
+  hidden = graph.node("Add", [hidden, linear(graph, activated, `${name}.mlp.fc2`, intermediate_size, width)]);
+  graph.output("y", hidden, ["batch", tokens, width]);
+  return graph;
+}
+
+/** hidden states → final_layer_norm of them, both [batch, tokens, width] */
+export function clipNormGraph({ config, tokens, prefix }: ClipText, target: GraphTarget): GraphBuilder {
+  const graph = new GraphBuilder("clip norm", target);
+  const { hidden_size: width, layer_norm_eps: epsilon } = config;
+  const hidden = graph.input("x", ["batch", tokens, width]);
+  graph.output("y", layerNorm(graph, hidden, `${prefix}final_layer_norm`, width, epsilon), ["batch", tokens, width]);
+  return graph;
+}
+
+/** normed last hidden states [batch, tokens, width], and input_ids → text_embeds [batch, projection_dim] */
+export function clipProjectionGraph({ config, tokens }: ClipText, endToken: number, target: GraphTarget): GraphBuilder {
+  const graph = new GraphBuilder("clip projection", target);
+  const { hidden_size: width } = config;
+  const projection = config.projection_dim ?? width;
+  const hidden = graph.input("x", ["batch", tokens, width]);
+  const ids = cast(graph, graph.input("input_ids", ["batch", tokens], "int32"), "float32");
+  // A config from before transformers 4.32 says 2 for every model, and its end token is that of the highest id.
+  const isEnd = endToken === 2 ? ids : cast(graph, graph.node("Equal", [ids, graph.constant({ dims: [], data: Float32Array.of(endToken) }, "float32")]), "float32");
+  const position = graph.node("ArgMax", [isEnd], { axis: 1n, keepdims: 1n });
+  const pooled = graph.node("GatherND", [hidden, position], { batch_dims: 1n });
+  graph.output("y", linear(graph, pooled, "text_projection", width, projection, { bias: false }), ["batch", projection]);
   return graph;
 }
 

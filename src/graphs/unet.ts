@@ -1,39 +1,35 @@
 /**
- * UNet2DConditionModel of Stable Diffusion 1.x and 2.x as a list of blocks
+ * UNet2DConditionModel of Stable Diffusion 1.x, 2.x and XL as a list of blocks
  * (diffusers 0.42: models/unets/unet_2d_condition.py, unet_2d_blocks.py).
  */
 import type { UNetConfig } from "../models/configs/unet.js";
 import type { Block, BlockInput, Extent, Stage } from "./block.js";
 import type { GraphBuilder, Value } from "./graphBuilder.js";
-import { activation, cast, conv2d, groupNorm, linear, resizeNearest } from "./layers.js";
+import { activation, cast, conv2d, groupNorm, resizeNearest } from "./layers.js";
 import type { Activation } from "./layers.js";
 import { resnetBranch, resnetMerge, resnetMultiplyAdds } from "./resnetBlock.js";
 import type { ResnetBlock } from "./resnetBlock.js";
 import { attentionMultiplyAdds, transformerBranch } from "./spatialTransformer.js";
 import { feedForwardMultiplyAdds } from "./spatialTransformer.js";
 import type { SpatialTransformer } from "./spatialTransformer.js";
+import { TIME_EMBEDDING, timeEmbeddingStage, timeEmbeddingWidth } from "./timestepEmbedding.js";
 import { transformerParts } from "./transformerParts.js";
 
-/** The names of the values that a caller feeds. */
+/** The names of the values that a caller feeds, beside those of the time embedding (TIME_INPUTS). */
 export const UNET_INPUTS = {
   /** latents [batch, channels, height, width] float32 */
   sample: "sample",
-  /** sinusoidal embedding of the timestep [1 or batch, width] float32 */
-  timestepEmbedding: "timestep_embedding",
   /** [batch, tokens, width], in the network's precision */
   encoderHiddenStates: "encoder_hidden_states",
 } as const;
 
 /** The id of the stage whose output is the network's. */
 export const UNET_OUTPUT = "conv_out";
-const TIME_EMBEDDING = "time_embedding";
 
 /** A UNet: its stages in execution order, each reading values that earlier ones made. */
 export interface UNet {
   readonly config: UNetConfig;
   readonly stages: readonly (Stage | Block)[];
-  /** width of the sinusoidal timestep embedding */
-  readonly timestepEmbeddingWidth: number;
   /** upsampler id → the value whose height and width it enlarges to */
   readonly upsampleTargets: ReadonlyMap<string, string>;
 }
@@ -70,35 +66,18 @@ class UNetDescription {
   constructor(config: UNetConfig) {
     this.#config = config;
     this.#levels = config.block_out_channels.length;
-    this.#timeEmbeddingWidth = config.time_embedding_dim ?? config.block_out_channels[0] * 4;
+    this.#timeEmbeddingWidth = timeEmbeddingWidth(config);
   }
 
   describe(): UNet {
     const config = this.#config;
-    const timestepEmbeddingWidth = config.block_out_channels[0];
-    this.#stages.push(this.#timeEmbedding(timestepEmbeddingWidth));
+    this.#stages.push(timeEmbeddingStage(config));
     this.#convIn();
     for (let level = 0; level < this.#levels; level++) this.#downBlock(level);
     this.#midBlock();
     for (let index = 0; index < this.#levels; index++) this.#upBlock(index);
     this.#convOut();
-    return { config, stages: this.#stages, timestepEmbeddingWidth, upsampleTargets: this.#upsampleTargets };
-  }
-
-  /** The shared activation of every ResNet block's time embedding is applied here, once. */
-  #timeEmbedding(inputWidth: number): Stage {
-    const width = this.#timeEmbeddingWidth;
-    const act = this.#config.act_fn as Activation;
-    return {
-      id: TIME_EMBEDDING,
-      inputs: [{ value: UNET_INPUTS.timestepEmbedding, dims: ["rows", inputWidth], elementType: "float32" }],
-      outputDims: ["rows", width],
-      branch: (graph, [sinusoid]) => {
-        const input = graph.precision === "float16" ? cast(graph, sinusoid, "float16") : sinusoid;
-        const hidden = activation(graph, linear(graph, input, "time_embedding.linear_1", inputWidth, width), act);
-        return activation(graph, linear(graph, hidden, "time_embedding.linear_2", width, width), act);
-      },
-    };
+    return { config, stages: this.#stages, upsampleTargets: this.#upsampleTargets };
   }
 
   #convIn(): void {
@@ -348,21 +327,4 @@ function features(value: string, channels: number): BlockInput {
 
 function perLevel<T>(setting: T | readonly T[], level: number): T {
   return Array.isArray(setting) ? (setting as readonly T[])[level] : (setting as T);
-}
-
-/**
- * The sinusoidal embedding of a timestep [1, width] (diffusers' get_timestep_embedding), in float32
- * as there: at timestep 999 a frequency's last bit is already a visible angle.
- */
-export function embedTimestep(config: UNetConfig, width: number, timestep: number): Float32Array {
-  const half = width >> 1;
-  const embedding = new Float32Array(width);
-  for (let index = 0; index < half; index++) {
-    const exponent = Math.fround(Math.fround(-Math.log(10000) * index) / Math.fround(half - config.freq_shift));
-    const angle = Math.fround(timestep * Math.fround(Math.exp(exponent)));
-    const [first, second] = config.flip_sin_to_cos ? [Math.cos(angle), Math.sin(angle)] : [Math.sin(angle), Math.cos(angle)];
-    embedding[index] = first;
-    embedding[half + index] = second;
-  }
-  return embedding;
 }

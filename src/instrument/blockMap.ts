@@ -1,3 +1,4 @@
+import { emptyConditions } from "../diffusion/conditioning.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import type { Block, BlockKind } from "../graphs/block.js";
 import { declareInputs, hasMerge } from "../graphs/block.js";
@@ -35,7 +36,7 @@ export interface BlockMapEntry {
  */
 export function blockMap(pipeline: Pipeline, latentSize: readonly [height: number, width: number] = pipeline.defaultLatentSize): BlockMapEntry[] {
   const [height, width] = latentSize;
-  const tokens = pipeline.folder.textEncoder.max_position_embeddings;
+  const tokens = pipeline.text.tokenizers[0].length;
   const { precision } = pipeline.device;
   return selectableBlocks(pipeline.network.unet).map(({ block, inside }) => {
     const extent = block.extent({ height, width });
@@ -63,12 +64,12 @@ export async function timeBlocks(pipeline: Pipeline, repeats = 5, latentSize: re
   const { in_channels } = pipeline.folder.unet;
   const dims = [2, in_channels, ...latentSize];
   const sample = { dims, data: new Float32Array(dims.reduce((product, dim) => product * dim, 1)) };
-  const { promptEmbeds } = await pipeline.encodePrompts(["", ""]);
+  const conditions = await emptyConditions(pipeline, 2, latentSize);
   const seconds = new Map<string, number[]>();
   const WARM_UP = 1;
   for (let run = 0; run < repeats + WARM_UP; run++) {
     await pipeline.network.forward(
-      { sample, timestep: 500, encoderHiddenStates: promptEmbeds },
+      { sample, timestep: 500, ...conditions },
       { onStageTime: (id, taken) => run >= WARM_UP && seconds.set(id, [...(seconds.get(id) ?? []), taken]) },
     );
   }

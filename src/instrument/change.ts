@@ -7,7 +7,7 @@
  * kept from step to step; for change between all pairs of steps within a window, as many as the window.
  */
 import type { Pipeline } from "../diffusion/pipeline.js";
-import type { SamplingHook } from "../diffusion/sample.js";
+import type { SamplingHook } from "../diffusion/samplingPlan.js";
 import type { Evaluation } from "../runtime/observer.js";
 import { release, retain } from "../runtime/ownership.js";
 import type { DeviceTensor } from "../runtime/session.js";

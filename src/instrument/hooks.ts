@@ -1,5 +1,5 @@
 import type { Pipeline } from "../diffusion/pipeline.js";
-import type { SamplingHook } from "../diffusion/sample.js";
+import type { SamplingHook } from "../diffusion/samplingPlan.js";
 import type { Block, BlockKind } from "../graphs/block.js";
 import type { FloatTensor } from "../models/tensor.js";
 import type { BlockResult, Evaluation } from "../runtime/observer.js";

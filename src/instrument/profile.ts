@@ -6,6 +6,11 @@ export interface Trajectory {
   readonly seed: number;
 }
 
+/** Trajectories in groups that are sampled together. */
+export function batches(trajectories: readonly Trajectory[], size: number): Trajectory[][] {
+  return Array.from({ length: Math.ceil(trajectories.length / size) }, (_, index) => trajectories.slice(index * size, (index + 1) * size));
+}
+
 /** The measures of change kept for each block, trajectory and step. */
 export const MEASURES = [
   /** relative L1, both guidance halves together: the paper's Eq. 6 */
@@ -40,7 +45,8 @@ export interface ProfileSetting {
   /** one entry a network evaluation, in sampling order */
   readonly timesteps: readonly number[];
   readonly guidance_scale: number;
-  readonly negative_prompt: string;
+  /** null: none given, and the model takes zeros as its embedding */
+  readonly negative_prompt: string | null;
   /** latent height and width */
   readonly latent_size: readonly [height: number, width: number];
 }

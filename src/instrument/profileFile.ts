@@ -24,7 +24,7 @@ const headSchema = z.object({
     num_inference_steps: z.number().int().positive(),
     timesteps: z.array(z.number()).min(1),
     guidance_scale: z.number(),
-    negative_prompt: z.string(),
+    negative_prompt: z.string().nullable(),
     latent_size: size,
   }),
   device: z.string(),

@@ -1,8 +1,8 @@
 /** Records block outputs during sampling, to memory within a budget or to safetensors on disk. */
 import { ArgumentError } from "../errors.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
-import { planSampling } from "../diffusion/sample.js";
-import type { SampleOptions, SamplingHook } from "../diffusion/sample.js";
+import { planSampling } from "../diffusion/samplingPlan.js";
+import type { SampleOptions, SamplingHook } from "../diffusion/samplingPlan.js";
 import { createSafetensorsWriter } from "../models/safetensors.js";
 import type { TensorLayout } from "../models/safetensors.js";
 import type { FloatTensor } from "../models/tensor.js";

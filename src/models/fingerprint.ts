@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
 import type { ModelFolder } from "./folder.js";
+
+/** Config keys read since the first profiles were written: they count only where set, so that those keep their fingerprint. */
+const LATER_KEYS: readonly string[] = ["time_cond_proj_dim", "addition_embed_type", "addition_time_embed_dim", "projection_class_embeddings_input_dim"];
 
 /**
  * Identifies a denoising network: `sha256:…` of its config with keys in order, and of its weight files
@@ -10,10 +11,12 @@ import type { ModelFolder } from "./folder.js";
  */
 export async function fingerprint(folder: ModelFolder): Promise<string> {
   const hash = createHash("sha256");
-  hash.update(JSON.stringify(Object.entries(folder.unet).sort(([a], [b]) => (a < b ? -1 : 1))));
-  const unet = join(folder.path, "unet");
-  for (const name of (await readdir(unet)).filter((file) => file.endsWith(".safetensors")).sort()) {
-    for await (const chunk of createReadStream(join(unet, name))) hash.update(chunk as Buffer);
+  const entries = Object.entries(folder.unet).filter(([key, value]) => value !== null || !LATER_KEYS.includes(key));
+  hash.update(JSON.stringify(entries.sort(([a], [b]) => (a < b ? -1 : 1))));
+  const weights = await folder.openUNetWeights();
+  await weights.close();
+  for (const file of [...weights.files].sort()) {
+    for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
   }
   return `sha256:${hash.digest("hex")}`;
 }

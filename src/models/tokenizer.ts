@@ -25,6 +25,8 @@ const settingsSchema = z.looseObject({
   eos_token: token.default("<|endoftext|>"),
   unk_token: token.nullish(),
   pad_token: token.nullish(),
+  /** transformers writes 1e30 for no limit */
+  model_max_length: z.number().min(2).nullish(),
 });
 const vocabularySchema = z.record(z.string(), z.number().int().nonnegative());
 const tokenizerSchema = z.looseObject({
@@ -37,12 +39,13 @@ const tokenizerSchema = z.looseObject({
 /**
  * Loads vocab.json with merges.txt, or tokenizer.json.
  *
- * @param length positions that the text encoder has
+ * @param positions that the text encoder has; prompts are as long, or as tokenizer_config.json's model_max_length if that is less
  * @throws InvalidFileError where files are missing or do not fit each other
  */
-export async function loadClipTokenizer(folder: string, length: number): Promise<ClipTokenizer> {
+export async function loadClipTokenizer(folder: string, positions: number): Promise<ClipTokenizer> {
   const { vocabulary, merges, file } = await loadVocabulary(folder);
-  const special = await loadSpecialTokens(folder);
+  const { special, maxLength } = await loadSettings(folder);
+  const length = Math.min(positions, maxLength);
   const idOf = (text: string): number => {
     if (!Object.hasOwn(vocabulary, text)) throw new InvalidFileError({ file, field: text, found: "no such token", expected: "the special token that tokenizer_config.json names" });
     return vocabulary[text];
@@ -102,7 +105,7 @@ interface SpecialTokens {
   readonly pad: string;
 }
 
-async function loadSpecialTokens(folder: string): Promise<SpecialTokens> {
+async function loadSettings(folder: string): Promise<{ special: SpecialTokens; maxLength: number }> {
   const settings: Record<string, unknown> = {};
   for (const name of ["special_tokens_map.json", "tokenizer_config.json"]) {
     const file = join(folder, name);
@@ -110,8 +113,8 @@ async function loadSpecialTokens(folder: string): Promise<SpecialTokens> {
   }
   const parsed = settingsSchema.safeParse(settings);
   if (!parsed.success) throw new InvalidFileError({ file: join(folder, "tokenizer_config.json"), field: parsed.error.issues[0].path.join("."), found: parsed.error.issues[0].code, expected: "a token" });
-  const { bos_token: start, eos_token: end, unk_token, pad_token } = parsed.data;
-  return { start, end, unknown: unk_token ?? end, pad: pad_token ?? "<|endoftext|>" };
+  const { bos_token: start, eos_token: end, unk_token, pad_token, model_max_length } = parsed.data;
+  return { special: { start, end, unknown: unk_token ?? end, pad: pad_token ?? "<|endoftext|>" }, maxLength: Math.floor(model_max_length ?? Infinity) };
 }
 
 /** White space as the reference's regex engine knows it: with NEL, without the byte-order mark. */

@@ -1,7 +1,9 @@
 /** Watching a sampling run: the image forms in place, beside the change of each block so far. */
 import type { Pipeline } from "../diffusion/pipeline.js";
-import { decodeImages, planSampling, sample } from "../diffusion/sample.js";
-import type { SampleOptions } from "../diffusion/sample.js";
+import { decodeImages } from "../diffusion/decodeImages.js";
+import { planSampling } from "../diffusion/samplingPlan.js";
+import { sample } from "../diffusion/sample.js";
+import type { SampleOptions } from "../diffusion/samplingPlan.js";
 import { encodePng } from "../diffusion/image.js";
 import type { RgbImage } from "../diffusion/image.js";
 import type { FloatTensor } from "../models/tensor.js";

@@ -3,11 +3,11 @@
  * each disposed of when its last reader is done.
  */
 import * as ort from "onnxruntime-node";
-import { ArgumentError, InterruptedError } from "../errors.js";
+import { InterruptedError } from "../errors.js";
 import { BRANCH, OUT, declareInputs, hasMerge, isBlock, mergeReads, outputElementType } from "../graphs/block.js";
 import type { Block, MergingBlock, Stage } from "../graphs/block.js";
 import { GraphBuilder } from "../graphs/graphBuilder.js";
-import { UNET_INPUTS, UNET_OUTPUT, computeReads, embedTimestep, upsampleSizeName } from "../graphs/unet.js";
+import { UNET_OUTPUT, computeReads, upsampleSizeName } from "../graphs/unet.js";
 import type { UNet } from "../graphs/unet.js";
 import type { Weights } from "../models/weights.js";
 import type { FloatTensor } from "../models/tensor.js";
@@ -18,16 +18,14 @@ import type { BlockObserver, BlockWants, Evaluation } from "./observer.js";
 import { release, retain } from "./ownership.js";
 import { createSession } from "./session.js";
 import type { DeviceTensor } from "./session.js";
-import { fromHost, toHost } from "./transfer.js";
+import { toHost } from "./transfer.js";
+import { feedUNet } from "./unetInputs.js";
+import type { UNetInputs } from "./unetInputs.js";
 
-/** What one network evaluation reads. */
-export interface UNetInputs {
-  /** latents [batch, channels, height, width] */
-  readonly sample: FloatTensor;
-  /** one for the whole batch */
-  readonly timestep: number;
-  /** text embedding [batch, tokens, width] */
-  readonly encoderHiddenStates: FloatTensor;
+export interface CompileOptions {
+  readonly onProgress?: (done: number, total: number) => void;
+  /** checked between stages */
+  readonly signal?: AbortSignal;
 }
 
 export interface ForwardOptions {
@@ -75,12 +73,16 @@ export class BlockNetwork {
     this.device = device;
   }
 
-  /** Compiles every stage; one stage's weights are in JavaScript's memory at a time. */
-  static async load(unet: UNet, weights: Weights, device: Device, onProgress?: (done: number, total: number) => void): Promise<BlockNetwork> {
+  /** Compiles every stage; one stage's weights are in JavaScript's memory at a time. Throws InterruptedError on abort. */
+  static async load(unet: UNet, weights: Weights, device: Device, options: CompileOptions = {}): Promise<BlockNetwork> {
     const network = new BlockNetwork(unet, weights, device);
     for (const [index, stage] of unet.stages.entries()) {
+      if (options.signal?.aborted) {
+        await network.dispose();
+        throw new InterruptedError("loading was interrupted");
+      }
       await network.#compile(stage);
-      onProgress?.(index + 1, unet.stages.length);
+      options.onProgress?.(index + 1, unet.stages.length);
     }
     return network;
   }
@@ -102,10 +104,9 @@ export class BlockNetwork {
    * @throws ArgumentError where the inputs do not fit the network; InterruptedError on abort
    */
   async forward(inputs: UNetInputs, options: ForwardOptions = {}): Promise<FloatTensor> {
-    this.#checkInputs(inputs);
     const planned = this.#plan(options);
     const lastReader = lastReaders(planned);
-    const fed = this.#feed(inputs);
+    const fed = feedUNet(this.unet.config, inputs, this.device.precision);
     const values = new Map<string, DeviceTensor>(fed);
     try {
       for (const [index, { stage, reused, wants }] of planned.entries()) {
@@ -235,28 +236,6 @@ export class BlockNetwork {
     graph.output(OUT, block.merge(graph, inputs, branch), block.outputDims);
     this.#sharedWeightBytes += graph.parameterCount() * (this.device.precision === "float16" ? 2 : 4);
     return createSession(await graph.encode(this.#weights), this.device);
-  }
-
-  #feed({ sample, timestep, encoderHiddenStates }: UNetInputs): Map<string, DeviceTensor> {
-    const width = this.unet.timestepEmbeddingWidth;
-    const sinusoid = { dims: [1, width], data: embedTimestep(this.unet.config, width, timestep) };
-    return new Map([
-      [UNET_INPUTS.sample, fromHost(sample)],
-      [UNET_INPUTS.timestepEmbedding, fromHost(sinusoid)],
-      [UNET_INPUTS.encoderHiddenStates, fromHost(encoderHiddenStates, this.device.precision)],
-    ]);
-  }
-
-  #checkInputs({ sample, encoderHiddenStates }: UNetInputs): void {
-    const { in_channels } = this.unet.config;
-    const [batch, channels] = sample.dims;
-    if (sample.dims.length !== 4 || channels !== in_channels) {
-      throw new ArgumentError(`sample: expected [batch, ${in_channels}, height, width], found [${sample.dims.join(", ")}]`);
-    }
-    const widths = [this.unet.config.cross_attention_dim].flat();
-    if (encoderHiddenStates.dims.length !== 3 || encoderHiddenStates.dims[0] !== batch || !widths.includes(encoderHiddenStates.dims[2])) {
-      throw new ArgumentError(`encoder_hidden_states: expected [${batch}, tokens, ${widths[0]}], found [${encoderHiddenStates.dims.join(", ")}]`);
-    }
   }
 }
 

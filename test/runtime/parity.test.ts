@@ -16,6 +16,7 @@ import { openSafetensors } from "../../src/models/safetensors.js";
 import type { SafetensorsFile } from "../../src/models/safetensors.js";
 import type { FloatTensor } from "../../src/models/tensor.js";
 import { combineObservers } from "../../src/runtime/observer.js";
+import type { UNetInputs } from "../../src/runtime/unetInputs.js";
 
 const models = fileURLToPath(new URL("../fixtures/models", import.meta.url));
 
@@ -41,7 +42,12 @@ describe.each(readdirSync(models))("%s equals PyTorch", (name) => {
   let pipeline: Pipeline;
   let reference: SafetensorsFile;
   const expected = (tensor: string): Promise<FloatTensor> => reference.readFloat32(tensor);
-  const inputs = async () => ({ sample: await expected("sample"), timestep: 601, encoderHiddenStates: await expected("prompt_embeds") });
+  const given = async (tensor: string): Promise<FloatTensor | undefined> => (reference.tensors.has(tensor) ? expected(tensor) : undefined);
+  const inputs = async (): Promise<UNetInputs> => {
+    const [textEmbeds, timeIds] = [await given("text_embeds"), await given("time_ids")];
+    const addedConditions = textEmbeds && timeIds && { textEmbeds, timeIds };
+    return { sample: await expected("sample"), timestep: 601, encoderHiddenStates: await expected("prompt_embeds"), addedConditions, timestepCond: await given("timestep_cond") };
+  };
 
   beforeAll(async () => {
     pipeline = await loadPipeline(folder);
@@ -53,14 +59,21 @@ describe.each(readdirSync(models))("%s equals PyTorch", (name) => {
   });
 
   it("token ids", async () => {
-    const bytes = await reference.readRaw("input_ids");
-    expect(Array.from(pipeline.tokenizer.encodePrompts(prompts).inputIds)).toEqual(Array.from(new Int32Array(bytes.buffer)));
+    for (const [index, tokenizer] of pipeline.text.tokenizers.entries()) {
+      const bytes = await reference.readRaw(index === 0 ? "input_ids" : `input_ids_${index + 1}`);
+      expect(Array.from(tokenizer.encodePrompts(prompts).inputIds)).toEqual(Array.from(new Int32Array(bytes.buffer)));
+    }
   });
 
   it("text encoder, with and without its last layer", async () => {
-    expect(relativeError((await pipeline.encodePrompts(prompts)).promptEmbeds, await expected("prompt_embeds"))).toBeLessThan(NETWORK);
-    if (pipeline.folder.textEncoder.num_hidden_layers < 2) return;
-    expect(relativeError((await pipeline.encodePrompts(prompts, 1)).promptEmbeds, await expected("prompt_embeds_skip_1"))).toBeLessThan(NETWORK);
+    for (const [clipSkip, tensor] of [[0, "prompt_embeds"], [1, "prompt_embeds_skip_1"]] as const) {
+      if (clipSkip >= Math.min(...pipeline.folder.textEncoders.map(({ config }) => config.num_hidden_layers))) continue;
+      const { promptEmbeds, pooledPromptEmbeds } = await pipeline.encodePrompts(prompts, clipSkip);
+      expect(relativeError(promptEmbeds, await expected(tensor)), tensor).toBeLessThan(NETWORK);
+      const pooled = await given("pooled_prompt_embeds");
+      expect(pooledPromptEmbeds === undefined).toBe(pooled === undefined);
+      if (pooledPromptEmbeds && pooled) expect(relativeError(pooledPromptEmbeds, pooled)).toBeLessThan(NETWORK);
+    }
   });
 
   it("UNet output, whole and with the transformers in parts, and every block's C", async () => {
@@ -91,9 +104,11 @@ describe.each(readdirSync(models))("%s equals PyTorch", (name) => {
 
   it("the dry run counts every parameter", () => {
     const ofBlocks = blockMap(pipeline, [8, 8]).filter(({ inside }) => inside === undefined).reduce((sum, block) => sum + block.parameters, 0);
-    const { block_out_channels, time_embedding_dim } = pipeline.folder.unet;
+    const { block_out_channels, time_embedding_dim, time_cond_proj_dim, projection_class_embeddings_input_dim } = pipeline.folder.unet;
     const width = time_embedding_dim ?? 4 * block_out_channels[0];
-    expect(ofBlocks + (block_out_channels[0] + 1) * width + (width + 1) * width).toBe(parameters);
+    const perceptron = (inputs: number): number => (inputs + 1) * width + (width + 1) * width;
+    const added = projection_class_embeddings_input_dim === null ? 0 : perceptron(projection_class_embeddings_input_dim);
+    expect(ofBlocks + perceptron(block_out_channels[0]) + added + (time_cond_proj_dim ?? 0) * block_out_channels[0]).toBe(parameters);
   });
 
   it("autoencoder, both ways", async () => {
@@ -122,6 +137,30 @@ describe.each(readdirSync(models))("%s equals PyTorch", (name) => {
     const factor = pipeline.vaeScaleFactor;
     const noisy = await generate(pipeline, { prompt: prompts, imagesPerPrompt: 2, steps: 7, solver: "ddim", eta: 0.5, seed: 5, height: height * factor, width: width * factor });
     expect(relativeError(noisy.latents, await expected("final/eta"))).toBeLessThan(LATENTS);
+  });
+
+  it("SDXL's empty negative prompt, clip skip and sizes", async () => {
+    const latents = await expected("latents");
+    // As test/fixtures/models.py calls diffusers.
+    const runs = {
+      "final/empty_negative": { negativePrompt: "" },
+      "final/clip_skip": { negativePrompt: "blue", clipSkip: 1 },
+      "final/sizes": { originalSize: [40, 24], cropsCoordsTopLeft: [3, 5], targetSize: [20, 30] },
+      "final/negative_sizes": { originalSize: [40, 24], negativeOriginalSize: [12, 9], negativeCropsCoordsTopLeft: [1, 2], negativeTargetSize: [7, 8] },
+    } as const;
+    for (const [tensor, options] of Object.entries(runs)) {
+      const final = await given(tensor);
+      const run = (): Promise<{ latents: FloatTensor }> => generate(pipeline, { ...options, prompt: prompts[0], steps: 7, solver: "ddim", latents });
+      if (final) expect(relativeError((await run()).latents, final), tensor).toBeLessThan(LATENTS);
+      else if ("originalSize" in options) await expect(run()).rejects.toThrow(/originalSize: this model takes no size conditions/);
+    }
+  });
+
+  it("a distilled network without an embedding of the guidance scale", async () => {
+    const without = await given("unet_without_cond");
+    const given601 = await inputs();
+    if (without) expect(relativeError(await pipeline.network.forward({ ...given601, timestepCond: undefined }), without)).toBeLessThan(NETWORK);
+    else await expect(pipeline.network.forward({ ...given601, timestepCond: given601.sample })).rejects.toThrow(/timestep_cond: the network takes none/);
   });
 
   it("change of every branch over a guided run", async () => {

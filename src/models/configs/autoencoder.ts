@@ -18,11 +18,12 @@ const schema = z.object({
   use_quant_conv: z.boolean().default(true),
   use_post_quant_conv: z.boolean().default(true),
   mid_block_add_attention: z.boolean().default(true),
+  force_upcast: z.union([z.boolean(), z.number()]).nullable().default(true).transform(Boolean),
 });
 
 const NEUTRAL = { latents_mean: [null], latents_std: [null] };
-/** sample_size only guides tiling; force_upcast concerns float16, where our attention is upcast anyway. */
-const HARMLESS = ["sample_size", "force_upcast"];
+/** sample_size only guides tiling. */
+const HARMLESS = ["sample_size"];
 
 export type AutoencoderConfig = z.infer<typeof schema>;
 

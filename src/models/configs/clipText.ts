@@ -6,6 +6,8 @@ import { channels, count, layers, readConfig, refuse } from "./schema.js";
 const MAX_VOCABULARY = 4_000_000;
 const MAX_POSITIONS = 65_536;
 
+const token = z.number().int().nonnegative();
+
 /** Keys of CLIPTextConfig with its own defaults (transformers 5, configuration_clip.py). */
 const schema = z.object({
   vocab_size: count.max(MAX_VOCABULARY).default(49408),
@@ -16,12 +18,14 @@ const schema = z.object({
   max_position_embeddings: count.max(MAX_POSITIONS).default(77),
   hidden_act: z.enum(["quick_gelu", "gelu"]).default("quick_gelu"),
   layer_norm_eps: z.number().positive().default(1e-5),
+  projection_dim: channels.nullable().default(512),
+  eos_token_id: z.union([token, z.array(token)]).nullable().default(49407),
 });
 
-/** Other parts of the model (projection, special tokens, training) and transformers' bookkeeping. */
+/** Other parts of the model (special tokens, training) and transformers' bookkeeping. */
 const HARMLESS = [
-  "architectures", "attention_dropout", "bos_token_id", "dropout", "dtype", "eos_token_id", "initializer_factor", "initializer_range",
-  "model_type", "pad_token_id", "projection_dim", "torch_dtype", "transformers_version", "gradient_checkpointing", "use_cache",
+  "architectures", "attention_dropout", "bos_token_id", "dropout", "dtype", "initializer_factor", "initializer_range",
+  "model_type", "pad_token_id", "torch_dtype", "transformers_version", "gradient_checkpointing", "use_cache",
   "problem_type", "tie_word_embeddings", "id2label", "label2id", "return_dict", "chunk_size_feed_forward", "output_attentions",
   "output_hidden_states", "is_encoder_decoder", "max_length", "min_length", "num_beams", "temperature", "top_k", "top_p",
   "repetition_penalty", "length_penalty", "diversity_penalty", "num_beam_groups", "num_return_sequences", "no_repeat_ngram_size",
@@ -32,7 +36,7 @@ const NEUTRAL = { use_attention_mask: [false, null] };
 export type ClipTextConfig = z.infer<typeof schema>;
 
 /**
- * Reads text_encoder/config.json.
+ * Reads text_encoder/config.json or text_encoder_2/config.json.
  *
  * @throws InvalidFileError for a missing or wrong value; UnsupportedError for what is not implemented
  */

@@ -31,8 +31,13 @@ const schema = z.object({
   attention_head_dim: perLevel(count).default(8),
   num_attention_heads: z.null().default(null),
   use_linear_projection: z.boolean().default(false),
-  upcast_attention: z.boolean().default(false),
+  // SDXL was published with null.
+  upcast_attention: z.boolean().nullish().transform((value) => value ?? false),
   time_embedding_dim: channels.nullable().default(null),
+  time_cond_proj_dim: channels.nullable().default(null),
+  addition_embed_type: z.string().nullable().default(null),
+  addition_time_embed_dim: channels.nullable().default(null),
+  projection_class_embeddings_input_dim: channels.nullable().default(null),
   conv_in_kernel: count.default(3),
   conv_out_kernel: count.default(3),
 });
@@ -41,8 +46,6 @@ const schema = z.object({
 const NEUTRAL = {
   dual_cross_attention: [false],
   class_embed_type: [null],
-  addition_embed_type: [null],
-  addition_time_embed_dim: [null],
   num_class_embeds: [null],
   encoder_hid_dim: [null],
   encoder_hid_dim_type: [null],
@@ -51,7 +54,6 @@ const NEUTRAL = {
   time_embedding_type: ["positional"],
   time_embedding_act_fn: [null],
   timestep_post_act: [null],
-  time_cond_proj_dim: [null],
   attention_type: ["default"],
   cross_attention_norm: [null],
 };
@@ -60,7 +62,6 @@ const NEUTRAL = {
 const HARMLESS = [
   "dropout",
   "resnet_out_scale_factor",
-  "projection_class_embeddings_input_dim",
   "class_embeddings_concat",
   "mid_block_only_cross_attention",
   "addition_embed_type_num_heads",
@@ -82,6 +83,7 @@ export function parseUNetConfig(json: unknown, file: string): UNetConfig {
   requireKnown(file, "down_block_types", down_block_types, DOWN_BLOCKS);
   requireKnown(file, "up_block_types", up_block_types, UP_BLOCKS);
   if (mid_block_type !== null) requireKnown(file, "mid_block_type", [mid_block_type], MID_BLOCKS);
+  checkAddedEmbedding(file, config);
   for (const key of ["down_block_types", "up_block_types", "only_cross_attention", "layers_per_block", "cross_attention_dim", "transformer_layers_per_block", "attention_head_dim", "reverse_transformer_layers_per_block"] as const) {
     const value = config[key];
     if (Array.isArray(value) && value.length !== levels) refuse(file, key, value, `${levels} entries, one for each of block_out_channels`);
@@ -89,6 +91,7 @@ export function parseUNetConfig(json: unknown, file: string): UNetConfig {
   if (Array.isArray(config.transformer_layers_per_block) && config.transformer_layers_per_block.some(Array.isArray) && config.reverse_transformer_layers_per_block === null) {
     refuse(file, "reverse_transformer_layers_per_block", null, "a list, as transformer_layers_per_block has lists inside");
   }
+  checkTransformerLayers(file, config);
 
   if (norm_num_groups === null) refuse(file, "norm_num_groups", null, "a number of groups", "networks without group normalisation are not supported");
   block_out_channels.forEach((width, level) => {
@@ -105,7 +108,35 @@ export function parseUNetConfig(json: unknown, file: string): UNetConfig {
   return { ...config, norm_num_groups };
 }
 
-function attends({ down_block_types, up_block_types, mid_block_type, block_out_channels }: UNetConfig, level: number): boolean {
+/** SDXL's `text_time` needs its two widths; the other kinds belong to other families. */
+function checkAddedEmbedding(file: string, { addition_embed_type, addition_time_embed_dim, projection_class_embeddings_input_dim }: UNetConfig): void {
+  if (addition_embed_type === null) return;
+  if (addition_embed_type !== "text_time") {
+    throw new UnsupportedError(`${file}: addition_embed_type = ${JSON.stringify(addition_embed_type)} is not supported (supported: null, "text_time")`);
+  }
+  const expected = 'a width, as addition_embed_type is "text_time"';
+  if (addition_time_embed_dim === null) refuse(file, "addition_time_embed_dim", null, expected);
+  if (projection_class_embeddings_input_dim === null) refuse(file, "projection_class_embeddings_input_dim", null, expected);
+}
+
+/** A block's list has one entry for each of its transformers; an up block has one more than a down block. */
+function checkTransformerLayers(file: string, config: UNetConfig): void {
+  const { block_out_channels, layers_per_block, down_block_types, up_block_types } = config;
+  const layersOf = (level: number): number => (Array.isArray(layers_per_block) ? layers_per_block[level] : layers_per_block);
+  const check = (key: "transformer_layers_per_block" | "reverse_transformer_layers_per_block", transformersOf: (block: number) => number): void => {
+    const setting = config[key];
+    if (!Array.isArray(setting)) return;
+    setting.forEach((entry, block) => {
+      const transformers = transformersOf(block);
+      if (Array.isArray(entry) && entry.length < transformers) refuse(file, `${key}.${block}`, entry, `a number, or a list of ${transformers}, one for each transformer of the block`);
+    });
+  };
+  check("transformer_layers_per_block", (block) => (down_block_types[block] === "CrossAttnDownBlock2D" ? layersOf(block) : 0));
+  check("reverse_transformer_layers_per_block", (block) => (up_block_types[block] === "CrossAttnUpBlock2D" ? layersOf(block_out_channels.length - 1 - block) + 1 : 0));
+}
+
+/** Whether a level holds spatial transformers. */
+export function attends({ down_block_types, up_block_types, mid_block_type, block_out_channels }: UNetConfig, level: number): boolean {
   const last = block_out_channels.length - 1;
   return (
     down_block_types[level] === "CrossAttnDownBlock2D" ||

@@ -1,0 +1,67 @@
+/** From a plan to what the network is told: text, sizes, guidance. */
+import { embedTimestep } from "../graphs/timestepEmbedding.js";
+import type { FloatTensor } from "../models/tensor.js";
+import type { AddedConditions, NetworkConditions } from "../runtime/unetInputs.js";
+import type { Pipeline } from "./pipeline.js";
+import type { SamplingPlan } from "./samplingPlan.js";
+import type { TimeIds } from "./sizeConditions.js";
+import { timeIdsOf } from "./sizeConditions.js";
+import { stack } from "./tensorRows.js";
+import type { EncodedPrompts } from "./textEncoders.js";
+
+/** The conditions of every evaluation of a sampling run, the unconditional half first where guidance is on. */
+export async function conditionsOf(pipeline: Pipeline, plan: SamplingPlan): Promise<NetworkConditions> {
+  const { prompts, negativePrompts, guided, guidanceScale, timeIds } = plan;
+  const positive = await pipeline.encodePrompts(prompts, plan.clipSkip);
+  const rows = prompts.length;
+  const text = guided ? bothHalves(negativePrompts === undefined ? zeros(positive) : await pipeline.encodePrompts(negativePrompts), positive) : positive;
+  const { time_cond_proj_dim } = pipeline.folder.unet;
+  return {
+    encoderHiddenStates: text.promptEmbeds,
+    addedConditions: addedConditions(text, timeIds, guided ? rows : 0, rows),
+    timestepCond: time_cond_proj_dim === null ? undefined : embedGuidanceScale(guidanceScale, time_cond_proj_dim, rows),
+  };
+}
+
+/** Conditions of empty prompts, for measurements that need some. */
+export async function emptyConditions(pipeline: Pipeline, rows: number, latentSize: readonly [height: number, width: number]): Promise<NetworkConditions> {
+  const text = await pipeline.encodePrompts(Array<string>(rows).fill(""));
+  const [height, width] = latentSize.map((size) => size * pipeline.vaeScaleFactor);
+  const timeIds = pipeline.takesSizeConditions ? timeIdsOf({}, [height, width]) : undefined;
+  return { encoderHiddenStates: text.promptEmbeds, addedConditions: addedConditions(text, timeIds, 0, rows) };
+}
+
+type Text = Pick<EncodedPrompts, "promptEmbeds" | "pooledPromptEmbeds">;
+
+function addedConditions({ pooledPromptEmbeds }: Text, timeIds: TimeIds | undefined, unconditional: number, conditional: number): AddedConditions | undefined {
+  if (pooledPromptEmbeds === undefined || timeIds === undefined) return undefined;
+  const repeat = (ids: readonly number[], rows: number): number[] => Array<readonly number[]>(rows).fill(ids).flat();
+  const ids = [...repeat(timeIds.unconditional, unconditional), ...repeat(timeIds.conditional, conditional)];
+  return { textEmbeds: pooledPromptEmbeds, timeIds: { dims: [unconditional + conditional, timeIds.conditional.length], data: Float32Array.from(ids) } };
+}
+
+function bothHalves(negative: Text, positive: Text): Text {
+  const [below, above] = [positive.pooledPromptEmbeds, negative.pooledPromptEmbeds];
+  return {
+    promptEmbeds: stack(negative.promptEmbeds, positive.promptEmbeds),
+    pooledPromptEmbeds: above === undefined || below === undefined ? undefined : stack(above, below),
+  };
+}
+
+/** SDXL's force_zeros_for_empty_prompt */
+function zeros({ promptEmbeds, pooledPromptEmbeds }: Text): Text {
+  const like = ({ dims, data }: FloatTensor): FloatTensor => ({ dims, data: new Float32Array(data.length) });
+  return { promptEmbeds: like(promptEmbeds), pooledPromptEmbeds: pooledPromptEmbeds && like(pooledPromptEmbeds) };
+}
+
+/**
+ * LCM's embedding of the guidance scale w [rows, width] (diffusers' `get_guidance_scale_embedding`): the
+ * sinusoidal embedding of 1000 (w − 1), as diffusers counts w from 1 where the LCM paper counts from 0.
+ */
+function embedGuidanceScale(guidanceScale: number, width: number, rows: number): FloatTensor {
+  const value = Math.fround(Math.fround(guidanceScale - 1) * 1000);
+  const row = embedTimestep({ freq_shift: 1, flip_sin_to_cos: false }, width, value);
+  const data = new Float32Array(rows * width);
+  for (let index = 0; index < rows; index++) data.set(row, index * width);
+  return { dims: [rows, width], data };
+}

@@ -1,0 +1,118 @@
+/** A sampling run: what may be asked for, and what it will do before it does it. */
+import { ArgumentError } from "../errors.js";
+import type { FloatTensor } from "../models/tensor.js";
+import type { BlockObserver } from "../runtime/observer.js";
+import type { Pipeline } from "./pipeline.js";
+import { refuseSizeConditions, timeIdsOf } from "./sizeConditions.js";
+import type { SizeConditions, TimeIds } from "./sizeConditions.js";
+import { correctOutdatedConfig, createSolver, solverOfScheduler } from "./solvers/index.js";
+import type { Solver, SolverName } from "./solvers/index.js";
+
+/** Looks into the network during sampling. */
+export interface SamplingHook extends BlockObserver {
+  /** spatial transformers that must run in parts for this hook (their attn1, attn2 or ff is looked at) */
+  inParts?(pipeline: Pipeline): readonly string[];
+  /** Called before the first step; what it throws ends the sampling before it begins. */
+  begin?(pipeline: Pipeline, plan: SamplingPlan): Promise<void>;
+  /** Called when the sampling is over, however it ended. */
+  end?(): void;
+}
+
+export interface SampleOptions extends SizeConditions {
+  /** one prompt, or one for each image */
+  readonly prompt: string | readonly string[];
+  /**
+   * What the image must not show; unused where guidance is off. Default: the empty prompt, or zeros as its
+   * embedding where SDXL's force_zeros_for_empty_prompt says so.
+   */
+  readonly negativePrompt?: string | readonly string[];
+  /**
+   * Seed of the CPU generator that the noise comes from; Default: 0. A list holds one for each image;
+   * a single seed draws the noise of all images in one go, as diffusers does.
+   */
+  readonly seed?: number | bigint | readonly (number | bigint)[];
+  /** unit-normal start latents [images, channels, height, width], instead of drawn ones */
+  readonly latents?: FloatTensor;
+  /** num_inference_steps. Default: 20 */
+  readonly steps?: number;
+  /** Default: what the model's scheduler_config.json asks for. */
+  readonly solver?: SolverName;
+  /** changes to the model's scheduler_config.json, by diffusers' keys, for example `{ timestep_spacing: "trailing" }` */
+  readonly schedulerConfig?: Readonly<Record<string, unknown>>;
+  /** Default: 5. Guidance is off at 1 and below; a distilled network (LCM) reads it as an input instead. */
+  readonly guidanceScale?: number;
+  /** φ of Lin et al. 2023, section 3.4. Default: 0 */
+  readonly guidanceRescale?: number;
+  /** DDIM's η. Default: 0 */
+  readonly eta?: number;
+  /** pixels; both must be given or neither. Default: what the model was trained at */
+  readonly height?: number;
+  readonly width?: number;
+  /** Default: 1 */
+  readonly imagesPerPrompt?: number;
+  /** Default: 0 */
+  readonly clipSkip?: number;
+  readonly hooks?: readonly SamplingHook[];
+  readonly signal?: AbortSignal;
+}
+
+/** A sampling run, resolved: what it will do before it does it. */
+export interface SamplingPlan {
+  readonly solver: Solver;
+  readonly prompts: readonly string[];
+  /** absent: their embedding is zeros */
+  readonly negativePrompts?: readonly string[];
+  readonly clipSkip: number;
+  readonly guidanceScale: number;
+  /** each evaluation has an unconditional half */
+  readonly guided: boolean;
+  /** latent height and width */
+  readonly latentSize: readonly [height: number, width: number];
+  /** SDXL's size conditions */
+  readonly timeIds?: TimeIds;
+}
+
+/** Resolves options against a model. Throws ArgumentError for what does not fit. */
+export function planSampling(pipeline: Pipeline, options: SampleOptions): SamplingPlan {
+  const { scheduler, pipelineClass, unet, forceZerosForEmptyPrompt } = pipeline.folder;
+  const solverName = options.solver ?? solverOfScheduler(scheduler._class_name);
+  const schedulerConfig = pipelineClass === "StableDiffusionPipeline" ? correctOutdatedConfig(scheduler, solverName) : scheduler;
+  const solver = createSolver(solverName, { ...schedulerConfig, ...options.schedulerConfig }, options.steps ?? 20);
+  const perPrompt = options.imagesPerPrompt ?? 1;
+  if (!Number.isInteger(perPrompt) || perPrompt < 1) throw new ArgumentError(`imagesPerPrompt: expected an integer of 1 or more, found ${perPrompt}`);
+  const given = [options.prompt].flat();
+  if (given.length === 0) throw new ArgumentError("prompt: expected at least one, found an empty list");
+  const negative = [options.negativePrompt ?? ""].flat();
+  if (negative.length !== 1 && negative.length !== given.length) {
+    throw new ArgumentError(`negativePrompt: expected one, or one for each of the ${given.length} prompts, found ${negative.length}`);
+  }
+  const guidanceScale = options.guidanceScale ?? 5;
+  if (!Number.isFinite(guidanceScale)) throw new ArgumentError(`guidanceScale: expected a finite number, found ${guidanceScale}`);
+  const repeat = (texts: readonly string[]): string[] => texts.flatMap((text) => Array<string>(perPrompt).fill(text));
+  const zeroed = options.negativePrompt === undefined && forceZerosForEmptyPrompt;
+  const size = latentSize(pipeline, options);
+  const [height, width] = size.map((each) => each * pipeline.vaeScaleFactor);
+  if (!pipeline.takesSizeConditions) refuseSizeConditions(options);
+  return {
+    solver,
+    prompts: repeat(given),
+    negativePrompts: zeroed ? undefined : repeat(negative.length === 1 ? given.map(() => negative[0]) : negative),
+    clipSkip: options.clipSkip ?? 0,
+    guidanceScale,
+    guided: guidanceScale > 1 && unet.time_cond_proj_dim === null,
+    latentSize: size,
+    timeIds: pipeline.takesSizeConditions ? timeIdsOf(options, [height, width]) : undefined,
+  };
+}
+
+function latentSize(pipeline: Pipeline, { height, width, latents }: SampleOptions): readonly [height: number, width: number] {
+  if (latents !== undefined) return [latents.dims[2], latents.dims[3]];
+  if (height === undefined && width === undefined) return pipeline.defaultLatentSize;
+  const factor = pipeline.vaeScaleFactor;
+  for (const [name, size] of [["height", height], ["width", width]] as const) {
+    if (size === undefined || !Number.isInteger(size) || size < factor || size % factor !== 0) {
+      throw new ArgumentError(`${name}: expected a multiple of ${factor} pixels (one latent), found ${size} — give height and width together`);
+    }
+  }
+  return [Number(height) / factor, Number(width) / factor];
+}

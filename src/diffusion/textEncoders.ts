@@ -1,0 +1,84 @@
+/** A model's text encoders: one, or SDXL's two, whose embeddings are joined token by token. */
+import { ArgumentError, InvalidFileError } from "../errors.js";
+import type { ModelFolder } from "../models/folder.js";
+import type { TextEncoderFolder } from "../models/textEncoderFolder.js";
+import type { FloatTensor } from "../models/tensor.js";
+import type { ClipTokenizer } from "../models/tokenizer.js";
+import { ClipTextEncoder } from "../runtime/clipTextEncoder.js";
+import type { EncodedText } from "../runtime/clipTextEncoder.js";
+import type { Device } from "../runtime/device.js";
+import { joinLast } from "./tensorRows.js";
+
+/** Text as the tokenizers and the text encoders see it. */
+export interface EncodedPrompts {
+  /** [prompts, tokens], one for each tokenizer */
+  readonly inputIds: readonly Int32Array[];
+  /** [prompts, tokens, width] */
+  readonly promptEmbeds: FloatTensor;
+  /** [prompts, projection_dim]; SDXL's alone */
+  readonly pooledPromptEmbeds?: FloatTensor;
+}
+
+/** Tokenizers, and text encoders that are compiled when first used. */
+export class TextEncoders {
+  readonly tokenizers: readonly ClipTokenizer[];
+  readonly #folders: readonly TextEncoderFolder[];
+  /** SDXL reads the hidden states before the last layer, and without its norm */
+  readonly #penultimate: boolean;
+  readonly #device: Device;
+  #loaded: Promise<readonly ClipTextEncoder[]> | undefined;
+
+  private constructor(folder: ModelFolder, tokenizers: readonly ClipTokenizer[], device: Device) {
+    this.#folders = folder.textEncoders;
+    this.#penultimate = folder.pipelineClass === "StableDiffusionXLPipeline";
+    this.tokenizers = tokenizers;
+    this.#device = device;
+  }
+
+  /** Loads the tokenizers. Throws InvalidFileError where they are damaged, or make prompts of different lengths. */
+  static async open(folder: ModelFolder, device: Device): Promise<TextEncoders> {
+    const tokenizers = await Promise.all(folder.textEncoders.map((encoder) => encoder.loadTokenizer()));
+    const [first, other] = tokenizers.map(({ length }) => length);
+    if (other !== undefined && other !== first) {
+      throw new InvalidFileError({ file: folder.path, field: "tokenizer_2", found: `prompts of ${other} tokens`, expected: `${first} tokens, as tokenizer makes them: the two embeddings are joined token by token` });
+    }
+    return new TextEncoders(folder, tokenizers, device);
+  }
+
+  /**
+   * Tokenizes and encodes prompts (padded and truncated to the model's length).
+   *
+   * @param clipSkip how many of the text encoders' last layers to leave out, as diffusers' clip_skip; the
+   *   pooled embedding is the last layer's in every case
+   * @throws ArgumentError where there are not as many layers
+   */
+  async encode(prompts: readonly string[], clipSkip = 0): Promise<EncodedPrompts> {
+    const layers = Math.min(...this.#folders.map(({ config }) => config.num_hidden_layers));
+    if (!Number.isInteger(clipSkip) || clipSkip < 0 || clipSkip >= layers) throw new ArgumentError(`clip_skip: expected an integer from 0 to ${layers - 1}, found ${clipSkip}`);
+    const inputIds = this.tokenizers.map((tokenizer) => tokenizer.encodePrompts(prompts).inputIds);
+    const encoders = await (this.#loaded ??= this.#load());
+    const options = this.#penultimate ? { skippedLayers: clipSkip + 1, normed: false } : { skippedLayers: clipSkip, normed: true };
+    const encoded: EncodedText[] = [];
+    for (const [index, encoder] of encoders.entries()) encoded.push(await encoder.encode(inputIds[index], options));
+    const promptEmbeds = encoded.map(({ hiddenStates }) => hiddenStates).reduce(joinLast);
+    return { inputIds, promptEmbeds, pooledPromptEmbeds: encoded.find(({ pooled }) => pooled !== undefined)?.pooled };
+  }
+
+  /** Releases all sessions. */
+  async dispose(): Promise<void> {
+    for (const encoder of (await this.#loaded) ?? []) await encoder.dispose();
+  }
+
+  async #load(): Promise<readonly ClipTextEncoder[]> {
+    const encoders: ClipTextEncoder[] = [];
+    for (const [index, folder] of this.#folders.entries()) {
+      const weights = await folder.openWeights();
+      try {
+        encoders.push(await ClipTextEncoder.load(folder.config, this.tokenizers[index].length, folder.projects, weights, this.#device));
+      } finally {
+        await weights.close();
+      }
+    }
+    return encoders;
+  }
+}

@@ -1,0 +1,13 @@
+import type { ClipTextConfig } from "./configs/clipText.js";
+import type { ClipTokenizer } from "./tokenizer.js";
+import type { Weights } from "./weights.js";
+
+/** One text encoder of a model folder, with its tokenizer. */
+export interface TextEncoderFolder {
+  readonly name: "text_encoder" | "text_encoder_2";
+  readonly config: ClipTextConfig;
+  /** a CLIPTextModelWithProjection: it gives a pooled embedding of each prompt too */
+  readonly projects: boolean;
+  openWeights(): Promise<Weights>;
+  loadTokenizer(): Promise<ClipTokenizer>;
+}
