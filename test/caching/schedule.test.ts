@@ -10,8 +10,10 @@ import type { Costs } from "../../src/caching/costs.js";
 import { loadCosts, saveCosts } from "../../src/caching/costsFile.js";
 import { threshold } from "../../src/caching/heuristics/threshold.js";
 import { uniform } from "../../src/caching/heuristics/uniform.js";
-import { REUSE_RULES, reuseRule } from "../../src/caching/reuseRule.js";
+import { REUSE_RULES, hold, linear, quadratic, reuseRule } from "../../src/caching/reuseRule.js";
 import { computedShare, loadSchedule, saveSchedule, scheduleCsv } from "../../src/caching/schedule.js";
+import type { Schedule } from "../../src/caching/schedule.js";
+import { peakCacheBytes } from "../../src/caching/executionPlan.js";
 import { evaluationTimes } from "../../src/diffusion/evaluationTimes.js";
 import type { EvaluationTime } from "../../src/diffusion/evaluationTimes.js";
 import { pairedRatio } from "../../src/quality/pairedRatio.js";
@@ -133,6 +135,33 @@ test("costs: medians summed; δ for a speed-up is the smallest that reaches it",
   const folder = await mkdtemp(join(tmpdir(), "blockcache-costs-"));
   await saveCosts(join(folder, "c.safetensors"), costs);
   expect(await loadCosts(join(folder, "c.safetensors"))).toEqual(costs);
+  await rm(folder, { recursive: true });
+});
+
+test("costs: keeping, extrapolating and the text are counted, what nothing reads is not; all of it survives the file", async () => {
+  const [block, upsampler] = ["down_blocks.0.attentions.0", "up_blocks.0.upsamplers.0"];
+  const seconds = (attention: number, up: number) => ({ [block]: Float64Array.of(attention), [upsampler]: Float64Array.of(up), conv_in: Float64Array.of(1) });
+  const network = [
+    { id: "conv_in", reads: ["sample"], merge_reads: [], bytes_per_row: 10 },
+    { id: block, reads: ["conv_in", "text"], merge_reads: ["conv_in"], bytes_per_row: 20 },
+    { id: upsampler, reads: [block], merge_reads: [], bytes_per_row: 40 },
+    { id: "conv_out", reads: [upsampler], bytes_per_row: 0 },
+  ];
+  const full: Costs = { setting: costs.setting, compute: seconds(4, 2), keep: seconds(6, 3), reuse: seconds(1, 0), reuse2: seconds(1.25, 0.5), reuse3: seconds(1.375, 0.75), rest: Float64Array.of(1), text: Float64Array.of(0.5), network };
+  const planned = (evaluations: number, blocks: Schedule["blocks"]) => ({ timesteps: Array.from({ length: evaluations }, (_, index) => index), blocks });
+  // 0.5 for the text; an evaluation is 1 + conv_in 1 + attention + upsampler 2: two that keep, two that reuse
+  expect(predictSeconds(full, planned(4, { [block]: [0, 2] }))).toBe(0.5 + 4 * 4 + 2 * 6 + 2 * 1);
+  // at the last one two values are there to extrapolate from
+  expect(predictSeconds(full, planned(4, { [block]: [0, 2] }), linear)).toBe(0.5 + 4 * 4 + 2 * 6 + 2 * 1 + 0.25);
+  expect(predictSeconds(full, planned(5, { [block]: [0, 1, 2] }), quadratic)).toBe(0.5 + 5 * 4 + 3 * 6 + 2 * 1 + 2 * 0.375);
+  // the last computed value is not kept where nothing reuses it
+  expect(predictSeconds(full, planned(3, { [block]: [0, 2] }))).toBe(0.5 + 3 * 4 + 6 + 1 + 4);
+  // with the upsampler reused nothing before it is read
+  expect(predictSeconds(full, planned(3, { [upsampler]: [0] }))).toBe(0.5 + (1 + 1 + 4 + 3) + 1 + 1);
+  expect(peakCacheBytes(network, planned(4, { [block]: [0, 2], [upsampler]: [0] }), 2, hold)).toBe(2 * (20 + 40));
+  const folder = await mkdtemp(join(tmpdir(), "blockcache-costs-"));
+  await saveCosts(join(folder, "c.safetensors"), full);
+  expect(await loadCosts(join(folder, "c.safetensors"))).toEqual(full);
   await rm(folder, { recursive: true });
 });
 
