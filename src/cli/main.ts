@@ -13,6 +13,7 @@ import { sampleCommand } from "./sample.js";
 import { scheduleCommand } from "./schedule.js";
 import { transferCommand } from "./transfer.js";
 import { vaeCommand } from "./vae.js";
+import { workerCommand } from "./worker.js";
 
 const FAILED = 1;
 const USAGE = 2;
@@ -20,7 +21,7 @@ const USAGE = 2;
 const program = new Command("blockcache")
   .description("Look inside a diffusion model's denoising network, and make it faster by block caching.")
   .version(VERSION);
-for (const subcommand of [inspectCommand, forwardCommand, encodeCommand, vaeCommand, sampleCommand, profileCommand, costsCommand, scheduleCommand, refineCommand, transferCommand, plotCommand]) {
+for (const subcommand of [inspectCommand, forwardCommand, encodeCommand, vaeCommand, sampleCommand, profileCommand, costsCommand, scheduleCommand, refineCommand, transferCommand, plotCommand, workerCommand]) {
   program.addCommand(subcommand());
 }
 // commander ends the process with 1 on wrong usage; the contract says 2.

@@ -10,6 +10,7 @@ import { loadProfile, mergeProfiles, saveProfile } from "../instrument/profileFi
 import { MODEL, abortOnInterrupt, command, finiteNumber, integerList, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { createProgress } from "./progress.js";
+import { redisOption, runnerFor } from "./redis.js";
 
 interface ProfileCommandOptions extends CommonOptions {
   readonly prompts?: string;
@@ -23,6 +24,7 @@ interface ProfileCommandOptions extends CommonOptions {
   readonly pairWindow?: number;
   readonly preset?: "paper";
   readonly merge?: string[];
+  readonly redis?: string;
   readonly out: string;
 }
 
@@ -41,6 +43,7 @@ export function profileCommand(): Command {
     .option("--pair-window <n>", "also measure change between all steps at most so many apart, for the heuristics direct and smoothcache", positiveInteger)
     .addOption(new Option("--preset <name>", "paper: its measurement, 32 prompts × 2 seeds at guidance 5").choices(["paper"]))
     .option("--merge <profiles...>", "join these profiles of the same setting instead of sampling")
+    .addOption(redisOption())
     .requiredOption("--out <file>", "safetensors to write; one of the same setting is gone on with")
     .action(async (model: string, options: ProfileCommandOptions) => {
       if (options.merge !== undefined) {
@@ -70,6 +73,7 @@ export function profileCommand(): Command {
           prompts,
           seeds: options.seeds ?? preset?.seeds ?? [0],
           file: options.out,
+          runner: await runnerFor(options.redis, pipeline),
           onProgress: progress.update,
           signal: abortOnInterrupt(),
         });

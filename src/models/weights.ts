@@ -98,7 +98,8 @@ async function openShards(folder: string, index: string): Promise<Weights> {
   return weightsOf(files);
 }
 
-function weightsOf(files: readonly SafetensorsFile[]): Weights {
+/** The tensors of one or several open files. */
+export function weightsOf(files: readonly SafetensorsFile[]): Weights {
   const owner = new Map(files.flatMap((file) => [...file.tensors.keys()].map((name) => [name, file] as const)));
   return {
     files: files.map(({ path }) => path),

@@ -234,7 +234,7 @@ export class BlockNetwork {
     const inputs = declareInputs(graph, block, block.mergeInputs);
     const branch = graph.input(BRANCH, block.outputDims);
     graph.output(OUT, block.merge(graph, inputs, branch), block.outputDims);
-    this.#sharedWeightBytes += graph.parameterCount() * (this.device.precision === "float16" ? 2 : 4);
+    this.#sharedWeightBytes += graph.weightBytes();
     return createSession(await graph.encode(this.#weights), this.device);
   }
 }

@@ -52,6 +52,15 @@ describe("blockcache with an id", () => {
     expect((await sharp(at("offline.png")).metadata()).comments).toContainEqual({ keyword: "model", text: "tiny/sd1-like" });
   });
 
+  it("samples from a single file with the configs and the tokenizer of an id, and fetches nothing else", async () => {
+    const file = fileURLToPath(new URL("../fixtures/singleFile/sd1-like.safetensors", import.meta.url));
+    hub.requests.length = 0;
+    const args = ["sample", file, "--config", "tiny/sd1-like", "--prompt", "red apple", "--steps", "7", "--solver", "dpmsolver++", "--latents", at("start.safetensors"), "--save-latents", at("single.safetensors")];
+    expect(await run(args, { HF_HOME: at("another-home") })).toMatchObject({ status: 0, stderr: "" });
+    expect(await tensor(at("single.safetensors"), "latents")).toEqual(await tensor(at("online.safetensors"), "latents"));
+    expect(hub.requests.filter(({ path }) => path.endsWith(".safetensors"))).toEqual([]);
+  });
+
   it("fails with one line that says what to do", async () => {
     const { status, stderr } = await run(["sample", "tiny/gated", "--prompt", "x", "--out", at("x.png")]);
     expect(status).toBe(1);

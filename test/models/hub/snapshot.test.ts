@@ -367,7 +367,7 @@ describe("openModel", () => {
   });
 
   it.each(["no-such-model", "./tiny/sd1-like", "tiny/sd1-like/unet", "tiny/..", "tiny/sd1--like", "tiny/sd1-like@", "tiny/sd1-like@../../x"])("refuses %s, which is neither", async (model) => {
-    await expect(openModel(model)).rejects.toThrow(/^model: expected a diffusers folder, an embedded model's name or an id on the hub \(owner\/name, owner\/name@revision\), found/);
+    await expect(openModel(model)).rejects.toThrow(/^model: expected a diffusers folder, a single \.safetensors file, an embedded model's name or an id on the hub \(owner\/name, owner\/name@revision\), found/);
     expect(hub.requests).toEqual([]);
   });
 });
