@@ -5,36 +5,14 @@ import { toHalf } from "../src/graphs/half.js";
 import { describeUNet } from "../src/graphs/unet.js";
 import { parseUNetConfig } from "../src/models/configs/unet.js";
 import { elementCount } from "../src/models/tensor.js";
+import { SD15_UNET } from "./shapes.js";
 import { wholeGraph } from "./singleSession.js";
-
-/** runwayml/stable-diffusion-v1-5, unet/config.json */
-const CONFIG = {
-  _class_name: "UNet2DConditionModel",
-  _diffusers_version: "0.6.0",
-  act_fn: "silu",
-  attention_head_dim: 8,
-  block_out_channels: [320, 640, 1280, 1280],
-  center_input_sample: false,
-  cross_attention_dim: 768,
-  down_block_types: ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
-  downsample_padding: 1,
-  flip_sin_to_cos: true,
-  freq_shift: 0,
-  in_channels: 4,
-  layers_per_block: 2,
-  mid_block_scale_factor: 1,
-  norm_eps: 1e-5,
-  norm_num_groups: 32,
-  out_channels: 4,
-  sample_size: 64,
-  up_block_types: ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
-};
 
 /** Writes config.json and weights into `folder`, in the layout of a diffusers component. */
 export async function writeSd15(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, "config.json"), JSON.stringify(CONFIG));
-  const { weights } = wholeGraph(describeUNet(parseUNetConfig(CONFIG, "config.json")));
+  await writeFile(join(folder, "config.json"), JSON.stringify(SD15_UNET));
+  const { weights } = wholeGraph(describeUNet(parseUNetConfig(SD15_UNET, "config.json")));
   // The library's own writer has no float16; the format is a length, a JSON header, the bytes.
   const header: Record<string, unknown> = {};
   let end = 0;

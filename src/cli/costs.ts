@@ -1,6 +1,7 @@
 import type { Command } from "commander";
-import { measureCosts, predictSeconds } from "../caching/costs.js";
+import { measureCosts } from "../caching/costs.js";
 import { saveCosts } from "../caching/costsFile.js";
+import { predictSeconds } from "../caching/predictSeconds.js";
 import { MODEL, abortOnInterrupt, command, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { createProgress } from "./progress.js";

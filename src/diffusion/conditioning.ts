@@ -1,7 +1,7 @@
 /** From a plan to what the network is told: text, sizes, guidance. */
-import { embedTimestep } from "../graphs/timestepEmbedding.js";
 import type { FloatTensor } from "../models/tensor.js";
 import type { AddedConditions, NetworkConditions } from "../runtime/unetInputs.js";
+import { embedGuidanceScale } from "./guidanceEmbedding.js";
 import type { Pipeline } from "./pipeline.js";
 import type { SamplingPlan } from "./samplingPlan.js";
 import type { TimeIds } from "./sizeConditions.js";
@@ -52,16 +52,4 @@ function bothHalves(negative: Text, positive: Text): Text {
 function zeros({ promptEmbeds, pooledPromptEmbeds }: Text): Text {
   const like = ({ dims, data }: FloatTensor): FloatTensor => ({ dims, data: new Float32Array(data.length) });
   return { promptEmbeds: like(promptEmbeds), pooledPromptEmbeds: pooledPromptEmbeds && like(pooledPromptEmbeds) };
-}
-
-/**
- * LCM's embedding of the guidance scale w [rows, width] (diffusers' `get_guidance_scale_embedding`): the
- * sinusoidal embedding of 1000 (w − 1), as diffusers counts w from 1 where the LCM paper counts from 0.
- */
-function embedGuidanceScale(guidanceScale: number, width: number, rows: number): FloatTensor {
-  const value = Math.fround(Math.fround(guidanceScale - 1) * 1000);
-  const row = embedTimestep({ freq_shift: 1, flip_sin_to_cos: false }, width, value);
-  const data = new Float32Array(rows * width);
-  for (let index = 0; index < rows; index++) data.set(row, index * width);
-  return { dims: [rows, width], data };
 }

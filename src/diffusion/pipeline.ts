@@ -13,20 +13,19 @@ import { ImageAutoencoder } from "./imageAutoencoder.js";
 import { TextEncoders } from "./textEncoders.js";
 import type { EncodedPrompts } from "./textEncoders.js";
 
-export interface LoadOptions extends DeviceOptions, Pick<OpenOptions, "onDownload"> {
+/** `signal` stops compiling too. */
+export interface LoadOptions extends DeviceOptions, Omit<OpenOptions, "variant"> {
   /** called as the network's stages are compiled */
   readonly onProgress?: (done: number, total: number) => void;
-  /** stops a download, or compiling */
-  readonly signal?: AbortSignal;
 }
 
 /**
  * Opens a model, downloading it where the cache does not hold it, and compiles its denoising network; the
  * text encoders and the autoencoder follow when first used.
  *
- * @param model a folder in the diffusers layout, the name of an embedded model (`fluent-ldm`), or an id on
- *   the Hugging Face hub (`owner/name`, `owner/name@revision`), of which a device of float16 gets the fp16
- *   variant where there is one
+ * @param model what `openModel` takes: a folder in the diffusers layout, a single file, `fluent-ldm`, or an id
+ *   on the Hugging Face hub (`owner/name`, `owner/name@revision`). Precision float16 takes the fp16 variant of
+ *   the weights where there is one
  * @throws InvalidFileError, UnsupportedError for what is wrong in the model's files; HubError where the hub
  *   does not give it; DeviceUnavailableError; InterruptedError
  */

@@ -1,3 +1,4 @@
+import { UnsupportedError } from "../errors.js";
 import type { Weights } from "../models/weights.js";
 import { elementCount } from "../models/tensor.js";
 import type { FloatTensor } from "../models/tensor.js";
@@ -14,6 +15,9 @@ export interface GraphTarget {
   /** onnxruntime's MultiHeadAttention gives right results there */
   readonly fusedAttention: boolean;
 }
+
+/** A protobuf message has at most 2³¹ − 1 bytes; a mebibyte is left for everything but weights. */
+const MAX_GRAPH_BYTES = 2 ** 31 - 2 ** 20;
 
 /** For graphs that hold no attention. */
 export const FLOAT32: GraphTarget = { precision: "float32", fusedAttention: true };
@@ -48,6 +52,8 @@ export class GraphBuilder {
   readonly #weights: PendingWeight[] = [];
   readonly #inputs: OnnxValue[] = [];
   readonly #outputs: OnnxValue[] = [];
+  /** value → the graph's result that it is */
+  readonly #results = new Map<Value, string>();
   #count = 0;
 
   constructor(name: string, target: GraphTarget) {
@@ -61,9 +67,11 @@ export class GraphBuilder {
     return name;
   }
 
-  /** Names a value as a result of the graph. */
+  /** Makes a value a result of the graph. What an operator gives is renamed, so that it need not be copied. */
   output(name: string, value: Value, dims: readonly Dimension[], elementType: ElementType = this.precision): void {
-    this.#nodes.push({ op: "Identity", domain: "", inputs: [value], outputs: [name], attributes: {} });
+    const computed = this.#nodes.some((node) => node.outputs.includes(value));
+    if (computed && !this.#results.has(value)) this.#results.set(value, name);
+    else this.#nodes.push({ op: "Identity", domain: "", inputs: [value], outputs: [name], attributes: {} });
     this.#outputs.push({ name, elementType, dims });
   }
 
@@ -103,8 +111,15 @@ export class GraphBuilder {
     return value;
   }
 
-  /** Reads the weights and encodes the graph as an ONNX model. */
+  /**
+   * Reads the weights and encodes the graph as an ONNX model.
+   *
+   * @throws UnsupportedError where the weights do not fit one graph; no weight is read then
+   */
   async encode(weights: Weights): Promise<Uint8Array> {
+    if (this.weightBytes() > MAX_GRAPH_BYTES) {
+      throw new UnsupportedError(`${this.#name}: its weights of ${(this.weightBytes() / 2 ** 30).toFixed(2)} GiB are not supported (supported: up to 2 GiB in one block, the limit of the ONNX file format)`);
+    }
     const initializers = [...this.#constants];
     for (const { value, tensor, dims, layout } of this.#weights) {
       const stored = await weights.read(tensor, dims);
@@ -124,8 +139,15 @@ export class GraphBuilder {
     return this.#weights.reduce((sum, weight) => sum + elementCount(weight.dims), 0);
   }
 
+  /** Bytes of these in the graph's precision. */
+  weightBytes(): number {
+    return this.parameterCount() * (this.precision === "float16" ? 2 : 4);
+  }
+
   #encode(initializers: readonly OnnxTensor[]): Uint8Array {
-    return encodeOnnxModel({ name: this.#name, nodes: this.#nodes, initializers, inputs: this.#inputs, outputs: this.#outputs });
+    const named = (values: readonly Value[]): Value[] => values.map((value) => this.#results.get(value) ?? value);
+    const nodes = this.#nodes.map((node) => ({ ...node, inputs: named(node.inputs), outputs: named(node.outputs) }));
+    return encodeOnnxModel({ name: this.#name, nodes, initializers, inputs: this.#inputs, outputs: this.#outputs });
   }
 
   #fresh(stem: string): Value {

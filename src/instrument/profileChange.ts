@@ -8,11 +8,13 @@ import type { SampleOptions } from "../diffusion/samplingPlan.js";
 import { createJob, runLocally } from "../jobs/job.js";
 import type { JobRunner } from "../jobs/job.js";
 import { VERSION } from "../version.js";
+import { blockMap } from "./blockMap.js";
 import { changeMeter } from "./change.js";
-import type { ChangeValues } from "./change.js";
+import type { ChangeListener } from "./change.js";
 import { loadProfile, mergeProfiles, saveProfile } from "./profileFile.js";
+import { selectTrajectories } from "./trajectories.js";
 import { MEASURES, batches } from "./profile.js";
-import type { Measure, Profile, ProfileSetting, Trajectory } from "./profile.js";
+import type { Measure, Profile, ProfiledBlock, ProfileSetting, Trajectory } from "./profile.js";
 
 /** How every trajectory of a profile is sampled. */
 export interface ProfileSampling extends Pick<SampleOptions, "steps" | "solver" | "schedulerConfig" | "guidanceScale" | "height" | "width"> {
@@ -25,6 +27,11 @@ export interface ProfileOptions extends ProfileSampling {
   readonly seeds: readonly number[];
   /** trajectories sampled together. Default: 4 */
   readonly batch?: number;
+  /**
+   * Also measure change between all pairs of steps at most so many apart, in the same samplings.
+   * So many branches of every block are kept (`changeMemoryBytes` counts them). Default: none
+   */
+  readonly pairWindow?: number;
   /** Written after each batch; what it already holds of this setting is not sampled again. */
   readonly file?: string;
   /** network evaluations done and to do in all, those resumed counted as done */
@@ -39,6 +46,7 @@ export interface ProfileJob {
   readonly kind: "profile";
   readonly fingerprint: string;
   readonly sampling: ProfileSampling;
+  readonly pairWindow?: number;
   readonly trajectories: readonly Trajectory[];
 }
 
@@ -49,13 +57,15 @@ export interface ProfileJob {
  *   after which the same call goes on from the last whole batch
  */
 export async function profileChange(pipeline: Pipeline, options: ProfileOptions): Promise<Profile> {
-  const { prompts, seeds, batch = 4, file, onProgress, signal, runner = runLocally, ...sampling } = options;
+  const { prompts, seeds, batch = 4, pairWindow, file, onProgress, signal, runner = runLocally, ...sampling } = options;
   if (prompts.length === 0) throw new ArgumentError("prompts: expected at least one, found an empty list");
   if (seeds.length === 0) throw new ArgumentError("seeds: expected at least one, found an empty list");
   if (!Number.isInteger(batch) || batch < 1) throw new ArgumentError(`batch: expected an integer of 1 or more, found ${batch}`);
 
+  if (pairWindow !== undefined && (!Number.isInteger(pairWindow) || pairWindow < 1)) throw new ArgumentError(`pairWindow: expected an integer of 1 or more, found ${pairWindow}`);
+
   const trajectories = prompts.flatMap((prompt) => seeds.map((seed) => ({ prompt, seed })));
-  let profile = await emptyProfile(pipeline, sampling);
+  let profile = await emptyProfile(pipeline, sampling, pairWindow);
   if (file !== undefined && existsSync(file)) profile = resume(file, await loadProfile(file), profile);
   const evaluations = profile.setting.timesteps.length;
   const total = trajectories.length * evaluations;
@@ -66,7 +76,7 @@ export async function profileChange(pipeline: Pipeline, options: ProfileOptions)
   // Batches are cut from the whole list, so that a resumed run has the same ones and rounds alike.
   const jobs = batches(trajectories, batch)
     .filter((members) => !members.every(isDone))
-    .map((members) => createJob<ProfileJob>({ kind: "profile", fingerprint: profile.setting.model.fingerprint, sampling, trajectories: members }));
+    .map((members) => createJob<ProfileJob>({ kind: "profile", fingerprint: profile.setting.model.fingerprint, sampling, ...(pairWindow === undefined ? {} : { pairWindow }), trajectories: members }));
   await runner<ProfileJob, Profile>({
     jobs,
     signal,
@@ -82,7 +92,15 @@ export async function profileChange(pipeline: Pipeline, options: ProfileOptions)
   return ordered;
 }
 
-async function emptyProfile(pipeline: Pipeline, options: ProfileSampling): Promise<Profile> {
+/** Bytes of the branches that measuring change keeps, counted beforehand. */
+export function changeMemoryBytes(pipeline: Pipeline, { batch = 4, pairWindow = 1, guidanceScale = 5, ...options }: Omit<ProfileOptions, "prompts" | "seeds">): number {
+  const rows = (guidanceScale > 1 ? 2 : 1) * batch;
+  const { latentSize } = planSampling(pipeline, { ...options, prompt: "" });
+  const layerBlocks = blockMap(pipeline, latentSize).filter(({ inside }) => inside === undefined);
+  return layerBlocks.reduce((sum, { bytes }) => sum + bytes, 0) * rows * pairWindow;
+}
+
+async function emptyProfile(pipeline: Pipeline, options: ProfileSampling, pairWindow: number | undefined): Promise<Profile> {
   const { solver, guidanceScale, latentSize, negativePrompts } = planSampling(pipeline, { ...options, prompt: "" });
   const [height, width] = latentSize;
   const setting: ProfileSetting = {
@@ -100,7 +118,13 @@ async function emptyProfile(pipeline: Pipeline, options: ProfileSampling): Promi
     return { id: block.id, kind: block.kind, resolution: [extent.height, extent.width] as const };
   });
   const values = Object.fromEntries(MEASURES.map((name) => [name, Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(0)]))]));
-  return { setting, device: pipeline.device.name, library_version: VERSION, trajectories: [], blocks, values };
+  return { setting, device: pipeline.device.name, library_version: VERSION, trajectories: [], blocks, values, ...pairsOf(blocks, 0, pairWindow) };
+}
+
+/** Room for change between pairs of steps, where it is asked for. */
+function pairsOf(blocks: readonly ProfiledBlock[], rows: number, window: number | undefined): Pick<Profile, "pairs"> {
+  if (window === undefined) return {};
+  return { pairs: { window, change: Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(rows * window)])) } };
 }
 
 function resume(file: string, found: Profile, wanted: Profile): Profile {
@@ -113,17 +137,21 @@ function resume(file: string, found: Profile, wanted: Profile): Profile {
 }
 
 /** Samples one batch of trajectories and measures their change. */
-export async function measureBatch(pipeline: Pipeline, { sampling, trajectories }: ProfileJob, { signal, onStep }: { signal?: AbortSignal; onStep?: (step: number) => void } = {}): Promise<Profile> {
-  const { setting, blocks, ...rest } = await emptyProfile(pipeline, sampling);
+export async function measureBatch(pipeline: Pipeline, { sampling, pairWindow, trajectories }: ProfileJob, { signal, onStep }: { signal?: AbortSignal; onStep?: (step: number) => void } = {}): Promise<Profile> {
+  const { setting, blocks, ...rest } = await emptyProfile(pipeline, sampling, pairWindow);
   const steps = setting.timesteps.length;
   const values = Object.fromEntries(
     MEASURES.map((name) => [name, Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(trajectories.length * steps)]))]),
   ) as Record<Measure, Record<string, Float64Array>>;
-  const meter = changeMeter(pipeline, (id: string, step: number, images: readonly ChangeValues[]) => {
+  const { pairs } = pairsOf(blocks, trajectories.length * steps, pairWindow);
+  const listener: ChangeListener = (id, step, images, apart) => {
     images.forEach((change, image) => {
-      for (const name of MEASURES) values[name][id][image * steps + step] = change[name];
+      const entry = image * steps + step;
+      for (const name of MEASURES) values[name][id][entry] = change[name];
+      pairs?.change[id].set(apart[image], entry * pairs.window);
     });
-  });
+  };
+  const meter = changeMeter(pipeline, listener, { pairWindow });
   try {
     const run = sample(pipeline, {
       ...sampling,
@@ -136,7 +164,7 @@ export async function measureBatch(pipeline: Pipeline, { sampling, trajectories 
   } finally {
     meter.dispose();
   }
-  return { ...rest, setting, blocks, trajectories, values };
+  return { ...rest, setting, blocks, trajectories, values, ...(pairs === undefined ? {} : { pairs }) };
 }
 
 /** The profile's trajectories in the order asked for, those of other runs in the same file last. */
@@ -144,14 +172,5 @@ function inOrder(profile: Profile, order: readonly Trajectory[]): Profile {
   const position = new Map(order.map(({ prompt, seed }, index) => [JSON.stringify([prompt, seed]), index]));
   const rank = ({ prompt, seed }: Trajectory): number => position.get(JSON.stringify([prompt, seed])) ?? order.length;
   const rows = profile.trajectories.map((_, row) => row).sort((a, b) => rank(profile.trajectories[a]) - rank(profile.trajectories[b]) || a - b);
-  const steps = profile.setting.timesteps.length;
-  const reorder = (data: Float64Array): Float64Array => {
-    const sorted = new Float64Array(data.length);
-    rows.forEach((row, index) => sorted.set(data.subarray(row * steps, (row + 1) * steps), index * steps));
-    return sorted;
-  };
-  const values = Object.fromEntries(
-    Object.entries(profile.values).map(([name, byBlock]) => [name, Object.fromEntries(Object.entries(byBlock).map(([id, data]) => [id, reorder(data)]))]),
-  );
-  return { ...profile, trajectories: rows.map((row) => profile.trajectories[row]), values };
+  return selectTrajectories(profile, rows);
 }

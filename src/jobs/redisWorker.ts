@@ -13,6 +13,8 @@ export interface RedisWorkerOptions {
    * it is inside of one operator graph: the decoder on a slow machine is the longest. Default: 60
    */
   readonly lostAfter?: number;
+  /** told when the queue is reached */
+  readonly onReady?: () => void;
   /** told of each job begun and ended */
   readonly onJob?: (id: string, state: "begun" | "done" | "failed", reason?: string) => void;
   /** On abort the worker finishes the job in hand and leaves. */
@@ -27,7 +29,7 @@ const MOST_DEATHS = 3;
  *
  * @throws DeviceUnavailableError where BullMQ is not installed or Redis does not answer
  */
-export async function serveJobs({ url, run, lostAfter = 60, onJob, signal }: RedisWorkerOptions): Promise<void> {
+export async function serveJobs({ url, run, lostAfter = 60, onReady, onJob, signal }: RedisWorkerOptions): Promise<void> {
   const { bullmq, connection } = await connectQueue(url);
   const worker: Worker<QueuedJob, string> = new bullmq.Worker<QueuedJob, string>(QUEUE_NAME, async ({ data: { model, data } }) => encodeData(await run(model, decodeData(data))), {
     connection,
@@ -41,6 +43,7 @@ export async function serveJobs({ url, run, lostAfter = 60, onJob, signal }: Red
   worker.on("failed", (job, { message }) => onJob?.(String(job?.id), "failed", message));
   // A lost connection is made anew, and a job whose lock was lost is another worker's now.
   worker.on("error", () => undefined);
+  onReady?.();
   try {
     if (signal?.aborted !== true) await new Promise((resolve) => signal?.addEventListener("abort", resolve, { once: true }));
   } finally {

@@ -1,5 +1,6 @@
 export { cachedTrajectory } from "./cachedTrajectory.js";
 export type { TrajectoryErrors } from "./cachedTrajectory.js";
+export { differenceMap } from "./differenceMap.js";
 export { psnr, relativeDistances } from "./distance.js";
 export { onParetoFront } from "./dominance.js";
 export type { CostAndError } from "./dominance.js";

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { cachedRun } from "../caching/cachedRun.js";
-import { predictSpeedup } from "../caching/costs.js";
+import { predictSpeedup } from "../caching/predictSeconds.js";
 import type { Costs } from "../caching/costs.js";
 import { computedShare } from "../caching/schedule.js";
 import type { Pipeline } from "../diffusion/pipeline.js";

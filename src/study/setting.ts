@@ -16,7 +16,8 @@ export interface StudySetting {
   /** of every arm and of the reference */
   readonly timestep_spacing: string;
   readonly guidance_scale: number;
-  readonly negative_prompt: string;
+  /** null: what the model takes for none */
+  readonly negative_prompt: string | null;
   /** latent height and width */
   readonly latent_size: readonly [height: number, width: number];
   /** trajectories sampled together */
@@ -48,7 +49,7 @@ export interface StudySettingOptions {
 
 /** Throws ArgumentError for what does not fit the model. */
 export async function resolveSetting(pipeline: Pipeline, options: StudySettingOptions): Promise<StudySetting> {
-  const { convergedSteps = 200, timestepSpacing = "trailing", negativePrompt = "", batch = 4, repeats = 1, ...sampling } = options;
+  const { convergedSteps = 200, timestepSpacing = "trailing", batch = 4, repeats = 1, ...sampling } = options;
   for (const [name, value] of [["batch", batch], ["repeats", repeats]] as const) {
     if (!Number.isInteger(value) || value < 1) throw new ArgumentError(`${name}: expected an integer of 1 or more, found ${value}`);
   }
@@ -62,7 +63,7 @@ export async function resolveSetting(pipeline: Pipeline, options: StudySettingOp
     converged_steps: convergedSteps,
     timestep_spacing: timestepSpacing,
     guidance_scale: plan.guidanceScale,
-    negative_prompt: negativePrompt,
+    negative_prompt: plan.negativePrompts?.[0] ?? null,
     latent_size: plan.latentSize,
     batch,
     repeats,
@@ -72,5 +73,5 @@ export async function resolveSetting(pipeline: Pipeline, options: StudySettingOp
 /** How an arm of the study, or its reference, is sampled. */
 export function samplingOf(pipeline: Pipeline, setting: StudySetting, { solver, steps }: { readonly solver: SolverName; readonly steps: number }): Omit<SampleOptions, "prompt"> {
   const [height, width] = setting.latent_size.map((extent) => extent * pipeline.vaeScaleFactor);
-  return { solver, steps, schedulerConfig: { timestep_spacing: setting.timestep_spacing }, guidanceScale: setting.guidance_scale, negativePrompt: setting.negative_prompt, height, width };
+  return { solver, steps, schedulerConfig: { timestep_spacing: setting.timestep_spacing }, guidanceScale: setting.guidance_scale, negativePrompt: setting.negative_prompt ?? undefined, height, width };
 }

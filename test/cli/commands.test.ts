@@ -19,8 +19,8 @@ function run(...args: string[]): { status: number | null; stdout: string; stderr
   return spawnSync(process.execPath, [main, ...args], { encoding: "utf8" });
 }
 
-async function relativeError(file: string, name: string, expectedName: string): Promise<number> {
-  const [found, expected] = await Promise.all([openSafetensors(file), openSafetensors(reference)]);
+async function relativeError(file: string, name: string, expectedName: string, from = reference): Promise<number> {
+  const [found, expected] = await Promise.all([openSafetensors(file), openSafetensors(from)]);
   const [a, b] = [await found.readFloat32(name), await expected.readFloat32(expectedName)];
   await Promise.all([found.close(), expected.close()]);
   expect(a.dims).toEqual(b.dims);
@@ -28,8 +28,8 @@ async function relativeError(file: string, name: string, expectedName: string): 
   return b.data.reduce((largest, value, index) => Math.max(largest, Math.abs(value - a.data[index])), 0) / size;
 }
 
-async function write(name: string, tensors: Record<string, string>): Promise<string> {
-  const source = await openSafetensors(reference);
+async function write(name: string, tensors: Record<string, string>, from = reference): Promise<string> {
+  const source = await openSafetensors(from);
   const entries = await Promise.all(Object.entries(tensors).map(async ([to, from]) => [to, { dtype: "F32" as const, ...(await source.readFloat32(from)) }] as const));
   await source.close();
   await writeSafetensors(at(name), new Map(entries));
@@ -126,6 +126,37 @@ describe("blockcache", () => {
   it("leaves nothing half-written", () => {
     expect(readdirSync(folder).filter((name) => name.endsWith(".tmp"))).toEqual([]);
     expect(existsSync("x.safetensors") || existsSync("x.png")).toBe(false);
+  });
+});
+
+describe("blockcache with SDXL", () => {
+  const xl = fileURLToPath(new URL("../fixtures/models/xl-like", import.meta.url));
+  const expected = join(xl, "reference.safetensors");
+  const names = { sample: "sample", timestep: "timestep", encoder_hidden_states: "prompt_embeds" };
+
+  it("encodes with both text encoders, pooled too", async () => {
+    writeFileSync(at("xl-prompts.json"), JSON.stringify(["red apple", "A smiling Cat's face, 3 stars!"]));
+    expect(run("encode", xl, "--prompts", at("xl-prompts.json"), "--out", at("xl-text.safetensors")).status).toBe(0);
+    expect(await relativeError(at("xl-text.safetensors"), "prompt_embeds", "prompt_embeds", expected)).toBeLessThan(1e-4);
+    expect(await relativeError(at("xl-text.safetensors"), "pooled_prompt_embeds", "pooled_prompt_embeds", expected)).toBeLessThan(1e-4);
+    const file = await openSafetensors(at("xl-text.safetensors"));
+    expect([...file.tensors.keys()].sort()).toEqual(["input_ids", "input_ids_2", "pooled_prompt_embeds", "prompt_embeds"]);
+    await file.close();
+  });
+
+  it("evaluates the network with text_embeds and time_ids, and asks for both", async () => {
+    const inputs = await write("xl-in.safetensors", { ...names, text_embeds: "text_embeds", time_ids: "time_ids" }, expected);
+    expect(run("forward", xl, "--inputs", inputs, "--out", at("xl-out.safetensors")).status).toBe(0);
+    expect(await relativeError(at("xl-out.safetensors"), "sample", "unet", expected)).toBeLessThan(1e-4);
+    const half = run("forward", xl, "--inputs", await write("xl-half.safetensors", { ...names, time_ids: "time_ids" }, expected), "--out", at("no.safetensors"));
+    expect([half.status, half.stderr]).toEqual([1, expect.stringMatching(/text_embeds: expected text_embeds and time_ids together, found no such tensor/)]);
+  });
+
+  it("samples with sizes", async () => {
+    const latents = await write("xl-start.safetensors", { latents: "latents" }, expected);
+    const sizes = ["--original-size", "40,24", "--crops-coords-top-left", "3,5", "--target-size", "20,30"];
+    expect(run("sample", xl, "--prompt", "red apple", "--steps", "7", "--solver", "ddim", "--latents", latents, "--save-latents", at("xl-final.safetensors"), ...sizes).status).toBe(0);
+    expect(await relativeError(at("xl-final.safetensors"), "latents", "final/sizes", expected)).toBeLessThan(1e-3);
   });
 });
 

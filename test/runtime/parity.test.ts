@@ -158,9 +158,17 @@ describe.each(readdirSync(models))("%s equals PyTorch", (name) => {
 
   it("a distilled network without an embedding of the guidance scale", async () => {
     const without = await given("unet_without_cond");
-    const given601 = await inputs();
-    if (without) expect(relativeError(await pipeline.network.forward({ ...given601, timestepCond: undefined }), without)).toBeLessThan(NETWORK);
-    else await expect(pipeline.network.forward({ ...given601, timestepCond: given601.sample })).rejects.toThrow(/timestep_cond: the network takes none/);
+    const whole = await inputs();
+    if (without) expect(relativeError(await pipeline.network.forward({ ...whole, timestepCond: undefined }), without)).toBeLessThan(NETWORK);
+    else await expect(pipeline.network.forward({ ...whole, timestepCond: whole.sample })).rejects.toThrow(/timestep_cond: the network takes none/);
+  });
+
+  it("conditions that are missing or not the network's are refused", async () => {
+    const whole = await inputs();
+    const wrong = { textEmbeds: { dims: [2, 3], data: new Float32Array(6) }, timeIds: { dims: [2, 6], data: new Float32Array(12) } };
+    await expect(pipeline.network.forward({ ...whole, addedConditions: wrong })).rejects.toThrow(whole.addedConditions ? /text_embeds: expected \[2, \d+\], found \[2, 3\]/ : /text_embeds, time_ids: the network takes none/);
+    if (whole.addedConditions) await expect(pipeline.network.forward({ ...whole, addedConditions: undefined })).rejects.toThrow(/text_embeds, time_ids: expected both/);
+    await expect(pipeline.network.forward({ ...whole, encoderHiddenStates: whole.sample })).rejects.toThrow(/encoder_hidden_states: expected \[2, tokens, \d+\]/);
   });
 
   it("change of every branch over a guided run", async () => {

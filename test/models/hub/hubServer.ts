@@ -1,9 +1,8 @@
 /**
  * A Hugging Face hub on this machine, as far as a download sees it: model info, the tree in pages,
  * `/resolve` with its redirects (large files to another origin, small ones to /api/resolve-cache), ranges,
- * and the error headers that clients go by. huggingface_hub downloads from it too (cache.test.ts).
+ * and the error headers that clients go by. huggingface_hub downloads from it too (peer.test.ts).
  */
-import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { createServer } from "node:http";
@@ -51,14 +50,9 @@ export function readFolder(folder: string): Map<string, Buffer> {
   return new Map(paths.sort().map((path) => [path, readFileSync(join(folder, path))]));
 }
 
-const gitHashes = new Map<string, string>();
-
-/** Git's own hash of a file's content. */
+/** Git's own hash of a file's content, `git hash-object` (snapshot.test.ts compares them). */
 export function gitHash(content: Buffer): string {
-  const key = sha256(content);
-  const known = gitHashes.get(key) ?? execFileSync("git", ["hash-object", "--stdin"], { input: content, encoding: "utf8" }).trim();
-  gitHashes.set(key, known);
-  return known;
+  return createHash("sha1").update(`blob ${content.length}\0`).update(content).digest("hex");
 }
 
 export function sha256(content: Buffer): string {
@@ -139,7 +133,9 @@ export class HubServer {
     const known = [undefined, `Bearer ${acceptedToken}`, `Bearer ${plainToken}`];
     if (!known.includes(authorization)) return refuse(401, undefined, "Invalid credentials in Authorization header");
 
-    const [, api, name, action, rest = ""] = /^\/(api\/models\/|api\/resolve-cache\/models\/)?([^/]+\/[^/]+)\/(revision|tree|resolve|[0-9a-f]{40})\/?(.*)$/.exec(decodeURIComponent(url.pathname)) ?? [];
+    // Without a revision, model info is that of the main branch.
+    const path = decodeURIComponent(url.pathname).replace(/^(\/api\/models\/[^/]+\/[^/]+)$/, "$1/revision/main");
+    const [, api, name, action, rest = ""] = /^\/(api\/models\/|api\/resolve-cache\/models\/)?([^/]+\/[^/]+)\/(revision|tree|resolve|[0-9a-f]{40})\/?(.*)$/.exec(path) ?? [];
     const model = this.#models.get(name);
     if (model === undefined) return authorization === undefined ? refuse(401, undefined, "Invalid username or password.") : refuse(404, "RepoNotFound", "Repository not found");
     const revisions = [...(model.revisions ?? ["main"]), model.commit];
@@ -169,20 +165,20 @@ export class HubServer {
 
     const isCache = api?.startsWith("api/resolve-cache") === true;
     const revision = isCache ? action : revisions.filter((each) => rest.startsWith(`${each}/`))[0];
-    const path = isCache ? rest : rest.slice((revision ?? "").length + 1);
+    const file = isCache ? rest : rest.slice((revision ?? "").length + 1);
     if (model.gated === true && authorization !== `Bearer ${acceptedToken}`) {
       return refuse(authorization === undefined ? 401 : 403, "GatedRepo", `Access to model ${name} is restricted.`);
     }
     if (revision === undefined) return refuse(404, "RevisionNotFound", "Invalid rev id");
-    const entry = model.entries.get(path);
-    const fileFault = this.faults.get(path);
+    const entry = model.entries.get(file);
+    const fileFault = this.faults.get(file);
     if (entry === undefined || fileFault?.missing === true) return refuse(404, "EntryNotFound", "Entry not found");
     if (fileFault?.status !== undefined) return refuse(fileFault.status, undefined, "the hub is down");
     const headers = { "x-repo-commit": model.commit, "x-linked-size": String(entry.content.length), "x-linked-etag": `"${entry.lfs ?? entry.oid}"`, "accept-ranges": "bytes" };
-    if (isCache) return this.#send(request, response, path, entry, headers);
+    if (isCache) return this.#send(request, response, file, entry, headers);
     const location = entry.lfs === undefined
-      ? `/api/resolve-cache/models/${name}/${model.commit}/${path}`
-      : `http://127.0.0.1:${(this.#cdn.address() as AddressInfo).port}/${name}/${path}`;
+      ? `/api/resolve-cache/models/${name}/${model.commit}/${file}`
+      : `http://127.0.0.1:${(this.#cdn.address() as AddressInfo).port}/${name}/${file}`;
     response.writeHead(entry.lfs === undefined ? 307 : 302, { ...headers, location, "content-length": "0" });
     response.end();
   }

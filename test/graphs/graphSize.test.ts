@@ -1,0 +1,68 @@
+/** A protobuf message ends at 2 GiB: no graph of a large model may come near, and one that would is refused. */
+import { describe, expect, it } from "vitest";
+import { CLIP_L, OPEN_CLIP_BIG_G, SDXL_UNET, SD_VAE } from "../../bench/shapes.js";
+import { ATTENTION_NAMES, decoderGraph, encoderGraph } from "../../src/graphs/autoencoder.js";
+import { declareInputs, hasMerge } from "../../src/graphs/block.js";
+import { clipEmbeddingsGraph, clipLayerGraph, clipNormGraph, clipProjectionGraph } from "../../src/graphs/clipText.js";
+import { FLOAT32, GraphBuilder } from "../../src/graphs/graphBuilder.js";
+import { describeUNet } from "../../src/graphs/unet.js";
+import { parseAutoencoderConfig } from "../../src/models/configs/autoencoder.js";
+import { parseClipTextConfig } from "../../src/models/configs/clipText.js";
+import { parseUNetConfig } from "../../src/models/configs/unet.js";
+import type { Weights } from "../../src/models/weights.js";
+
+const GIB = 2 ** 30;
+
+function stagesOf(json: object): GraphBuilder[] {
+  return describeUNet(parseUNetConfig(json, "unet/config.json")).stages.map((stage) => {
+    const graph = new GraphBuilder(stage.id, FLOAT32);
+    const inputs = declareInputs(graph, stage);
+    const branch = stage.branch(graph, inputs);
+    if (hasMerge(stage)) stage.merge(graph, inputs, branch);
+    return graph;
+  });
+}
+
+function clipGraphs(json: object): GraphBuilder[] {
+  const config = parseClipTextConfig(json, "config.json");
+  const clip = { config, tokens: 77, prefix: "text_model." };
+  const layers = Array.from({ length: config.num_hidden_layers }, (_, layer) => clipLayerGraph(clip, layer, FLOAT32));
+  return [clipEmbeddingsGraph(clip, FLOAT32), ...layers, clipNormGraph(clip, FLOAT32)];
+}
+
+const sum = (graphs: readonly GraphBuilder[]): number => graphs.reduce((total, graph) => total + graph.parameterCount(), 0);
+const largest = (graphs: readonly GraphBuilder[]): number => Math.max(...graphs.map((graph) => graph.weightBytes()));
+
+describe("graphs of SDXL's shape", () => {
+  it("the UNet has as many parameters as diffusers counts, in graphs of at most 1.4 GiB", () => {
+    const graphs = stagesOf(SDXL_UNET);
+    // sum(p.numel() for p in UNet2DConditionModel(**SDXL_UNET).parameters()), on the meta device
+    expect(sum(graphs)).toBe(2_567_463_684);
+    expect(largest(graphs)).toBeLessThan(1.4 * GIB);
+  });
+
+  it("the text encoders too, which whole would pass the limit", () => {
+    const [first, second] = [CLIP_L, OPEN_CLIP_BIG_G].map(clipGraphs);
+    const clip = { config: parseClipTextConfig(OPEN_CLIP_BIG_G, "config.json"), tokens: 77, prefix: "text_model." };
+    second.push(clipProjectionGraph(clip, 49407, FLOAT32));
+    // the same count of CLIPTextModel(CLIPTextConfig(**CLIP_L)) and CLIPTextModelWithProjection(CLIPTextConfig(**OPEN_CLIP_BIG_G))
+    expect([sum(first), sum(second)]).toEqual([123_060_480, 694_659_840]);
+    expect(4 * sum(second)).toBeGreaterThan(2 * GIB);
+    expect(largest([...first, ...second])).toBeLessThan(0.3 * GIB);
+  });
+
+  it("and the autoencoder's two halves", () => {
+    const vae = parseAutoencoderConfig(SD_VAE, "vae/config.json");
+    const graphs = [decoderGraph(vae, FLOAT32, ATTENTION_NAMES), encoderGraph(vae, FLOAT32, ATTENTION_NAMES)];
+    // the same count of AutoencoderKL(**SD_VAE)
+    expect(sum(graphs)).toBe(83_653_863);
+    expect(largest(graphs)).toBeLessThan(0.3 * GIB);
+  });
+
+  it("a graph beyond the limit is refused before a weight is read", async () => {
+    const graph = new GraphBuilder("huge", FLOAT32);
+    graph.weight("too.large", [32768, 32768]);
+    const weights: Weights = { names: () => [], has: () => true, read: () => Promise.reject(new Error("was read")), close: () => Promise.resolve() };
+    await expect(graph.encode(weights)).rejects.toThrow(/^huge: its weights of 4\.00 GiB are not supported/);
+  });
+});
