@@ -50,7 +50,7 @@ function makeCosts({ blocks }: Profile): Costs {
   const reads = (index: number): string[] => [blocks[index - 1]?.id ?? "sample"];
   return {
     setting: { fingerprint: "sha256:0", device: "cpu", rows: 2, latent_size: [16, 16] },
-    compute: group(0.01), keep: group(0.0105), reuse: group(0.0005), sum2: group(0.0002), sum3: group(0.0003), rest: Float64Array.of(0.01), text: Float64Array.of(0.01),
+    compute: group(0.01), keep: group(0.0105), reuse: group(0.0005), reuse2: group(0.0007), reuse3: group(0.0008), rest: Float64Array.of(0.01), text: Float64Array.of(0.01),
     network: [
       ...blocks.map(({ id, kind }, index) => ({ id, reads: reads(index), merge_reads: kind === "downsampler" || kind === "upsampler" ? [] : reads(index), bytes_per_row: 65536 })),
       { id: "conv_out", reads: reads(blocks.length), bytes_per_row: 0 },

@@ -6,6 +6,7 @@ import type { Block } from "../graphs/block.js";
 import { hasMerge } from "../graphs/block.js";
 import type { FloatTensor } from "../models/tensor.js";
 import { elementCount } from "../models/tensor.js";
+import type { Device } from "../runtime/device.js";
 import type { BlockObserver } from "../runtime/observer.js";
 import { release, retain } from "../runtime/ownership.js";
 import type { DeviceTensor } from "../runtime/session.js";
@@ -33,9 +34,9 @@ export interface Costs {
   readonly keep?: BlockSeconds;
   /** the merge alone, C given */
   readonly reuse: BlockSeconds;
-  /** the weighted sum of two and of three kept values; absent in files of older versions */
-  readonly sum2?: BlockSeconds;
-  readonly sum3?: BlockSeconds;
+  /** as reuse, C a weighted sum of two, and of three, kept values; absent in files of older versions */
+  readonly reuse2?: BlockSeconds;
+  readonly reuse3?: BlockSeconds;
   /** seconds of everything else in an evaluation: time embedding, concatenation, the calls themselves */
   readonly rest: Float64Array;
   /** seconds of encoding the prompts, once a sampling; absent in files of older versions */
@@ -45,7 +46,7 @@ export interface Costs {
 }
 
 /** The groups of Costs that hold seconds of each block. */
-export const COST_GROUPS = ["compute", "keep", "reuse", "sum2", "sum3"] as const;
+export const COST_GROUPS = ["compute", "keep", "reuse", "reuse2", "reuse3"] as const;
 export type CostGroup = (typeof COST_GROUPS)[number];
 
 export interface MeasureCostsOptions {
@@ -61,9 +62,13 @@ export interface MeasureCostsOptions {
 /** Not counted: the first evaluations compile merge sessions and plan memory. */
 const WARM_UP = 2;
 
+/** Weights of the last values, oldest first: what they are does not change what the sum costs. */
+const WEIGHTS = { reuse: [1], reuse2: [-1, 2], reuse3: [1, -3, 3] } as const;
+
 /**
  * Times evaluations that compute everything, that also keep every C, and that reuse every block with one,
- * two and three kept values, in turn: a slow spell of the machine falls on all of them.
+ * two and three kept values, in turn: a slow spell of the machine falls on all of them. Weighted sums are
+ * timed where they happen, between merges: repeated on their own they find their tensors in the cache.
  */
 export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOptions = {}): Promise<Costs> {
   const { rows = 2, samples = 9, latentSize = pipeline.defaultLatentSize, signal, onProgress } = options;
@@ -74,19 +79,19 @@ export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOpti
   const prompts = Array<string>(rows).fill("");
   const conditions = await emptyConditions(pipeline, rows, latentSize);
   const sample = patterned([rows, pipeline.folder.unet.in_channels, ...latentSize]);
-  const branches = new Map<string, DeviceTensor>();
   const seconds = collectors(network.blocks, samples);
   const rest = new Float64Array(samples);
   const text = new Float64Array(samples);
+  const kept = new KeptBranches(device);
 
-  const evaluate = async (group: "compute" | "keep" | "reuse", turn: number): Promise<void> => {
+  const evaluate = async (group: CostGroup, turn: number): Promise<void> => {
     if (signal?.aborted) throw new InterruptedError("measuring costs was interrupted");
     let inBlocks = 0;
     const started = performance.now();
     await network.forward(
       { sample, timestep: 500, ...conditions },
       {
-        observer: group === "compute" ? undefined : observers(branches)[group],
+        observer: kept.observer(group),
         evaluation: { index: 0, timestep: 500, images: rows, guided: false },
         signal,
         onStageTime: (id, elapsed) => {
@@ -97,29 +102,29 @@ export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOpti
       },
     );
     if (group === "compute" && turn >= 0) rest[turn] = Math.max(0, (performance.now() - started) / 1000 - inBlocks);
+    kept.releaseSums();
   };
-  const timed = async (work: () => Promise<unknown>, into: Float64Array, turn: number): Promise<void> => {
+  const timed = async (into: Float64Array, turn: number, work: () => Promise<unknown>): Promise<void> => {
     const started = performance.now();
     await work();
     if (turn >= 0) into[turn] = (performance.now() - started) / 1000;
   };
   try {
+    // Three values to extrapolate from, before any is timed.
+    for (let value = 0; value < 3; value++) await evaluate("keep", -1);
     for (let turn = -WARM_UP; turn < samples; turn++) {
-      await timed(() => pipeline.encodePrompts(prompts), text, turn);
-      await evaluate("compute", turn);
-      await evaluate("keep", turn);
-      await evaluate("reuse", turn);
-      for (const [id, branch] of branches) {
-        for (const [group, weights] of [["sum2", [2, -1]], ["sum3", [3, -3, 1]]] as const) {
-          await timed(async () => release(await weightedSum(device, weights.map(() => branch), weights)), seconds[group][id], turn);
-        }
+      await timed(text, turn, () => pipeline.encodePrompts(prompts));
+      for (const group of COST_GROUPS) await evaluate(group, turn);
+      // A reused sampler leaves nothing to run before it: only its own sum takes time.
+      for (const { id } of network.blocks.filter((block) => !hasMerge(block))) {
+        for (const group of ["reuse", "reuse2", "reuse3"] as const) await timed(seconds[group][id], turn, () => kept.standIn(id, group));
+        kept.releaseSums();
       }
       onProgress?.(turn + 1 + WARM_UP, samples + WARM_UP);
     }
   } finally {
-    for (const branch of branches.values()) release(branch);
+    kept.releaseAll();
   }
-  for (const block of network.blocks) if (!hasMerge(block)) seconds.reuse[block.id].fill(0);
   const { name, threads } = device;
   return {
     setting: { fingerprint: await pipeline.fingerprint(), device: name, ...(threads === undefined ? {} : { threads }), rows, latent_size: [latentSize[0], latentSize[1]] },
@@ -130,35 +135,57 @@ export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOpti
   };
 }
 
-/** One keeps every C in place of the last one; the other reuses them. */
-function observers(branches: Map<string, DeviceTensor>): Record<"keep" | "reuse", BlockObserver> {
-  return {
-    keep: {
-      wants: () => ({ branch: true, out: false }),
-      async computed({ id }, { branch }) {
-        const before = branches.get(id);
-        if (before) release(before);
-        branches.set(id, retain(branch));
-        return undefined;
-      },
-    },
-    reuse: {
+/** The last three values of every block's C, as a cached run would keep them. */
+class KeptBranches {
+  readonly #device: Device;
+  readonly #values = new Map<string, readonly DeviceTensor[]>();
+  readonly #sums: DeviceTensor[] = [];
+
+  constructor(device: Device) {
+    this.#device = device;
+  }
+
+  observer(group: CostGroup): BlockObserver | undefined {
+    if (group === "compute") return undefined;
+    if (group === "keep") return { wants: () => ({ branch: true, out: false }), computed: async ({ id }, { branch }) => this.#keep(id, branch) };
+    return {
       wants: () => ({ branch: false, out: false }),
-      // A reused sampler would leave nothing to run before it; its own reuse is free.
       standsIn: (block) => hasMerge(block),
-      async standIn({ id }) {
-        const branch = branches.get(id);
-        if (branch === undefined) throw new TypeError(`${id}: no branch was kept`);
-        return branch;
-      },
+      standIn: ({ id }) => this.standIn(id, group),
       computed: async () => undefined,
-    },
-  };
+    };
+  }
+
+  async standIn(id: string, group: keyof typeof WEIGHTS): Promise<DeviceTensor> {
+    const weights = WEIGHTS[group];
+    const values = (this.#values.get(id) ?? []).slice(-weights.length);
+    if (values.length < weights.length) throw new TypeError(`${id}: ${values.length} values were kept, and ${weights.length} are needed`);
+    if (weights.length === 1) return values[0];
+    const sum = await weightedSum(this.#device, values, weights);
+    this.#sums.push(sum);
+    return sum;
+  }
+
+  releaseSums(): void {
+    for (const sum of this.#sums.splice(0)) release(sum);
+  }
+
+  releaseAll(): void {
+    this.releaseSums();
+    for (const branch of [...this.#values.values()].flat()) release(branch);
+    this.#values.clear();
+  }
+
+  #keep(id: string, branch: DeviceTensor): undefined {
+    const values = [...(this.#values.get(id) ?? []), retain(branch)];
+    for (const oldest of values.splice(0, values.length - 3)) release(oldest);
+    this.#values.set(id, values);
+  }
 }
 
 function collectors(blocks: readonly Block[], samples: number): Record<CostGroup, Record<string, Float64Array>> {
   const collector = (): Record<string, Float64Array> => Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(samples)]));
-  return { compute: collector(), keep: collector(), reuse: collector(), sum2: collector(), sum3: collector() };
+  return { compute: collector(), keep: collector(), reuse: collector(), reuse2: collector(), reuse3: collector() };
 }
 
 /** Numbers of ordinary size; their values do not change what a block costs. */

@@ -1,5 +1,5 @@
 /**
- * Costs on disk: `*.safetensors` with `<group>/<block id>` (compute, keep, reuse, sum2, sum3), `rest` and
+ * Costs on disk: `*.safetensors` with `<group>/<block id>` (compute, keep, reuse, reuse2, reuse3), `rest` and
  * `text`, float64 [samples]; setting and network as JSON in the metadata.
  */
 import { z } from "zod";
@@ -48,14 +48,14 @@ export async function loadCosts(path: string): Promise<Costs> {
     };
     const ids = [...file.tensors.keys()].filter((name) => name.startsWith("compute/")).map((name) => name.slice("compute/".length));
     const group = async (name: CostGroup): Promise<Record<string, Float64Array>> => Object.fromEntries(await Promise.all(ids.map(async (id) => [id, await read(`${name}/${id}`)] as const)));
-    const optional = async (name: "keep" | "sum2" | "sum3"): Promise<Pick<Costs, "keep" | "sum2" | "sum3">> => ([...file.tensors.keys()].some((each) => each.startsWith(`${name}/`)) ? { [name]: await group(name) } : {});
+    const optional = async (name: "keep" | "reuse2" | "reuse3"): Promise<Pick<Costs, "keep" | "reuse2" | "reuse3">> => ([...file.tensors.keys()].some((each) => each.startsWith(`${name}/`)) ? { [name]: await group(name) } : {});
     return {
       setting,
       compute: await group("compute"),
       reuse: await group("reuse"),
       ...(await optional("keep")),
-      ...(await optional("sum2")),
-      ...(await optional("sum3")),
+      ...(await optional("reuse2")),
+      ...(await optional("reuse3")),
       rest: await read("rest"),
       ...(file.tensors.has("text") ? { text: await read("text") } : {}),
       ...(network === undefined ? {} : { network }),

@@ -32,3 +32,9 @@ export { REUSE_RULES, hold, linear, quadratic, reuseRule } from "./reuseRule.js"
 export type { Clock, ReuseRule } from "./reuseRule.js";
 export { computedShare, computesAt, createSchedule, loadSchedule, saveSchedule, scheduleCsv } from "./schedule.js";
 export type { Schedule } from "./schedule.js";
+export { computeEnds, difference, forbid, limitAge, perturb, pin, union } from "./edits.js";
+export type { Cells, ScheduleDifference } from "./edits.js";
+export { computeProbability, probabilityCsv } from "./computeProbability.js";
+export type { BootstrapOptions, ComputeProbability } from "./computeProbability.js";
+export { transferSchedule, transferTable } from "./transfer.js";
+export type { TransferRow } from "./transfer.js";

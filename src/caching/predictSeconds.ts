@@ -1,6 +1,6 @@
 /** What a schedule will cost, from measured costs: before any image is made. */
 import { median } from "../instrument/statistics.js";
-import type { BlockSeconds, CostGroup, Costs } from "./costs.js";
+import type { BlockSeconds, Costs } from "./costs.js";
 import { executionPlan, stagesAt } from "./executionPlan.js";
 import type { BlockAction, ExecutionPlan } from "./executionPlan.js";
 import { hold } from "./reuseRule.js";
@@ -12,7 +12,7 @@ type Planned = Pick<Schedule, "timesteps" | "blocks">;
 /**
  * Seconds of a whole sampling by a schedule: the text encoded once, and in each evaluation the medians of
  * the blocks that run. A block whose C is kept costs what keeping does, a reused one its merge and its
- * rule's weighted sum, and one whose result nothing reads costs nothing.
+ * rule's weighted sum (of more than three values: as three), and one whose result nothing reads costs nothing.
  *
  * @param reuse the rule that the run will use: its sums cost time
  */
@@ -49,16 +49,14 @@ const known = new WeakMap<Costs, Prices>();
 export function pricesOf(costs: Costs): Prices {
   const before = known.get(costs);
   if (before !== undefined) return before;
-  const medians = (group: BlockSeconds | undefined): ReadonlyMap<string, number> => new Map(Object.entries(group ?? {}).map(([id, samples]) => [id, median(samples)]));
-  const table: Record<CostGroup, ReadonlyMap<string, number>> = { compute: medians(costs.compute), keep: medians(costs.keep ?? costs.compute), reuse: medians(costs.reuse), sum2: medians(costs.sum2), sum3: medians(costs.sum3) };
-  const sum = (id: string, terms: number): number => {
-    const [two, three] = [table.sum2.get(id) ?? 0, table.sum3.get(id) ?? 0];
-    return terms < 2 ? 0 : two + (terms - 2) * Math.max(0, three - two);
-  };
+  const medians = (group: BlockSeconds): ReadonlyMap<string, number> => new Map(Object.entries(group).map(([id, samples]) => [id, median(samples)]));
+  const compute = medians(costs.compute);
+  const keep = medians(costs.keep ?? costs.compute);
+  const reuse = [costs.reuse, costs.reuse2 ?? costs.reuse, costs.reuse3 ?? costs.reuse2 ?? costs.reuse].map(medians);
   const prices: Prices = {
     text: costs.text === undefined ? 0 : median(costs.text),
     rest: median(costs.rest),
-    of: (id, action) => (typeof action === "number" ? (table.reuse.get(id) ?? 0) + sum(id, action) : (table[action].get(id) ?? 0)),
+    of: (id, action) => (action === "compute" ? compute : action === "keep" ? keep : reuse[Math.min(action, reuse.length) - 1]).get(id) ?? 0,
   };
   known.set(costs, prices);
   return prices;

@@ -1,7 +1,8 @@
 import type { Command } from "commander";
-import { measureCosts } from "../caching/costs.js";
+import { COST_GROUPS, measureCosts } from "../caching/costs.js";
 import { saveCosts } from "../caching/costsFile.js";
-import { predictSeconds } from "../caching/predictSeconds.js";
+import { predictSeconds, pricesOf } from "../caching/predictSeconds.js";
+import { median } from "../instrument/statistics.js";
 import { MODEL, abortOnInterrupt, command, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { createProgress } from "./progress.js";
@@ -26,11 +27,20 @@ export function costsCommand(): Command {
         const costs = await measureCosts(pipeline, { rows: options.rows, samples: options.samples, onProgress: progress.update, signal: abortOnInterrupt() });
         await saveCosts(options.out, costs);
         progress.stop();
-        const evaluation = predictSeconds(costs, { timesteps: [0], blocks: {} });
-        print(options, { out: options.out, secondsAnEvaluation: evaluation }, [`${options.out}: ${Object.keys(costs.compute).length} blocks, ${(1000 * evaluation).toFixed(1)} ms an evaluation of ${options.rows} rows`]);
+        const { text } = pricesOf(costs);
+        const evaluation = predictSeconds(costs, { timesteps: [0], blocks: {} }) - text;
+        const groups = Object.fromEntries(COST_GROUPS.map((group) => [group, Object.values(costs[group] ?? {}).reduce((sum, samples) => sum + median(samples), 0)]));
+        print(options, { out: options.out, secondsAnEvaluation: evaluation, secondsOfAllBlocks: groups, secondsOfText: text }, [
+          `${options.out}: ${Object.keys(costs.compute).length} blocks, ${milliseconds(evaluation)} an evaluation of ${options.rows} rows, and ${milliseconds(text)} for the text once`,
+          `all blocks together: ${Object.entries(groups).map(([group, seconds]) => `${group} ${milliseconds(seconds)}`).join(", ")}`,
+        ]);
       } finally {
         progress.stop();
       }
       await pipeline.dispose();
     });
+}
+
+function milliseconds(seconds: number): string {
+  return `${(1000 * seconds).toFixed(1)} ms`;
 }

@@ -9,9 +9,11 @@ import { forwardCommand } from "./forward.js";
 import { inspectCommand } from "./inspect.js";
 import { plotCommand } from "./plot.js";
 import { profileCommand } from "./profile.js";
+import { refineCommand } from "./refine.js";
 import { sampleCommand } from "./sample.js";
 import { scheduleCommand } from "./schedule.js";
 import { sweepCommand } from "./sweep.js";
+import { transferCommand } from "./transfer.js";
 import { vaeCommand } from "./vae.js";
 import { workerCommand } from "./worker.js";
 
@@ -21,7 +23,7 @@ const USAGE = 2;
 const program = new Command("blockcache")
   .description("Look inside a diffusion model's denoising network, and make it faster by block caching.")
   .version(VERSION);
-for (const subcommand of [inspectCommand, forwardCommand, encodeCommand, vaeCommand, sampleCommand, profileCommand, costsCommand, scheduleCommand, sweepCommand, compareCommand, plotCommand, workerCommand]) {
+for (const subcommand of [inspectCommand, forwardCommand, encodeCommand, vaeCommand, sampleCommand, profileCommand, costsCommand, scheduleCommand, refineCommand, transferCommand, sweepCommand, compareCommand, plotCommand, workerCommand]) {
   program.addCommand(subcommand());
 }
 // commander ends the process with 1 on wrong usage; the contract says 2.

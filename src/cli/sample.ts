@@ -3,14 +3,19 @@ import { Option } from "commander";
 import { ArgumentError } from "../errors.js";
 import { cachedRun } from "../caching/cachedRun.js";
 import type { ScheduleMismatch } from "../caching/cachedRun.js";
+import { peakCacheBytes } from "../caching/executionPlan.js";
+import { networkOutline } from "../caching/networkOutline.js";
 import { threshold } from "../caching/heuristics/threshold.js";
-import { REUSE_RULES, reuseRule } from "../caching/reuseRule.js";
+import { reuseRule } from "../caching/reuseRule.js";
 import { computedShare, loadSchedule } from "../caching/schedule.js";
 import type { Schedule } from "../caching/schedule.js";
 import { montage } from "../diffusion/montage.js";
 import { saveImage } from "../diffusion/image.js";
 import { decodeImages } from "../diffusion/decodeImages.js";
 import { sample } from "../diffusion/sample.js";
+import type { Pipeline } from "../diffusion/pipeline.js";
+import { planSampling } from "../diffusion/samplingPlan.js";
+import type { SampleOptions } from "../diffusion/samplingPlan.js";
 import { solverNames } from "../diffusion/solvers/index.js";
 import type { SolverName } from "../diffusion/solvers/index.js";
 import type { BlockKind } from "../graphs/block.js";
@@ -19,6 +24,7 @@ import type { FloatTensor } from "../models/tensor.js";
 import { MODEL, abortOnInterrupt, command, finiteNumber, integerPair, nonNegativeInteger, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { kindsOption } from "./kinds.js";
+import { reuseOption } from "./reuse.js";
 import { createProgress } from "./progress.js";
 import { readTensors, writeTensors } from "./tensorFile.js";
 
@@ -77,7 +83,7 @@ export function sampleCommand(): Command {
     .option("--profile <file>", "cache by the schedule that the paper's rule finds in this profile, with --delta")
     .option("--delta <d>", "how much accumulated change a cache may miss", finiteNumber)
     .addOption(kindsOption("with --profile: which kinds may be cached (default: transformer)"))
-    .addOption(new Option("--reuse <rule>", "what stands in for a block that does not compute").choices(REUSE_RULES.map(({ name }) => name)).default("hold"))
+    .addOption(reuseOption("what stands in for a block that does not compute"))
     .addOption(new Option("--allow <mismatches...>", "use a schedule made for another model or solver").choices(["model", "solver"]))
     .action(async (model: string, options: SampleCommandOptions) => {
       if (options.out === undefined && options.saveLatents === undefined) throw new ArgumentError("sample: expected --out image.png, --save-latents latents.safetensors, or both");
@@ -87,8 +93,9 @@ export function sampleCommand(): Command {
       const pipeline = await openPipeline(model, options);
       const progress = createProgress("sampling", "steps");
       let latents: FloatTensor | undefined;
+      let planned: number | undefined;
       try {
-        const run = sample(pipeline, {
+        const settings: SampleOptions = {
           prompt: options.prompt,
           negativePrompt: options.negativePrompt,
           seed: options.seed,
@@ -108,7 +115,10 @@ export function sampleCommand(): Command {
           clipSkip: options.clipSkip,
           hooks: cached === undefined ? [] : [cached],
           signal: abortOnInterrupt(),
-        });
+        };
+        if (schedule !== undefined) planned = plannedCacheBytes(pipeline, settings, schedule, options.reuse);
+        if (planned !== undefined && process.stderr.isTTY) process.stderr.write(`the cache will hold at most ${mebibytes(planned)}\n`);
+        const run = sample(pipeline, settings);
         for await (const step of run) {
           latents = step.latents;
           progress.update(step.index + 1, step.total);
@@ -128,11 +138,20 @@ export function sampleCommand(): Command {
         await saveImage(options.out, picture, { prompt: options.prompt.join("\n"), seed: String(options.seed), steps: String(options.steps), model: pipeline.name });
         written.push(options.out);
       }
-      const caching = cached === undefined || schedule === undefined ? undefined : { computedShare: computedShare(schedule), peakCacheBytes: cached.peakCacheBytes };
-      const said = caching === undefined ? [] : [`cached: ${(100 * caching.computedShare).toFixed(0)} % of the scheduled blocks' evaluations computed, at most ${(caching.peakCacheBytes / 2 ** 20).toFixed(1)} MiB kept`];
+      const caching = cached === undefined || schedule === undefined ? undefined : { computedShare: computedShare(schedule), peakCacheBytes: cached.peakCacheBytes, plannedCacheBytes: planned };
+      const said = caching === undefined ? [] : [`cached: ${(100 * caching.computedShare).toFixed(0)} % of the scheduled blocks' evaluations computed, at most ${mebibytes(caching.peakCacheBytes)} kept`];
       print(options, { written, latents: latents.dims, caching }, [...written.map((path) => `wrote ${path}`), ...said]);
       await pipeline.dispose();
     });
+}
+
+function plannedCacheBytes(pipeline: Pipeline, settings: SampleOptions, schedule: Schedule, reuse: string): number {
+  const { prompts, guided, latentSize } = planSampling(pipeline, settings);
+  return peakCacheBytes(networkOutline(pipeline, latentSize), schedule, prompts.length * (guided ? 2 : 1), reuseRule(reuse));
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 
 async function findSchedule({ schedule, profile, delta, kinds }: SampleCommandOptions): Promise<Schedule | undefined> {

@@ -16,9 +16,14 @@ import { selectTrajectories } from "./trajectories.js";
 import { MEASURES, batches } from "./profile.js";
 import type { Measure, Profile, ProfiledBlock, ProfileSetting, Trajectory } from "./profile.js";
 
-/** How every trajectory of a profile is sampled. */
+/** How every trajectory of a profile is sampled and measured. */
 export interface ProfileSampling extends Pick<SampleOptions, "steps" | "solver" | "schedulerConfig" | "guidanceScale" | "height" | "width"> {
   readonly negativePrompt?: string;
+  /**
+   * Also measure change between all pairs of steps at most so many apart, in the same samplings.
+   * So many branches of every block are kept (`changeMemoryBytes` counts them). Default: none
+   */
+  readonly pairWindow?: number;
 }
 
 export interface ProfileOptions extends ProfileSampling {
@@ -27,11 +32,6 @@ export interface ProfileOptions extends ProfileSampling {
   readonly seeds: readonly number[];
   /** trajectories sampled together. Default: 4 */
   readonly batch?: number;
-  /**
-   * Also measure change between all pairs of steps at most so many apart, in the same samplings.
-   * So many branches of every block are kept (`changeMemoryBytes` counts them). Default: none
-   */
-  readonly pairWindow?: number;
   /** Written after each batch; what it already holds of this setting is not sampled again. */
   readonly file?: string;
   /** network evaluations done and to do in all, those resumed counted as done */
@@ -46,7 +46,6 @@ export interface ProfileJob {
   readonly kind: "profile";
   readonly fingerprint: string;
   readonly sampling: ProfileSampling;
-  readonly pairWindow?: number;
   readonly trajectories: readonly Trajectory[];
 }
 
@@ -57,7 +56,8 @@ export interface ProfileJob {
  *   after which the same call goes on from the last whole batch
  */
 export async function profileChange(pipeline: Pipeline, options: ProfileOptions): Promise<Profile> {
-  const { prompts, seeds, batch = 4, pairWindow, file, onProgress, signal, runner = runLocally, ...sampling } = options;
+  const { prompts, seeds, batch = 4, file, onProgress, signal, runner = runLocally, ...sampling } = options;
+  const { pairWindow } = sampling;
   if (prompts.length === 0) throw new ArgumentError("prompts: expected at least one, found an empty list");
   if (seeds.length === 0) throw new ArgumentError("seeds: expected at least one, found an empty list");
   if (!Number.isInteger(batch) || batch < 1) throw new ArgumentError(`batch: expected an integer of 1 or more, found ${batch}`);
@@ -65,7 +65,7 @@ export async function profileChange(pipeline: Pipeline, options: ProfileOptions)
   if (pairWindow !== undefined && (!Number.isInteger(pairWindow) || pairWindow < 1)) throw new ArgumentError(`pairWindow: expected an integer of 1 or more, found ${pairWindow}`);
 
   const trajectories = prompts.flatMap((prompt) => seeds.map((seed) => ({ prompt, seed })));
-  let profile = await emptyProfile(pipeline, sampling, pairWindow);
+  let profile = await emptyProfile(pipeline, sampling);
   if (file !== undefined && existsSync(file)) profile = resume(file, await loadProfile(file), profile);
   const evaluations = profile.setting.timesteps.length;
   const total = trajectories.length * evaluations;
@@ -76,7 +76,7 @@ export async function profileChange(pipeline: Pipeline, options: ProfileOptions)
   // Batches are cut from the whole list, so that a resumed run has the same ones and rounds alike.
   const jobs = batches(trajectories, batch)
     .filter((members) => !members.every(isDone))
-    .map((members) => createJob<ProfileJob>({ kind: "profile", fingerprint: profile.setting.model.fingerprint, sampling, ...(pairWindow === undefined ? {} : { pairWindow }), trajectories: members }));
+    .map((members) => createJob<ProfileJob>({ kind: "profile", fingerprint: profile.setting.model.fingerprint, sampling, trajectories: members }));
   await runner<ProfileJob, Profile>({
     jobs,
     signal,
@@ -93,14 +93,13 @@ export async function profileChange(pipeline: Pipeline, options: ProfileOptions)
 }
 
 /** Bytes of the branches that measuring change keeps, counted beforehand. */
-export function changeMemoryBytes(pipeline: Pipeline, { batch = 4, pairWindow = 1, guidanceScale = 5, ...options }: Omit<ProfileOptions, "prompts" | "seeds">): number {
-  const rows = (guidanceScale > 1 ? 2 : 1) * batch;
-  const { latentSize } = planSampling(pipeline, { ...options, prompt: "" });
+export function changeMemoryBytes(pipeline: Pipeline, { batch = 4, ...sampling }: Pick<ProfileOptions, keyof ProfileSampling | "batch">): number {
+  const { latentSize, guided } = planSampling(pipeline, { ...sampling, prompt: "" });
   const layerBlocks = blockMap(pipeline, latentSize).filter(({ inside }) => inside === undefined);
-  return layerBlocks.reduce((sum, { bytes }) => sum + bytes, 0) * rows * pairWindow;
+  return layerBlocks.reduce((sum, { bytes }) => sum + bytes, 0) * (guided ? 2 : 1) * batch * (sampling.pairWindow ?? 1);
 }
 
-async function emptyProfile(pipeline: Pipeline, options: ProfileSampling, pairWindow: number | undefined): Promise<Profile> {
+async function emptyProfile(pipeline: Pipeline, options: ProfileSampling): Promise<Profile> {
   const { solver, guidanceScale, latentSize, negativePrompts } = planSampling(pipeline, { ...options, prompt: "" });
   const [height, width] = latentSize;
   const setting: ProfileSetting = {
@@ -118,7 +117,7 @@ async function emptyProfile(pipeline: Pipeline, options: ProfileSampling, pairWi
     return { id: block.id, kind: block.kind, resolution: [extent.height, extent.width] as const };
   });
   const values = Object.fromEntries(MEASURES.map((name) => [name, Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(0)]))]));
-  return { setting, device: pipeline.device.name, library_version: VERSION, trajectories: [], blocks, values, ...pairsOf(blocks, 0, pairWindow) };
+  return { setting, device: pipeline.device.name, library_version: VERSION, trajectories: [], blocks, values, ...pairsOf(blocks, 0, options.pairWindow) };
 }
 
 /** Room for change between pairs of steps, where it is asked for. */
@@ -137,13 +136,13 @@ function resume(file: string, found: Profile, wanted: Profile): Profile {
 }
 
 /** Samples one batch of trajectories and measures their change. */
-export async function measureBatch(pipeline: Pipeline, { sampling, pairWindow, trajectories }: ProfileJob, { signal, onStep }: { signal?: AbortSignal; onStep?: (step: number) => void } = {}): Promise<Profile> {
-  const { setting, blocks, ...rest } = await emptyProfile(pipeline, sampling, pairWindow);
+export async function measureBatch(pipeline: Pipeline, { sampling, trajectories }: ProfileJob, { signal, onStep }: { signal?: AbortSignal; onStep?: (step: number) => void } = {}): Promise<Profile> {
+  const { setting, blocks, ...rest } = await emptyProfile(pipeline, sampling);
   const steps = setting.timesteps.length;
   const values = Object.fromEntries(
     MEASURES.map((name) => [name, Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(trajectories.length * steps)]))]),
   ) as Record<Measure, Record<string, Float64Array>>;
-  const { pairs } = pairsOf(blocks, trajectories.length * steps, pairWindow);
+  const { pairs } = pairsOf(blocks, trajectories.length * steps, sampling.pairWindow);
   const listener: ChangeListener = (id, step, images, apart) => {
     images.forEach((change, image) => {
       const entry = image * steps + step;
@@ -151,7 +150,7 @@ export async function measureBatch(pipeline: Pipeline, { sampling, pairWindow, t
       pairs?.change[id].set(apart[image], entry * pairs.window);
     });
   };
-  const meter = changeMeter(pipeline, listener, { pairWindow });
+  const meter = changeMeter(pipeline, listener, { pairWindow: sampling.pairWindow });
   try {
     const run = sample(pipeline, {
       ...sampling,

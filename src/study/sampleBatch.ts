@@ -4,10 +4,10 @@ import { measureCosts } from "../caching/costs.js";
 import type { RgbImage } from "../diffusion/image.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { decodeImages } from "../diffusion/decodeImages.js";
-import { sample } from "../diffusion/sample.js";
 import type { SamplingHook } from "../diffusion/samplingPlan.js";
 import type { Trajectory } from "../instrument/profile.js";
 import type { FloatTensor } from "../models/tensor.js";
+import { finalLatents } from "./finalLatents.js";
 import { samplingOf } from "./setting.js";
 import type { StudySetting } from "./setting.js";
 import type { Arm } from "./result.js";
@@ -22,10 +22,7 @@ export interface SampledBatch {
 /** One sampling of a batch, each trajectory from its own seed's noise. */
 export async function sampleBatch(pipeline: Pipeline, setting: StudySetting, trajectories: readonly Trajectory[], arm: Pick<Arm, "solver" | "steps">, { hooks = [], signal }: { hooks?: readonly SamplingHook[]; signal?: AbortSignal } = {}): Promise<SampledBatch> {
   const started = performance.now();
-  let latents: FloatTensor | undefined;
-  const run = sample(pipeline, { ...samplingOf(pipeline, setting, arm), prompt: trajectories.map(({ prompt }) => prompt), seed: trajectories.map(({ seed }) => seed), hooks, signal });
-  for await (const step of run) latents = step.latents;
-  if (latents === undefined) throw new TypeError("the solver yielded no step");
+  const latents = await finalLatents(pipeline, trajectories, { ...samplingOf(pipeline, setting, arm), hooks, signal });
   return { latents, seconds: (performance.now() - started) / 1000 };
 }
 

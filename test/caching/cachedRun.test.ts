@@ -2,7 +2,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { cachedRun } from "../../src/caching/cachedRun.js";
-import { linear } from "../../src/caching/reuseRule.js";
+import { executionPlan, peakCacheBytes, stagesAt } from "../../src/caching/executionPlan.js";
+import { networkOutline } from "../../src/caching/networkOutline.js";
+import { REUSE_RULES, hold, linear } from "../../src/caching/reuseRule.js";
 import type { Schedule } from "../../src/caching/schedule.js";
 import { loadPipeline } from "../../src/diffusion/pipeline.js";
 import type { Pipeline } from "../../src/diffusion/pipeline.js";
@@ -116,6 +118,29 @@ describe("a cached run", () => {
     expect(run.computedAt.get("conv_in")).toEqual([0, 1, 2, 3, 4, 5]);
   });
 
+  test.each(REUSE_RULES.slice(0, 3).map((rule) => [rule.name, rule] as const))("%s keeps as many bytes as counted beforehand", async (_, reuse) => {
+    for (const [pattern, interval] of [[/attentions/, 2], [/./, 3], [/up_blocks/, 4]] as const) {
+      const scheduled = ids.filter((id) => pattern.test(id) && !id.startsWith("conv_"));
+      const schedule = await scheduleFor(pipeline, options, Object.fromEntries(scheduled.map((id, index) => [id, [0, 1, 2, 3, 4, 5].filter((step) => (step + (step > 0 ? index % 2 : 0)) % interval === 0)])));
+      const run = cachedRun(schedule, { reuse });
+      await latentsOf(pipeline, { ...options, prompt: ["a red apple", "a tree"], hooks: [run] });
+      expect(run.peakCacheBytes).toBe(peakCacheBytes(networkOutline(pipeline, pipeline.defaultLatentSize), schedule, 4, reuse));
+      expect(run.peakCacheBytes).toBeGreaterThan(0);
+    }
+  });
+
+  test("costs nothing for what nothing reads, as it runs", async () => {
+    const upsampler = String(ids.find((id) => id.includes("upsamplers")));
+    const schedule = await scheduleFor(pipeline, options, { [upsampler]: [0, 3] });
+    const outline = networkOutline(pipeline, pipeline.defaultLatentSize);
+    const run = cachedRun(schedule);
+    await latentsOf(pipeline, { ...options, hooks: [run] });
+    for (const evaluation of [0, 1, 3, 5]) {
+      const ran = ids.filter((id) => run.computedAt.get(id)?.includes(evaluation) || run.reusedAt.get(id)?.includes(evaluation));
+      expect(stagesAt(outline, executionPlan(schedule, hold), evaluation).map(({ id }) => id).filter((id) => ids.includes(id))).toEqual(ran);
+    }
+  });
+
   test("refuses a schedule for something else, by what is different", async () => {
     const schedule = await scheduleFor(pipeline, options, {});
     const refused = (changed: Partial<Schedule>, message: RegExp) =>
@@ -124,6 +149,7 @@ describe("a cached run", () => {
     await refused({ blocks: { "down_blocks.9.attentions.0": [0] } }, /down_blocks\.9\.attentions\.0: the model has no such block/);
     await refused({ solver: "ddim" }, /made for solver ddim/);
     await refused({ timesteps: [1, 2, 3, 4, 5, 6] }, /timesteps\.0 is 1/);
+    await refused({ solver_config: { solver_order: 3 } }, /solver_config\.solver_order is 3, and this run's is 2/);
     await refused({ model: { name: "other", fingerprint: "sha256:0" } }, /made for the model other/);
     const allowed = cachedRun({ ...schedule, solver: "ddim", model: { name: "other", fingerprint: "sha256:0" } }, { allow: ["model", "solver"] });
     await latentsOf(pipeline, { ...options, hooks: [allowed] });

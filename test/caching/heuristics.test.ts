@@ -32,7 +32,8 @@ function valueAt(name: string, share: number, costs: Costs, profile: Profile): n
   const { integer, bounds: [least, greatest], parameter } = heuristicNamed(name);
   if (parameter === "speedup") {
     const fastest = predictSpeedup(costs, { timesteps: profile.setting.timesteps, blocks: Object.fromEntries(profile.blocks.map(({ id }) => [id, [0]])) });
-    return 1 + share * 0.99 * Math.max(0, fastest - 1);
+    // A gain in the last digits is no budget that rounding leaves alone.
+    return fastest < 1 + 1e-9 ? 1 : 1 + share * 0.99 * (fastest - 1);
   }
   const value = least + share * (Math.min(greatest, 6) - least);
   return integer ? Math.round(value) : value;

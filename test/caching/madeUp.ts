@@ -40,7 +40,7 @@ export function costsOf(profile: Profile, seconds: readonly number[], withNetwor
   ];
   return {
     setting: { fingerprint: "sha256:0", device: "cpu", rows: 2, latent_size: [8, 8] },
-    compute: group(0, 1), keep: group(0, 1.05), reuse: group(1, 0.1), sum2: group(2, 0.02), sum3: group(3, 0.03),
+    compute: group(0, 1), keep: group(0, 1.05), reuse: group(1, 0.1), reuse2: group(1, 0.12), reuse3: group(1, 0.13),
     rest: Float64Array.of(0.1), text: Float64Array.of(0.2), ...(withNetwork ? { network } : {}),
   };
 }

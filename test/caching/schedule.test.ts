@@ -10,24 +10,18 @@ import type { Costs } from "../../src/caching/costs.js";
 import { loadCosts, saveCosts } from "../../src/caching/costsFile.js";
 import { threshold } from "../../src/caching/heuristics/threshold.js";
 import { uniform } from "../../src/caching/heuristics/uniform.js";
-import { REUSE_RULES, reuseRule } from "../../src/caching/reuseRule.js";
+import { REUSE_RULES, hold, linear, quadratic, reuseRule } from "../../src/caching/reuseRule.js";
 import { computedShare, loadSchedule, saveSchedule, scheduleCsv } from "../../src/caching/schedule.js";
+import type { Schedule } from "../../src/caching/schedule.js";
+import { peakCacheBytes } from "../../src/caching/executionPlan.js";
 import { evaluationTimes } from "../../src/diffusion/evaluationTimes.js";
 import type { EvaluationTime } from "../../src/diffusion/evaluationTimes.js";
-import type { Profile } from "../../src/instrument/profile.js";
 import { pairedRatio } from "../../src/quality/pairedRatio.js";
 import { psnr, relativeDistances } from "../../src/quality/distance.js";
+import { profileOf as profileOfTrajectories } from "./madeUp.js";
 
 /** One trajectory with these changes, a row a block. */
-function profileOf(rows: readonly (readonly number[])[]): Profile {
-  const steps = rows[0].length;
-  const blocks = rows.map((_, index) => ({ id: `down_blocks.0.attentions.${index}`, kind: "transformer" as const, resolution: [8, 8] as const }));
-  return {
-    setting: { model: { fingerprint: "sha256:0", name: "made up" }, solver: "ddim", solver_config: {}, num_inference_steps: steps, timesteps: Array.from({ length: steps }, (_, index) => 999 - index), guidance_scale: 5, negative_prompt: "", latent_size: [8, 8] },
-    device: "cpu", library_version: "0", trajectories: [{ prompt: "a", seed: 0 }], blocks,
-    values: { change: Object.fromEntries(blocks.map(({ id }, index) => [id, Float64Array.from(rows[index], (value, step) => (step === 0 ? 0 : value))])) },
-  };
-}
+const profileOf = (rows: readonly (readonly number[])[]) => profileOfTrajectories([rows]);
 
 const changes = fc.integer({ min: 1, max: 30 }).chain((steps) => fc.array(fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: steps, maxLength: steps }), { minLength: 1, maxLength: 5 }));
 const delta = fc.double({ min: 0, max: 5, noNaN: true });
@@ -48,11 +42,9 @@ test("threshold: a cache misses at most δ, and computing later would miss more"
   }));
 });
 
-test("threshold: computed steps never rise as δ grows; 0 computes wherever there is change", () => {
-  fc.assert(fc.property(changes, delta, delta, (rows, a, b) => {
-    const profile = profileOf(rows);
-    expect(computedShare(threshold(profile, { delta: Math.max(a, b) }))).toBeLessThanOrEqual(computedShare(threshold(profile, { delta: Math.min(a, b) })));
-    const { blocks } = threshold(profile, { delta: 0 });
+test("threshold: δ = 0 computes wherever there is change", () => {
+  fc.assert(fc.property(changes, (rows) => {
+    const { blocks } = threshold(profileOf(rows), { delta: 0 });
     rows.forEach((row, index) => expect(blocks[`down_blocks.0.attentions.${index}`]).toEqual([...row.keys()].filter((step) => step === 0 || row[step] > 0)));
   }));
 });
@@ -143,6 +135,33 @@ test("costs: medians summed; δ for a speed-up is the smallest that reaches it",
   const folder = await mkdtemp(join(tmpdir(), "blockcache-costs-"));
   await saveCosts(join(folder, "c.safetensors"), costs);
   expect(await loadCosts(join(folder, "c.safetensors"))).toEqual(costs);
+  await rm(folder, { recursive: true });
+});
+
+test("costs: keeping, extrapolating and the text are counted, what nothing reads is not; all of it survives the file", async () => {
+  const [block, upsampler] = ["down_blocks.0.attentions.0", "up_blocks.0.upsamplers.0"];
+  const seconds = (attention: number, up: number) => ({ [block]: Float64Array.of(attention), [upsampler]: Float64Array.of(up), conv_in: Float64Array.of(1) });
+  const network = [
+    { id: "conv_in", reads: ["sample"], merge_reads: [], bytes_per_row: 10 },
+    { id: block, reads: ["conv_in", "text"], merge_reads: ["conv_in"], bytes_per_row: 20 },
+    { id: upsampler, reads: [block], merge_reads: [], bytes_per_row: 40 },
+    { id: "conv_out", reads: [upsampler], bytes_per_row: 0 },
+  ];
+  const full: Costs = { setting: costs.setting, compute: seconds(4, 2), keep: seconds(6, 3), reuse: seconds(1, 0), reuse2: seconds(1.25, 0.5), reuse3: seconds(1.375, 0.75), rest: Float64Array.of(1), text: Float64Array.of(0.5), network };
+  const planned = (evaluations: number, blocks: Schedule["blocks"]) => ({ timesteps: Array.from({ length: evaluations }, (_, index) => index), blocks });
+  // 0.5 for the text; an evaluation is 1 + conv_in 1 + attention + upsampler 2: two that keep, two that reuse
+  expect(predictSeconds(full, planned(4, { [block]: [0, 2] }))).toBe(0.5 + 4 * 4 + 2 * 6 + 2 * 1);
+  // at the last one two values are there to extrapolate from
+  expect(predictSeconds(full, planned(4, { [block]: [0, 2] }), linear)).toBe(0.5 + 4 * 4 + 2 * 6 + 2 * 1 + 0.25);
+  expect(predictSeconds(full, planned(5, { [block]: [0, 1, 2] }), quadratic)).toBe(0.5 + 5 * 4 + 3 * 6 + 2 * 1 + 2 * 0.375);
+  // the last computed value is not kept where nothing reuses it
+  expect(predictSeconds(full, planned(3, { [block]: [0, 2] }))).toBe(0.5 + 3 * 4 + 6 + 1 + 4);
+  // with the upsampler reused nothing before it is read
+  expect(predictSeconds(full, planned(3, { [upsampler]: [0] }))).toBe(0.5 + (1 + 1 + 4 + 3) + 1 + 1);
+  expect(peakCacheBytes(network, planned(4, { [block]: [0, 2], [upsampler]: [0] }), 2, hold)).toBe(2 * (20 + 40));
+  const folder = await mkdtemp(join(tmpdir(), "blockcache-costs-"));
+  await saveCosts(join(folder, "c.safetensors"), full);
+  expect(await loadCosts(join(folder, "c.safetensors"))).toEqual(full);
   await rm(folder, { recursive: true });
 });
 

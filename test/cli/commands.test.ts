@@ -1,6 +1,6 @@
 /** The commands as a user or a script runs them: files in, files out, exit codes, one-line errors. */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -108,7 +108,7 @@ describe("blockcache", () => {
   });
 
   it("each command's help shows an example", () => {
-    for (const name of ["inspect", "forward", "encode", "vae", "sample", "profile", "plot", "sweep", "compare", "worker"]) {
+    for (const name of ["inspect", "forward", "encode", "vae", "sample", "profile", "schedule", "transfer", "refine", "plot", "sweep", "compare", "worker"]) {
       const { status, stdout } = run(name, "--help");
       expect(status).toBe(0);
       expect(stdout).toMatch(new RegExp(`Example:\\n  blockcache ${name} `));
@@ -170,7 +170,45 @@ describe("blockcache schedule", () => {
     const other = run("sample", model, "--prompt", "red apple", "--steps", "5", "--solver", "ddim", "--schedule", schedule, "--out", at("no.png"));
     expect([other.status, other.stderr]).toEqual([1, expect.stringMatching(/^blockcache: schedule: made for 4 network evaluations, and this run has 5 — /)]);
     expect(existsSync(at("no.png"))).toBe(false);
-    expect(run("schedule", profile, "--out", at("none.json")).stderr).toMatch(/expected --delta or --speedup/);
+    expect(run("schedule", profile, "--out", at("none.json")).stderr).toMatch(/expected --delta or --speedup or --latency for the heuristic threshold/);
     expect(run("schedule", profile, "--speedup", "1000", "--costs", costs, "--out", at("none.json")).stderr).toMatch(/the ceiling of these blocks/);
   });
+
+  it("tunes any heuristic, a user's own too, to a speed-up or a latency, edits the schedule, and says how sure it is", () => {
+    const [profile, costs] = ["caching.safetensors", "costs.safetensors"].map(at);
+    expect(run("profile", model, "--prompts", at("caching-prompts.txt"), "--seeds", "0,1", "--steps", "4", "--solver", "ddim", "--pair-window", "3", "--out", at("paired.safetensors")).status).toBe(0);
+    const find = (...args: string[]) => {
+      const { status, stdout, stderr } = run("schedule", at("paired.safetensors"), "--costs", costs, "--pattern", "**", ...args, "--out", at("found.json"), "--json");
+      expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+      return { ...(JSON.parse(stdout) as { predictedSpeedup: number; predictedSeconds: number; peakCacheBytes: number; computedShare: number }), schedule: JSON.parse(readFileSync(at("found.json"), "utf8")) as { profile: object; edits?: object[]; heuristic: object; blocks: Record<string, number[]> } };
+    };
+    for (const heuristic of ["smoothcache", "dynamic-programme"]) {
+      const found = find("--heuristic", heuristic, "--speedup", "1.2", "--reuse", "linear");
+      expect(found.predictedSpeedup).toBeGreaterThanOrEqual(1.2);
+      expect(found.schedule.profile).toMatchObject({ name: "paired.safetensors", trajectories: 2 });
+    }
+    const plain = find("--heuristic", "uniform", "--interval", "1").predictedSeconds;
+    expect(find("--latency", `${1000 * plain / 1.1}ms`).predictedSeconds).toBeLessThanOrEqual(plain / 1.1);
+
+    writeFileSync(at("mine.mjs"), 'import { computeWhen, cacheableBlocks, createSchedule } from "blockcache";\nexport default (profile, options) => createSchedule(profile, { name: "mine", every: options.every }, computeWhen(profile, cacheableBlocks(profile, options), (_, step) => step % options.every === 0));\nexport const parameter = "every";\nexport const bounds = [1, 100];\nexport const integer = true;\n'.replace('"blockcache"', JSON.stringify(new URL("../../dist/index.js", import.meta.url).href)));
+    const mine = find("--heuristic", at("mine.mjs"), "--option", "every=2", "--pin", "mid_block.**:3", "--last", "1", "--bootstrap", at("sure.csv"), "--resamples", "3");
+    expect(mine.schedule.heuristic).toEqual({ name: "mine", every: 2 });
+    expect(mine.schedule.edits).toEqual([{ edit: "compute ends", first: 1, last: 1 }, { edit: "pin", blocks: "mid_block.**", evaluations: [3] }]);
+    expect(Object.values(mine.schedule.blocks).every((computed) => computed.join() === "0,2,3")).toBe(true);
+    expect(readFileSync(at("sure.csv"), "utf8")).toMatch(/^block,0,1,2,3\n.*,1,0,1,0\n/);
+    expect(find("--heuristic", at("mine.mjs"), "--speedup", "1.2").predictedSpeedup).toBeGreaterThanOrEqual(1.2);
+    expect(run("schedule", profile, "--heuristic", "direct", "--option", "delta=1", "--out", at("none.json")).stderr).toMatch(/--pair-window/);
+    expect(run("schedule", profile, "--heuristic", "greedy", "--option", "speedup=2", "--out", at("none.json")).stderr).toMatch(/costs: expected costs measured/);
+    expect(run("schedule", profile, "--heuristic", "./nothing.mjs", "--out", at("none.json")).stderr).toMatch(/nothing\.mjs: expected a JavaScript module/);
+
+    const table = run("transfer", profile, at("paired.safetensors"), "--option", "delta=1", "--model", model, "--trajectories", "1", "--out", at("transfer.csv"));
+    expect(table.stdout).toMatch(/^from +to +computed_share +agreement +missed +distance\n/);
+    expect(readFileSync(at("transfer.csv"), "utf8").split("\n")).toHaveLength(6);
+    find("--heuristic", "uniform", "--interval", "2");
+    const refined = run("refine", model, at("found.json"), "--costs", costs, "--speedup", "1.1", "--prompt", "red apple", "--runs", "3", "--out", at("refined.json"), "--json");
+    expect(JSON.parse(refined.stdout)).toMatchObject({ runs: 3 });
+    const sampled = run("sample", model, "--prompt", "red apple", "--steps", "4", "--solver", "ddim", "--schedule", at("refined.json"), "--out", at("refined.png"), "--json");
+    const { caching } = JSON.parse(sampled.stdout) as { caching: { peakCacheBytes: number; plannedCacheBytes: number } };
+    expect(caching.plannedCacheBytes).toBe(caching.peakCacheBytes);
+  }, 120_000);
 });

@@ -46,15 +46,15 @@ export function dynamicProgramme(profile: Profile, options: DynamicProgrammeOpti
   const blocksOf = ({ computed }: Plan): Record<string, readonly number[]> => Object.fromEntries(lifetimes.map(({ id }, block) => [id, computed[block]]));
   const predicted = (plan: Plan): number => predictSeconds(costs, { timesteps, blocks: blocksOf(plan) }, reuse);
 
-  let [low, high] = [0, 1];
-  let [slower, faster] = [planAt(low), planAt(high)];
+  let [low, high] = [0, 0];
+  let slower = planAt(0);
+  let faster = slower;
   for (let round = 0; predicted(faster) > allowed; round++) {
     if (round === ROUNDS) throw unreachable(options, timesteps, predicted(faster));
     [low, slower] = [high, faster];
-    high *= FACTOR;
+    high = FACTOR * Math.max(high, 1 / FACTOR);
     faster = planAt(high);
   }
-  if (predicted(slower) <= allowed) [high, faster] = [low, slower];
   for (let round = 0; round < ROUNDS && high > low; round++) {
     const middle = (low + high) / 2;
     const between = planAt(middle);

@@ -32,9 +32,9 @@ export function greedy(profile: Profile, options: GreedyOptions): Schedule {
     return Object.fromEntries(lifetimes.map(({ id }, block) => [id, [...timesteps.keys()].filter((evaluation) => !reused[block].has(evaluation))]));
   };
   const secondsAfter = (count: number): number => predictSeconds(costs, { timesteps, blocks: blocksAfter(count) }, reuse);
-  const fastest = secondsAfter(order.length);
+  let [low, high] = secondsAfter(0) <= allowed ? [-1, 0] : [0, order.length];
+  const fastest = secondsAfter(high);
   if (fastest > allowed) throw unreachable(options, timesteps, fastest);
-  let [low, high] = [-1, order.length];
   while (high - low > 1) {
     const middle = (low + high) >> 1;
     if (secondsAfter(middle) <= allowed) high = middle;

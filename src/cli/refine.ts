@@ -1,0 +1,62 @@
+import type { Command } from "commander";
+import { loadCosts } from "../caching/costsFile.js";
+import { reuseRule } from "../caching/reuseRule.js";
+import { loadSchedule, saveSchedule } from "../caching/schedule.js";
+import { refineOnTrajectory } from "../study/refineOnTrajectory.js";
+import { abortOnInterrupt, command, finiteNumber, integerList, openPipeline, positiveInteger, print } from "./command.js";
+import type { CommonOptions } from "./command.js";
+import { createProgress } from "./progress.js";
+import { reuseOption } from "./reuse.js";
+import { seconds } from "./schedule.js";
+
+interface RefineCommandOptions extends CommonOptions {
+  readonly costs: string;
+  readonly speedup?: number;
+  readonly latency?: number;
+  readonly prompt: string[];
+  readonly seeds: number[];
+  readonly reuse: string;
+  readonly runs: number;
+  readonly state?: string;
+  readonly out: string;
+}
+
+/** `blockcache refine`: a schedule made better by the error of real cached runs. */
+export function refineCommand(): Command {
+  return command("refine", "Search for a better schedule within a budget, by the final error of real cached runs.", 'blockcache refine fluent-ldm schedule.json --costs costs.safetensors --speedup 1.5 --prompt "red apple" --state search.json --out refined.json')
+    .argument("<model>", "a folder in the diffusers layout, a Hugging Face id, or fluent-ldm")
+    .argument("<schedule>", "where the search starts: what `blockcache schedule` wrote, within the budget")
+    .requiredOption("--costs <file>", "what `blockcache costs` wrote")
+    .option("--speedup <factor>", "the budget, as predicted", finiteNumber)
+    .option("--latency <time>", "or as seconds of a sampling, such as 0.8s", seconds)
+    .requiredOption("--prompt <text...>", "one or more prompts, sampled together in every run")
+    .option("--seeds <list>", "each prompt from each seed's noise", integerList, [0])
+    .addOption(reuseOption("what stands in for a block that does not compute"))
+    .option("--runs <n>", "at most so many cached samplings", positiveInteger, 300)
+    .option("--state <file>", "written after each run; the same command goes on from it")
+    .requiredOption("--out <file>", "schedule to write")
+    .action(async (model: string, path: string, options: RefineCommandOptions) => {
+      const [start, costs] = [await loadSchedule(path), await loadCosts(options.costs)];
+      const pipeline = await openPipeline(model, options);
+      const progress = createProgress("searching", "runs");
+      try {
+        const { schedule, error, startError, runs } = await refineOnTrajectory(pipeline, start, {
+          costs,
+          speedup: options.speedup,
+          seconds: options.latency,
+          trajectories: options.prompt.flatMap((prompt) => options.seeds.map((seed) => ({ prompt, seed }))),
+          reuse: reuseRule(options.reuse),
+          runs: options.runs,
+          file: options.state,
+          onProgress: progress.update,
+          signal: abortOnInterrupt(),
+        });
+        await saveSchedule(options.out, schedule);
+        progress.stop();
+        print(options, { out: options.out, error, startError, runs }, [`${options.out}: relative error of the final latents ${error.toFixed(5)}, ${startError.toFixed(5)} at the start; ${runs} runs`]);
+      } finally {
+        progress.stop();
+      }
+      await pipeline.dispose();
+    });
+}
