@@ -20,11 +20,13 @@ export interface HeuristicOptions {
   readonly resolutions?: [number, number][];
 }
 
+/** What `--heuristic` takes, for help texts. */
+export const HEURISTIC_NAMES = `one of ${HEURISTICS.map(({ name, parameter }) => `${name} (${parameter})`).join(", ")}, by the option that each is tuned by; or the path of a module whose default export is one`;
+
 /** Adds the options that choose a heuristic and the blocks that it may cache. */
 export function withHeuristic(command: Command): Command {
-  const described = HEURISTICS.map(({ name, parameter }) => `${name} (${parameter})`).join(", ");
   return command
-    .option("--heuristic <name>", `one of ${described}, by the option that each is tuned by; or the path of a module whose default export is one`, "threshold")
+    .option("--heuristic <name>", HEURISTIC_NAMES, "threshold")
     .option("--option <key=value>", "an option of the heuristic; may be repeated", keyValue, {})
     .addOption(kindsOption("which kinds may be cached (default: transformer; with --pattern all)"))
     .option("--pattern <pattern>", "which blocks may be cached, such as down_blocks.*.attentions.*")
