@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { BlockcacheError } from "../errors.js";
 import { VERSION } from "../version.js";
+import { compareCommand } from "./compare.js";
 import { costsCommand } from "./costs.js";
 import { encodeCommand } from "./encode.js";
 import { forwardCommand } from "./forward.js";
@@ -11,6 +12,7 @@ import { profileCommand } from "./profile.js";
 import { refineCommand } from "./refine.js";
 import { sampleCommand } from "./sample.js";
 import { scheduleCommand } from "./schedule.js";
+import { sweepCommand } from "./sweep.js";
 import { transferCommand } from "./transfer.js";
 import { vaeCommand } from "./vae.js";
 import { workerCommand } from "./worker.js";
@@ -21,7 +23,7 @@ const USAGE = 2;
 const program = new Command("blockcache")
   .description("Look inside a diffusion model's denoising network, and make it faster by block caching.")
   .version(VERSION);
-for (const subcommand of [inspectCommand, forwardCommand, encodeCommand, vaeCommand, sampleCommand, profileCommand, costsCommand, scheduleCommand, refineCommand, transferCommand, plotCommand, workerCommand]) {
+for (const subcommand of [inspectCommand, forwardCommand, encodeCommand, vaeCommand, sampleCommand, profileCommand, costsCommand, scheduleCommand, refineCommand, transferCommand, sweepCommand, compareCommand, plotCommand, workerCommand]) {
   program.addCommand(subcommand());
 }
 // commander ends the process with 1 on wrong usage; the contract says 2.

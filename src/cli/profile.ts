@@ -1,7 +1,6 @@
-import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { Option } from "commander";
-import { ArgumentError, InvalidFileError } from "../errors.js";
+import { ArgumentError } from "../errors.js";
 import { solverNames } from "../diffusion/solvers/index.js";
 import type { SolverName } from "../diffusion/solvers/index.js";
 import { PAPER_PRESET } from "../instrument/paperPreset.js";
@@ -10,6 +9,7 @@ import { loadProfile, mergeProfiles, saveProfile } from "../instrument/profileFi
 import { MODEL, abortOnInterrupt, command, finiteNumber, integerList, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { createProgress } from "./progress.js";
+import { readPromptLines } from "./promptFile.js";
 import { redisOption, runnerFor } from "./redis.js";
 
 interface ProfileCommandOptions extends CommonOptions {
@@ -87,14 +87,4 @@ export function profileCommand(): Command {
       }
       await pipeline.dispose();
     });
-}
-
-async function readPromptLines(path: string): Promise<string[]> {
-  const expected = "a text file with one prompt a line";
-  const text = await readFile(path, "utf8").catch(() => {
-    throw new InvalidFileError({ file: path, found: "no readable file", expected });
-  });
-  const prompts = text.split(/\r?\n/).map((line) => line.trim()).filter((line) => line !== "");
-  if (prompts.length === 0) throw new InvalidFileError({ file: path, found: "no prompt", expected });
-  return prompts;
 }

@@ -52,7 +52,7 @@ export function findWeights(folder: string, present: readonly string[], basename
     const single = `${basename}${infix}.safetensors`;
     if (present.includes(single)) return [single];
     const index = `${basename}.safetensors.index${infix}.json`;
-    if (present.includes(index)) return [index, ...present.filter((name) => isShard(name, basename, infix))];
+    if (present.includes(index)) return [index, ...shardsOf(folder, present, basename, infix)];
   }
   const pickled = present.find((name) => /\.(bin|ckpt|pt|pth)$/.test(name));
   if (pickled !== undefined) {
@@ -62,9 +62,14 @@ export function findWeights(folder: string, present: readonly string[], basename
 }
 
 /** `name-00001-of-00002`, with the variant before the numbers or, as diffusers once wrote it, behind them. */
-function isShard(name: string, basename: string, infix: string): boolean {
-  const numbers = /-\d{5}-of-\d{5}/.exec(name)?.[0];
-  return numbers !== undefined && [`${basename}${infix}${numbers}.safetensors`, `${basename}${numbers}${infix}.safetensors`].includes(name);
+function shardsOf(folder: string, present: readonly string[], basename: string, infix: string): string[] {
+  const shards = present.filter((name) => {
+    const numbers = /-\d{5}-of-\d{5}/.exec(name)?.[0];
+    return numbers !== undefined && [`${basename}${infix}${numbers}.safetensors`, `${basename}${numbers}${infix}.safetensors`].includes(name);
+  });
+  const count = Number(/-of-(\d{5})/.exec(shards[0] ?? "")?.[1] ?? 0);
+  if (shards.length !== count) throw new InvalidFileError({ file: join(folder, shards[0]), found: `${shards.length} of ${count} shards`, expected: "all of them", hint: "download the missing ones" });
+  return shards;
 }
 
 /** The variant that is there, where there is just one. */

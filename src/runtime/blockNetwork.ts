@@ -53,9 +53,15 @@ const NOTHING: BlockWants = { branch: false, out: false };
 
 interface CompiledStage {
   readonly stage: Stage | Block;
-  readonly compute: ort.InferenceSession;
+  readonly compute: Compiled;
   /** out from the merge's inputs and a given C; compiled when first needed */
-  merge?: Promise<ort.InferenceSession>;
+  merge?: Promise<Compiled>;
+}
+
+interface Compiled {
+  readonly session: ort.InferenceSession;
+  /** bytes of weights that the session holds */
+  readonly weightBytes: number;
 }
 
 /** A UNet ready to run on one device. */
@@ -63,9 +69,11 @@ export class BlockNetwork {
   readonly unet: UNet;
   readonly device: Device;
   readonly #weights: Weights;
-  readonly #compiled = new Map<string, Promise<CompiledStage>>();
-  /** bytes of weights that a block's compute and merge sessions both hold */
+  readonly #compiled = new Map<Stage | Block, Promise<CompiledStage>>();
+  #weightBytes = 0;
   #sharedWeightBytes = 0;
+  /** evaluations that are under way */
+  #evaluating = 0;
 
   private constructor(unet: UNet, weights: Weights, device: Device) {
     this.unet = unet;
@@ -92,6 +100,11 @@ export class BlockNetwork {
     return this.unet.stages.filter(isBlock);
   }
 
+  /** Bytes of weights that the sessions hold now, those held twice included. */
+  get weightBytes(): number {
+    return this.#weightBytes;
+  }
+
   /** Bytes of weights held twice because a merge session needs them too (a ResNet block's shortcut). */
   get sharedWeightBytes(): number {
     return this.#sharedWeightBytes;
@@ -108,7 +121,9 @@ export class BlockNetwork {
     const lastReader = lastReaders(planned);
     const fed = feedUNet(this.unet.config, inputs, this.device.precision);
     const values = new Map<string, DeviceTensor>(fed);
+    this.#evaluating++;
     try {
+      await this.#releaseOtherForms(options.inParts);
       for (const [index, { stage, reused, wants }] of planned.entries()) {
         if (options.signal?.aborted) throw new InterruptedError("sampling was interrupted");
         const started = performance.now();
@@ -124,19 +139,41 @@ export class BlockNetwork {
       }
       return await toHost(this.device, read(values, UNET_OUTPUT));
     } finally {
+      this.#evaluating--;
       for (const [name, tensor] of values) if (!fed.has(name)) release(tensor);
     }
   }
 
   /** Releases every session and closes the weights. */
   async dispose(): Promise<void> {
-    for (const pending of this.#compiled.values()) {
-      const { compute, merge } = await pending;
-      await compute.release();
-      if (merge) await (await merge).release();
-    }
-    this.#compiled.clear();
+    for (const stage of [...this.#compiled.keys()]) await this.#releaseStage(stage);
     await this.#weights.close();
+  }
+
+  /**
+   * A spatial transformer is held whole or in parts, so that its weights are there once: the form that
+   * this evaluation does not run is released. Evaluations that overlap may need both, and leave them.
+   */
+  async #releaseOtherForms(inParts: ReadonlySet<string> | undefined): Promise<void> {
+    if (this.#evaluating > 1) return;
+    for (const stage of this.unet.stages) {
+      if (!isBlock(stage) || stage.parts === undefined) continue;
+      for (const unused of inParts?.has(stage.id) ? [stage] : stage.parts) await this.#releaseStage(unused);
+    }
+  }
+
+  async #releaseStage(stage: Stage | Block): Promise<void> {
+    const pending = this.#compiled.get(stage);
+    if (pending === undefined) return;
+    this.#compiled.delete(stage);
+    const { compute, merge } = await pending;
+    await compute.session.release();
+    this.#weightBytes -= compute.weightBytes;
+    if (merge === undefined) return;
+    const { session, weightBytes } = await merge;
+    await session.release();
+    this.#weightBytes -= weightBytes;
+    this.#sharedWeightBytes -= weightBytes;
   }
 
   #plan({ inParts, observer, evaluation }: ForwardOptions): readonly PlannedStage[] {
@@ -187,9 +224,9 @@ export class BlockNetwork {
   async #fetch({ compute }: CompiledStage, feeds: readonly DeviceTensor[], outputs: readonly string[]): Promise<Record<string, DeviceTensor>> {
     const named: Record<string, DeviceTensor> = {};
     feeds.forEach((tensor, index) => (named[`input_${index}`] = tensor));
-    if (!this.device.keepsTensors) return compute.run(named, outputs) as Promise<Record<string, DeviceTensor>>;
+    if (!this.device.keepsTensors) return compute.session.run(named, outputs) as Promise<Record<string, DeviceTensor>>;
     // With outputs kept on the device onnxruntime-node 1.30 binds all of them, and refuses to fetch a part.
-    const results = (await compute.run(named)) as Record<string, DeviceTensor>;
+    const results = (await compute.session.run(named)) as Record<string, DeviceTensor>;
     for (const [name, tensor] of Object.entries(results)) if (!outputs.includes(name)) release(tensor);
     return results;
   }
@@ -201,41 +238,46 @@ export class BlockNetwork {
     compiled.merge ??= this.#compileMerge(block);
     const named: Record<string, DeviceTensor> = { [BRANCH]: branch };
     for (const index of block.mergeInputs) named[`input_${index}`] = read(values, block.inputs[index].value);
-    return (await (await compiled.merge).run(named))[OUT];
+    return (await (await compiled.merge).session.run(named))[OUT];
   }
 
   #compile(stage: Stage | Block): Promise<CompiledStage> {
-    // Parts of a transformer end in a stage of the transformer's own id, so the id alone is no key.
-    const key = `${stage.id} ${stage.inputs.map((input) => input.value).join(" ")}`;
-    const known = this.#compiled.get(key);
+    const known = this.#compiled.get(stage);
     if (known) return known;
     const compiling = this.#compileCompute(stage);
-    this.#compiled.set(key, compiling);
+    this.#compiled.set(stage, compiling);
     return compiling;
   }
 
   async #compileCompute(stage: Stage | Block): Promise<CompiledStage> {
-    const { precision } = this.device;
     const graph = new GraphBuilder(stage.id, this.device);
     const inputs = declareInputs(graph, stage);
     const branch = stage.branch(graph, inputs);
-    const elementType = outputElementType(stage, precision);
+    const elementType = outputElementType(stage, this.device.precision);
     if (hasMerge(stage)) {
       graph.output(BRANCH, branch, stage.outputDims, elementType);
       graph.output(OUT, stage.merge(graph, inputs, branch), stage.outputDims, elementType);
     } else {
       graph.output(OUT, branch, stage.outputDims, elementType);
     }
-    return { stage, compute: await createSession(await graph.encode(this.#weights), this.device) };
+    return { stage, compute: await this.#compileGraph(graph) };
   }
 
-  async #compileMerge(block: MergingBlock): Promise<ort.InferenceSession> {
+  async #compileMerge(block: MergingBlock): Promise<Compiled> {
     const graph = new GraphBuilder(`${block.id} merge`, this.device);
     const inputs = declareInputs(graph, block, block.mergeInputs);
     const branch = graph.input(BRANCH, block.outputDims);
     graph.output(OUT, block.merge(graph, inputs, branch), block.outputDims);
-    this.#sharedWeightBytes += graph.weightBytes();
-    return createSession(await graph.encode(this.#weights), this.device);
+    const compiled = await this.#compileGraph(graph);
+    this.#sharedWeightBytes += compiled.weightBytes;
+    return compiled;
+  }
+
+  async #compileGraph(graph: GraphBuilder): Promise<Compiled> {
+    const session = await createSession(await graph.encode(this.#weights), this.device);
+    const weightBytes = graph.weightBytes();
+    this.#weightBytes += weightBytes;
+    return { session, weightBytes };
   }
 }
 

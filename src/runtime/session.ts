@@ -19,6 +19,8 @@ export async function createSession(model: Uint8Array, device: Device): Promise<
     ...(device.threads === undefined ? {} : { intraOpNumThreads: device.threads }),
     ...(device.keepsTensors ? { preferredOutputLocation: "gpu-buffer" as const } : {}),
     extra: { session: { force_spinning_stop: "1", intra_op: { allow_spinning: "1", spin_duration_us: "1000" }, ...placement(device) } },
+    // An arena a session would keep each block's largest need for ever; blocks run one after another.
+    enableCpuMemArena: false,
     logSeverityLevel: 3,
   });
 }

@@ -108,7 +108,7 @@ describe("blockcache", () => {
   });
 
   it("each command's help shows an example", () => {
-    for (const name of ["inspect", "forward", "encode", "vae", "sample", "profile", "schedule", "transfer", "refine", "plot"]) {
+    for (const name of ["inspect", "forward", "encode", "vae", "sample", "profile", "schedule", "transfer", "refine", "plot", "sweep", "compare", "worker"]) {
       const { status, stdout } = run(name, "--help");
       expect(status).toBe(0);
       expect(stdout).toMatch(new RegExp(`Example:\\n  blockcache ${name} `));

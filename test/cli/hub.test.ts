@@ -13,6 +13,8 @@ const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const model = fileURLToPath(new URL("../fixtures/models/sd1-like", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "blockcache-cli-hub-"));
 const at = (name: string): string => join(folder, name);
+/** Milliseconds that a test with processes of its own may take where the machine is busy. */
+const PROCESSES = 240_000;
 let hub: HubServer;
 beforeAll(async () => {
   hub = await HubServer.start({ "tiny/sd1-like": { files: readFolder(model) }, "tiny/gated": { files: readFolder(model), gated: true } });
@@ -50,7 +52,7 @@ describe("blockcache with an id", () => {
     expect(hub.requests).toEqual([]);
     expect(await tensor(at("offline.safetensors"), "latents")).toEqual(found);
     expect((await sharp(at("offline.png")).metadata()).comments).toContainEqual({ keyword: "model", text: "tiny/sd1-like" });
-  });
+  }, PROCESSES);
 
   it("samples from a single file with the configs and the tokenizer of an id, and fetches nothing else", async () => {
     const file = fileURLToPath(new URL("../fixtures/singleFile/sd1-like.safetensors", import.meta.url));
@@ -59,12 +61,12 @@ describe("blockcache with an id", () => {
     expect(await run(args, { HF_HOME: at("another-home") })).toMatchObject({ status: 0, stderr: "" });
     expect(await tensor(at("single.safetensors"), "latents")).toEqual(await tensor(at("online.safetensors"), "latents"));
     expect(hub.requests.filter(({ path }) => path.endsWith(".safetensors"))).toEqual([]);
-  });
+  }, PROCESSES);
 
   it("fails with one line that says what to do", async () => {
     const { status, stderr } = await run(["sample", "tiny/gated", "--prompt", "x", "--out", at("x.png")]);
     expect(status).toBe(1);
     expect(stderr).toMatch(/^blockcache: tiny\/gated: access is gated .* then set HF_TOKEN to a token of that account .*\n$/);
     expect(existsSync(at("x.png"))).toBe(false);
-  });
+  }, PROCESSES);
 });

@@ -1,9 +1,8 @@
 /**
  * A Hugging Face hub on this machine, as far as a download sees it: model info, the tree in pages,
  * `/resolve` with its redirects (large files to another origin, small ones to /api/resolve-cache), ranges,
- * and the error headers that clients go by. huggingface_hub downloads from it too (cache.test.ts).
+ * and the error headers that clients go by. huggingface_hub downloads from it too (peer.test.ts).
  */
-import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { createServer } from "node:http";
@@ -51,14 +50,9 @@ export function readFolder(folder: string): Map<string, Buffer> {
   return new Map(paths.sort().map((path) => [path, readFileSync(join(folder, path))]));
 }
 
-const gitHashes = new Map<string, string>();
-
-/** Git's own hash of a file's content. */
+/** Git's own hash of a file's content, `git hash-object` (snapshot.test.ts compares them). */
 export function gitHash(content: Buffer): string {
-  const key = sha256(content);
-  const known = gitHashes.get(key) ?? execFileSync("git", ["hash-object", "--stdin"], { input: content, encoding: "utf8" }).trim();
-  gitHashes.set(key, known);
-  return known;
+  return createHash("sha1").update(`blob ${content.length}\0`).update(content).digest("hex");
 }
 
 export function sha256(content: Buffer): string {

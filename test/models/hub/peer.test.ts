@@ -16,6 +16,8 @@ const tiny = readFolder(fileURLToPath(new URL("../../fixtures/models/sd1-like", 
 const id = { name: "tiny/sd1-like", revision: "main" };
 const root = mkdtempSync(join(tmpdir(), "blockcache-peer-"));
 const inherited = { ...process.env };
+/** Milliseconds that a test with processes of its own may take where the machine is busy. */
+const PROCESSES = 240_000;
 let hub: HubServer;
 beforeAll(async () => {
   hub = await HubServer.start({ "tiny/sd1-like": { files: tiny } });
@@ -41,7 +43,7 @@ describe.skipIf(!existsSync(python))("with Python's huggingface_hub", () => {
     expect(found).toMatchObject({ folder, warnings: [], repo: id.name, commit: hub.commitOf(id.name), refs: ["main"] });
     expect(found.files).toEqual(Object.fromEntries(files.map(([path, content]) => [path, sha256(content)])));
     expect(found.bytes).toBe(files.reduce((sum, [, { length }]) => sum + length, 0));
-  });
+  }, PROCESSES);
 
   it("we find what it downloaded", async () => {
     const home = join(root, "theirs");
@@ -52,7 +54,7 @@ describe.skipIf(!existsSync(python))("with Python's huggingface_hub", () => {
     delete process.env.HF_HUB_OFFLINE;
     expect(await fetchSnapshot(id, { weights: true })).toBe(folder);
     expect(hub.requests.filter(({ path }) => path.includes("/resolve"))).toEqual([]);
-  });
+  }, PROCESSES);
 
   it("the environment means the same", async () => {
     const home = join(root, "settings");
@@ -72,5 +74,5 @@ describe.skipIf(!existsSync(python))("with Python's huggingface_hub", () => {
     const theirs = JSON.parse(execFileSync(python, [script, "settings"], { input: JSON.stringify(environments), encoding: "utf8" })) as unknown[];
     const ours = await Promise.all(environments.map((variables) => hubEnvironment(variables)));
     expect(ours.map((each) => ({ ...each, token: each.token ?? null }))).toEqual(theirs);
-  });
+  }, PROCESSES);
 });

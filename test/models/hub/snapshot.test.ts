@@ -15,6 +15,7 @@ import { openModel } from "../../../src/models/openModel.js";
 import { HubServer, acceptedToken, gitHash, isLfs, plainToken, readFolder, sha256 } from "./hubServer.js";
 import type { HubModel } from "./hubServer.js";
 
+const sharded = readFolder(fileURLToPath(new URL("../../fixtures/models/three-levels-odd", import.meta.url)));
 const tiny = readFolder(fileURLToPath(new URL("../../fixtures/models/sd1-like", import.meta.url)));
 const UNET = "unet/diffusion_pytorch_model.safetensors";
 const unet = tiny.get(UNET) as Buffer;
@@ -28,6 +29,9 @@ const others = new Map([
 const without = (...paths: string[]): HubModel => ({ files: new Map([...tiny].filter(([path]) => !paths.includes(path))) });
 const models: Record<string, HubModel> = {
   "tiny/sd1-like": { files: new Map([...tiny, ...others]), revisions: ["main", "refs/pr/1", "v1.0"] },
+  "tiny/xl": { files: readFolder(fileURLToPath(new URL("../../fixtures/models/xl-like", import.meta.url))) },
+  "tiny/sharded": { files: sharded },
+  "tiny/shard-missing": { files: new Map([...sharded].filter(([path]) => !/unet.*-00001-of-/.test(path))) },
   "tiny/gated": { files: tiny, gated: true },
   "tiny/no-config": without("vae/config.json"),
   "tiny/pickled": { files: new Map([...without(UNET).files, ["unet/diffusion_pytorch_model.bin", Buffer.from("pickled")]]) },
@@ -38,6 +42,9 @@ const NEEDED = [
   "model_index.json", "scheduler/scheduler_config.json", "text_encoder/config.json", "text_encoder/model.safetensors", "tokenizer/merges.txt", "tokenizer/tokenizer_config.json",
   "tokenizer/vocab.json", "unet/config.json", UNET, "vae/config.json", "vae/diffusion_pytorch_model.safetensors",
 ];
+
+/** Milliseconds that a test with processes of its own may take where the machine is busy. */
+const PROCESSES = 240_000;
 
 const inherited = { ...process.env };
 const root = mkdtempSync(join(tmpdir(), "blockcache-hub-"));
@@ -104,7 +111,8 @@ describe("a download", () => {
     const folder = await get("tiny/sd1-like", { onDownload: (...each) => progress.push(each) });
     const commit = hub.commitOf("tiny/sd1-like");
     expect(folder).toBe(join(home, "hub", "models--tiny--sd1-like", "snapshots", commit));
-    // blobs by git hash-object and sha256sum, relative links, the branch's commit without a line end
+    for (const path of NEEDED.filter((each) => !isLfs(each))) expect(gitHash(tiny.get(path) as Buffer)).toBe(execFileSync("git", ["hash-object", "--stdin"], { input: tiny.get(path), encoding: "utf8" }).trim());
+    // blobs by git hash-object and sha256, relative links, the branch's commit without a line end
     const expected = NEEDED.flatMap((path) => {
       const hash = hashOf(path, tiny.get(path) as Buffer);
       return [[`blobs/${hash}`, `${(tiny.get(path) as Buffer).length} bytes`], [`snapshots/${commit}/${path}`, `→ ${"../".repeat(path.split("/").length + 1)}blobs/${hash}`]];
@@ -135,6 +143,16 @@ describe("a download", () => {
     const folder = await get("tiny/sd1-like", { variant: "fp16" });
     expect(readdirSync(join(folder, "unet")).sort()).toEqual(["config.json", "diffusion_pytorch_model.fp16.safetensors"]);
     expect(readdirSync(join(folder, "vae")).sort()).toEqual(["config.json", "diffusion_pytorch_model.safetensors"]);
+  });
+
+  it("takes all shards, and refuses where one is not there", async () => {
+    const folder = await get("tiny/sharded");
+    const shards = [...sharded.keys()].filter((path) => path.startsWith("unet/diffusion"));
+    expect(readdirSync(join(folder, "unet")).filter((name) => name !== "config.json").sort()).toEqual(shards.map((path) => path.slice(5)).sort());
+    const weights = await (await openModel("tiny/sharded")).openUNetWeights();
+    expect(weights.has("conv_in.weight")).toBe(true);
+    await weights.close();
+    await expect(get("tiny/shard-missing")).rejects.toThrow(/^tiny\/shard-missing\/unet\/.*: expected all of them, found \d+ of \d+ shards — download the missing ones/);
   });
 
   it("shows the token to the hub alone", async () => {
@@ -296,7 +314,7 @@ describe("several processes", () => {
     expect(Object.keys(cacheOf())).toHaveLength(2 * NEEDED.length + 1);
     // the large file was waited for, not fetched three times
     expect(hub.fetched(UNET)).toHaveLength(1);
-  });
+  }, PROCESSES);
 
   it("one of them killed: the next one goes on where it was", async () => {
     hub.faults.set(UNET, { bytesAMillisecond: 200 });
@@ -313,7 +331,7 @@ describe("several processes", () => {
     await get("tiny/sd1-like");
     expect(hub.fetched(UNET).map(({ range }) => range)).toEqual([expect.stringMatching(/^bytes=[1-9]\d+-$/)]);
     expect(incomplete()).toEqual([]);
-  });
+  }, PROCESSES);
 });
 
 describe("a full disk", () => {
@@ -331,7 +349,7 @@ describe("a full disk", () => {
     promisify(execFile)("unshare", ["--mount", "--map-root-user", "sh", "-c", `
       mount -t tmpfs -o size=${size} none "$HF_HOME" || exit 9
       "$NODE" "$MAIN" inspect tiny/sd1-like --json > /dev/null & download=$!
-      ${fillUp ? `until [ -s "$HF_HOME"/hub/*/blobs/${sha256(unet)}.*.incomplete ]; do sleep 0.02; done; cat /dev/zero > "$HF_HOME/other" 2> /dev/null` : ""}
+      ${fillUp ? `while ! [ -s "$HF_HOME"/hub/*/blobs/${sha256(unet)}.*.incomplete ] && kill -0 $download; do sleep 0.02; done; cat /dev/zero > "$HF_HOME/other" 2> /dev/null` : ""}
       wait $download && exit 8
       find "$HF_HOME" -type f -o -type l
     `], { env: { ...process.env, NODE: process.execPath, MAIN: fileURLToPath(new URL("../../../dist/cli/main.js", import.meta.url)) } });
@@ -340,14 +358,14 @@ describe("a full disk", () => {
     const { stdout, stderr } = await onSmallDisk("300k", false);
     expect(stderr).toMatch(/^blockcache: tiny\/sd1-like: expected [\d.]+ MiB of free disk in .*, found 0\.\d MiB — make room, or set HF_HOME to a folder on another disk\n$/);
     expect(stdout).not.toMatch(/refs|safetensors|incomplete/);
-  });
+  }, PROCESSES);
 
   it.skipIf(!canMount)("is an error that says what to do where it fills up on the way", async () => {
     hub.faults.set(UNET, { bytesAMillisecond: 200 });
     const { stdout, stderr } = await onSmallDisk("3m", true);
     expect(stderr).toMatch(/^blockcache: tiny\/sd1-like: unet\/.*: the disk of the cache is full — make room, or set HF_HOME.*run again: it goes on where it stopped\n$/);
     expect(stdout).not.toMatch(/refs|snapshots\/\w+\/unet\/diffusion/);
-  });
+  }, PROCESSES);
 });
 
 describe("openModel", () => {
@@ -355,6 +373,15 @@ describe("openModel", () => {
     const folder = await openModel("tiny/sd1-like");
     expect(folder.name).toBe("tiny/sd1-like");
     expect(folder.unet.block_out_channels).toEqual([16, 32]);
+  });
+
+  it("has both text encoders of SDXL", async () => {
+    const folder = await openModel("tiny/xl");
+    for (const encoder of folder.textEncoders) {
+      await encoder.loadTokenizer();
+      await (await encoder.openWeights()).close();
+    }
+    expect(folder.textEncoders.map(({ name }) => name)).toEqual(["text_encoder", "text_encoder_2"]);
   });
 
   it("takes a path that exists for a path", async () => {

@@ -1,0 +1,137 @@
+import type { Command } from "commander";
+import { InvalidArgumentError, Option } from "commander";
+import { loadCosts } from "../caching/costsFile.js";
+import { REUSE_RULES, reuseRule } from "../caching/reuseRule.js";
+import { solverNames } from "../diffusion/solvers/index.js";
+import type { SolverName } from "../diffusion/solvers/index.js";
+import { ArgumentError } from "../errors.js";
+import { loadProfile } from "../instrument/profileFile.js";
+import type { Profile } from "../instrument/profile.js";
+import { runStudy } from "../study/runStudy.js";
+import { sweepArms } from "../study/sweepArms.js";
+import { studyWarnings } from "../study/warnings.js";
+import { MODEL, abortOnInterrupt, command, finiteNumber, integerList, openPipeline, positiveInteger, print } from "./command.js";
+import type { CommonOptions } from "./command.js";
+import { HEURISTIC_NAMES, findHeuristic } from "./heuristics.js";
+import { KINDS, kindSetOf } from "./kinds.js";
+import { createProgress } from "./progress.js";
+import { readPromptLines } from "./promptFile.js";
+import { redisOption, runnerFor } from "./redis.js";
+
+interface SweepCommandOptions extends CommonOptions {
+  readonly profile: string;
+  readonly heuristic: string[];
+  readonly deltas?: number[];
+  readonly values: Readonly<Record<string, readonly number[]>>;
+  readonly kinds: string[];
+  readonly reuse: string[];
+  readonly plainSteps?: number[];
+  readonly prompts: string;
+  readonly seeds: number[];
+  readonly steps?: number;
+  readonly solver?: SolverName;
+  readonly timestepSpacing: string;
+  readonly convergedSteps: number;
+  readonly batch: number;
+  readonly repeats: number;
+  readonly costs?: string;
+  readonly redis?: string;
+  readonly out: string;
+}
+
+/** Where nothing is said: these shares of the steps, plain, for the comparison at equal latency. */
+const PLAIN_SHARES = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
+
+/** `blockcache sweep`: many schedules and plain runs on the same trajectories. */
+export function sweepCommand(): Command {
+  return command("sweep", "Measure many cached settings and plain runs against a near-converged solution on the same prompts and seeds; interrupt it and run it again to go on.", "blockcache sweep fluent-ldm --profile profile.safetensors --heuristic threshold --deltas 0.05,0.1,0.2 --reuse hold,linear --kinds transformer all --prompts prompts.txt --seeds 0,1 --out study")
+    .argument("<model>", MODEL)
+    .requiredOption("--profile <file>", "what `blockcache profile --timestep-spacing trailing` wrote; says solver, steps, guidance and size")
+    .option("--heuristic <names...>", HEURISTIC_NAMES, ["threshold"])
+    .option("--deltas <list>", "values of δ, for every heuristic that has one", numberList)
+    .option("--values <name=list...>", "values of a heuristic's parameter: uniform=2,3,4 (default: its own)", namedLists, {})
+    .addOption(new Option("--kinds <sets...>", `sets of kinds that may be cached, each of ${KINDS.join(", ")} joined by +, or all`).default(["transformer"]))
+    .option("--reuse <rules>", `what stands in for a block that does not compute: ${REUSE_RULES.map(({ name }) => name).join(", ")}, separated by commas`, (text) => text.split(","), ["hold"])
+    .option("--plain-steps <list>", "plain arms beside the cached ones (default: 30 % to 90 % of the steps)", integerList)
+    .requiredOption("--prompts <file>", "text: one prompt a line")
+    .option("--seeds <list>", "seeds separated by commas", integerList, [0])
+    .option("--steps <n>", "num_inference_steps; must be the profile's", positiveInteger)
+    .addOption(new Option("--solver <name>", "must be the profile's").choices(solverNames))
+    .addOption(new Option("--timestep-spacing <name>", "of every arm; must be the profile's").choices(["leading", "linspace", "trailing"]).default("trailing"))
+    .option("--converged-steps <n>", "num_inference_steps of the near-converged reference", positiveInteger, 200)
+    .option("--batch <n>", "trajectories sampled together", positiveInteger, 4)
+    .option("--repeats <n>", "timed samplings of each batch and arm", positiveInteger, 1)
+    .option("--costs <file>", "what `blockcache costs` wrote: predicts speed-ups, and some heuristics need it")
+    .addOption(redisOption())
+    .requiredOption("--out <folder>", "everything is kept in it; one of the same setting is gone on with")
+    .action(async (model: string, options: SweepCommandOptions) => {
+      const profile = await loadProfile(options.profile);
+      checkAgrees(profile, options);
+      const prompts = await readPromptLines(options.prompts);
+      const costs = options.costs === undefined ? undefined : await loadCosts(options.costs);
+      const { setting } = profile;
+      const steps = setting.num_inference_steps;
+      const heuristics = await Promise.all(options.heuristic.map(findHeuristic));
+      const arms = sweepArms(profile, {
+        heuristics: heuristics.map((heuristic) => ({ heuristic, values: options.values[heuristic.name] ?? (heuristic.parameter === "delta" ? options.deltas : undefined) })),
+        kinds: options.kinds.map(kindSetOf),
+        reuse: options.reuse.map(reuseRule),
+        plainSteps: options.plainSteps ?? PLAIN_SHARES.map((share) => Math.max(1, Math.round(share * steps))),
+        costs,
+      });
+      const pipeline = await openPipeline(model, options);
+      const progress = createProgress("sweeping", "evaluations");
+      try {
+        const [height, width] = setting.latent_size.map((extent) => extent * pipeline.vaeScaleFactor);
+        const study = await runStudy(pipeline, {
+          prompts,
+          seeds: options.seeds,
+          arms,
+          folder: options.out,
+          steps,
+          solver: setting.solver as SolverName,
+          convergedSteps: options.convergedSteps,
+          timestepSpacing: options.timestepSpacing,
+          guidanceScale: setting.guidance_scale,
+          negativePrompt: setting.negative_prompt ?? undefined,
+          height,
+          width,
+          batch: options.batch,
+          repeats: options.repeats,
+          costs,
+          runner: await runnerFor(options.redis, pipeline),
+          onProgress: progress.update,
+          signal: abortOnInterrupt(),
+        });
+        progress.stop();
+        const warnings = studyWarnings(study);
+        print(options, { out: options.out, arms: study.results.length, trajectories: study.trajectories.length, warnings }, [
+          `${options.out}: ${study.results.length} arms on ${study.trajectories.length} trajectories — \`blockcache compare ${options.out}\` prints the comparison`,
+          ...warnings.map((warning) => `warning: ${warning}`),
+        ]);
+      } finally {
+        progress.stop();
+      }
+      await pipeline.dispose();
+    });
+}
+
+function checkAgrees({ setting }: Profile, { profile, steps, solver, timestepSpacing }: SweepCommandOptions): void {
+  const spacing = setting.solver_config.timestep_spacing;
+  const pairs: [string, unknown, unknown][] = [["--steps", steps, setting.num_inference_steps], ["--solver", solver, setting.solver], ["--timestep-spacing", timestepSpacing, spacing]];
+  for (const [flag, given, found] of pairs) {
+    if (given === undefined || found === undefined || given === found) continue;
+    throw new ArgumentError(`${flag}: expected ${String(found)}, as ${profile} was measured, found ${String(given)} — \`blockcache profile ${flag} ${String(given)}\` measures one for it`);
+  }
+}
+
+function numberList(text: string): number[] {
+  return text.split(",").map(finiteNumber);
+}
+
+/** `name=1,2`, once or several times. */
+function namedLists(text: string, before: Readonly<Record<string, readonly number[]>>): Record<string, readonly number[]> {
+  const [name, list] = text.split("=");
+  if (name === "" || list === undefined) throw new InvalidArgumentError(`expected name=1,2,3, found "${text}".`);
+  return { ...before, [name]: numberList(list) };
+}

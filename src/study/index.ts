@@ -1,0 +1,17 @@
+export { chooseArms, halves, NOT_WORSE } from "./choose.js";
+export type { Choice } from "./choose.js";
+export { DISTANCE_MEASURES, compareArms } from "./compare.js";
+export type { ComparedArm, DistanceMeasure } from "./compare.js";
+export type { Arm, ArmResult, Distances, StudyResult } from "./result.js";
+export { loadStudy, saveStudy } from "./resultFile.js";
+export { runStudy } from "./runStudy.js";
+export type { StudyOptions } from "./runStudy.js";
+export { sweepArms } from "./sweepArms.js";
+export type { Sweep } from "./sweepArms.js";
+export { comparisonCsv, comparisonTable, verdict } from "./table.js";
+export type { Verdict } from "./table.js";
+export { CLIFF, studyWarnings } from "./warnings.js";
+export { measureTransfer } from "./measureTransfer.js";
+export type { MeasuredTransferRow, MeasureTransferOptions } from "./measureTransfer.js";
+export { refineOnTrajectory } from "./refineOnTrajectory.js";
+export type { Refined, RefineOptions } from "./refineOnTrajectory.js";

@@ -1,0 +1,75 @@
+/** `blockcache sweep` and `compare` as a user runs them. */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { StudyResult } from "../../src/study/result.js";
+
+const main = join("dist", "cli", "main.js");
+const model = join("test", "fixtures", "models", "sd2-like");
+const folder = mkdtempSync(join(tmpdir(), "blockcache-sweep-"));
+const at = (name: string): string => join(folder, name);
+const run = (...args: string[]) => spawnSync(process.execPath, [main, ...args], { encoding: "utf8" });
+const profiled = ["--prompts", at("prompts.txt"), "--seeds", "0", "--steps", "6", "--solver", "ddim"];
+const sweep = (out: string, ...more: string[]) =>
+  run("sweep", model, "--profile", at("p.safetensors"), "--prompts", at("prompts.txt"), "--plain-steps", "2,4", "--converged-steps", "12", "--out", at(out), ...more);
+
+beforeAll(() => {
+  writeFileSync(at("prompts.txt"), "red apple\n\nblue book\n");
+  writeFileSync(at("alternate.mjs"), `
+    // every block at every n-th evaluation, the heuristic of a user
+    export default {
+      name: "alternate", parameter: "every", values: [3], bounds: [1, Infinity], integer: true, needs: [],
+      find: (profile, { every }) => ({
+        format: "blockcache-schedule", version: 1, model: profile.setting.model, solver: profile.setting.solver, num_inference_steps: 6, timesteps: profile.setting.timesteps,
+        guidance_scale: 5, heuristic: { name: "alternate", every }, blocks: { "mid_block.attentions.0": [0, 1, 2, 3, 4, 5].filter((step) => step % every === 0) },
+      }),
+    };`);
+  expect(run("profile", model, ...profiled, "--timestep-spacing", "trailing", "--out", at("p.safetensors")).stderr).toBe("");
+}, 60_000);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe("blockcache sweep", () => {
+  it("measures every heuristic × value × kinds × reuse beside plain runs, and compare reads it", () => {
+    const heuristics = ["--heuristic", "threshold", "uniform", at("alternate.mjs"), "--deltas", "0,1000", "--values", "uniform=2", "--kinds", "transformer", "all", "--reuse", "hold,linear"];
+    const swept = sweep("study", ...heuristics, "--json");
+    expect({ status: swept.status, stderr: swept.stderr }).toEqual({ status: 0, stderr: "" });
+    // 3 plain; (2 δ + 1 interval + 1 of the user's) × 2 sets of kinds × 2 rules
+    const summary = JSON.parse(swept.stdout) as { arms: number; trajectories: number; warnings: string[] };
+    expect(summary).toMatchObject({ arms: 3 + 16, trajectories: 2 });
+    expect(summary.warnings).toContain('"threshold δ 0, transformers, hold" does nothing: every block computes at every step');
+    const study = JSON.parse(readFileSync(join(at("study"), "study.json"), "utf8")) as StudyResult;
+    expect(study.results.map(({ arm }) => arm.name)).toEqual(expect.arrayContaining(["plain 2", "plain 4", "plain 6", "threshold δ 1000, all kinds, linear", "uniform interval 2, transformers, hold", "alternate every 3, all kinds, hold"]));
+
+    const compared = run("compare", at("study"), "--csv", at("study.csv"));
+    expect({ status: compared.status, stderr: compared.stderr }).toEqual({ status: 0, stderr: "" });
+    expect(compared.stdout).toMatch(/sd2-like, ddim, 6 steps, trailing, guidance 5, 2 trajectories/);
+    expect(compared.stdout).toMatch(/largest speed-up not worse than plain 6/);
+    expect(compared.stdout).toMatch(/warning: "threshold δ 0, .*" does nothing/);
+    const [head, ...lines] = readFileSync(at("study.csv"), "utf8").trim().split("\n");
+    expect(lines.length).toBe(19);
+    expect(head.split(",").slice(0, 4)).toEqual(["study", "timestep_spacing", "arm", "solver"]);
+    const json = JSON.parse(run("compare", at("study"), at("study"), "--measure", "dssim", "--json").stdout) as { measure: string; studies: { arms: { name: string; speedup: number; againstPlain: { ratio: number } }[] }[] };
+    expect(json.studies.length).toBe(2);
+    expect(json.studies[0].arms.find(({ name }) => name === "plain 6")).toMatchObject({ speedup: 1, againstPlain: { ratio: 1, low: 1, high: 1 } });
+  }, 120_000);
+
+  it.each([
+    [["--steps", "5"], /--steps: expected 6, as .*p\.safetensors was measured, found 5/],
+    [["--kinds", "transformer+attention"], /--kinds: expected all, or conv_in/],
+    [["--heuristic", "./nothing.mjs"], /nothing\.mjs: expected a module whose default export/],
+    [["--redis", "redis://127.0.0.1:1"], /redis:\/\/127\.0\.0\.1:1 does not answer/],
+  ])("%j is refused in one line", (more, message) => {
+    const { status, stderr } = sweep("refused", ...more);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/\n\s+at /);
+    expect(existsSync(join(at("refused"), "study.json"))).toBe(false);
+  });
+
+  it("compare says what is missing", () => {
+    const { status, stderr } = run("compare", at("nowhere"));
+    expect([status, stderr]).toEqual([1, expect.stringMatching(/nowhere: expected a JSON file/)]);
+  });
+});
