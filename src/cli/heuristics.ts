@@ -31,7 +31,7 @@ const moduleSchema = z.union([
  */
 export async function findHeuristic(nameOrPath: string): Promise<NamedHeuristic> {
   if (!/[./\\]/.test(nameOrPath)) return heuristicNamed(nameOrPath);
-  const expected = "a JavaScript module whose default export is a function (profile, options) => schedule, or what defineHeuristic returns";
+  const expected = "a module whose default export is a function (profile, options) => schedule, or what defineHeuristic returns";
   const loaded = (await import(pathToFileURL(resolve(nameOrPath)).href).catch((error: unknown) => {
     throw new InvalidFileError({ file: nameOrPath, found: error instanceof Error ? error.message.split("\n")[0] : String(error), expected });
   })) as Readonly<Record<string, unknown>>;

@@ -199,7 +199,7 @@ describe("blockcache schedule", () => {
     expect(find("--heuristic", at("mine.mjs"), "--speedup", "1.2").predictedSpeedup).toBeGreaterThanOrEqual(1.2);
     expect(run("schedule", profile, "--heuristic", "direct", "--option", "delta=1", "--out", at("none.json")).stderr).toMatch(/--pair-window/);
     expect(run("schedule", profile, "--heuristic", "greedy", "--option", "speedup=2", "--out", at("none.json")).stderr).toMatch(/costs: expected costs measured/);
-    expect(run("schedule", profile, "--heuristic", "./nothing.mjs", "--out", at("none.json")).stderr).toMatch(/nothing\.mjs: expected a JavaScript module/);
+    expect(run("schedule", profile, "--heuristic", "./nothing.mjs", "--out", at("none.json")).stderr).toMatch(/nothing\.mjs: expected a module whose default export/);
 
     const table = run("transfer", profile, at("paired.safetensors"), "--option", "delta=1", "--model", model, "--trajectories", "1", "--out", at("transfer.csv"));
     expect(table.stdout).toMatch(/^from +to +computed_share +agreement +missed +distance\n/);
