@@ -18,9 +18,8 @@ import { loadProfile } from "../instrument/profileFile.js";
 import { replaceFile } from "../models/replaceFile.js";
 import { command, finiteNumber, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
-import { cacheableOf, withHeuristic } from "./heuristicOptions.js";
-import type { HeuristicOptions } from "./heuristicOptions.js";
-import { findHeuristic } from "./heuristics.js";
+import { cacheableOf, loadHeuristic, withHeuristic } from "./heuristic.js";
+import type { HeuristicOptions } from "./heuristic.js";
 import { createProgress } from "./progress.js";
 import { reuseOption } from "./reuse.js";
 import { applyEdits, withEdits } from "./scheduleEdits.js";
@@ -54,7 +53,7 @@ export function scheduleCommand(): Command {
     .requiredOption("--out <file>", ".json, or .csv for a table of 1 (computes) and 0 (reuses)")
     .action(async (path: string, options: ScheduleCommandOptions) => {
       const profile = await loadProfile(path);
-      const heuristic = await findHeuristic(options.heuristic);
+      const heuristic = await loadHeuristic(options.heuristic);
       const costs = options.costs === undefined ? undefined : await loadCosts(options.costs);
       if (costs !== undefined && costs.setting.fingerprint !== profile.setting.model.fingerprint) {
         throw new ArgumentError(`--costs: ${options.costs} was measured on another model than ${path} — run \`blockcache costs\` on ${profile.setting.model.name}`);

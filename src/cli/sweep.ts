@@ -12,7 +12,7 @@ import { sweepArms } from "../study/sweepArms.js";
 import { studyWarnings } from "../study/warnings.js";
 import { MODEL, abortOnInterrupt, command, finiteNumber, integerList, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
-import { HEURISTIC_NAMES, findHeuristic } from "./heuristics.js";
+import { HEURISTIC_NAMES, loadHeuristic } from "./heuristic.js";
 import { KINDS, kindSetOf } from "./kinds.js";
 import { createProgress } from "./progress.js";
 import { readPromptLines } from "./promptFile.js";
@@ -71,7 +71,7 @@ export function sweepCommand(): Command {
       const costs = options.costs === undefined ? undefined : await loadCosts(options.costs);
       const { setting } = profile;
       const steps = setting.num_inference_steps;
-      const heuristics = await Promise.all(options.heuristic.map(findHeuristic));
+      const heuristics = await Promise.all(options.heuristic.map(loadHeuristic));
       const arms = sweepArms(profile, {
         heuristics: heuristics.map((heuristic) => ({ heuristic, values: options.values[heuristic.name] ?? (heuristic.parameter === "delta" ? options.deltas : undefined) })),
         kinds: options.kinds.map(kindSetOf),

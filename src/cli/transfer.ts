@@ -14,9 +14,8 @@ import { measureTransfer } from "../study/measureTransfer.js";
 import type { MeasuredTransferRow } from "../study/measureTransfer.js";
 import { abortOnInterrupt, command, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
-import { cacheableOf, withHeuristic } from "./heuristicOptions.js";
-import type { HeuristicOptions } from "./heuristicOptions.js";
-import { findHeuristic } from "./heuristics.js";
+import { cacheableOf, loadHeuristic, withHeuristic } from "./heuristic.js";
+import type { HeuristicOptions } from "./heuristic.js";
 import { createProgress } from "./progress.js";
 import { reuseOption } from "./reuse.js";
 
@@ -40,7 +39,7 @@ export function transferCommand(): Command {
     .action(async (paths: string[], options: TransferCommandOptions) => {
       const profiles = Object.fromEntries(await Promise.all(paths.map(async (path) => [basename(path, ".safetensors"), await loadProfile(path)] as const)));
       if (Object.keys(profiles).length < 2) throw new ArgumentError(`profiles: expected two or more of different names, found ${paths.join(", ")}`);
-      const heuristic = await findHeuristic(options.heuristic);
+      const heuristic = await loadHeuristic(options.heuristic);
       const costs = options.costs === undefined ? {} : { costs: await loadCosts(options.costs) };
       const find = (profile: Profile): Schedule => heuristic.find(profile, { ...cacheableOf(options), ...options.option, ...costs });
       const rows = options.model === undefined ? transferTable(profiles, find) : await measured(options.model, profiles, find, options);

@@ -11,11 +11,11 @@ import { GraphRunner } from "../runtime/graphRunner.js";
 import { fromHost } from "../runtime/transfer.js";
 import { stack } from "./tensorRows.js";
 
-/**
- * An image whose widest feature maps take more is decoded in bands. Whole, onnxruntime holds about five such
- * tensors at once: 1.3 GiB at 512×512 pixels for Stable Diffusion's decoder.
- */
+/** An image whose widest feature maps take more is decoded in bands. They are 256 MiB at 512×512 pixels for Stable Diffusion's decoder. */
 const LARGEST_WHOLE_BYTES = 300 * 2 ** 20;
+
+/** How many such tensors decoding holds at once, measured by bench/memory. */
+const WIDEST_AT_ONCE = { whole: 6, inBands: 4 } as const;
 
 /** The two halves are compiled when first used. */
 export class ImageAutoencoder {
@@ -37,7 +37,7 @@ export class ImageAutoencoder {
   async decode(latents: FloatTensor): Promise<FloatTensor> {
     const { scaling_factor, shift_factor } = this.#folder.vae;
     const unscaled = { dims: latents.dims, data: latents.data.map((value) => value / scaling_factor + (shift_factor ?? 0)) };
-    if (this.#widestBytes(latents) > LARGEST_WHOLE_BYTES) return this.#decodeInBands(unscaled);
+    if (this.#widestBytes(latents.dims[2], latents.dims[3]) > LARGEST_WHOLE_BYTES) return this.#decodeInBands(unscaled);
     this.#decoder ??= this.#load(async (weights, names) => GraphRunner.load(decoderGraph(this.#folder.vae, this.#target(), names), weights, this.#device));
     return (await this.#decoder).run("latents", fromHost(unscaled));
   }
@@ -48,13 +48,25 @@ export class ImageAutoencoder {
     return (await this.#encoder).run("pixels", fromHost(pixels));
   }
 
+  /** Bytes of weights that the first decoding will load. */
+  get waitingWeightBytes(): number {
+    if (this.#decoder !== undefined || this.#bandedDecoder !== undefined) return 0;
+    return decoderGraph(this.#folder.vae, this.#target(), ATTENTION_NAMES).weightBytes();
+  }
+
+  /** Bytes, about, that decoding one image takes besides weights. */
+  decodeBytes([height, width]: readonly [height: number, width: number]): number {
+    const widest = this.#widestBytes(height, width);
+    return widest * (widest > LARGEST_WHOLE_BYTES ? WIDEST_AT_ONCE.inBands : WIDEST_AT_ONCE.whole);
+  }
+
   /** Releases all sessions. */
   async dispose(): Promise<void> {
     for (const runner of [this.#decoder, this.#bandedDecoder, this.#encoder]) await (await runner)?.dispose();
   }
 
   /** Bytes of one image's feature maps where they are widest: those that the last upsampler gives. */
-  #widestBytes({ dims: [, , height, width] }: FloatTensor): number {
+  #widestBytes(height: number, width: number): number {
     const { block_out_channels } = this.#folder.vae;
     const pixels = height * width * 4 ** (block_out_channels.length - 1);
     return 4 * pixels * Math.max(...block_out_channels.slice(0, 2));

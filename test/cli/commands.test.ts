@@ -75,6 +75,14 @@ describe("blockcache", () => {
     expect(await sharp(at("apple.png")).metadata()).toMatchObject({ format: "png", width: 16, height: 16 });
   });
 
+  it("sample, by another solver with changes to its config", async () => {
+    const options = ["--prompt", "red apple", "--steps", "2", "--solver", "euler", "--save-latents", at("euler.safetensors")];
+    const { status, stderr } = run("sample", model, ...options, "--scheduler-config", "use_karras_sigmas=true", "timestep_spacing=leading", "--scheduler-config", "sigma_min=0.1");
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(run("sample", model, ...options, "--scheduler-config", "use_karras_sigmas").stderr).toMatch(/expected key=value, found "use_karras_sigmas"/);
+    expect(run("sample", model, ...options, "--scheduler-config", "use_karras_sigmas=maybe").stderr).toMatch(/use_karras_sigmas: .*found "maybe"/);
+  });
+
   it("profile, then plot in every format", async () => {
     writeFileSync(at("prompts.txt"), "red apple\nblue book\n");
     expect(run("profile", model, "--prompts", at("prompts.txt"), "--seeds", "0,1", "--steps", "4", "--out", at("p.safetensors")).status).toBe(0);
@@ -199,7 +207,7 @@ describe("blockcache schedule", () => {
     expect(find("--heuristic", at("mine.mjs"), "--speedup", "1.2").predictedSpeedup).toBeGreaterThanOrEqual(1.2);
     expect(run("schedule", profile, "--heuristic", "direct", "--option", "delta=1", "--out", at("none.json")).stderr).toMatch(/--pair-window/);
     expect(run("schedule", profile, "--heuristic", "greedy", "--option", "speedup=2", "--out", at("none.json")).stderr).toMatch(/costs: expected costs measured/);
-    expect(run("schedule", profile, "--heuristic", "./nothing.mjs", "--out", at("none.json")).stderr).toMatch(/nothing\.mjs: expected a module whose default export/);
+    expect(run("schedule", profile, "--heuristic", "./nothing.mjs", "--out", at("none.json")).stderr).toMatch(/nothing\.mjs: expected a JavaScript module/);
 
     const table = run("transfer", profile, at("paired.safetensors"), "--option", "delta=1", "--model", model, "--trajectories", "1", "--out", at("transfer.csv"));
     expect(table.stdout).toMatch(/^from +to +computed_share +agreement +missed +distance\n/);

@@ -18,14 +18,12 @@ const sweep = (out: string, ...more: string[]) =>
 beforeAll(() => {
   writeFileSync(at("prompts.txt"), "red apple\n\nblue book\n");
   writeFileSync(at("alternate.mjs"), `
-    // every block at every n-th evaluation, the heuristic of a user
-    export default {
-      name: "alternate", parameter: "every", values: [3], bounds: [1, Infinity], integer: true, needs: [],
-      find: (profile, { every }) => ({
-        format: "blockcache-schedule", version: 1, model: profile.setting.model, solver: profile.setting.solver, num_inference_steps: 6, timesteps: profile.setting.timesteps,
-        guidance_scale: 5, heuristic: { name: "alternate", every }, blocks: { "mid_block.attentions.0": [0, 1, 2, 3, 4, 5].filter((step) => step % every === 0) },
-      }),
-    };`);
+    // a user's heuristic
+    export const [parameter, values] = ["every", [3]];
+    export default (profile, { every }) => ({
+      format: "blockcache-schedule", version: 1, model: profile.setting.model, solver: profile.setting.solver, num_inference_steps: 6, timesteps: profile.setting.timesteps,
+      guidance_scale: 5, heuristic: { name: "alternate", every }, blocks: { "mid_block.attentions.0": [0, 1, 2, 3, 4, 5].filter((step) => step % every === 0) },
+    });`);
   expect(run("profile", model, ...profiled, "--timestep-spacing", "trailing", "--out", at("p.safetensors")).stderr).toBe("");
 }, 60_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -58,7 +56,7 @@ describe("blockcache sweep", () => {
   it.each([
     [["--steps", "5"], /--steps: expected 6, as .*p\.safetensors was measured, found 5/],
     [["--kinds", "transformer+attention"], /--kinds: expected all, or conv_in/],
-    [["--heuristic", "./nothing.mjs"], /nothing\.mjs: expected a module whose default export/],
+    [["--heuristic", "./nothing.mjs"], /nothing\.mjs: expected a JavaScript module/],
     [["--redis", "redis://127.0.0.1:1"], /redis:\/\/127\.0\.0\.1:1 does not answer/],
   ])("%j is refused in one line", (more, message) => {
     const { status, stderr } = sweep("refused", ...more);
