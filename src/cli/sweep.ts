@@ -46,7 +46,7 @@ const PLAIN_SHARES = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 export function sweepCommand(): Command {
   return command("sweep", "Measure many cached settings and plain runs against a near-converged solution on the same prompts and seeds; interrupt it and run it again to go on.", "blockcache sweep fluent-ldm --profile profile.safetensors --heuristic threshold --deltas 0.05,0.1,0.2 --reuse hold,linear --kinds transformer all --prompts prompts.txt --seeds 0,1 --out study")
     .argument("<model>", MODEL)
-    .requiredOption("--profile <file>", "what `blockcache profile --timestep-spacing trailing` wrote; says solver, steps, guidance and size")
+    .requiredOption("--profile <file>", "what `blockcache profile --scheduler-config timestep_spacing=trailing` wrote; says solver, steps, guidance and size")
     .option("--heuristic <names...>", HEURISTIC_NAMES, ["threshold"])
     .option("--deltas <list>", "values of δ, for every heuristic that has one", numberList)
     .option("--values <name=list...>", "values of a heuristic's parameter: uniform=2,3,4 (default: its own)", namedLists, {})
