@@ -1,5 +1,5 @@
-/** Data flows one way: models → graphs → runtime → diffusion → instrument → caching → quality → study → figures → notebook → cli. */
-const order = ["models", "graphs", "runtime", "diffusion", "instrument", "caching", "quality", "study", "figures", "notebook", "cli"];
+/** Data flows one way: models → graphs → runtime → diffusion → jobs → instrument → caching → quality → study → figures → notebook → cli. */
+const order = ["models", "graphs", "runtime", "diffusion", "jobs", "instrument", "caching", "quality", "study", "figures", "notebook", "cli"];
 
 module.exports = {
   forbidden: [

@@ -11,8 +11,9 @@ import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { cachedRun } from "../src/caching/cachedRun.js";
-import { measureCosts, predictSpeedup, speedupCeiling } from "../src/caching/costs.js";
+import { measureCosts } from "../src/caching/costs.js";
 import type { Costs } from "../src/caching/costs.js";
+import { predictSpeedup, speedupCeiling } from "../src/caching/predictSeconds.js";
 import { threshold } from "../src/caching/heuristics/threshold.js";
 import { uniform } from "../src/caching/heuristics/uniform.js";
 import { hold, linear } from "../src/caching/reuseRule.js";
@@ -112,13 +113,13 @@ function judge(measured: readonly Measured[], arms: readonly Arm[], steps: numbe
   const full = measured.find(({ name }) => name === `plain ${steps}`);
   if (full === undefined) throw new TypeError("the plain run is missing");
   return measured.flatMap((each) => {
-    const schedule = arms.find(({ name }) => name === each.name)?.schedule;
+    const { schedule, reuse } = arms.find(({ name }) => name === each.name) ?? {};
     if (schedule === undefined) return [];
     const equal = plainAt(plain, each.seconds);
     return [{
       ...each,
       computedShare: computedShare(schedule),
-      predicted: predictSpeedup(costs, schedule),
+      predicted: predictSpeedup(costs, schedule, reuse),
       realised: full.seconds / each.seconds,
       againstPlain: pairedRatio(each.distances, full.distances),
       ...(equal === undefined ? {} : { atEqualLatency: pairedRatio(each.distances, equal) }),

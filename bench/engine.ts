@@ -4,7 +4,8 @@
  *
  *   npm run bench:engine -- [--sd15] [--threads 2]      BLOCKCACHE_PYTHON=python with torch and diffusers
  *
- * Writes bench/results/engine.json and engine.md.
+ * Writes bench/results/engine.json and engine.md; with --sd15, which takes the network of Stable Diffusion 1.5's
+ * shape instead of the embedded one, engine-sd15.json and engine-sd15.md.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
@@ -17,9 +18,11 @@ import { Pipeline } from "../src/diffusion/pipeline.js";
 import { TextEncoders } from "../src/diffusion/textEncoders.js";
 import { embedTimestep } from "../src/graphs/timestepEmbedding.js";
 import { describeUNet } from "../src/graphs/unet.js";
+import type { UNet } from "../src/graphs/unet.js";
 import { changeMeter } from "../src/instrument/change.js";
 import { median } from "../src/instrument/statistics.js";
 import { parseUNetConfig } from "../src/models/configs/unet.js";
+import type { UNetConfig } from "../src/models/configs/unet.js";
 import { openModelFolder } from "../src/models/folder.js";
 import { readJson } from "../src/models/json.js";
 import { writeSafetensors } from "../src/models/safetensors.js";
@@ -58,7 +61,7 @@ interface CaseResult {
   readonly batch: number;
   readonly rounds: number;
   readonly medians: Record<string, number>;
-  readonly ratios: readonly (Ratio & { median: number; min: number; max: number; met?: boolean })[];
+  readonly ratios: readonly (Ratio & { rounds: number; median: number; min: number; max: number; met?: boolean })[];
   readonly outputsAgree: Record<string, number>;
   readonly timings: Timings;
 }
@@ -71,25 +74,29 @@ interface Shape {
   readonly tokens: number;
   readonly cases: readonly { readonly batch: number; readonly rounds: number }[];
   readonly splitGoal: number;
+  /** fewer than the others' where the processor computes bfloat16 by emulation, minutes an evaluation */
+  readonly bfloat16Rounds: number;
+}
+
+async function describe(unetFolder: string): Promise<UNet> {
+  const file = join(unetFolder, "config.json");
+  return describeUNet(parseUNetConfig(await readJson(file), file));
 }
 
 async function openNetwork(unetFolder: string, threads: number): Promise<BlockNetwork> {
-  const file = join(unetFolder, "config.json");
-  const unet = describeUNet(parseUNetConfig(await readJson(file), file));
-  return BlockNetwork.load(unet, await openWeights(unetFolder, "diffusion_pytorch_model"), await openDevice({ threads }));
+  return BlockNetwork.load(await describe(unetFolder), await openWeights(unetFolder, "diffusion_pytorch_model"), await openDevice({ threads }));
 }
 
 async function openSingle(unetFolder: string, folder: string, threads: number): Promise<ort.InferenceSession> {
-  const file = join(unetFolder, "config.json");
   const weights = await openWeights(unetFolder, "diffusion_pytorch_model");
   try {
-    return await openSingleSession(describeUNet(parseUNetConfig(await readJson(file), file)), weights, folder, threads);
+    return await openSingleSession(await describe(unetFolder), weights, folder, threads);
   } finally {
     await weights.close();
   }
 }
 
-function makeInputs(network: BlockNetwork, { latentSize, tokens }: Shape, batch: number): UNetInputs {
+function makeInputs(config: UNetConfig, { latentSize, tokens }: Shape, batch: number): UNetInputs {
   let state = 7;
   const fill = (dims: readonly number[]): FloatTensor => ({
     dims,
@@ -98,7 +105,7 @@ function makeInputs(network: BlockNetwork, { latentSize, tokens }: Shape, batch:
       return (state / 2 ** 32 - 0.5) * 3.46;
     }),
   });
-  const { in_channels, cross_attention_dim } = network.unet.config;
+  const { in_channels, cross_attention_dim } = config;
   return {
     sample: fill([batch, in_channels, latentSize, latentSize]),
     timestep: TIMESTEP,
@@ -118,17 +125,15 @@ function timed(evaluate: () => Promise<Float32Array>): Side {
   };
 }
 
-function singleSide(session: ort.InferenceSession, network: BlockNetwork, inputs: UNetInputs): Side {
+async function runSingle(session: ort.InferenceSession, { config }: UNet, inputs: UNetInputs): Promise<Float32Array> {
+  const width = config.block_out_channels[0];
   const tensor = ({ dims, data }: FloatTensor): ort.Tensor => new ort.Tensor("float32", data, dims);
-  const width = network.unet.config.block_out_channels[0];
-  return timed(async () => {
-    const results = await session.run({
-      sample: tensor(inputs.sample),
-      timestep_embedding: tensor({ dims: [1, width], data: embedTimestep(network.unet.config, width, inputs.timestep) }),
-      encoder_hidden_states: tensor(inputs.encoderHiddenStates),
-    });
-    return results.out.data as Float32Array;
+  const results = await session.run({
+    sample: tensor(inputs.sample),
+    timestep_embedding: tensor({ dims: [1, width], data: embedTimestep(config, width, inputs.timestep) }),
+    encoder_hidden_states: tensor(inputs.encoderHiddenStates),
   });
+  return results.out.data as Float32Array;
 }
 
 async function measureShape(shape: Shape, threads: number, python: string | undefined): Promise<{ cases: CaseResult[]; footprints: Record<string, Footprint>; peer?: string }> {
@@ -148,14 +153,14 @@ async function measureShape(shape: Shape, threads: number, python: string | unde
 
     const cases: CaseResult[] = [];
     for (const { batch, rounds } of shape.cases) {
-      const inputs = makeInputs(network, shape, batch);
+      const inputs = makeInputs(network.unet.config, shape, batch);
       const inputsFile = join(scratch, `inputs-${batch}.safetensors`);
       await writeSafetensors(inputsFile, new Map([["sample", inputs.sample], ["encoder_hidden_states", inputs.encoderHiddenStates]].map(([name, tensor]) => [name as string, { dtype: "F32" as const, ...(tensor as FloatTensor) }])));
       const meter = changeMeter(pipeline, () => undefined);
       let index = 0;
       const sides = new Map<string, Side>([
         ["ours", timed(async () => (await network.forward(inputs)).data)],
-        ["single", singleSide(session, network, inputs)],
+        ["single", timed(() => runSingle(session, network.unet, inputs))],
         [
           "ours, measuring change",
           timed(async () => {
@@ -186,6 +191,13 @@ async function measureShape(shape: Shape, threads: number, python: string | unde
   }
 }
 
+/** Between two turns: the threads of the side before spin for up to 200 ms (OpenMP's default) before they sleep. */
+const REST_MILLISECONDS = 250;
+
+function shuffled<T>(items: readonly T[]): T[] {
+  return items.map((item) => ({ item, key: Math.random() })).sort((a, b) => a.key - b.key).map(({ item }) => item);
+}
+
 async function takeTurns(shape: Shape, batch: number, rounds: number, sides: ReadonlyMap<string, Side>): Promise<CaseResult> {
   const timings: Timings = {};
   const outputs: Record<string, number> = {};
@@ -194,13 +206,12 @@ async function takeTurns(shape: Shape, batch: number, rounds: number, sides: Rea
     // Not counted: the first run plans memory, and the meter has nothing to compare with yet.
     outputs[name] = (await side()).meanAbsoluteOutput;
   }
-  const order = [...sides];
   for (let round = 0; round < rounds; round++) {
-    for (let turn = 0; turn < order.length; turn++) {
-      const [name, side] = order[(turn + round) % order.length];
+    // Another order each time, so that none always comes after the same one.
+    for (const [name, side] of shuffled([...sides])) {
+      if (name === "diffusers bfloat16" && round >= shape.bfloat16Rounds) continue;
+      await new Promise((resolve) => setTimeout(resolve, REST_MILLISECONDS));
       timings[name].push((await side()).seconds);
-      // Lets the idle threads of the side before go to sleep.
-      await new Promise((resolve) => setTimeout(resolve, 20));
     }
     if (process.stdout.isTTY) process.stdout.write(`\r${shape.name}, batch ${batch}: round ${round + 1} of ${rounds}${round + 1 === rounds ? "\n" : ""}`);
   }
@@ -213,9 +224,9 @@ async function takeTurns(shape: Shape, batch: number, rounds: number, sides: Rea
   const ratios = wanted
     .filter(({ over, under }) => over in timings && under in timings)
     .map((ratio) => {
-      const values = timings[ratio.over].map((seconds, round) => seconds / timings[ratio.under][round]);
+      const values = timings[ratio.over].slice(0, timings[ratio.under].length).map((seconds, round) => seconds / timings[ratio.under][round]);
       const middle = median(values);
-      return { ...ratio, median: middle, min: Math.min(...values), max: Math.max(...values), ...(ratio.goal === undefined ? {} : { met: middle <= ratio.goal }) };
+      return { ...ratio, rounds: values.length, median: middle, min: Math.min(...values), max: Math.max(...values), ...(ratio.goal === undefined ? {} : { met: middle <= ratio.goal }) };
     });
   return {
     name: shape.name,
@@ -238,10 +249,13 @@ async function printFootprint(side: string, shape: Shape, threads: number): Prom
   const scratch = await mkdtemp(join(tmpdir(), "blockcache-bench-"));
   try {
     const started = performance.now();
+    const unet = await describe(shape.unetFolder);
+    const inputs = makeInputs(unet.config, shape, 2);
     const network = side === "ours" ? await openNetwork(shape.unetFolder, threads) : undefined;
-    if (network === undefined) await openSingle(shape.unetFolder, scratch, threads);
+    const session = side === "single" ? await openSingle(shape.unetFolder, scratch, threads) : undefined;
     const loadSeconds = (performance.now() - started) / 1000;
-    await network?.forward(makeInputs(network, shape, 2));
+    await network?.forward(inputs);
+    if (session !== undefined) await runSingle(session, unet, inputs);
     const kibibytes = /VmHWM:\s*(\d+)/.exec(await readFile("/proc/self/status", "utf8"))?.[1];
     process.stdout.write(JSON.stringify({ loadSeconds, peakBytes: Number(kibibytes) * 1024 } satisfies Footprint));
   } finally {
@@ -249,31 +263,29 @@ async function printFootprint(side: string, shape: Shape, threads: number): Prom
   }
 }
 
-function report(cases: readonly CaseResult[], footprints: Readonly<Record<string, Record<string, Footprint>>>, machine: string): string {
+function report(name: string, cases: readonly CaseResult[], footprints: Readonly<Record<string, Footprint>>, machine: string): string {
   const lines = ["# bench/engine", "", machine, "", "Ratios of one round's seconds: median (min–max). Below 1 the first is faster.", ""];
   lines.push("| network | batch | ratio | median (min–max) | goal | met |", "| --- | --- | --- | --- | --- | --- |");
-  for (const { name, batch, rounds, ratios } of cases) {
-    for (const { what, median: middle, min, max, goal, met } of ratios) {
+  for (const { batch, ratios } of cases) {
+    for (const { what, rounds, median: middle, min, max, goal, met } of ratios) {
       lines.push(`| ${name} | ${batch} | ${what} | ${middle.toFixed(3)} (${min.toFixed(3)}–${max.toFixed(3)}), ${rounds} rounds | ${goal === undefined ? "told only" : `≤ ${goal}`} | ${met === undefined ? "" : met ? "yes" : "**no**"} |`);
     }
   }
   lines.push("", "| network | batch | side | mean of \\|output\\| differs from ours by |", "| --- | --- | --- | --- |");
-  for (const { name, batch, outputsAgree } of cases) {
+  for (const { batch, outputsAgree } of cases) {
     for (const [side, difference] of Object.entries(outputsAgree)) if (side !== "ours") lines.push(`| ${name} | ${batch} | ${side} | ${difference.toExponential(1)} |`);
   }
   lines.push("", "| network | side | load, seconds | peak memory, MiB |", "| --- | --- | --- | --- |");
-  for (const [name, sides] of Object.entries(footprints)) {
-    for (const [side, { loadSeconds, peakBytes }] of Object.entries(sides)) lines.push(`| ${name} | ${side} | ${loadSeconds.toFixed(1)} | ${Math.round(peakBytes / 2 ** 20)} |`);
-  }
-  lines.push("", "Loading the single session includes writing its ONNX file, and its peak is that of loading: it is not run.", "");
+  for (const [side, { loadSeconds, peakBytes }] of Object.entries(footprints)) lines.push(`| ${name} | ${side} | ${loadSeconds.toFixed(1)} | ${Math.round(peakBytes / 2 ** 20)} |`);
+  lines.push("", "Loading the single session includes writing its ONNX file. Peaks are of a process that loads and runs one evaluation at batch 2; diffusers' at the largest batch.", "");
   return lines.join("\n");
 }
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { sd15: { type: "boolean", default: false }, threads: { type: "string", default: "2" }, footprint: { type: "string" }, unet: { type: "string" } } });
   const threads = Number(values.threads);
-  const embedded: Shape = { name: "embedded", unetFolder: join(EMBEDDED, "unet"), latentSize: 16, tokens: 32, cases: [{ batch: 2, rounds: 16 }, { batch: 16, rounds: 6 }], splitGoal: 1.1 };
-  const sd15 = (unetFolder: string): Shape => ({ name: "SD-1.5 shape", unetFolder, latentSize: 64, tokens: 77, cases: [{ batch: 2, rounds: 3 }], splitGoal: 1.03 });
+  const embedded: Shape = { name: "embedded", unetFolder: join(EMBEDDED, "unet"), latentSize: 16, tokens: 32, cases: [{ batch: 2, rounds: 40 }, { batch: 16, rounds: 12 }], splitGoal: 1.1, bfloat16Rounds: Infinity };
+  const sd15 = (unetFolder: string): Shape => ({ name: "SD-1.5 shape", unetFolder, latentSize: 64, tokens: 77, cases: [{ batch: 2, rounds: 5 }], splitGoal: 1.03, bfloat16Rounds: 1 });
   if (values.footprint !== undefined && values.unet !== undefined) {
     await printFootprint(values.footprint, values.unet === embedded.unetFolder ? embedded : sd15(values.unet), threads);
     return;
@@ -281,30 +293,20 @@ async function main(): Promise<void> {
   const python = process.env.BLOCKCACHE_PYTHON;
   if (python === undefined) console.log("skipped: PyTorch + diffusers (set BLOCKCACHE_PYTHON to a Python that has torch, diffusers and safetensors)");
   const load = loadavg()[0];
-  const cases: CaseResult[] = [];
-  const footprints: Record<string, Record<string, Footprint>> = {};
-  let peer: string | undefined;
-  const measure = async (shape: Shape): Promise<void> => {
-    const measured = await measureShape(shape, threads, python);
-    cases.push(...measured.cases);
-    footprints[shape.name] = measured.footprints;
-    peer ??= measured.peer;
-  };
-  await measure(embedded);
-  if (values.sd15) {
-    const folder = await mkdtemp(join(tmpdir(), "blockcache-sd15-"));
-    try {
-      await writeSd15(folder);
-      await measure(sd15(folder));
-    } finally {
-      await rm(folder, { recursive: true, force: true });
-    }
+  const folder = await mkdtemp(join(tmpdir(), "blockcache-sd15-"));
+  try {
+    if (values.sd15) await writeSd15(folder);
+    const shape = values.sd15 ? sd15(folder) : embedded;
+    const { cases, footprints, peer } = await measureShape(shape, threads, python);
+    const machine = `${cpus()[0].model}, ${cpus().length} cores, ${threads} threads a side; Node ${process.version}, onnxruntime ${ort.env.versions.node ?? "?"}, ${peer ?? "no PyTorch"}; load average ${load.toFixed(2)} at the start.`;
+    const text = report(shape.name, cases, footprints, machine);
+    console.log(text);
+    const name = values.sd15 ? "engine-sd15" : "engine";
+    await writeResult(`${name}.json`, `${JSON.stringify({ machine, cases, footprints }, undefined, 1)}\n`);
+    await writeResult(`${name}.md`, text);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
   }
-  const machine = `${cpus()[0].model}, ${cpus().length} cores, ${threads} threads a side; Node ${process.version}, onnxruntime ${ort.env.versions.node ?? "?"}, ${peer ?? "no PyTorch"}; load average ${load.toFixed(2)} at the start.`;
-  const text = report(cases, footprints, machine);
-  console.log(text);
-  await writeResult("engine.json", `${JSON.stringify({ machine, cases, footprints }, undefined, 1)}\n`);
-  await writeResult("engine.md", text);
 }
 
 await main();

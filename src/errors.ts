@@ -50,7 +50,43 @@ export class DeviceUnavailableError extends BlockcacheError {
   override name = "DeviceUnavailableError";
 }
 
-/** Sampling or measuring was stopped by an AbortSignal or an interrupt. */
+/** Why the hub did not give a model. */
+export type HubRefusal =
+  /** no such model, or a private one that the token may not read */
+  | "not-found"
+  /** the model's conditions must be accepted first */
+  | "gated"
+  /** the token is not valid, or may not read this */
+  | "unauthorized"
+  /** no such branch, tag or commit */
+  | "no-revision"
+  /** the model lacks a file that it lists */
+  | "missing-file"
+  /** HF_HUB_OFFLINE is set and the cache does not hold the model */
+  | "offline"
+  /** no answer, or one that says that the hub is down */
+  | "unreachable"
+  /** the connection broke again and again; what has come is kept and resumed */
+  | "cut"
+  /** what came is not what the hub lists: wrong size or hash, or an answer that makes no sense */
+  | "damaged"
+  /** the cache's disk has no room */
+  | "disk-full"
+  /** the cache's folder may not be written */
+  | "not-writable";
+
+/** A model could not be fetched from the Hugging Face hub; the message says how to mend it. */
+export class HubError extends BlockcacheError {
+  override name = "HubError";
+  readonly reason: HubRefusal;
+
+  constructor(reason: HubRefusal, message: string) {
+    super(message);
+    this.reason = reason;
+  }
+}
+
+/** Loading, sampling or measuring was stopped by an AbortSignal or an interrupt. */
 export class InterruptedError extends BlockcacheError {
   override name = "InterruptedError";
 }

@@ -1,10 +1,13 @@
 /** Sampling by a schedule: where a block does not compute, its branch is not run. */
 import { ArgumentError } from "../errors.js";
+import { evaluationTimes } from "../diffusion/evaluationTimes.js";
+import type { EvaluationTime } from "../diffusion/evaluationTimes.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import type { SamplingHook, SamplingPlan } from "../diffusion/samplingPlan.js";
 import type { Device } from "../runtime/device.js";
 import { release, retain } from "../runtime/ownership.js";
 import type { DeviceTensor } from "../runtime/session.js";
+import { executionPlan } from "./executionPlan.js";
 import { hold } from "./reuseRule.js";
 import type { ReuseRule } from "./reuseRule.js";
 import type { Schedule } from "./schedule.js";
@@ -17,7 +20,7 @@ export interface CachedRunOptions {
   readonly allow?: readonly ScheduleMismatch[];
 }
 
-/** `model`: another fingerprint; `solver`: another solver or other timesteps of the same number */
+/** `model`: another fingerprint; `solver`: another solver, its configuration, or other timesteps of the same number */
 export type ScheduleMismatch = "model" | "solver";
 
 /** A sampling hook that reuses, and what it did in its last run. */
@@ -26,12 +29,12 @@ export interface CachedRun extends SamplingHook {
   readonly computedAt: ReadonlyMap<string, readonly number[]>;
   /** block id → evaluations at which a kept C took its place */
   readonly reusedAt: ReadonlyMap<string, readonly number[]>;
-  /** most bytes of kept branches at any time of the run */
+  /** most bytes of kept branches, and of the sums that stand in for some, at any time of the run */
   readonly peakCacheBytes: number;
 }
 
 interface Kept {
-  readonly evaluation: number;
+  readonly time: EvaluationTime;
   readonly branch: DeviceTensor;
 }
 
@@ -43,17 +46,22 @@ interface Kept {
  *   of steps, or names a block that the model does not have
  */
 export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: CachedRunOptions = {}): CachedRun {
-  const computing = new Map(Object.entries(schedule.blocks).map(([id, evaluations]) => [id, new Set(evaluations)]));
-  const evaluations = schedule.timesteps.length;
+  const plan = executionPlan(schedule, reuse);
   const kept = new Map<string, Kept[]>();
   const passing: DeviceTensor[] = [];
   const computedAt = new Map<string, number[]>();
   const reusedAt = new Map<string, number[]>();
   let device: Device | undefined;
+  let times: readonly EvaluationTime[] = [];
   let peakCacheBytes = 0;
 
+  const held = (): DeviceTensor[] => [...passing, ...[...kept.values()].flatMap((values) => values.map(({ branch }) => branch))];
+  const countBytes = (): void => {
+    peakCacheBytes = Math.max(peakCacheBytes, bytesOf(held()));
+  };
   const releaseAll = (): void => {
-    for (const tensor of [...passing.splice(0), ...[...kept.values()].flatMap((each) => each.map(({ branch }) => branch))]) release(tensor);
+    for (const tensor of held()) release(tensor);
+    passing.length = 0;
     kept.clear();
   };
 
@@ -63,37 +71,39 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
     get peakCacheBytes() {
       return peakCacheBytes;
     },
-    async begin(pipeline, plan) {
-      await checkFit(schedule, pipeline, plan, allow);
+    async begin(pipeline, sampling) {
+      await checkFit(schedule, pipeline, sampling, allow);
       releaseAll();
       computedAt.clear();
       reusedAt.clear();
       peakCacheBytes = 0;
       device = pipeline.device;
+      times = evaluationTimes(sampling.solver);
     },
     wants({ id }, { index }) {
-      return { branch: isKept(computing.get(id), index, evaluations, reuse.history), out: false };
+      return { branch: plan.get(id)?.[index] === "keep", out: false };
     },
     standsIn({ id }, { index }) {
-      return computing.get(id)?.has(index) === false;
+      return typeof plan.get(id)?.[index] === "number";
     },
     async standIn({ id }, { index }) {
       const values = kept.get(id);
       if (device === undefined || values === undefined) throw new TypeError(`${id}: reused at evaluation ${index} before it was computed`);
-      const weights = reuse.weights(values.map(({ evaluation }) => evaluation), index);
+      const weights = reuse.weights(id, values.map(({ time }) => time), times[index]);
       if (weights.length === 1 && weights[0] === 1) return values[0].branch;
       const tensor = await weightedSum(device, values.map(({ branch }) => branch), weights);
       passing.push(tensor);
+      countBytes();
       return tensor;
     },
     async computed({ id }, { branch }, { index }) {
-      const values = [...(kept.get(id) ?? []), { evaluation: index, branch: retain(branch) }];
+      const values = [...(kept.get(id) ?? []), { time: times[index], branch: retain(branch) }];
       while (values.length > reuse.history) {
         const oldest = values.shift();
         if (oldest) release(oldest.branch);
       }
       kept.set(id, values);
-      peakCacheBytes = Math.max(peakCacheBytes, bytesOf(kept));
+      countBytes();
       return undefined;
     },
     executed({ id }, how, { index }) {
@@ -107,23 +117,8 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
   };
 }
 
-/** Whether a later reuse reads the branch computed at `index`: not after `history` newer ones, or none. */
-function isKept(computing: ReadonlySet<number> | undefined, index: number, evaluations: number, history: number): boolean {
-  if (computing?.has(index) !== true) return false;
-  let newer = 0;
-  for (let later = index + 1; later < evaluations && newer < history; later++) {
-    if (!computing.has(later)) return true;
-    newer++;
-  }
-  return false;
-}
-
-function bytesOf(kept: ReadonlyMap<string, readonly Kept[]>): number {
-  let bytes = 0;
-  for (const values of kept.values()) {
-    for (const { branch } of values) bytes += branch.size * (branch.type === "float16" ? 2 : 4);
-  }
-  return bytes;
+function bytesOf(tensors: readonly DeviceTensor[]): number {
+  return tensors.reduce((bytes, { size, type }) => bytes + size * (type === "float16" ? 2 : 4), 0);
 }
 
 async function checkFit(schedule: Schedule, pipeline: Pipeline, { solver }: SamplingPlan, allow: readonly ScheduleMismatch[]): Promise<void> {
@@ -138,6 +133,9 @@ async function checkFit(schedule: Schedule, pipeline: Pipeline, { solver }: Samp
     if (schedule.solver !== solver.name) throw new ArgumentError(`schedule: made for solver ${schedule.solver}, and this run has ${solver.name} — sample with that solver, or allow: ["solver"]`);
     const other = timesteps.findIndex((timestep, index) => timestep !== solver.timesteps[index]);
     if (other !== -1) throw new ArgumentError(`schedule: timesteps.${other} is ${timesteps[other]}, and this run's is ${solver.timesteps[other]} — sample with the same timestep_spacing, or allow: ["solver"]`);
+    // Keys that the schedule does not have came with a later version of the library.
+    const key = Object.keys(schedule.solver_config ?? {}).find((each) => JSON.stringify(schedule.solver_config?.[each]) !== JSON.stringify(solver.config[each]));
+    if (key !== undefined) throw new ArgumentError(`schedule: solver_config.${key} is ${JSON.stringify(schedule.solver_config?.[key])}, and this run's is ${JSON.stringify(solver.config[key])} — sample with that configuration, or allow: ["solver"]`);
   }
   if (allow.includes("model")) return;
   const fingerprint = await pipeline.fingerprint();

@@ -4,28 +4,61 @@
  * through k values is exact for changes of degree k − 1, and here also for uneven distances.
  */
 import { ArgumentError } from "../errors.js";
+import type { EvaluationTime } from "../diffusion/evaluationTimes.js";
 
 export interface ReuseRule {
   readonly name: string;
   /** how many computed values are kept */
   readonly history: number;
-  /** weights of the kept values, from their times and the time wanted; times are all different */
-  weights(times: readonly number[], wanted: number): readonly number[];
+  /**
+   * The weights of the kept values.
+   *
+   * @param block id of the block that is reused
+   * @param kept when the values were computed, oldest first: 1 to `history` of them
+   * @param wanted when the stand-in is needed
+   */
+  weights(block: string, kept: readonly EvaluationTime[], wanted: EvaluationTime): readonly number[];
 }
 
-/** Lagrange's weights of the polynomial through all kept values. */
-function lagrange(times: readonly number[], wanted: number): number[] {
-  return times.map((time, index) => times.reduce((weight, other, j) => (j === index ? weight : (weight * (wanted - other)) / (time - other)), 1));
+/** The clock that an extrapolation runs by. */
+export type Clock = keyof EvaluationTime;
+
+/**
+ * The polynomial through the last `history` values, in the time of a clock; of lower degree while there
+ * are fewer. Of values at one time (a solver that evaluates a timestep twice) the newest counts.
+ */
+function extrapolation(name: string, history: number, clock: Clock): ReuseRule {
+  return {
+    name,
+    history,
+    weights(_, kept, wanted) {
+      const times = kept.map((each) => each[clock]);
+      const newest = times.map((time, index) => times.lastIndexOf(time) === index);
+      // Lagrange's weights
+      return times.map((time, index) => {
+        if (!newest[index]) return 0;
+        return times.reduce((weight, other, j) => (j === index || !newest[j] ? weight : (weight * (wanted[clock] - other)) / (time - other)), 1);
+      });
+    },
+  };
 }
 
 /** The last computed value as it is: the paper's rule. */
 export const hold: ReuseRule = { name: "hold", history: 1, weights: () => [1] };
-/** The line through the last two computed values; holds while there is one. */
-export const linear: ReuseRule = { name: "linear", history: 2, weights: lagrange };
-/** The parabola through the last three computed values; a line while there are two. */
-export const quadratic: ReuseRule = { name: "quadratic", history: 3, weights: lagrange };
+/** The line through the last two computed values over the step index; holds while there is one. */
+export const linear: ReuseRule = extrapolation("linear", 2, "evaluation");
+/** The parabola through the last three computed values over the step index; a line while there are two. */
+export const quadratic: ReuseRule = extrapolation("quadratic", 3, "evaluation");
 
-export const REUSE_RULES: readonly ReuseRule[] = [hold, linear, quadratic];
+export const REUSE_RULES: readonly ReuseRule[] = [
+  hold,
+  linear,
+  quadratic,
+  extrapolation("linear-timestep", 2, "timestep"),
+  extrapolation("quadratic-timestep", 3, "timestep"),
+  extrapolation("linear-logsnr", 2, "logSnr"),
+  extrapolation("quadratic-logsnr", 3, "logSnr"),
+];
 
 /** A rule by its name. Throws ArgumentError for an unknown one. */
 export function reuseRule(name: string): ReuseRule {

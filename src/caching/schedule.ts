@@ -6,18 +6,25 @@ import { z } from "zod";
 import { ArgumentError, InvalidFileError } from "../errors.js";
 import { readJson, validate, writeJson } from "../models/json.js";
 import type { Profile } from "../instrument/profile.js";
+import { profileDigest } from "../instrument/profileDigest.js";
 
 export interface Schedule {
   readonly format: "blockcache-schedule";
   readonly version: 1;
   readonly model: { readonly fingerprint: string; readonly name: string };
   readonly solver: string;
+  /** the solver's whole configuration; absent in schedules of older versions and those made by hand */
+  readonly solver_config?: Readonly<Record<string, unknown>>;
   readonly num_inference_steps: number;
   /** one entry a network evaluation, in sampling order */
   readonly timesteps: readonly number[];
   readonly guidance_scale: number;
+  /** the profile that it was found from: its digest, and its file's name where there is one */
+  readonly profile?: { readonly digest: string; readonly trajectories: number; readonly name?: string };
   /** what found it, with its options */
   readonly heuristic: Readonly<Record<string, unknown>> & { readonly name: string };
+  /** what was changed afterwards, in order (edits.ts) */
+  readonly edits?: readonly (Readonly<Record<string, unknown>> & { readonly edit: string })[];
   /**
    * block id → 0-based network evaluations that compute: ascending, the first is 0.
    * A block that is absent always computes.
@@ -28,22 +35,30 @@ export interface Schedule {
 const FORMAT = "blockcache-schedule";
 const step = z.number().int().nonnegative();
 
-const schema = z.object({
+export const scheduleSchema = z.object({
   format: z.literal(FORMAT),
   version: z.literal(1),
   model: z.object({ fingerprint: z.string(), name: z.string() }),
   solver: z.string(),
+  solver_config: z.record(z.string(), z.unknown()).optional(),
   num_inference_steps: z.number().int().positive(),
   timesteps: z.array(z.number()).min(1),
   guidance_scale: z.number(),
+  profile: z.object({ digest: z.string(), trajectories: z.number().int().positive(), name: z.string().optional() }).optional(),
   heuristic: z.looseObject({ name: z.string() }),
+  edits: z.array(z.looseObject({ edit: z.string() })).optional(),
   blocks: z.record(z.string(), z.array(step)),
 });
 
 /** A schedule for the setting of a profile. Throws ArgumentError where `blocks` breaks a rule. */
 export function createSchedule(profile: Profile, heuristic: Schedule["heuristic"], blocks: Schedule["blocks"]): Schedule {
-  const { model, solver, num_inference_steps, timesteps, guidance_scale } = profile.setting;
-  const schedule: Schedule = { format: FORMAT, version: 1, model, solver, num_inference_steps, timesteps, guidance_scale, heuristic, blocks };
+  const { model, solver, solver_config, num_inference_steps, timesteps, guidance_scale } = profile.setting;
+  const source = { digest: profileDigest(profile), trajectories: profile.trajectories.length };
+  return checkSchedule({ format: FORMAT, version: 1, model, solver, solver_config, num_inference_steps, timesteps, guidance_scale, profile: source, heuristic, blocks });
+}
+
+/** The schedule as it is. Throws ArgumentError where its blocks break a rule. */
+export function checkSchedule(schedule: Schedule): Schedule {
   const fault = faultOf(schedule);
   if (fault !== undefined) throw new ArgumentError(`schedule: ${fault.field}: expected ${fault.expected}, found ${fault.found}`);
   return schedule;
@@ -51,7 +66,7 @@ export function createSchedule(profile: Profile, heuristic: Schedule["heuristic"
 
 /** @throws InvalidFileError where the file is missing, no schedule, or breaks a rule */
 export async function loadSchedule(path: string): Promise<Schedule> {
-  const schedule = validate(schema, await readJson(path), { file: path, hint: "it must be a schedule as `blockcache schedule` writes it" });
+  const schedule = validate(scheduleSchema, await readJson(path), { file: path, hint: "it must be a schedule as `blockcache schedule` writes it" });
   const fault = faultOf(schedule);
   if (fault !== undefined) throw new InvalidFileError({ file: path, ...fault });
   return schedule;

@@ -11,6 +11,7 @@ export interface CommonOptions {
   readonly device: DeviceName | "auto";
   readonly precision: Precision;
   readonly threads?: number;
+  readonly config?: string;
   readonly json?: boolean;
   readonly verbose?: boolean;
 }
@@ -22,19 +23,41 @@ export function command(usage: string, description: string, example: string): Co
     .addOption(new Option("--device <name>", "where the network runs").choices(["auto", ...DEVICE_NAMES]).default("cpu"))
     .addOption(new Option("--precision <type>", "element type of weights and activations; float16 needs a GPU").choices(["float32", "float16"]).default("float32"))
     .option("--threads <n>", "threads inside an operator, on cpu (default: one a core)", positiveInteger)
+    .option("--config <model>", "for a model in a single file: a folder or id that has its configs and tokenizer")
     .option("--json", "print the result as JSON, for machines")
     .option("--verbose", "print the stack trace of an error")
     .addHelpText("after", `\nExample:\n  ${example}\n`);
 }
 
-/** Loads a model with progress on a terminal. */
+/** What every command takes as its model. */
+export const MODEL = "a folder in the diffusers layout, a Hugging Face id (owner/name, owner/name@revision), a single .safetensors file, or fluent-ldm";
+
+/** Loads a model with progress on a terminal; Ctrl-C stops it, and a download goes on there next time. */
 export async function openPipeline(model: string, options: CommonOptions): Promise<Pipeline> {
-  const progress = createProgress("compiling blocks", "blocks");
+  const downloading = createProgress("downloading", "MiB");
+  const compiling = createProgress("compiling blocks", "blocks");
+  const controller = new AbortController();
+  const abort = (): void => controller.abort();
+  process.once("SIGINT", abort);
   try {
-    return await loadPipeline(model, { device: options.device, precision: options.precision, threads: options.threads, onProgress: progress.update });
+    return await loadPipeline(model, {
+      device: options.device,
+      precision: options.precision,
+      threads: options.threads,
+      config: options.config,
+      onDownload: (bytes, total) => (bytes < total ? downloading.update(mebibytes(bytes), mebibytes(total)) : downloading.stop()),
+      onProgress: compiling.update,
+      signal: controller.signal,
+    });
   } finally {
-    progress.stop();
+    process.removeListener("SIGINT", abort);
+    downloading.stop();
+    compiling.stop();
   }
+}
+
+function mebibytes(bytes: number): number {
+  return Math.round(bytes / 2 ** 20);
 }
 
 /** Prints a result: JSON with `--json`, else the lines made for people. */

@@ -1,7 +1,8 @@
 import type { Command } from "commander";
-import { measureCosts, predictSeconds } from "../caching/costs.js";
+import { measureCosts } from "../caching/costs.js";
 import { saveCosts } from "../caching/costsFile.js";
-import { abortOnInterrupt, command, openPipeline, positiveInteger, print } from "./command.js";
+import { predictSeconds } from "../caching/predictSeconds.js";
+import { MODEL, abortOnInterrupt, command, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { createProgress } from "./progress.js";
 
@@ -14,7 +15,7 @@ interface CostsCommandOptions extends CommonOptions {
 /** `blockcache costs`: seconds of every block's computing and reusing, on this machine. */
 export function costsCommand(): Command {
   return command("costs", "Measure what computing and reusing each block costs on this machine; `blockcache schedule --speedup` reads it.", "blockcache costs fluent-ldm --rows 2 --out costs.safetensors")
-    .argument("<model>", "a folder in the diffusers layout, or fluent-ldm")
+    .argument("<model>", MODEL)
     .option("--rows <n>", "rows of a network evaluation: twice the images with guidance", positiveInteger, 2)
     .option("--samples <n>", "evaluations timed of each kind", positiveInteger, 9)
     .requiredOption("--out <file>", "safetensors to write")

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { InvalidFileError } from "../errors.js";
 import { writeSafetensors } from "../models/safetensors.js";
 import type { OutgoingTensor } from "../models/safetensors.js";
-import { command, nonNegativeInteger, openPipeline, print } from "./command.js";
+import { MODEL, command, nonNegativeInteger, openPipeline, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 
 interface EncodeOptions extends CommonOptions {
@@ -15,7 +15,7 @@ interface EncodeOptions extends CommonOptions {
 /** `blockcache encode`: prompts to token ids and text embeddings. */
 export function encodeCommand(): Command {
   return command("encode", "Tokenize and encode prompts.", "blockcache encode fluent-ldm --prompts prompts.json --out text.safetensors")
-    .argument("<model>", "a folder in the diffusers layout, or fluent-ldm")
+    .argument("<model>", MODEL)
     .requiredOption("--prompts <file>", "JSON: an array of strings")
     .requiredOption("--out <file>", "safetensors to write: input_ids [prompts, tokens] int64, prompt_embeds [prompts, tokens, width]; for SDXL input_ids_2 and pooled_prompt_embeds [prompts, width] too")
     .option("--clip-skip <n>", "leave out the text encoder's last n layers", nonNegativeInteger, 0)

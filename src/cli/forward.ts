@@ -4,7 +4,7 @@ import { combineObservers } from "../runtime/observer.js";
 import { hook } from "../instrument/hooks.js";
 import type { FloatTensor } from "../models/tensor.js";
 import type { NetworkConditions } from "../runtime/unetInputs.js";
-import { command, openPipeline, print } from "./command.js";
+import { MODEL, command, openPipeline, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { readTensors, writeTensors } from "./tensorFile.js";
 
@@ -20,7 +20,7 @@ const CONDITIONS = { text_embeds: "[batch, width]", time_ids: "[batch, ids]", ti
 /** `blockcache forward`: one network evaluation on given tensors. */
 export function forwardCommand(): Command {
   return command("forward", "Evaluate the denoising network once, with any block's branch C beside the result.", "blockcache forward fluent-ldm --inputs in.safetensors --out out.safetensors --hooks all")
-    .argument("<model>", "a folder in the diffusers layout, or fluent-ldm")
+    .argument("<model>", MODEL)
     .requiredOption("--inputs <file>", "safetensors with sample [batch, channels, height, width], timestep [1] and encoder_hidden_states [batch, tokens, width]; for SDXL text_embeds [batch, width] and time_ids [batch, 6]; timestep_cond [batch, width] where a distilled network takes it")
     .requiredOption("--out <file>", "safetensors to write: sample, and each hooked block's C under its id")
     .option("--hooks <ids>", "all, or block ids and patterns separated by commas")

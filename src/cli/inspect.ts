@@ -1,8 +1,9 @@
 import type { Command } from "commander";
 import { ArgumentError } from "../errors.js";
+import type { Pipeline } from "../diffusion/pipeline.js";
 import { blockMap, timeBlocks } from "../instrument/blockMap.js";
 import type { BlockMapEntry } from "../instrument/blockMap.js";
-import { command, openPipeline, positiveInteger, print } from "./command.js";
+import { MODEL, command, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 
 interface InspectOptions extends CommonOptions {
@@ -14,7 +15,7 @@ interface InspectOptions extends CommonOptions {
 /** `blockcache inspect`: every hook of a model with kind, shape, size and share of time. */
 export function inspectCommand(): Command {
   return command("inspect", "List the blocks of a model: id, kind, shape, parameters, multiply-adds, share of time.", "blockcache inspect fluent-ldm --inside")
-    .argument("<model>", "a folder in the diffusers layout, or fluent-ldm")
+    .argument("<model>", MODEL)
     .option("--height <pixels>", "image height (default: what the model was trained at)", positiveInteger)
     .option("--width <pixels>", "image width", positiveInteger)
     .option("--inside", "list attn1, attn2 and ff inside the spatial transformers too")
@@ -22,13 +23,49 @@ export function inspectCommand(): Command {
       const pipeline = await openPipeline(model, options);
       const latentSize = latentSizeOf(options, pipeline.vaeScaleFactor) ?? pipeline.defaultLatentSize;
       const seconds = await timeBlocks(pipeline, 3, latentSize);
-      const total = [...seconds.values()].reduce((sum, value) => sum + value, 0);
+      const total = sum([...seconds.values()]);
       const blocks = blockMap(pipeline, latentSize)
         .filter((entry) => options.inside || entry.inside === undefined)
         .map((entry) => (entry.inside === undefined ? { ...entry, seconds: seconds.get(entry.id) } : entry));
-      print(options, { model: pipeline.name, latent_size: latentSize, blocks }, table(blocks, total));
+      const memory = memoryOf(pipeline, blocks);
+      print(options, { model: pipeline.name, latent_size: latentSize, blocks, memory }, [...table(blocks, total), "", ...memoryLines(memory)]);
       await pipeline.dispose();
     });
+}
+
+/** Bytes, of the denoising network unless said otherwise. */
+interface Memory {
+  readonly weights: number;
+  /** of them, held twice once every block has been reused */
+  readonly shared_weights: number;
+  /** C of every cacheable block, once, for one batch row: what `hold` keeps; guidance has two rows an image */
+  readonly cache_per_row: number;
+  /** the whole process now: sessions and their working memory after evaluations of two rows, the text encoder, Node itself */
+  readonly process: number;
+}
+
+function memoryOf({ device, network }: Pipeline, blocks: readonly BlockMapEntry[]): Memory {
+  const bytesOfParameter = device.precision === "float16" ? 2 : 4;
+  const whole = blocks.filter(({ inside }) => inside === undefined);
+  return {
+    weights: network.weightBytes - network.sharedWeightBytes,
+    shared_weights: sum(whole.map(({ sharedParameters }) => sharedParameters)) * bytesOfParameter,
+    cache_per_row: sum(whole.filter(({ cacheable }) => cacheable).map(({ bytes }) => bytes)),
+    process: process.memoryUsage.rss(),
+  };
+}
+
+function memoryLines(memory: Memory): string[] {
+  const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  return [
+    `weights ${mebibytes(memory.weights)}, held once; ${mebibytes(memory.shared_weights)} of them a second time where all blocks are reused (the ResNet blocks' shortcuts)`,
+    `cache ${mebibytes(memory.cache_per_row)} a batch row where every cacheable block keeps its C; guidance has two rows an image`,
+    `process ${mebibytes(memory.process)} resident, sessions and their working memory at two rows included`,
+  ];
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 function latentSizeOf({ height, width }: InspectOptions, factor: number): readonly [number, number] | undefined {

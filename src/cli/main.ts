@@ -11,6 +11,7 @@ import { profileCommand } from "./profile.js";
 import { sampleCommand } from "./sample.js";
 import { scheduleCommand } from "./schedule.js";
 import { vaeCommand } from "./vae.js";
+import { workerCommand } from "./worker.js";
 
 const FAILED = 1;
 const USAGE = 2;
@@ -18,7 +19,7 @@ const USAGE = 2;
 const program = new Command("blockcache")
   .description("Look inside a diffusion model's denoising network, and make it faster by block caching.")
   .version(VERSION);
-for (const subcommand of [inspectCommand, forwardCommand, encodeCommand, vaeCommand, sampleCommand, profileCommand, costsCommand, scheduleCommand, plotCommand]) {
+for (const subcommand of [inspectCommand, forwardCommand, encodeCommand, vaeCommand, sampleCommand, profileCommand, costsCommand, scheduleCommand, plotCommand, workerCommand]) {
   program.addCommand(subcommand());
 }
 // commander ends the process with 1 on wrong usage; the contract says 2.

@@ -5,11 +5,12 @@ import { ArgumentError, InvalidFileError } from "../errors.js";
 import { solverNames } from "../diffusion/solvers/index.js";
 import type { SolverName } from "../diffusion/solvers/index.js";
 import { PAPER_PRESET } from "../instrument/paperPreset.js";
-import { profileChange } from "../instrument/profileChange.js";
+import { changeMemoryBytes, profileChange } from "../instrument/profileChange.js";
 import { loadProfile, mergeProfiles, saveProfile } from "../instrument/profileFile.js";
-import { abortOnInterrupt, command, finiteNumber, integerList, openPipeline, positiveInteger, print } from "./command.js";
+import { MODEL, abortOnInterrupt, command, finiteNumber, integerList, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { createProgress } from "./progress.js";
+import { redisOption, runnerFor } from "./redis.js";
 
 interface ProfileCommandOptions extends CommonOptions {
   readonly prompts?: string;
@@ -20,15 +21,17 @@ interface ProfileCommandOptions extends CommonOptions {
   readonly guidanceScale?: number;
   readonly negativePrompt?: string;
   readonly batch: number;
+  readonly pairWindow?: number;
   readonly preset?: "paper";
   readonly merge?: string[];
+  readonly redis?: string;
   readonly out: string;
 }
 
 /** `blockcache profile`: change of every block over prompts × seeds. */
 export function profileCommand(): Command {
   return command("profile", "Measure the change of every block's branch over many prompts and seeds; interrupt it and run it again to go on.", "blockcache profile fluent-ldm --prompts prompts.txt --seeds 0,1 --steps 20 --solver ddim --out profile.safetensors")
-    .argument("<model>", "a folder in the diffusers layout, or fluent-ldm")
+    .argument("<model>", MODEL)
     .option("--prompts <file>", "text: one prompt a line")
     .option("--seeds <list>", "seeds separated by commas", integerList)
     .option("--steps <n>", "num_inference_steps", positiveInteger, 20)
@@ -37,8 +40,10 @@ export function profileCommand(): Command {
     .option("--guidance-scale <w>", "classifier-free guidance (default: 5)", finiteNumber)
     .option("--negative-prompt <text>", "default: the empty prompt, or what the model takes for none")
     .option("--batch <n>", "trajectories sampled together", positiveInteger, 4)
+    .option("--pair-window <n>", "also measure change between all steps at most so many apart, for the heuristics direct and smoothcache", positiveInteger)
     .addOption(new Option("--preset <name>", "paper: its measurement, 32 prompts × 2 seeds at guidance 5").choices(["paper"]))
     .option("--merge <profiles...>", "join these profiles of the same setting instead of sampling")
+    .addOption(redisOption())
     .requiredOption("--out <file>", "safetensors to write; one of the same setting is gone on with")
     .action(async (model: string, options: ProfileCommandOptions) => {
       if (options.merge !== undefined) {
@@ -53,23 +58,29 @@ export function profileCommand(): Command {
       const pipeline = await openPipeline(model, options);
       const progress = createProgress("profiling", "evaluations");
       try {
-        const profile = await profileChange(pipeline, {
-          prompts,
-          seeds: options.seeds ?? preset?.seeds ?? [0],
+        const settings = {
           steps: options.steps,
           solver: options.solver,
           schedulerConfig: options.timestepSpacing === undefined ? undefined : { timestep_spacing: options.timestepSpacing },
           guidanceScale: options.guidanceScale ?? preset?.guidanceScale,
           negativePrompt: options.negativePrompt,
           batch: options.batch,
+          pairWindow: options.pairWindow,
+        };
+        const kept = changeMemoryBytes(pipeline, settings);
+        const profile = await profileChange(pipeline, {
+          ...settings,
+          prompts,
+          seeds: options.seeds ?? preset?.seeds ?? [0],
           file: options.out,
+          runner: await runnerFor(options.redis, pipeline),
           onProgress: progress.update,
           signal: abortOnInterrupt(),
         });
         const { length } = profile.trajectories;
         progress.stop();
-        print(options, { out: options.out, trajectories: length, blocks: profile.blocks.length, steps: profile.setting.timesteps.length }, [
-          `${options.out}: change of ${profile.blocks.length} blocks over ${profile.setting.timesteps.length} steps, ${length} trajectories`,
+        print(options, { out: options.out, trajectories: length, blocks: profile.blocks.length, steps: profile.setting.timesteps.length, keptBytes: kept }, [
+          `${options.out}: change of ${profile.blocks.length} blocks over ${profile.setting.timesteps.length} steps, ${length} trajectories, ${(kept / 2 ** 20).toFixed(1)} MiB of branches kept`,
         ]);
       } finally {
         progress.stop();

@@ -16,7 +16,7 @@ import type { SolverName } from "../diffusion/solvers/index.js";
 import type { BlockKind } from "../graphs/block.js";
 import { loadProfile } from "../instrument/profileFile.js";
 import type { FloatTensor } from "../models/tensor.js";
-import { abortOnInterrupt, command, finiteNumber, integerPair, nonNegativeInteger, openPipeline, positiveInteger, print } from "./command.js";
+import { MODEL, abortOnInterrupt, command, finiteNumber, integerPair, nonNegativeInteger, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { kindsOption } from "./kinds.js";
 import { createProgress } from "./progress.js";
@@ -53,7 +53,7 @@ interface SampleCommandOptions extends CommonOptions {
 /** `blockcache sample`: prompts to an image. */
 export function sampleCommand(): Command {
   return command("sample", "Sample images from prompts.", 'blockcache sample fluent-ldm --prompt "red apple" --seed 0 --steps 20 --out apple.png')
-    .argument("<model>", "a folder in the diffusers layout, or fluent-ldm")
+    .argument("<model>", MODEL)
     .requiredOption("--prompt <text...>", "one or more prompts")
     .option("--negative-prompt <text>", "what the image must not show (default: the empty prompt, or what the model takes for none)")
     .option("--seed <n>", "seed of the noise, as torch's CPU generator draws it", nonNegativeInteger, 0)

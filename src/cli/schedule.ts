@@ -2,7 +2,9 @@ import { writeFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { Option } from "commander";
 import { ArgumentError } from "../errors.js";
-import { deltaForSpeedup, predictSpeedup } from "../caching/costs.js";
+import { predictSpeedup } from "../caching/predictSeconds.js";
+import { heuristicNamed } from "../caching/heuristics/registry.js";
+import { withinBudget } from "../caching/heuristics/search.js";
 import type { Costs } from "../caching/costs.js";
 import { loadCosts } from "../caching/costsFile.js";
 import { threshold } from "../caching/heuristics/threshold.js";
@@ -65,5 +67,5 @@ function find(profile: Profile, costs: Costs | undefined, { heuristic, delta, in
   if (delta !== undefined && speedup === undefined) return threshold(profile, { delta, kinds });
   if (delta !== undefined || speedup === undefined) throw new ArgumentError("schedule: expected --delta or --speedup, one of them");
   if (costs === undefined) throw new ArgumentError("schedule: --speedup needs --costs — `blockcache costs <model> --out costs.safetensors` measures them");
-  return threshold(profile, { delta: deltaForSpeedup(costs, speedup, (each) => threshold(profile, { delta: each, kinds })), kinds });
+  return withinBudget(heuristicNamed("threshold"), profile, { costs, speedup }, { kinds });
 }

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { ArgumentError } from "../errors.js";
-import { command, openPipeline, print } from "./command.js";
+import { MODEL, command, openPipeline, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { readTensors, writeTensors } from "./tensorFile.js";
 
@@ -14,7 +14,7 @@ interface VaeOptions extends CommonOptions {
 /** `blockcache vae`: the autoencoder, either way. */
 export function vaeCommand(): Command {
   return command("vae", "Decode latents to an image, or encode pixels to the mean of their latents.", "blockcache vae fluent-ldm --decode --inputs latents.safetensors --out image.safetensors")
-    .argument("<model>", "a folder in the diffusers layout, or fluent-ldm")
+    .argument("<model>", MODEL)
     .option("--decode", "latents [batch, channels, height, width], as sampled (they are divided by scaling_factor here), to image")
     .option("--encode", "pixels [batch, 3, height, width] in −1…1 to latent_mean (not scaled)")
     .requiredOption("--inputs <file>", "safetensors")

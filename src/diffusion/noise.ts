@@ -132,3 +132,14 @@ export function randnTensor(dims: readonly number[], generators: Generators): Fl
   generators.forEach((generator, row) => data.set(generator.randn([1, ...rowDims]).data, row * rowSize));
   return { dims: [...dims], data };
 }
+
+/**
+ * The generators of a solver that draws noise.
+ *
+ * @param drawing what draws it, for the message
+ * @throws ArgumentError if there are none
+ */
+export function requireGenerators(generators: Generators | undefined, drawing: string): Generators {
+  if (generators === undefined) throw new ArgumentError(`${drawing} draws noise, which needs a generator`);
+  return generators;
+}

@@ -17,7 +17,9 @@ export type BetaSchedule =
   /** evenly in √β: latent diffusion's own */
   | "scaled_linear"
   /** ᾱ_t follows a squared cosine (Nichol & Dhariwal 2021, eq. 17) */
-  | "squaredcos_cap_v2";
+  | "squaredcos_cap_v2"
+  /** ᾱ falls exponentially, to e^−12 */
+  | "exp";
 
 /** The keys of a scheduler config that fix the forward process. */
 export interface NoiseScheduleConfig {
@@ -27,12 +29,15 @@ export interface NoiseScheduleConfig {
   readonly beta_schedule: BetaSchedule;
   /** Given, these are the betas, and start, end and schedule do not count. */
   readonly trained_betas: readonly number[] | null;
-  /** Shift and stretch √ᾱ so that the last training timestep is pure noise. */
-  readonly rescale_betas_zero_snr: boolean;
+  /** Shift and stretch √ᾱ so that the last training timestep is pure noise. Default: false */
+  readonly rescale_betas_zero_snr?: boolean;
 }
 
-/** Cap of β in the cosine schedule, which would reach 1 at its end. */
-const MAX_COSINE_BETA = 0.999;
+/** Cap of β where it follows from ᾱ, as in the cosine schedule, which would reach 1 at its end. */
+const MAX_BETA = 0.999;
+
+/** The smallest positive ᾱ of a zero-terminal-SNR schedule for solvers that divide by it (diffusers' own). */
+const SMALLEST_ALPHA_CUMPROD = 2 ** -24;
 
 /**
  * ᾱ_t for every training timestep, float32.
@@ -43,7 +48,18 @@ const MAX_COSINE_BETA = 0.999;
  */
 export function alphasCumprod(config: NoiseScheduleConfig): Float32Array {
   const betas = betasOf(config);
-  return cumulativeProduct(oneMinus(config.rescale_betas_zero_snr ? rescaleZeroTerminalSnr(betas) : betas));
+  return cumulativeProduct(oneMinus(config.rescale_betas_zero_snr === true ? rescaleZeroTerminalSnr(betas) : betas));
+}
+
+/**
+ * ᾱ_t with a last entry above 0 also where the schedule ends in pure noise, so that σ = √((1 − ᾱ) / ᾱ) is finite.
+ *
+ * @throws ArgumentError if trained_betas has not num_train_timesteps entries
+ */
+export function positiveAlphasCumprod(config: NoiseScheduleConfig): Float32Array {
+  const alphas = alphasCumprod(config);
+  if (config.rescale_betas_zero_snr === true) alphas[alphas.length - 1] = SMALLEST_ALPHA_CUMPROD;
+  return alphas;
 }
 
 function betasOf(config: NoiseScheduleConfig): Float32Array {
@@ -60,15 +76,15 @@ function betasOf(config: NoiseScheduleConfig): Float32Array {
     case "scaled_linear":
       return linspaceFloat32(Math.sqrt(start), Math.sqrt(end), count).map((root) => root * root);
     case "squaredcos_cap_v2":
-      return cosineBetas(count);
+      return betasFrom((time) => Math.cos((((time + 0.008) / 1.008) * Math.PI) / 2) ** 2, count);
+    case "exp":
+      return betasFrom((time) => Math.exp(-12 * time), count);
   }
 }
 
-function cosineBetas(count: number): Float32Array {
-  const alphaBar = (time: number): number => Math.cos((((time + 0.008) / 1.008) * Math.PI) / 2) ** 2;
-  return Float32Array.from({ length: count }, (_, i) =>
-    Math.min(1 - alphaBar((i + 1) / count) / alphaBar(i / count), MAX_COSINE_BETA),
-  );
+/** β from ᾱ as a function of time in 0…1. */
+function betasFrom(alphaBar: (time: number) => number, count: number): Float32Array {
+  return Float32Array.from({ length: count }, (_, i) => Math.min(1 - alphaBar((i + 1) / count) / alphaBar(i / count), MAX_BETA));
 }
 
 /** Algorithm 1 of "Common Diffusion Noise Schedules and Sample Steps are Flawed" (arXiv 2305.08891). */
@@ -99,7 +115,7 @@ function cumulativeProduct(values: Float32Array): Float32Array {
 }
 
 /** torch.linspace in float32: counted up from the start in the first half, down from the end in the second. */
-function linspaceFloat32(start: number, end: number, count: number): Float32Array {
+export function linspaceFloat32(start: number, end: number, count: number): Float32Array {
   const first = Math.fround(start);
   const last = Math.fround(end);
   if (count === 1) return Float32Array.of(first);

@@ -1,12 +1,10 @@
 /** A diffusers folder ready to run: text in, hooked network, images out. */
-import { existsSync } from "node:fs";
-import { basename, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { ArgumentError } from "../errors.js";
 import { describeUNet } from "../graphs/unet.js";
 import { fingerprint } from "../models/fingerprint.js";
-import { openModelFolder } from "../models/folder.js";
 import type { ModelFolder } from "../models/folder.js";
+import { openModel } from "../models/openModel.js";
+import type { OpenOptions } from "../models/openModel.js";
 import type { FloatTensor } from "../models/tensor.js";
 import { BlockNetwork } from "../runtime/blockNetwork.js";
 import { openDevice } from "../runtime/device.js";
@@ -15,35 +13,28 @@ import { ImageAutoencoder } from "./imageAutoencoder.js";
 import { TextEncoders } from "./textEncoders.js";
 import type { EncodedPrompts } from "./textEncoders.js";
 
-export interface LoadOptions extends DeviceOptions {
+/** `signal` stops compiling too. */
+export interface LoadOptions extends DeviceOptions, Omit<OpenOptions, "variant"> {
   /** called as the network's stages are compiled */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** The models that come with the library, by name. */
-const EMBEDDED_MODELS = fileURLToPath(new URL("../../models/", import.meta.url));
-
 /**
- * Opens a model and compiles its denoising network; the text encoders and the autoencoder follow when
- * first used.
+ * Opens a model, downloading it where the cache does not hold it, and compiles its denoising network; the
+ * text encoders and the autoencoder follow when first used.
  *
- * @param model a folder in the diffusers layout, or the name of an embedded model (`fluent-ldm`)
- * @throws InvalidFileError, UnsupportedError for what is wrong in the folder; DeviceUnavailableError
+ * @param model what `openModel` takes: a folder in the diffusers layout, a single file, `fluent-ldm`, or an id
+ *   on the Hugging Face hub (`owner/name`, `owner/name@revision`). Precision float16 takes the fp16 variant of
+ *   the weights where there is one
+ * @throws InvalidFileError, UnsupportedError for what is wrong in the model's files; HubError where the hub
+ *   does not give it; DeviceUnavailableError; InterruptedError
  */
 export async function loadPipeline(model: string, options: LoadOptions = {}): Promise<Pipeline> {
-  const folder = await openModelFolder(resolveModel(model));
   const device = await openDevice(options);
+  const folder = await openModel(model, { ...options, variant: device.precision === "float16" ? "fp16" : undefined });
   const text = await TextEncoders.open(folder, device);
-  const network = await BlockNetwork.load(describeUNet(folder.unet), await folder.openUNetWeights(), device, options.onProgress);
+  const network = await BlockNetwork.load(describeUNet(folder.unet), await folder.openUNetWeights(), device, options);
   return new Pipeline(folder, device, network, text);
-}
-
-/** The folder that a model's name stands for. */
-export function resolveModel(model: string): string {
-  if (existsSync(model)) return resolve(model);
-  const embedded = resolve(EMBEDDED_MODELS, model);
-  if (!model.includes("/") && existsSync(embedded)) return embedded;
-  throw new ArgumentError(`model: expected a diffusers folder or an embedded model's name, found "${model}", which is neither — the embedded model is fluent-ldm`);
 }
 
 /** A latent diffusion model on a device. */
@@ -64,9 +55,9 @@ export class Pipeline {
     this.#autoencoder = new ImageAutoencoder(folder, device);
   }
 
-  /** The model's name: that of its folder. */
+  /** The model's name: that of its folder, or its id. */
   get name(): string {
-    return basename(this.folder.path);
+    return this.folder.name;
   }
 
   /** `sha256:…` of the network's config and weights; read from disk once. */

@@ -12,11 +12,40 @@ export type TimestepSpacing =
   /** a fixed distance apart, counted down from the last training timestep */
   | "trailing";
 
-/** numpy.linspace(0, stop, count). */
-export function linspaceFromZero(stop: number, count: number): number[] {
-  if (count === 1) return [0];
-  const step = stop / (count - 1);
-  return Array.from({ length: count }, (_, i) => (i === count - 1 ? stop : i * step));
+/** The keys of a scheduler config that place the inference timesteps. */
+export interface TimestepSpacingConfig {
+  readonly num_train_timesteps: number;
+  readonly timestep_spacing: TimestepSpacing;
+  /** Added to every timestep of leading spacing. */
+  readonly steps_offset: number;
+}
+
+/**
+ * Inference timesteps, the noisiest first. Those of linspace are not rounded yet: some schedulers
+ * round them, others evaluate the network between the training timesteps. Trailing spacing gives
+ * one timestep more than asked for at a few step counts ({@link countdown}).
+ *
+ * Source: `set_timesteps` of diffusers' DDIM, PNDM, Euler and Heun schedulers.
+ */
+export function spacedTimesteps(config: TimestepSpacingConfig, count: number): number[] {
+  const trainingSteps = config.num_train_timesteps;
+  switch (config.timestep_spacing) {
+    case "linspace":
+      return linspace(0, trainingSteps - 1, count).reverse();
+    case "leading": {
+      const distance = Math.floor(trainingSteps / count);
+      return Array.from({ length: count }, (_, i) => (count - 1 - i) * distance + config.steps_offset);
+    }
+    case "trailing":
+      return countdown(trainingSteps, trainingSteps / count).map((position) => roundHalfToEven(position) - 1);
+  }
+}
+
+/** numpy.linspace(start, stop, count). */
+export function linspace(start: number, stop: number, count: number): number[] {
+  if (count === 1) return [start];
+  const step = (stop - start) / (count - 1);
+  return Array.from({ length: count }, (_, i) => (i === count - 1 ? stop : i * step + start));
 }
 
 /**

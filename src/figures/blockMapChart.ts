@@ -1,6 +1,6 @@
 import type { BlockMapEntry } from "../instrument/blockMap.js";
 import type { PlotlyFigure, PlotlyObject } from "./figure.js";
-import { SEQUENTIAL_COLOURS, applyTheme, colourAt, colourScale } from "./theme.js";
+import { NEUTRAL_COLOUR, SEQUENTIAL_COLOURS, applyTheme, colourAt, colourScale } from "./theme.js";
 import type { Theme } from "./theme.js";
 
 export interface BlockMapChartOptions {
@@ -51,7 +51,7 @@ export function blockMapChart(blocks: readonly BlockMapEntry[], options: BlockMa
   const skips: PlotlyObject[] = levelsOf(places).flatMap(({ depth, left, right }) =>
     left === undefined || right === undefined
       ? []
-      : [{ type: "scatter", mode: "lines+markers", x: [left + 0.6, right - 0.7], y: [depth, depth], line: { color: "#8a929c", width: 1.2, dash: "dot" }, marker: { color: "#8a929c", size: 8, symbol: ["circle", "triangle-right"] }, hoverinfo: "skip", showlegend: false }],
+      : [{ type: "scatter", mode: "lines+markers", x: [left + 0.6, right - 0.7], y: [depth, depth], line: { color: NEUTRAL_COLOUR, width: 1.2, dash: "dot" }, marker: { color: NEUTRAL_COLOUR, size: 8, symbol: ["circle", "triangle-right"] }, hoverinfo: "skip", showlegend: false }],
   );
   const resolutions = levelsOf(places).map(({ depth, resolution }) => ({ text: resolution, x: -1, y: depth, showarrow: false, xanchor: "right", font: { size: 11 } }));
   const points: PlotlyObject = {

@@ -8,6 +8,7 @@ import sharp from "sharp";
 import svgToPdf from "svg-to-pdfkit";
 import { ArgumentError } from "../errors.js";
 import { replaceFile } from "../models/replaceFile.js";
+import { withoutControls } from "./controls.js";
 import type { PlotlyFigure } from "./figure.js";
 import { FONT_FILES, FONT_NAME, WEB_FONT_FILES } from "./fonts.js";
 import { PLOTLY_FILE, plotlyInWindow } from "./plotlyWindow.js";
@@ -75,10 +76,10 @@ export async function figurePng(figure: PlotlyFigure, options: ExportOptions = {
 /** A figure as an SVG document; its fonts are named, not embedded. */
 export async function figureSvg(figure: PlotlyFigure, options: ExportOptions = {}): Promise<string> {
   const plotly = await plotlyInWindow();
-  const { width, height } = sizeOf(figure, options);
-  // Plotly fills in defaults where it finds none, and buttons mean nothing on paper.
-  const { updatemenus: _buttons, sliders: _sliders, ...layout } = structuredClone(figure.layout);
-  const copy = { data: structuredClone([...figure.data]), layout: { ...layout, width, height, autosize: false } };
+  const still = withoutControls(figure);
+  const { width, height } = sizeOf(still, options);
+  // Plotly fills in defaults where it finds none.
+  const copy = { data: structuredClone([...still.data]), layout: { ...structuredClone(still.layout), width, height, autosize: false } };
   const svg = await plotly.toImage(copy, { format: "svg", imageDataOnly: true, width, height });
   return svg.startsWith("<svg") ? svg : decodeURIComponent(svg.replace(/^data:image\/svg\+xml,/, ""));
 }

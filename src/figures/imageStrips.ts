@@ -21,16 +21,20 @@ export interface ImageStripsInput {
   readonly columns: readonly StripColumn[];
   readonly columnTitle: string;
   readonly title: string;
+  /** pixels of one picture, its gap included. Default: 72 */
+  readonly cell?: number;
   readonly theme?: Theme;
 }
 
-/** Pixels of one picture and the gap around it. */
-const CELL = 72;
+/** Share of a cell that is left free. */
 const GAP = 0.06;
 const LABEL_WIDTH = 190;
+/** Pixels above the pictures, and of a line of a column's label. */
+const TOP = 46;
+const LINE = 15;
 
 /** Pictures in rows and columns, both labelled. */
-export function imageStrips({ rows, columns, columnTitle, title, theme = "light" }: ImageStripsInput): PlotlyFigure {
+export function imageStrips({ rows, columns, columnTitle, title, cell = 72, theme = "light" }: ImageStripsInput): PlotlyFigure {
   const images = rows.flatMap(({ images: pictures }, row) =>
     pictures.map((source, column) => ({ source, xref: "x", yref: "y", x: column + GAP / 2, y: row + GAP / 2, sizex: 1 - GAP, sizey: 1 - GAP, sizing: "stretch", layer: "above" })),
   );
@@ -41,19 +45,39 @@ export function imageStrips({ rows, columns, columnTitle, title, theme = "light"
     mode: "markers",
     x: cells.map(({ column }) => column + 0.5),
     y: cells.map(({ row }) => row + 0.5),
-    marker: { opacity: 0, size: CELL * 0.8 },
+    marker: { opacity: 0, size: cell * 0.8 },
     text: cells.map(({ label, column }) => `<b>${label}</b><br>${columns[column].hover}`),
     hovertemplate: "%{text}<extra></extra>",
     showlegend: false,
   };
+  const labels = columns.map(({ label }) => wrap(label, cell));
+  const lines = Math.max(1, ...labels.map((label) => label.split("<br>").length));
+  const bottom = 12 + LINE * lines + (columnTitle === "" ? 0 : 24);
   const layout: PlotlyObject = {
     title: { text: title },
     images,
-    width: LABEL_WIDTH + 20 + CELL * columns.length,
-    height: 96 + CELL * rows.length,
-    margin: { l: LABEL_WIDTH, r: 20, t: 46, b: 50 },
-    xaxis: { range: [0, columns.length], tickvals: columns.map((_, column) => column + 0.5), ticktext: columns.map(({ label }) => label), title: { text: columnTitle }, showgrid: false, showline: false, ticks: "", zeroline: false },
+    width: LABEL_WIDTH + 20 + cell * columns.length,
+    height: TOP + cell * rows.length + bottom,
+    margin: { l: LABEL_WIDTH, r: 20, t: TOP, b: bottom },
+    xaxis: { range: [0, columns.length], tickvals: columns.map((_, column) => column + 0.5), ticktext: labels, tickangle: 0, title: { text: columnTitle }, showgrid: false, showline: false, ticks: "", zeroline: false },
     yaxis: { range: [rows.length, 0], tickvals: rows.map((_, row) => row + 0.5), ticktext: rows.map(({ label }) => label), showgrid: false, showline: false, ticks: "", zeroline: false },
   };
   return applyTheme({ data: [points], layout, config: { responsive: false } }, theme);
+}
+
+/** A letter's width in pixels, on average. */
+const LETTER = 5.8;
+
+/** Breaks a label into lines that fit below a picture; a word longer than that stays whole. */
+function wrap(label: string, pixels: number): string {
+  return label
+    .split("<br>")
+    .flatMap((paragraph) =>
+      paragraph.split(" ").reduce<string[]>((lines, word) => {
+        const last = lines.at(-1);
+        if (last !== undefined && (last.length + 1 + word.length) * LETTER <= pixels) return [...lines.slice(0, -1), `${last} ${word}`];
+        return [...lines, word];
+      }, []),
+    )
+    .join("<br>");
 }

@@ -42,6 +42,9 @@ const INKS: Readonly<Record<Theme, Ink>> = {
  */
 export const CATEGORICAL_COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"] as const;
 
+/** For what is there to compare with: stands off a white and a dark page alike. */
+export const NEUTRAL_COLOUR = "#7f8791";
+
 /** Perceptually even and colour-blind safe, dark is little: viridis (https://bids.github.io/colormap/). */
 export const SEQUENTIAL_COLOURS = [
   "#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725",
@@ -102,6 +105,7 @@ function template(theme: Theme): PlotlyObject {
       legend: { font: { size: FONT_SIZE - 1 }, bgcolor: "rgba(0,0,0,0)" },
       annotationdefaults: { font: { color: ink.text }, arrowcolor: ink.faint },
       shapedefaults: { line: { color: ink.faint } },
+      sliderdefaults: { bgcolor: ink.grid, bordercolor: ink.faint, activebgcolor: ink.faint, tickcolor: ink.faint, font: { color: ink.text } },
       updatemenudefaults: { bgcolor: ink.paper, bordercolor: ink.faint, font: { size: FONT_SIZE - 1, color: ink.text } },
       // The print theme has a size of its own: a page's width. The others fill the place they are shown in.
       ...(theme === "print" ? { width: PRINT_WIDTH.page } : {}),

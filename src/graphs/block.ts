@@ -86,6 +86,11 @@ export function hasMerge(stage: Stage | Block): stage is MergingBlock {
   return isBlock(stage) && stage.merge !== undefined;
 }
 
+/** The values that a block reads where its C is given: those of the residual. */
+export function mergeReads(block: Block): readonly string[] {
+  return hasMerge(block) ? block.mergeInputs.map((index) => block.inputs[index].value) : [];
+}
+
 /** The element type of a stage's result in a network of this precision. */
 export function outputElementType(stage: Stage, precision: Precision): ElementType {
   return stage.outputType ?? precision;

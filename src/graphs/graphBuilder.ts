@@ -52,6 +52,8 @@ export class GraphBuilder {
   readonly #weights: PendingWeight[] = [];
   readonly #inputs: OnnxValue[] = [];
   readonly #outputs: OnnxValue[] = [];
+  /** value → the graph's result that it is */
+  readonly #results = new Map<Value, string>();
   #count = 0;
 
   constructor(name: string, target: GraphTarget) {
@@ -65,9 +67,11 @@ export class GraphBuilder {
     return name;
   }
 
-  /** Names a value as a result of the graph. */
+  /** Makes a value a result of the graph. What an operator gives is renamed, so that it need not be copied. */
   output(name: string, value: Value, dims: readonly Dimension[], elementType: ElementType = this.precision): void {
-    this.#nodes.push({ op: "Identity", domain: "", inputs: [value], outputs: [name], attributes: {} });
+    const computed = this.#nodes.some((node) => node.outputs.includes(value));
+    if (computed && !this.#results.has(value)) this.#results.set(value, name);
+    else this.#nodes.push({ op: "Identity", domain: "", inputs: [value], outputs: [name], attributes: {} });
     this.#outputs.push({ name, elementType, dims });
   }
 
@@ -146,7 +150,9 @@ export class GraphBuilder {
   }
 
   #encode(initializers: readonly OnnxTensor[]): Uint8Array {
-    return encodeOnnxModel({ name: this.#name, nodes: this.#nodes, initializers, inputs: this.#inputs, outputs: this.#outputs });
+    const named = (values: readonly Value[]): Value[] => values.map((value) => this.#results.get(value) ?? value);
+    const nodes = this.#nodes.map((node) => ({ ...node, inputs: named(node.inputs), outputs: named(node.outputs) }));
+    return encodeOnnxModel({ name: this.#name, nodes, initializers, inputs: this.#inputs, outputs: this.#outputs });
   }
 
   #fresh(stem: string): Value {

@@ -34,6 +34,13 @@ export interface UNet {
   readonly upsampleTargets: ReadonlyMap<string, string>;
 }
 
+/** The values that a stage reads where it computes; an upsampler's target among them, for its size. */
+export function computeReads({ upsampleTargets }: UNet, stage: Stage): readonly string[] {
+  const target = upsampleTargets.get(stage.id);
+  const read = stage.inputs.map((input) => input.value);
+  return target === undefined ? read : [...read, target];
+}
+
 /** The name of the int64 [height, width] value that an upsampler reads. */
 export function upsampleSizeName(upsampler: string): string {
   return `${upsampler}.size`;

@@ -1,7 +1,7 @@
 import { emptyConditions } from "../diffusion/conditioning.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import type { Block, BlockKind } from "../graphs/block.js";
-import { declareInputs, hasMerge } from "../graphs/block.js";
+import { BRANCH, declareInputs, hasMerge } from "../graphs/block.js";
 import { FLOAT32, GraphBuilder } from "../graphs/graphBuilder.js";
 import { selectableBlocks } from "./blockSelection.js";
 import { median } from "./statistics.js";
@@ -21,6 +21,8 @@ export interface BlockMapEntry {
   /** of C for one batch row, in the network's precision */
   readonly bytes: number;
   readonly parameters: number;
+  /** of these, the ones that reusing the block needs too (a ResNet block's shortcut): held twice once it is reused */
+  readonly sharedParameters: number;
   /** of one batch row */
   readonly multiplyAdds: number;
   /** the ways of caching: its branch can be skipped (conv_in and conv_out are recomputed always) */
@@ -49,7 +51,7 @@ export function blockMap(pipeline: Pipeline, latentSize: readonly [height: numbe
       resolution: [extent.height, extent.width],
       channels: block.channels,
       bytes: pixels * block.channels * (precision === "float16" ? 2 : 4),
-      parameters: parameterCount(block),
+      ...countParameters(block),
       multiplyAdds: block.multiplyAdds({ height, width }, tokens),
       cacheable: block.kind !== "conv_in" && block.kind !== "conv_out",
     };
@@ -76,10 +78,13 @@ export async function timeBlocks(pipeline: Pipeline, repeats = 5, latentSize: re
   return new Map([...seconds].map(([id, taken]) => [id, median(taken)]));
 }
 
-function parameterCount(block: Block): number {
+function countParameters(block: Block): Pick<BlockMapEntry, "parameters" | "sharedParameters"> {
   const graph = new GraphBuilder(block.id, FLOAT32);
   const inputs = declareInputs(graph, block);
   const branch = block.branch(graph, inputs);
-  if (hasMerge(block)) block.merge(graph, inputs, branch);
-  return graph.parameterCount();
+  if (!hasMerge(block)) return { parameters: graph.parameterCount(), sharedParameters: 0 };
+  block.merge(graph, inputs, branch);
+  const merge = new GraphBuilder(block.id, FLOAT32);
+  block.merge(merge, declareInputs(merge, block, block.mergeInputs), merge.input(BRANCH, block.outputDims));
+  return { parameters: graph.parameterCount(), sharedParameters: merge.parameterCount() };
 }

@@ -26,7 +26,8 @@ export function selectableBlocks(unet: UNet): SelectableBlock[] {
 export function selectBlocks(unet: UNet, pattern: string): SelectableBlock[] {
   const candidates = selectableBlocks(unet);
   if (pattern === "all") return candidates.filter(({ inside }) => inside === undefined);
-  const selected = candidates.filter(({ block }) => matcher(pattern).test(block.id));
+  const named = blockPattern(pattern);
+  const selected = candidates.filter(({ block }) => named(block.id));
   if (selected.length === 0) {
     const known = candidates.filter(({ inside }) => inside === undefined).map(({ block }) => block.id);
     throw new ArgumentError(`hook "${pattern}": expected the path of a block or a pattern, found no block of that name — there are ${known.join(", ")}, and in the transformers transformer_blocks.*.attn1, .attn2 and .ff`);
@@ -34,10 +35,12 @@ export function selectBlocks(unet: UNet, pattern: string): SelectableBlock[] {
   return selected;
 }
 
-function matcher(pattern: string): RegExp {
+/** Whether a block's id is one that a pattern names: `*` inside one path segment, `**` across. */
+export function blockPattern(pattern: string): (id: string) => boolean {
   const source = pattern
     .split("**")
     .map((piece) => piece.split("*").map((text) => text.replace(/[.+?^${}()|[\]\\]/g, "\\$&")).join("[^.]*"))
     .join(".*");
-  return new RegExp(`^${source}$`);
+  const expression = new RegExp(`^${source}$`);
+  return (id) => expression.test(id);
 }

@@ -4,7 +4,7 @@
  *   L1rel(i, t) = ‖C_i(t) − C_i(t−1)‖₁ / ‖C_i(t)‖₁,   t in sampling order
  *
  * The sums are taken where the tensors are; four numbers a batch row come back. One branch a block is
- * kept from step to step.
+ * kept from step to step; for change between all pairs of steps within a window, as many as the window.
  */
 import type { Pipeline } from "../diffusion/pipeline.js";
 import type { SamplingHook } from "../diffusion/samplingPlan.js";
@@ -18,51 +18,86 @@ import type { Measure } from "./profile.js";
 /** Change of one block at one evaluation, for one image. */
 export type ChangeValues = Readonly<Record<Measure, number>>;
 
-/** Receives the change of a block at an evaluation, one entry an image. */
-export type ChangeListener = (id: string, step: number, images: readonly ChangeValues[]) => void;
+/**
+ * Receives the change of a block at an evaluation, one entry an image; and the relative L1 against the
+ * evaluation k before, for k = 1 … window, as far as there are any: [image][k − 1].
+ */
+export type ChangeListener = (id: string, step: number, images: readonly ChangeValues[], pairs: readonly (readonly number[])[]) => void;
+
+export interface ChangeMeterOptions {
+  /** Default: all layer blocks */
+  readonly blocks?: ReadonlySet<string>;
+  /** how many evaluations back change is measured. Default: 1 */
+  readonly pairWindow?: number;
+}
+
+/** A sampling hook that measures change. */
+export interface ChangeMeter extends SamplingHook {
+  /** most bytes of kept branches at any time */
+  readonly peakBytes: number;
+  dispose(): void;
+}
 
 /** Nothing has changed yet at the first evaluation. */
 const FIRST: ChangeValues = { change: 0, change_cond: 0, change_uncond: 0, change_l2: 0, cosine: 1 };
 
-/** A sampling hook that measures the change of the layer blocks it is given (default: all). */
-export function changeMeter(pipeline: Pipeline, listener: ChangeListener, blocks?: ReadonlySet<string>): SamplingHook & { dispose(): void } {
-  const kept = new Map<string, { readonly branch: DeviceTensor; sums?: readonly RowSums[] }>();
+interface Kept {
+  readonly branch: DeviceTensor;
+  readonly sums: readonly RowSums[];
+}
+
+/** Measures the change of the layer blocks' branches while sampling. */
+export function changeMeter(pipeline: Pipeline, listener: ChangeListener, { blocks, pairWindow = 1 }: ChangeMeterOptions = {}): ChangeMeter {
+  /** newest first, at most pairWindow of them */
+  const kept = new Map<string, readonly Kept[]>();
+  let peakBytes = 0;
 
   return {
+    get peakBytes() {
+      return peakBytes;
+    },
     wants(block) {
       return { branch: blocks?.has(block.id) ?? true, out: false };
     },
     async computed(block, { branch }, evaluation) {
-      const before = evaluation.index === 0 ? undefined : kept.get(block.id);
+      const before = evaluation.index === 0 ? [] : (kept.get(block.id) ?? []);
+      if (evaluation.index === 0) for (const each of kept.get(block.id) ?? []) release(each.branch);
+      const compared: (readonly RowSums[])[] = [];
       // The first evaluation has nothing to compare with; its squares are needed at the second.
-      const sums = await rowSums(pipeline.device, branch, before?.branch ?? branch);
-      const values = Array.from({ length: evaluation.images }, (_, image) => (before?.sums === undefined ? FIRST : changeOf(sums, before.sums, image, evaluation)));
-      const previous = kept.get(block.id);
-      if (previous) release(previous.branch);
-      kept.set(block.id, { branch: retain(branch), sums });
-      listener(block.id, evaluation.index, values);
+      for (const earlier of before.length === 0 ? [branch] : before.map((each) => each.branch)) compared.push(await rowSums(pipeline.device, branch, earlier));
+      const images = Array.from({ length: evaluation.images }, (_, image) => (before.length === 0 ? FIRST : changeOf(compared[0], before[0].sums, image, evaluation)));
+      const pairs = images.map((_, image) => (before.length === 0 ? [] : compared.map((sums) => relativeL1(rowsOf(sums, image, evaluation)))));
+      const values = [{ branch: retain(branch), sums: compared[0] }, ...before];
+      for (const { branch: oldest } of values.splice(pairWindow)) release(oldest);
+      kept.set(block.id, values);
+      peakBytes = Math.max(peakBytes, bytesOf(kept));
+      listener(block.id, evaluation.index, images, pairs);
       return undefined;
     },
     dispose() {
-      for (const { branch } of kept.values()) release(branch);
+      for (const { branch } of [...kept.values()].flat()) release(branch);
       kept.clear();
     },
   };
 }
 
-function changeOf(sums: readonly RowSums[], before: readonly RowSums[], image: number, { images, guided }: Evaluation): ChangeValues {
-  if (!guided) {
-    const change = relativeL1([sums[image]]);
-    return { change, change_cond: change, change_uncond: 0, change_l2: relativeL2([sums[image]]), cosine: cosine([sums[image]], [before[image]]) };
-  }
-  const [unconditional, conditional] = [sums[image], sums[images + image]];
-  const both = [unconditional, conditional];
+function bytesOf(kept: ReadonlyMap<string, readonly Kept[]>): number {
+  return [...kept.values()].flat().reduce((bytes, { branch: { size, type } }) => bytes + size * (type === "float16" ? 2 : 4), 0);
+}
+
+/** An image's rows: with guidance, one of each half. */
+function rowsOf(sums: readonly RowSums[], image: number, { images, guided }: Evaluation): readonly RowSums[] {
+  return guided ? [sums[image], sums[images + image]] : [sums[image]];
+}
+
+function changeOf(sums: readonly RowSums[], before: readonly RowSums[], image: number, evaluation: Evaluation): ChangeValues {
+  const both = rowsOf(sums, image, evaluation);
   return {
     change: relativeL1(both),
-    change_cond: relativeL1([conditional]),
-    change_uncond: relativeL1([unconditional]),
+    change_cond: relativeL1(both.slice(-1)),
+    change_uncond: evaluation.guided ? relativeL1(both.slice(0, 1)) : 0,
     change_l2: relativeL2(both),
-    cosine: cosine(both, [before[image], before[images + image]]),
+    cosine: cosine(both, rowsOf(before, image, evaluation)),
   };
 }
 

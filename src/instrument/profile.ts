@@ -6,6 +6,11 @@ export interface Trajectory {
   readonly seed: number;
 }
 
+/** Trajectories in groups that are sampled together. */
+export function batches(trajectories: readonly Trajectory[], size: number): Trajectory[][] {
+  return Array.from({ length: Math.ceil(trajectories.length / size) }, (_, index) => trajectories.slice(index * size, (index + 1) * size));
+}
+
 /** The measures of change kept for each block, trajectory and step. */
 export const MEASURES = [
   /** relative L1, both guidance halves together: the paper's Eq. 6 */
@@ -60,4 +65,13 @@ export interface Profile {
    * Entry 0 of each row is 0 (1 for `cosine`); entry t compares step t with t − 1.
    */
   readonly values: Readonly<Partial<Record<Measure, Readonly<Record<string, Float64Array>>>>>;
+  /** change between all pairs of steps within a window, where it was asked for */
+  readonly pairs?: PairChange;
+}
+
+/** Relative L1 of C(t) against C(t − k), both guidance halves together, for k = 1 … window. */
+export interface PairChange {
+  readonly window: number;
+  /** block id → values [trajectories, steps, window], row-major: entry k − 1 compares t with t − k; 0 where t < k */
+  readonly change: Readonly<Record<string, Float64Array>>;
 }

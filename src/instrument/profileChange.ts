@@ -1,28 +1,53 @@
 /** Measures change over many prompts and seeds: in batches, interruptible, resuming to the same values. */
 import { existsSync } from "node:fs";
-import { ArgumentError, InterruptedError } from "../errors.js";
+import { ArgumentError } from "../errors.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { planSampling } from "../diffusion/samplingPlan.js";
 import { sample } from "../diffusion/sample.js";
 import type { SampleOptions } from "../diffusion/samplingPlan.js";
+import { createJob, runLocally } from "../jobs/job.js";
+import type { JobRunner } from "../jobs/job.js";
 import { VERSION } from "../version.js";
+import { blockMap } from "./blockMap.js";
 import { changeMeter } from "./change.js";
-import type { ChangeValues } from "./change.js";
+import type { ChangeListener } from "./change.js";
 import { loadProfile, mergeProfiles, saveProfile } from "./profileFile.js";
-import { MEASURES } from "./profile.js";
-import type { Measure, Profile, ProfileSetting, Trajectory } from "./profile.js";
+import { selectTrajectories } from "./trajectories.js";
+import { MEASURES, batches } from "./profile.js";
+import type { Measure, Profile, ProfiledBlock, ProfileSetting, Trajectory } from "./profile.js";
 
-export interface ProfileOptions extends Pick<SampleOptions, "steps" | "solver" | "schedulerConfig" | "guidanceScale" | "height" | "width" | "signal"> {
+/** How every trajectory of a profile is sampled. */
+export interface ProfileSampling extends Pick<SampleOptions, "steps" | "solver" | "schedulerConfig" | "guidanceScale" | "height" | "width"> {
+  readonly negativePrompt?: string;
+}
+
+export interface ProfileOptions extends ProfileSampling {
   readonly prompts: readonly string[];
   /** each prompt is sampled from each seed's noise */
   readonly seeds: readonly number[];
-  readonly negativePrompt?: string;
   /** trajectories sampled together. Default: 4 */
   readonly batch?: number;
+  /**
+   * Also measure change between all pairs of steps at most so many apart, in the same samplings.
+   * So many branches of every block are kept (`changeMemoryBytes` counts them). Default: none
+   */
+  readonly pairWindow?: number;
   /** Written after each batch; what it already holds of this setting is not sampled again. */
   readonly file?: string;
   /** network evaluations done and to do in all, those resumed counted as done */
   readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+  /** where the batches are sampled. Default: this process */
+  readonly runner?: JobRunner;
+}
+
+/** One batch of a profile, as a job that any process with the model can do. */
+export interface ProfileJob {
+  readonly kind: "profile";
+  readonly fingerprint: string;
+  readonly sampling: ProfileSampling;
+  readonly pairWindow?: number;
+  readonly trajectories: readonly Trajectory[];
 }
 
 /**
@@ -32,13 +57,15 @@ export interface ProfileOptions extends Pick<SampleOptions, "steps" | "solver" |
  *   after which the same call goes on from the last whole batch
  */
 export async function profileChange(pipeline: Pipeline, options: ProfileOptions): Promise<Profile> {
-  const { prompts, seeds, batch = 4, file, onProgress, signal } = options;
+  const { prompts, seeds, batch = 4, pairWindow, file, onProgress, signal, runner = runLocally, ...sampling } = options;
   if (prompts.length === 0) throw new ArgumentError("prompts: expected at least one, found an empty list");
   if (seeds.length === 0) throw new ArgumentError("seeds: expected at least one, found an empty list");
   if (!Number.isInteger(batch) || batch < 1) throw new ArgumentError(`batch: expected an integer of 1 or more, found ${batch}`);
 
+  if (pairWindow !== undefined && (!Number.isInteger(pairWindow) || pairWindow < 1)) throw new ArgumentError(`pairWindow: expected an integer of 1 or more, found ${pairWindow}`);
+
   const trajectories = prompts.flatMap((prompt) => seeds.map((seed) => ({ prompt, seed })));
-  let profile = await emptyProfile(pipeline, options);
+  let profile = await emptyProfile(pipeline, sampling, pairWindow);
   if (file !== undefined && existsSync(file)) profile = resume(file, await loadProfile(file), profile);
   const evaluations = profile.setting.timesteps.length;
   const total = trajectories.length * evaluations;
@@ -46,20 +73,34 @@ export async function profileChange(pipeline: Pipeline, options: ProfileOptions)
   const countDone = (): number => trajectories.filter(isDone).length * evaluations;
   onProgress?.(countDone(), total);
 
-  for (let start = 0; start < trajectories.length; start += batch) {
-    // Batches are cut from the whole list, so that a resumed run has the same ones and rounds alike.
-    const members = trajectories.slice(start, start + batch);
-    if (members.every(isDone)) continue;
-    if (signal?.aborted) throw new InterruptedError("profiling was interrupted");
-    const before = countDone();
-    const measured = await measure(pipeline, options, profile, members, (step) => onProgress?.(before + (step + 1) * members.length, total));
-    profile = mergeProfiles([profile, measured]);
-    if (file !== undefined) await saveProfile(file, profile);
-  }
-  return inOrder(profile, trajectories);
+  // Batches are cut from the whole list, so that a resumed run has the same ones and rounds alike.
+  const jobs = batches(trajectories, batch)
+    .filter((members) => !members.every(isDone))
+    .map((members) => createJob<ProfileJob>({ kind: "profile", fingerprint: profile.setting.model.fingerprint, sampling, ...(pairWindow === undefined ? {} : { pairWindow }), trajectories: members }));
+  await runner<ProfileJob, Profile>({
+    jobs,
+    signal,
+    run: (job) => measureBatch(pipeline, job, { signal, onStep: (step) => onProgress?.(countDone() + (step + 1) * job.trajectories.length, total) }),
+    async onResult(_, measured) {
+      profile = mergeProfiles([profile, measured]);
+      if (file !== undefined) await saveProfile(file, profile);
+      onProgress?.(countDone(), total);
+    },
+  });
+  const ordered = inOrder(profile, trajectories);
+  if (file !== undefined) await saveProfile(file, ordered);
+  return ordered;
 }
 
-async function emptyProfile(pipeline: Pipeline, options: ProfileOptions): Promise<Profile> {
+/** Bytes of the branches that measuring change keeps, counted beforehand. */
+export function changeMemoryBytes(pipeline: Pipeline, { batch = 4, pairWindow = 1, guidanceScale = 5, ...options }: Omit<ProfileOptions, "prompts" | "seeds">): number {
+  const rows = (guidanceScale > 1 ? 2 : 1) * batch;
+  const { latentSize } = planSampling(pipeline, { ...options, prompt: "" });
+  const layerBlocks = blockMap(pipeline, latentSize).filter(({ inside }) => inside === undefined);
+  return layerBlocks.reduce((sum, { bytes }) => sum + bytes, 0) * rows * pairWindow;
+}
+
+async function emptyProfile(pipeline: Pipeline, options: ProfileSampling, pairWindow: number | undefined): Promise<Profile> {
   const { solver, guidanceScale, latentSize, negativePrompts } = planSampling(pipeline, { ...options, prompt: "" });
   const [height, width] = latentSize;
   const setting: ProfileSetting = {
@@ -77,7 +118,13 @@ async function emptyProfile(pipeline: Pipeline, options: ProfileOptions): Promis
     return { id: block.id, kind: block.kind, resolution: [extent.height, extent.width] as const };
   });
   const values = Object.fromEntries(MEASURES.map((name) => [name, Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(0)]))]));
-  return { setting, device: pipeline.device.name, library_version: VERSION, trajectories: [], blocks, values };
+  return { setting, device: pipeline.device.name, library_version: VERSION, trajectories: [], blocks, values, ...pairsOf(blocks, 0, pairWindow) };
+}
+
+/** Room for change between pairs of steps, where it is asked for. */
+function pairsOf(blocks: readonly ProfiledBlock[], rows: number, window: number | undefined): Pick<Profile, "pairs"> {
+  if (window === undefined) return {};
+  return { pairs: { window, change: Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(rows * window)])) } };
 }
 
 function resume(file: string, found: Profile, wanted: Profile): Profile {
@@ -89,28 +136,35 @@ function resume(file: string, found: Profile, wanted: Profile): Profile {
   }
 }
 
-async function measure(pipeline: Pipeline, options: ProfileOptions, { setting, blocks, ...rest }: Profile, members: readonly Trajectory[], onStep: (step: number) => void): Promise<Profile> {
+/** Samples one batch of trajectories and measures their change. */
+export async function measureBatch(pipeline: Pipeline, { sampling, pairWindow, trajectories }: ProfileJob, { signal, onStep }: { signal?: AbortSignal; onStep?: (step: number) => void } = {}): Promise<Profile> {
+  const { setting, blocks, ...rest } = await emptyProfile(pipeline, sampling, pairWindow);
   const steps = setting.timesteps.length;
   const values = Object.fromEntries(
-    MEASURES.map((name) => [name, Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(members.length * steps)]))]),
+    MEASURES.map((name) => [name, Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(trajectories.length * steps)]))]),
   ) as Record<Measure, Record<string, Float64Array>>;
-  const meter = changeMeter(pipeline, (id: string, step: number, images: readonly ChangeValues[]) => {
+  const { pairs } = pairsOf(blocks, trajectories.length * steps, pairWindow);
+  const listener: ChangeListener = (id, step, images, apart) => {
     images.forEach((change, image) => {
-      for (const name of MEASURES) values[name][id][image * steps + step] = change[name];
+      const entry = image * steps + step;
+      for (const name of MEASURES) values[name][id][entry] = change[name];
+      pairs?.change[id].set(apart[image], entry * pairs.window);
     });
-  });
+  };
+  const meter = changeMeter(pipeline, listener, { pairWindow });
   try {
     const run = sample(pipeline, {
-      ...options,
-      prompt: members.map(({ prompt }) => prompt),
-      seed: members.map(({ seed }) => seed),
+      ...sampling,
+      prompt: trajectories.map(({ prompt }) => prompt),
+      seed: trajectories.map(({ seed }) => seed),
       hooks: [meter],
+      signal,
     });
-    for await (const { index } of run) onStep(index);
+    for await (const { index } of run) onStep?.(index);
   } finally {
     meter.dispose();
   }
-  return { ...rest, setting, blocks, trajectories: members, values };
+  return { ...rest, setting, blocks, trajectories, values, ...(pairs === undefined ? {} : { pairs }) };
 }
 
 /** The profile's trajectories in the order asked for, those of other runs in the same file last. */
@@ -118,14 +172,5 @@ function inOrder(profile: Profile, order: readonly Trajectory[]): Profile {
   const position = new Map(order.map(({ prompt, seed }, index) => [JSON.stringify([prompt, seed]), index]));
   const rank = ({ prompt, seed }: Trajectory): number => position.get(JSON.stringify([prompt, seed])) ?? order.length;
   const rows = profile.trajectories.map((_, row) => row).sort((a, b) => rank(profile.trajectories[a]) - rank(profile.trajectories[b]) || a - b);
-  const steps = profile.setting.timesteps.length;
-  const reorder = (data: Float64Array): Float64Array => {
-    const sorted = new Float64Array(data.length);
-    rows.forEach((row, index) => sorted.set(data.subarray(row * steps, (row + 1) * steps), index * steps));
-    return sorted;
-  };
-  const values = Object.fromEntries(
-    Object.entries(profile.values).map(([name, byBlock]) => [name, Object.fromEntries(Object.entries(byBlock).map(([id, data]) => [id, reorder(data)]))]),
-  );
-  return { ...profile, trajectories: rows.map((row) => profile.trajectories[row]), values };
+  return selectTrajectories(profile, rows);
 }

@@ -1,6 +1,7 @@
 /**
- * The profile on disk: `*.safetensors` with `<measure>/<block id>` float64 [trajectories, steps], and the
- * setting as JSON in the metadata, so that Python's safetensors and json read all of it.
+ * The profile on disk: `*.safetensors` with `<measure>/<block id>` float64 [trajectories, steps], where asked
+ * for `pair_change/<block id>` [trajectories, steps, window], and the setting as JSON in the metadata, so that
+ * Python's safetensors and json read all of it.
  */
 import { ArgumentError, InvalidFileError } from "../errors.js";
 import { validate } from "../models/json.js";
@@ -11,6 +12,7 @@ import { z } from "zod";
 
 const FORMAT = "blockcache-profile";
 const VERSION = 1;
+const PAIR_CHANGE = "pair_change";
 
 const size = z.tuple([z.number().int().positive(), z.number().int().positive()]);
 
@@ -33,12 +35,13 @@ const headSchema = z.object({
 
 /** Writes a profile; the file is replaced in one go. */
 export async function saveProfile(path: string, profile: Profile): Promise<void> {
-  const { values, ...head } = profile;
+  const { values, pairs, ...head } = profile;
   const dims = [profile.trajectories.length, profile.setting.timesteps.length];
   const tensors = new Map<string, { dtype: "F64"; dims: number[]; data: Float64Array }>();
   for (const measure of MEASURES) {
     for (const [id, data] of Object.entries(values[measure] ?? {})) tensors.set(`${measure}/${id}`, { dtype: "F64", dims, data });
   }
+  for (const [id, data] of Object.entries(pairs?.change ?? {})) tensors.set(`${PAIR_CHANGE}/${id}`, { dtype: "F64", dims: [...dims, pairs?.window ?? 0], data });
   const metadata = Object.fromEntries(Object.entries(head).map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]));
   await writeSafetensors(path, tensors, { format: FORMAT, version: String(VERSION), ...metadata });
 }
@@ -57,18 +60,26 @@ export async function loadProfile(path: string): Promise<Profile> {
     const head = parseHead(path, rest);
     const values: Partial<Record<Measure, Record<string, Float64Array>>> = {};
     const dims = [head.trajectories.length, head.setting.timesteps.length];
+    const pairChange: Record<string, Float64Array> = {};
+    const window = [...file.tensors].find(([name]) => splitName(name)[0] === PAIR_CHANGE)?.[1].dims[2];
     for (const [name, tensor] of file.tensors) {
       const [measure, id] = splitName(name);
-      if (!MEASURES.includes(measure as Measure)) continue;
-      if (tensor.dtype !== "F64" || tensor.dims.length !== 2 || tensor.dims[0] !== dims[0] || tensor.dims[1] !== dims[1]) {
-        throw new InvalidFileError({ file: path, field: name, found: `${tensor.dtype} [${tensor.dims.join(", ")}]`, expected: `F64 [${dims.join(", ")}] (trajectories, steps)` });
+      const inPairs = measure === PAIR_CHANGE;
+      if (!inPairs && !MEASURES.includes(measure as Measure)) continue;
+      const expected = inPairs ? [...dims, window] : dims;
+      if (tensor.dtype !== "F64" || tensor.dims.length !== expected.length || tensor.dims.some((dim, axis) => dim !== expected[axis])) {
+        throw new InvalidFileError({ file: path, field: name, found: `${tensor.dtype} [${tensor.dims.join(", ")}]`, expected: `F64 [${dims.join(", ")}${inPairs ? ", window" : ""}] (trajectories, steps${inPairs ? ", window" : ""})` });
       }
-      const bytes = await file.readRaw(name);
-      (values[measure as Measure] ??= {})[id] = new Float64Array(bytes.slice().buffer);
+      const data = new Float64Array((await file.readRaw(name)).slice().buffer);
+      if (inPairs) pairChange[id] = data;
+      else (values[measure as Measure] ??= {})[id] = data;
     }
     const missing = head.blocks.find(({ id }) => values.change?.[id] === undefined);
     if (missing) throw new InvalidFileError({ file: path, field: `change/${missing.id}`, found: "no such tensor", expected: "one for each block listed in the metadata" });
-    return { ...head, values };
+    if (window === undefined) return { ...head, values };
+    const unpaired = head.blocks.find(({ id }) => pairChange[id] === undefined);
+    if (unpaired) throw new InvalidFileError({ file: path, field: `${PAIR_CHANGE}/${unpaired.id}`, found: "no such tensor", expected: "one for each block, or none" });
+    return { ...head, values, pairs: { window, change: pairChange } };
   } finally {
     await file.close();
   }
@@ -114,27 +125,33 @@ export function mergeProfiles(profiles: readonly Profile[]): Profile {
     });
   }
   const steps = first.setting.timesteps.length;
-  const values: Partial<Record<Measure, Record<string, Float64Array>>> = {};
-  for (const measure of MEASURES) {
-    if (!profiles.every((profile) => profile.values[measure] !== undefined)) continue;
-    const joined: Record<string, Float64Array> = {};
-    for (const { id } of first.blocks) {
-      const rows = new Float64Array(kept.length * steps);
-      kept.forEach(({ profile, row }, index) => {
-        const source = profile.values[measure]?.[id];
-        if (source) rows.set(source.subarray(row * steps, (row + 1) * steps), index * steps);
-      });
-      joined[id] = rows;
-    }
-    values[measure] = joined;
-  }
-  return { ...first, trajectories: kept.map(({ profile, row }) => profile.trajectories[row]), values };
+  const join = (width: number, of: (profile: Profile) => Readonly<Record<string, Float64Array>> | undefined): Record<string, Float64Array> =>
+    Object.fromEntries(
+      first.blocks.map(({ id }) => {
+        const joined = new Float64Array(kept.length * width);
+        kept.forEach(({ profile, row }, index) => {
+          const source = of(profile)?.[id];
+          if (source) joined.set(source.subarray(row * width, (row + 1) * width), index * width);
+        });
+        return [id, joined];
+      }),
+    );
+  const measures = MEASURES.filter((measure) => profiles.every((profile) => profile.values[measure] !== undefined));
+  const { pairs } = first;
+  return {
+    ...first,
+    trajectories: kept.map(({ profile, row }) => profile.trajectories[row]),
+    values: Object.fromEntries(measures.map((measure) => [measure, join(steps, (profile) => profile.values[measure])])),
+    ...(pairs === undefined ? {} : { pairs: { ...pairs, change: join(steps * pairs.window, (profile) => profile.pairs?.change) } }),
+  };
 }
 
 function firstDifference(a: Profile, b: Profile): string | undefined {
   for (const key of Object.keys(a.setting) as (keyof Profile["setting"])[]) {
     if (JSON.stringify(a.setting[key]) !== JSON.stringify(b.setting[key])) return `${key}: ${JSON.stringify(a.setting[key])} and ${JSON.stringify(b.setting[key])}`;
   }
+  const window = ({ pairs }: Profile): string => (pairs === undefined ? "none" : String(pairs.window));
+  if (window(a) !== window(b)) return `window of change between pairs of steps: ${window(a)} and ${window(b)}`;
   if (JSON.stringify(a.blocks) !== JSON.stringify(b.blocks)) return "set of blocks";
   return undefined;
 }

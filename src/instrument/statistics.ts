@@ -15,6 +15,16 @@ export function median(values: ArrayLike<number>): number {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
+/** The q-quantile, linear between the two nearest values, as numpy.quantile; 0 where there are none. */
+export function quantileOf(values: ArrayLike<number>, q: number): number {
+  if (values.length === 0) return 0;
+  const sorted = Float64Array.from(values).sort();
+  const position = q * (sorted.length - 1);
+  const below = Math.floor(position);
+  const above = Math.min(below + 1, sorted.length - 1);
+  return sorted[below] + (position - below) * (sorted[above] - sorted[below]);
+}
+
 /** Mean and standard deviation over all prompts and seeds (the mean of the ratios, as in the paper). */
 export function summarise(profile: Profile, measure: Measure = "change"): BlockStatistics[] {
   const steps = profile.setting.timesteps.length;

@@ -1,7 +1,5 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
 import type { ModelFolder } from "./folder.js";
 
 /** Config keys read since the first profiles were written: they count only where set, so that those keep their fingerprint. */
@@ -15,9 +13,10 @@ export async function fingerprint(folder: ModelFolder): Promise<string> {
   const hash = createHash("sha256");
   const entries = Object.entries(folder.unet).filter(([key, value]) => value !== null || !LATER_KEYS.includes(key));
   hash.update(JSON.stringify(entries.sort(([a], [b]) => (a < b ? -1 : 1))));
-  const unet = join(folder.path, "unet");
-  for (const name of (await readdir(unet)).filter((file) => file.endsWith(".safetensors")).sort()) {
-    for await (const chunk of createReadStream(join(unet, name))) hash.update(chunk as Buffer);
+  const weights = await folder.openUNetWeights();
+  await weights.close();
+  for (const file of [...weights.files].sort()) {
+    for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
   }
   return `sha256:${hash.digest("hex")}`;
 }

@@ -1,6 +1,6 @@
 /** A model folder in the Hugging Face diffusers layout. */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { z } from "zod";
 import { InvalidFileError, UnsupportedError } from "../errors.js";
 import { parseAutoencoderConfig } from "./configs/autoencoder.js";
@@ -23,6 +23,8 @@ export type PipelineClass = (typeof PIPELINES)[number];
 
 /** A folder whose configs have been read and checked; weights and tokenizers open when asked for. */
 export interface ModelFolder {
+  /** the folder's own name, or the id that it was fetched by */
+  readonly name: string;
   readonly path: string;
   readonly pipelineClass: PipelineClass;
   readonly unet: UNetConfig;
@@ -64,7 +66,7 @@ const CLASSES = {
 /**
  * Opens a folder and checks every config in it.
  *
- * @param variant of the weights, for example `fp16`
+ * @param variant of the weights to take where there is one, for example `fp16`
  * @throws InvalidFileError for what is missing or wrong; UnsupportedError for other kinds of model
  */
 export async function openModelFolder(path: string, variant?: string): Promise<ModelFolder> {
@@ -96,6 +98,7 @@ export async function openModelFolder(path: string, variant?: string): Promise<M
     });
   }
   const folder: ModelFolder = {
+    name: basename(path),
     path,
     pipelineClass,
     unet,

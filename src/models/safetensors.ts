@@ -40,6 +40,8 @@ export interface SafetensorsFile {
   readonly path: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly tensors: ReadonlyMap<string, TensorEntry>;
+  /** The same file with other tensors: views into its bytes, nothing is copied. Closing one closes both. */
+  withTensors(tensors: ReadonlyMap<string, TensorEntry>): SafetensorsFile;
   /** One tensor, F64, F32, F16 or BF16, as float32. */
   readFloat32(name: string): Promise<FloatTensor>;
   /** One tensor's bytes, little-endian. */
@@ -90,6 +92,7 @@ function fileOf(path: string, handle: FileHandle, { metadata, tensors }: Header)
     path,
     metadata,
     tensors,
+    withTensors: (others) => fileOf(path, handle, { metadata, tensors: others }),
     readRaw,
     async readFloat32(name) {
       const { dtype, dims } = entryOf(name);

@@ -11,6 +11,8 @@ import type { FloatTensor } from "./tensor.js";
 
 /** Named tensors of one component. */
 export interface Weights {
+  /** paths of the files that hold them */
+  readonly files: readonly string[];
   names(): readonly string[];
   has(name: string): boolean;
   /**
@@ -28,27 +30,50 @@ const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
  * Opens the weights in a component's folder.
  *
  * @param basename `diffusion_pytorch_model` for diffusers' components, `model` for transformers'
- * @param variant for example `fp16`; where absent, the plain files, or the only variant that is there
+ * @param preferred a variant, for example `fp16`, that is taken where it is there
  * @throws InvalidFileError where there are none; UnsupportedError for pickled ones
  */
-export async function openWeights(folder: string, basename: string, variant?: string): Promise<Weights> {
-  const present = existsSync(folder) ? await readdir(folder) : [];
-  const chosen = variant ?? soleVariant(present, basename);
-  const infix = chosen === undefined ? "" : `.${chosen}`;
-  const single = `${basename}${infix}.safetensors`;
-  if (present.includes(single)) return weightsOf([await openSafetensors(join(folder, single))]);
-  const index = `${basename}.safetensors.index${infix}.json`;
-  if (present.includes(index)) return openShards(folder, index);
-  const pickled = present.find((name) => name.startsWith(basename) && /\.(bin|ckpt|pt|pth)$/.test(name));
+export async function openWeights(folder: string, basename: string, preferred?: string): Promise<Weights> {
+  const [entry] = findWeights(folder, existsSync(folder) ? await readdir(folder) : [], basename, preferred);
+  return entry.endsWith(".json") ? openShards(folder, entry) : weightsOf([await openSafetensors(join(folder, entry))]);
+}
+
+/**
+ * Which files of a component's folder hold its weights: the preferred variant, else the plain files, else
+ * the only variant that is there.
+ *
+ * @param folder for messages; nothing is read
+ * @returns one safetensors file, or an index and its shards
+ * @throws InvalidFileError where there are none; UnsupportedError for pickled ones
+ */
+export function findWeights(folder: string, present: readonly string[], basename: string, preferred?: string): readonly string[] {
+  for (const variant of [preferred, undefined, soleVariant(present, basename)]) {
+    const infix = variant === undefined ? "" : `.${variant}`;
+    const single = `${basename}${infix}.safetensors`;
+    if (present.includes(single)) return [single];
+    const index = `${basename}.safetensors.index${infix}.json`;
+    if (present.includes(index)) return [index, ...shardsOf(folder, present, basename, infix)];
+  }
+  const pickled = present.find((name) => /\.(bin|ckpt|pt|pth)$/.test(name));
   if (pickled !== undefined) {
     throw new UnsupportedError(`${join(folder, pickled)}: weights are pickled Python objects, which run code when they are opened — convert them: DiffusionPipeline.from_pretrained(…).save_pretrained(…, safe_serialization=True)`);
   }
-  throw new InvalidFileError({ file: join(folder, single), found: present.length === 0 ? "an empty or missing folder" : `only ${present.join(", ")}`, expected: `weights as ${single} or ${index}` });
+  throw new InvalidFileError({ file: join(folder, `${basename}.safetensors`), found: present.length === 0 ? "an empty or missing folder" : `only ${present.join(", ")}`, expected: "weights as safetensors, in one file or in shards with an index" });
 }
 
-/** Without a plain file, a single variant stands in for it. */
+/** `name-00001-of-00002`, with the variant before the numbers or, as diffusers once wrote it, behind them. */
+function shardsOf(folder: string, present: readonly string[], basename: string, infix: string): string[] {
+  const shards = present.filter((name) => {
+    const numbers = /-\d{5}-of-\d{5}/.exec(name)?.[0];
+    return numbers !== undefined && [`${basename}${infix}${numbers}.safetensors`, `${basename}${numbers}${infix}.safetensors`].includes(name);
+  });
+  const count = Number(/-of-(\d{5})/.exec(shards[0] ?? "")?.[1] ?? 0);
+  if (shards.length !== count) throw new InvalidFileError({ file: join(folder, shards[0]), found: `${shards.length} of ${count} shards`, expected: "all of them", hint: "download the missing ones" });
+  return shards;
+}
+
+/** The variant that is there, where there is just one. */
 function soleVariant(present: readonly string[], basename: string): string | undefined {
-  if (present.includes(`${basename}.safetensors`) || present.includes(`${basename}.safetensors.index.json`)) return undefined;
   const escaped = basename.replace(/[.]/g, "\\.");
   const pattern = new RegExp(`^${escaped}(?:\\.safetensors\\.index)?\\.([A-Za-z0-9_]+)\\.(?:safetensors|json)$`);
   const variants = new Set(present.flatMap((name) => pattern.exec(name)?.[1] ?? []));
@@ -78,9 +103,11 @@ async function openShards(folder: string, index: string): Promise<Weights> {
   return weightsOf(files);
 }
 
-function weightsOf(files: readonly SafetensorsFile[]): Weights {
+/** The tensors of one or several open files. */
+export function weightsOf(files: readonly SafetensorsFile[]): Weights {
   const owner = new Map(files.flatMap((file) => [...file.tensors.keys()].map((name) => [name, file] as const)));
   return {
+    files: files.map(({ path }) => path),
     names: () => [...owner.keys()],
     has: (name) => owner.has(name),
     async read(name, dims) {

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { enlarge, toDataUri } from "../diffusion/image.js";
 import type { RgbImage } from "../diffusion/image.js";
+import { sliderPositions } from "../figures/controls.js";
 import { figurePng } from "../figures/export.js";
 import type { PlotlyFigure } from "../figures/figure.js";
 import { inJupyter, writeDisplay } from "./jupyter.js";
@@ -44,7 +45,7 @@ async function bundleOf(value: Showable): Promise<MimeBundle> {
     const title = (layout.title as { text?: string } | undefined)?.text ?? "figure";
     const bundle = { "application/vnd.plotly.v1+json": { data, layout, config: { responsive: true, ...config } }, "text/plain": `figure: ${title}` };
     // Where there is no Plotly renderer (a page on the web, nbconvert) the picture stands in for it.
-    return inJupyter() ? { ...bundle, "text/html": await staticPicture(value, title) } : bundle;
+    return inJupyter() ? { ...bundle, "text/html": await picturesInstead(value, title) } : bundle;
   }
   if ("html" in value) return { "text/html": value.html, "text/plain": value.html.replace(/<[^>]*>/g, " ").trim() };
   if ("rgb" in value) return { "text/html": await pictures([value]), "text/plain": `image ${value.width}×${value.height}` };
@@ -53,9 +54,15 @@ async function bundleOf(value: Showable): Promise<MimeBundle> {
   return table(value as readonly TableRow[]);
 }
 
-async function staticPicture(figure: PlotlyFigure, title: string): Promise<string> {
-  const png = await figurePng(figure, { scale: 1 });
-  return `<img alt="${escapeHtml(title)}" src="data:image/png;base64,${png.toString("base64")}">`;
+/** A figure as a picture; one with a slider as a picture a position and a slider that exchanges them, a few lines of script. */
+async function picturesInstead(figure: PlotlyFigure, title: string): Promise<string> {
+  const uri = async (drawn: PlotlyFigure): Promise<string> => `data:image/png;base64,${(await figurePng(drawn, { scale: 1 })).toString("base64")}`;
+  const positions = sliderPositions(figure);
+  if (positions.length === 0) return `<img alt="${escapeHtml(title)}" src="${await uri(figure)}">`;
+  const sources = await Promise.all(positions.map((position) => uri(position.figure)));
+  const labels = positions.map(({ label }) => label);
+  const move = "const all = this.closest('div'); const { sources, labels } = JSON.parse(all.querySelector('script').textContent); all.querySelector('img').src = sources[this.value]; all.querySelector('output').textContent = labels[this.value];";
+  return `<div><img alt="${escapeHtml(title)}" src="${sources[0]}" style="max-width:none"><br><input type="range" min="0" max="${positions.length - 1}" value="0" style="width:30em" aria-label="${escapeHtml(title)}" oninput="${escapeHtml(move)}"> <output>${escapeHtml(labels[0])}</output><script type="application/json">${JSON.stringify({ sources, labels }).replaceAll("<", "\\u003c")}</script></div>`;
 }
 
 /** Small pictures are enlarged by a whole factor to about this many pixels. */

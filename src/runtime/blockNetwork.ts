@@ -4,14 +4,16 @@
  */
 import * as ort from "onnxruntime-node";
 import { InterruptedError } from "../errors.js";
-import { BRANCH, OUT, declareInputs, hasMerge, isBlock, outputElementType } from "../graphs/block.js";
+import { BRANCH, OUT, declareInputs, hasMerge, isBlock, mergeReads, outputElementType } from "../graphs/block.js";
 import type { Block, MergingBlock, Stage } from "../graphs/block.js";
 import { GraphBuilder } from "../graphs/graphBuilder.js";
-import { UNET_OUTPUT, upsampleSizeName } from "../graphs/unet.js";
+import { UNET_OUTPUT, computeReads, upsampleSizeName } from "../graphs/unet.js";
 import type { UNet } from "../graphs/unet.js";
 import type { Weights } from "../models/weights.js";
 import type { FloatTensor } from "../models/tensor.js";
 import type { Device } from "./device.js";
+import { liveStages } from "./liveness.js";
+import type { EvaluatedStage } from "./liveness.js";
 import type { BlockObserver, BlockWants, Evaluation } from "./observer.js";
 import { release, retain } from "./ownership.js";
 import { createSession } from "./session.js";
@@ -19,6 +21,12 @@ import type { DeviceTensor } from "./session.js";
 import { toHost } from "./transfer.js";
 import { feedUNet } from "./unetInputs.js";
 import type { UNetInputs } from "./unetInputs.js";
+
+export interface CompileOptions {
+  readonly onProgress?: (done: number, total: number) => void;
+  /** checked between stages */
+  readonly signal?: AbortSignal;
+}
 
 export interface ForwardOptions {
   readonly observer?: BlockObserver;
@@ -33,23 +41,27 @@ export interface ForwardOptions {
 }
 
 /** A stage as one evaluation runs it. */
-interface PlannedStage {
+interface PlannedStage extends EvaluatedStage {
   readonly stage: Stage | Block;
   /** a stand-in takes the branch's place */
   readonly reused: boolean;
   /** which of its results an observer looks at */
   readonly wants: BlockWants;
-  /** the values that it reads in this evaluation */
-  readonly reads: readonly string[];
 }
 
 const NOTHING: BlockWants = { branch: false, out: false };
 
 interface CompiledStage {
   readonly stage: Stage | Block;
-  readonly compute: ort.InferenceSession;
+  readonly compute: Compiled;
   /** out from the merge's inputs and a given C; compiled when first needed */
-  merge?: Promise<ort.InferenceSession>;
+  merge?: Promise<Compiled>;
+}
+
+interface Compiled {
+  readonly session: ort.InferenceSession;
+  /** bytes of weights that the session holds */
+  readonly weightBytes: number;
 }
 
 /** A UNet ready to run on one device. */
@@ -57,9 +69,11 @@ export class BlockNetwork {
   readonly unet: UNet;
   readonly device: Device;
   readonly #weights: Weights;
-  readonly #compiled = new Map<string, Promise<CompiledStage>>();
-  /** bytes of weights that a block's compute and merge sessions both hold */
+  readonly #compiled = new Map<Stage | Block, Promise<CompiledStage>>();
+  #weightBytes = 0;
   #sharedWeightBytes = 0;
+  /** evaluations that are under way */
+  #evaluating = 0;
 
   private constructor(unet: UNet, weights: Weights, device: Device) {
     this.unet = unet;
@@ -67,12 +81,16 @@ export class BlockNetwork {
     this.device = device;
   }
 
-  /** Compiles every stage; one stage's weights are in JavaScript's memory at a time. */
-  static async load(unet: UNet, weights: Weights, device: Device, onProgress?: (done: number, total: number) => void): Promise<BlockNetwork> {
+  /** Compiles every stage; one stage's weights are in JavaScript's memory at a time. Throws InterruptedError on abort. */
+  static async load(unet: UNet, weights: Weights, device: Device, options: CompileOptions = {}): Promise<BlockNetwork> {
     const network = new BlockNetwork(unet, weights, device);
     for (const [index, stage] of unet.stages.entries()) {
+      if (options.signal?.aborted) {
+        await network.dispose();
+        throw new InterruptedError("loading was interrupted");
+      }
       await network.#compile(stage);
-      onProgress?.(index + 1, unet.stages.length);
+      options.onProgress?.(index + 1, unet.stages.length);
     }
     return network;
   }
@@ -80,6 +98,11 @@ export class BlockNetwork {
   /** The layer blocks in execution order. */
   get blocks(): readonly Block[] {
     return this.unet.stages.filter(isBlock);
+  }
+
+  /** Bytes of weights that the sessions hold now, those held twice included. */
+  get weightBytes(): number {
+    return this.#weightBytes;
   }
 
   /** Bytes of weights held twice because a merge session needs them too (a ResNet block's shortcut). */
@@ -98,7 +121,9 @@ export class BlockNetwork {
     const lastReader = lastReaders(planned);
     const fed = feedUNet(this.unet.config, inputs, this.device.precision);
     const values = new Map<string, DeviceTensor>(fed);
+    this.#evaluating++;
     try {
+      await this.#releaseOtherForms(options.inParts);
       for (const [index, { stage, reused, wants }] of planned.entries()) {
         if (options.signal?.aborted) throw new InterruptedError("sampling was interrupted");
         const started = performance.now();
@@ -114,35 +139,53 @@ export class BlockNetwork {
       }
       return await toHost(this.device, read(values, UNET_OUTPUT));
     } finally {
+      this.#evaluating--;
       for (const [name, tensor] of values) if (!fed.has(name)) release(tensor);
     }
   }
 
   /** Releases every session and closes the weights. */
   async dispose(): Promise<void> {
-    for (const pending of this.#compiled.values()) {
-      const { compute, merge } = await pending;
-      await compute.release();
-      if (merge) await (await merge).release();
-    }
-    this.#compiled.clear();
+    for (const stage of [...this.#compiled.keys()]) await this.#releaseStage(stage);
     await this.#weights.close();
+  }
+
+  /**
+   * A spatial transformer is held whole or in parts, so that its weights are there once: the form that
+   * this evaluation does not run is released. Evaluations that overlap may need both, and leave them.
+   */
+  async #releaseOtherForms(inParts: ReadonlySet<string> | undefined): Promise<void> {
+    if (this.#evaluating > 1) return;
+    for (const stage of this.unet.stages) {
+      if (!isBlock(stage) || stage.parts === undefined) continue;
+      for (const unused of inParts?.has(stage.id) ? [stage] : stage.parts) await this.#releaseStage(unused);
+    }
+  }
+
+  async #releaseStage(stage: Stage | Block): Promise<void> {
+    const pending = this.#compiled.get(stage);
+    if (pending === undefined) return;
+    this.#compiled.delete(stage);
+    const { compute, merge } = await pending;
+    await compute.session.release();
+    this.#weightBytes -= compute.weightBytes;
+    if (merge === undefined) return;
+    const { session, weightBytes } = await merge;
+    await session.release();
+    this.#weightBytes -= weightBytes;
+    this.#sharedWeightBytes -= weightBytes;
   }
 
   #plan({ inParts, observer, evaluation }: ForwardOptions): readonly PlannedStage[] {
     const stages = this.unet.stages.flatMap((stage) => (isBlock(stage) && stage.parts && inParts?.has(stage.id) ? stage.parts : [stage]));
     const planned = stages.map((stage): PlannedStage => {
-      if (!isBlock(stage) || observer === undefined || evaluation === undefined) return { stage, reused: false, wants: NOTHING, reads: this.#readsOf(stage) };
-      if (observer.standsIn?.(stage, evaluation)) return { stage, reused: true, wants: NOTHING, reads: hasMerge(stage) ? stage.mergeInputs.map((index) => stage.inputs[index].value) : [] };
-      return { stage, reused: false, wants: observer.wants(stage, evaluation), reads: this.#readsOf(stage) };
+      const { id } = stage;
+      if (!isBlock(stage) || observer === undefined || evaluation === undefined) return { id, stage, reused: false, wants: NOTHING, observed: false, reads: computeReads(this.unet, stage) };
+      if (observer.standsIn?.(stage, evaluation)) return { id, stage, reused: true, wants: NOTHING, observed: false, reads: mergeReads(stage) };
+      const wants = observer.wants(stage, evaluation);
+      return { id, stage, reused: false, wants, observed: wants.branch || wants.out, reads: computeReads(this.unet, stage) };
     });
-    return planned.some(({ reused }) => reused) ? liveStages(planned) : planned;
-  }
-
-  #readsOf(stage: Stage): readonly string[] {
-    const target = this.unet.upsampleTargets.get(stage.id);
-    const read = stage.inputs.map((input) => input.value);
-    return target === undefined ? read : [...read, target];
+    return planned.some(({ reused }) => reused) ? liveStages(planned, UNET_OUTPUT) : planned;
   }
 
   async #reuse(stage: Stage | Block, values: ReadonlyMap<string, DeviceTensor>, { observer, evaluation }: ForwardOptions): Promise<DeviceTensor> {
@@ -181,9 +224,9 @@ export class BlockNetwork {
   async #fetch({ compute }: CompiledStage, feeds: readonly DeviceTensor[], outputs: readonly string[]): Promise<Record<string, DeviceTensor>> {
     const named: Record<string, DeviceTensor> = {};
     feeds.forEach((tensor, index) => (named[`input_${index}`] = tensor));
-    if (!this.device.keepsTensors) return compute.run(named, outputs) as Promise<Record<string, DeviceTensor>>;
+    if (!this.device.keepsTensors) return compute.session.run(named, outputs) as Promise<Record<string, DeviceTensor>>;
     // With outputs kept on the device onnxruntime-node 1.30 binds all of them, and refuses to fetch a part.
-    const results = (await compute.run(named)) as Record<string, DeviceTensor>;
+    const results = (await compute.session.run(named)) as Record<string, DeviceTensor>;
     for (const [name, tensor] of Object.entries(results)) if (!outputs.includes(name)) release(tensor);
     return results;
   }
@@ -195,41 +238,46 @@ export class BlockNetwork {
     compiled.merge ??= this.#compileMerge(block);
     const named: Record<string, DeviceTensor> = { [BRANCH]: branch };
     for (const index of block.mergeInputs) named[`input_${index}`] = read(values, block.inputs[index].value);
-    return (await (await compiled.merge).run(named))[OUT];
+    return (await (await compiled.merge).session.run(named))[OUT];
   }
 
   #compile(stage: Stage | Block): Promise<CompiledStage> {
-    // Parts of a transformer end in a stage of the transformer's own id, so the id alone is no key.
-    const key = `${stage.id} ${stage.inputs.map((input) => input.value).join(" ")}`;
-    const known = this.#compiled.get(key);
+    const known = this.#compiled.get(stage);
     if (known) return known;
     const compiling = this.#compileCompute(stage);
-    this.#compiled.set(key, compiling);
+    this.#compiled.set(stage, compiling);
     return compiling;
   }
 
   async #compileCompute(stage: Stage | Block): Promise<CompiledStage> {
-    const { precision } = this.device;
     const graph = new GraphBuilder(stage.id, this.device);
     const inputs = declareInputs(graph, stage);
     const branch = stage.branch(graph, inputs);
-    const elementType = outputElementType(stage, precision);
+    const elementType = outputElementType(stage, this.device.precision);
     if (hasMerge(stage)) {
       graph.output(BRANCH, branch, stage.outputDims, elementType);
       graph.output(OUT, stage.merge(graph, inputs, branch), stage.outputDims, elementType);
     } else {
       graph.output(OUT, branch, stage.outputDims, elementType);
     }
-    return { stage, compute: await createSession(await graph.encode(this.#weights), this.device) };
+    return { stage, compute: await this.#compileGraph(graph) };
   }
 
-  async #compileMerge(block: MergingBlock): Promise<ort.InferenceSession> {
+  async #compileMerge(block: MergingBlock): Promise<Compiled> {
     const graph = new GraphBuilder(`${block.id} merge`, this.device);
     const inputs = declareInputs(graph, block, block.mergeInputs);
     const branch = graph.input(BRANCH, block.outputDims);
     graph.output(OUT, block.merge(graph, inputs, branch), block.outputDims);
-    this.#sharedWeightBytes += graph.weightBytes();
-    return createSession(await graph.encode(this.#weights), this.device);
+    const compiled = await this.#compileGraph(graph);
+    this.#sharedWeightBytes += compiled.weightBytes;
+    return compiled;
+  }
+
+  async #compileGraph(graph: GraphBuilder): Promise<Compiled> {
+    const session = await createSession(await graph.encode(this.#weights), this.device);
+    const weightBytes = graph.weightBytes();
+    this.#weightBytes += weightBytes;
+    return { session, weightBytes };
   }
 }
 
@@ -242,21 +290,6 @@ function read(values: ReadonlyMap<string, DeviceTensor>, name: string): DeviceTe
 /** Height and width of feature maps, as the int64 value that an upsampler reads. */
 function extentOf(tensor: DeviceTensor): DeviceTensor {
   return new ort.Tensor("int64", BigInt64Array.from(tensor.dims.slice(2), BigInt), [2]);
-}
-
-/**
- * Without what nothing reads: where a whole stretch of the network is reused, the blocks before its
- * samplers' stand-ins need not run. What an observer looks at, or will keep, runs all the same.
- */
-function liveStages(planned: readonly PlannedStage[]): readonly PlannedStage[] {
-  const needed = new Set<string>([UNET_OUTPUT]);
-  const live: PlannedStage[] = [];
-  for (const each of [...planned].reverse()) {
-    if (!each.wants.branch && !each.wants.out && !needed.has(each.stage.id)) continue;
-    live.push(each);
-    for (const value of each.reads) needed.add(value);
-  }
-  return live.reverse();
 }
 
 /** value → index of the last stage that reads it; what no stage reads ends with the stage that gives it */

@@ -43,6 +43,8 @@ export interface ArmResult {
   readonly toPlain?: Distances;
   /** seconds of whole samplings of one batch, decoding left out: one entry a batch and repeat */
   readonly seconds: readonly number[];
+  /** seconds of the study's plain run, taken in turn with each entry of `seconds` on the same machine */
+  readonly plainSeconds?: readonly number[];
   /** share of the scheduled blocks' evaluations that computed, 0 to 1; 1 in a plain arm */
   readonly computedShare: number;
   /** plain seconds ÷ this arm's, as the cost model predicts; absent without costs */

@@ -3,13 +3,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { deltaForSpeedup, predictSeconds, predictSpeedup } from "../../src/caching/costs.js";
+import { heuristicNamed } from "../../src/caching/heuristics/registry.js";
+import { withinBudget } from "../../src/caching/heuristics/search.js";
+import { predictSeconds, predictSpeedup } from "../../src/caching/predictSeconds.js";
 import type { Costs } from "../../src/caching/costs.js";
 import { loadCosts, saveCosts } from "../../src/caching/costsFile.js";
 import { threshold } from "../../src/caching/heuristics/threshold.js";
 import { uniform } from "../../src/caching/heuristics/uniform.js";
-import { REUSE_RULES } from "../../src/caching/reuseRule.js";
+import { REUSE_RULES, reuseRule } from "../../src/caching/reuseRule.js";
 import { computedShare, loadSchedule, saveSchedule, scheduleCsv } from "../../src/caching/schedule.js";
+import { evaluationTimes } from "../../src/diffusion/evaluationTimes.js";
+import type { EvaluationTime } from "../../src/diffusion/evaluationTimes.js";
 import type { Profile } from "../../src/instrument/profile.js";
 import { pairedRatio } from "../../src/quality/pairedRatio.js";
 import { psnr, relativeDistances } from "../../src/quality/distance.js";
@@ -66,15 +70,39 @@ test("uniform: every n-th step; 1 computes everywhere", () => {
   expect(() => threshold(profile, { delta: 1, kinds: ["resnet"] })).toThrow(/no block of kind resnet/);
 });
 
-test("reuse rules are exact for polynomials of their degree", () => {
-  fc.assert(fc.property(fc.uniqueArray(fc.integer({ min: 0, max: 40 }), { minLength: 3, maxLength: 3 }), fc.integer({ min: 0, max: 60 }), fc.tuple(...[1, 2, 3].map(() => fc.integer({ min: -5, max: 5 }))), (times, wanted, [a, b, c]) => {
-    REUSE_RULES.forEach((rule, degree) => {
-      const polynomial = (t: number) => a + (degree > 0 ? b * t : 0) + (degree > 1 ? c * t * t : 0);
-      const kept = times.slice(0, rule.history);
-      const weights = rule.weights(kept, wanted);
-      expect(weights.reduce((sum, weight, index) => sum + weight * polynomial(kept[index]), 0)).toBeCloseTo(polynomial(wanted), 5);
-    });
+test("reuse rules are exact for polynomials of their degree, each by its own clock", () => {
+  // strictly falling timesteps, strictly rising log-SNR, unevenly spaced
+  const times = Array.from({ length: 61 }, (_, evaluation) => ({ evaluation, timestep: 999 - evaluation * (evaluation + 3) / 6, logSnr: -4 + evaluation / 9 + (evaluation / 40) ** 2 }));
+  const clocks = [["hold", "evaluation"], ["linear", "evaluation"], ["quadratic", "evaluation"], ["linear-timestep", "timestep"], ["quadratic-timestep", "timestep"], ["linear-logsnr", "logSnr"], ["quadratic-logsnr", "logSnr"]] as const;
+  expect(clocks.map(([name]) => name)).toEqual(REUSE_RULES.map(({ name }) => name));
+  fc.assert(fc.property(fc.uniqueArray(fc.integer({ min: 0, max: 40 }), { minLength: 3, maxLength: 3 }), fc.integer({ min: 0, max: 60 }), fc.tuple(...[1, 2, 3].map(() => fc.integer({ min: -5, max: 5 }))), (evaluations, wanted, [a, b, c]) => {
+    for (const [name, clock] of clocks) {
+      const rule = reuseRule(name);
+      const degree = rule.history - 1;
+      const origin = times[evaluations[0]][clock];
+      const polynomial = ({ [clock]: time }: EvaluationTime) => a + (degree > 0 ? b * (time - origin) : 0) + (degree > 1 ? c * (time - origin) ** 2 : 0);
+      const kept = evaluations.slice(0, rule.history).map((evaluation) => times[evaluation]);
+      const weights = rule.weights("any", kept, times[wanted]);
+      const expected = polynomial(times[wanted]);
+      const size = weights.reduce((sum, weight, index) => sum + Math.abs(weight * polynomial(kept[index])), 1);
+      expect(Math.abs(weights.reduce((sum, weight, index) => sum + weight * polynomial(kept[index]), 0) - expected) / size).toBeLessThan(1e-9);
+    }
   }));
+});
+
+test("a timestep that is evaluated twice counts once, by its newer value", () => {
+  const at = (evaluation: number, timestep: number) => ({ evaluation, timestep, logSnr: -timestep });
+  expect(reuseRule("linear-timestep").weights("any", [at(0, 900), at(1, 900)], at(2, 800))).toEqual([0, 1]);
+  expect(reuseRule("quadratic-logsnr").weights("any", [at(0, 900), at(1, 800), at(2, 800)], at(3, 700))).toEqual([-1, 0, 2]);
+});
+
+test("log-SNR of Stable Diffusion's schedule, as diffusers has ᾱ", () => {
+  const config = { beta_start: 0.00085, beta_end: 0.012, beta_schedule: "scaled_linear" };
+  const times = evaluationTimes({ config, timesteps: [999, 500, 0, 499.5] });
+  // diffusers 0.42: a = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear").alphas_cumprod.double(); (a / (1 - a)).log()[[999, 500, 0]]
+  [-5.36404843867982, -0.9627273430212698, 7.06939813238936].forEach((expected, index) => expect(times[index].logSnr).toBeCloseTo(expected, 4));
+  expect(times[3].logSnr).toBeCloseTo((times[1].logSnr + evaluationTimes({ config, timesteps: [499] })[0].logSnr) / 2, 9);
+  expect(evaluationTimes({ config: { ...config, rescale_betas_zero_snr: true }, timesteps: [999] })[0].logSnr).toBeCloseTo(Math.log(2 ** -24), 5);
 });
 
 test("schedules are read back as written, and bad ones are refused by field", async () => {
@@ -108,10 +136,10 @@ test("costs: medians summed; δ for a speed-up is the smallest that reaches it",
   // 4 evaluations of 4 + 1 + 1 seconds; two reuses save 3 each
   expect(predictSeconds(costs, threshold(profile, { delta: 0 }))).toBe(24);
   expect(predictSeconds(costs, threshold(profile, { delta: 0.5 }))).toBe(18);
-  const scheduleOf = (d: number) => threshold(profile, { delta: d });
-  expect(deltaForSpeedup(costs, 1.3, scheduleOf)).toBeCloseTo(0.5, 9);
-  expect(predictSpeedup(costs, scheduleOf(deltaForSpeedup(costs, 1.3, scheduleOf)))).toBeGreaterThanOrEqual(1.3);
-  expect(() => deltaForSpeedup(costs, 2, scheduleOf)).toThrow(/at most 1\.600/);
+  const found = withinBudget(heuristicNamed("threshold"), profile, { costs, speedup: 1.3 });
+  expect(found.heuristic.delta).toBeCloseTo(0.5, 9);
+  expect(predictSpeedup(costs, found)).toBeGreaterThanOrEqual(1.3);
+  expect(() => withinBudget(heuristicNamed("threshold"), profile, { costs, speedup: 2 })).toThrow(/at most 1\.600/);
   const folder = await mkdtemp(join(tmpdir(), "blockcache-costs-"));
   await saveCosts(join(folder, "c.safetensors"), costs);
   expect(await loadCosts(join(folder, "c.safetensors"))).toEqual(costs);

@@ -6,8 +6,11 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadPipeline } from "../../src/diffusion/pipeline.js";
 import type { Pipeline } from "../../src/diffusion/pipeline.js";
+import { sample } from "../../src/diffusion/sample.js";
 import { InterruptedError } from "../../src/errors.js";
-import { profileChange } from "../../src/instrument/profileChange.js";
+import { changeMeter } from "../../src/instrument/change.js";
+import { hook } from "../../src/instrument/hooks.js";
+import { changeMemoryBytes, profileChange } from "../../src/instrument/profileChange.js";
 import { loadProfile, mergeProfiles, saveProfile } from "../../src/instrument/profileFile.js";
 import type { Profile } from "../../src/instrument/profile.js";
 import { summarise } from "../../src/instrument/statistics.js";
@@ -94,4 +97,57 @@ describe("a profile", () => {
 it("the version is that of package.json", () => {
   const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
   expect(VERSION).toBe(version);
+});
+
+describe("change between all pairs of steps", () => {
+  const paired = { ...options, prompts: ["red apple", "tree"], seeds: [0], pairWindow: 3 };
+  let profile: Profile;
+  beforeAll(async () => {
+    profile = await profileChange(pipeline, paired);
+  });
+
+  it("is ‖C(t) − C(t − k)‖₁ ÷ ‖C(t)‖₁ of the recorded branches", async () => {
+    const recorded = new Map<string, Float32Array[]>();
+    const prompt = ["red apple", "tree"];
+    const record = hook("all", ({ id, branch }) => void recorded.set(id, [...(recorded.get(id) ?? []), branch.data.slice()]));
+    for await (const _ of sample(pipeline, { prompt, seed: [0, 0], steps: 5, solver: "ddim", hooks: [record] }));
+    for (const [id, branches] of recorded) {
+      const rowLength = branches[0].length / 4;
+      for (const image of [0, 1]) {
+        // with guidance an image has a row in each half
+        const at = (step: number) => [image, image + 2].flatMap((row) => [...branches[step].subarray(row * rowLength, (row + 1) * rowLength)]);
+        for (let step = 0; step < 5; step++) {
+          const expected = [1, 2, 3].map((age) => {
+            if (age > step) return 0;
+            const [now, then] = [at(step), at(step - age)];
+            return now.reduce((sum, value, index) => sum + Math.abs(value - then[index]), 0) / now.reduce((sum, value) => sum + Math.abs(value), 0);
+          });
+          const entry = (image * 5 + step) * 3;
+          const found = [...(profile.pairs?.change[id].subarray(entry, entry + 3) ?? [])];
+          found.forEach((value, index) => expect(value).toBeCloseTo(expected[index], 5));
+          expect(found[0]).toBe(profile.values.change?.[id][image * 5 + step]);
+        }
+      }
+    }
+    expect(recorded.size).toBe(profile.blocks.length);
+  });
+
+  it("leaves the change from step to step as it was, and survives saving, resuming, merging", async () => {
+    const file = join(folder, "paired.safetensors");
+    const half = await profileChange(pipeline, { ...paired, prompts: ["red apple"], file });
+    expect((await loadProfile(file)).pairs).toEqual(half.pairs);
+    const resumed = await profileChange(pipeline, { ...paired, batch: 1, file });
+    expect((await loadProfile(file)).pairs).toEqual(resumed.pairs);
+    const [first, second] = [half, await profileChange(pipeline, { ...paired, batch: 1, prompts: ["tree"] })];
+    expect(resumed.pairs).toEqual(mergeProfiles([first, second]).pairs);
+    await expect(profileChange(pipeline, { ...paired, pairWindow: undefined, file })).rejects.toThrow(/window of change between pairs of steps: none and 3/);
+    await expect(profileChange(pipeline, { ...paired, pairWindow: 0 })).rejects.toThrow(/pairWindow: expected an integer of 1 or more/);
+  });
+
+  it("keeps as many bytes as counted beforehand", async () => {
+    const meter = changeMeter(pipeline, () => undefined, { pairWindow: 3 });
+    for await (const _ of sample(pipeline, { prompt: ["a", "b"], steps: 5, solver: "ddim", hooks: [meter] }));
+    meter.dispose();
+    expect(meter.peakBytes).toBe(changeMemoryBytes(pipeline, { ...options, batch: 2, pairWindow: 3 }));
+  });
 });

@@ -3,7 +3,7 @@ import type { Profile } from "../../instrument/profile.js";
 import { summarise } from "../../instrument/statistics.js";
 import { createSchedule } from "../schedule.js";
 import type { Schedule } from "../schedule.js";
-import { cacheableBlocks, computeWhen } from "./heuristic.js";
+import { cacheableBlocks, cacheableRecord, computeWhen } from "./heuristic.js";
 import type { Cacheable } from "./heuristic.js";
 
 export interface ThresholdOptions extends Cacheable {
@@ -19,7 +19,7 @@ export interface ThresholdOptions extends Cacheable {
  * descending, count of t; in sampling order it is the changes that the cache has missed.
  */
 export function threshold(profile: Profile, options: ThresholdOptions): Schedule {
-  const { delta, kinds = ["transformer"] } = options;
+  const { delta } = options;
   if (!(delta >= 0)) throw new ArgumentError(`delta: expected 0 or more, found ${delta}`);
   const change = new Map(summarise(profile, "change").map(({ block, mean }) => [block.id, mean]));
   const missed = new Map<string, number>();
@@ -29,5 +29,5 @@ export function threshold(profile: Profile, options: ThresholdOptions): Schedule
     missed.set(id, computes ? 0 : sum);
     return computes;
   });
-  return createSchedule(profile, { name: "threshold", delta, kinds }, blocks);
+  return createSchedule(profile, { name: "threshold", delta, ...cacheableRecord(options) }, blocks);
 }

@@ -2,7 +2,7 @@ import { ArgumentError } from "../../errors.js";
 import type { Profile } from "../../instrument/profile.js";
 import { createSchedule } from "../schedule.js";
 import type { Schedule } from "../schedule.js";
-import { cacheableBlocks, computeWhen } from "./heuristic.js";
+import { cacheableBlocks, cacheableRecord, computeWhen } from "./heuristic.js";
 import type { Cacheable } from "./heuristic.js";
 
 export interface UniformOptions extends Cacheable {
@@ -12,7 +12,8 @@ export interface UniformOptions extends Cacheable {
 
 /** Every block at one fixed interval: DeepCache's and FORA's schedule, and the baseline of the others. */
 export function uniform(profile: Profile, options: UniformOptions): Schedule {
-  const { interval, kinds = ["transformer"] } = options;
+  const { interval } = options;
   if (!Number.isInteger(interval) || interval < 1) throw new ArgumentError(`interval: expected an integer of 1 or more, found ${interval}`);
-  return createSchedule(profile, { name: "uniform", interval, kinds }, computeWhen(profile, cacheableBlocks(profile, options), (_, evaluation) => evaluation % interval === 0));
+  const blocks = computeWhen(profile, cacheableBlocks(profile, options), (_, evaluation) => evaluation % interval === 0);
+  return createSchedule(profile, { name: "uniform", interval, ...cacheableRecord(options) }, blocks);
 }

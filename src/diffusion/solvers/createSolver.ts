@@ -1,13 +1,31 @@
 import { ArgumentError } from "../../errors.js";
 import { createDdim } from "./ddim.js";
-import { createDpmSolverMultistep } from "./dpmSolverMultistep.js";
+import { createDpmSolverMultistep, createSdeDpmSolverMultistep } from "./dpmSolverMultistep.js";
+import { createDpmSolverSinglestep } from "./dpmSolverSinglestep.js";
+import { createEuler } from "./euler.js";
+import { createEulerAncestral } from "./eulerAncestral.js";
+import { createHeun } from "./heun.js";
+import { createLcm } from "./lcm.js";
+import { createPndm } from "./pndm.js";
 import { solverNames } from "./schedulerClasses.js";
 import type { Solver, SolverName } from "./solver.js";
+import { createUniPc } from "./unipc.js";
 
 /** Every solver, by name. */
 const solvers: Readonly<
   Record<SolverName, (schedulerConfig: Readonly<Record<string, unknown>>, numInferenceSteps: number) => Solver>
-> = { ddim: createDdim, "dpmsolver++": createDpmSolverMultistep };
+> = {
+  ddim: createDdim,
+  pndm: createPndm,
+  euler: createEuler,
+  "euler-ancestral": createEulerAncestral,
+  heun: createHeun,
+  "dpmsolver++": createDpmSolverMultistep,
+  "sde-dpmsolver++": createSdeDpmSolverMultistep,
+  "singlestep-dpmsolver++": createDpmSolverSinglestep,
+  unipc: createUniPc,
+  lcm: createLcm,
+};
 
 /**
  * A solver for a model's scheduler config, resolved for a number of steps with the meaning of

@@ -14,64 +14,59 @@
  *
  * Source: diffusers/schedulers/scheduling_dpmsolver_multistep.py (0.42).
  */
-import { ArgumentError } from "../../errors.js";
 import type { FloatTensor } from "../../models/tensor.js";
-import { thresholdDynamically } from "../dynamicThresholding.js";
-import { randnTensor } from "../noise.js";
-import type { DpmSolverConfig } from "./dpmSolverConfig.js";
-import { resolveDpmSolverConfig } from "./dpmSolverConfig.js";
-import type { NoiseLevels } from "./dpmSolverSpacing.js";
-import { noiseLevels } from "./dpmSolverSpacing.js";
+import { randnTensor, requireGenerators } from "../noise.js";
+import type { DpmSolverMultistepConfig } from "./dpmSolverConfig.js";
+import { resolveMultistepConfig } from "./dpmSolverConfig.js";
+import { convertModelOutput } from "./dpmSolverPrediction.js";
 import { scalesOf, updateWeights } from "./dpmSolverWeights.js";
-import type { Scales } from "./dpmSolverWeights.js";
-import { requireFewerSteps } from "./schedulerConfig.js";
+import { noiseLevels } from "./noiseLevels.js";
+import type { NoiseLevels } from "./noiseLevels.js";
 import type { Denoise, SampleOptions, Solver, SolverStep } from "./solver.js";
 
 /** Below this many steps lower_order_final has effect. */
 const FEW_STEPS = 15;
 
 /**
- * The DPM-Solver with the meaning of `DPMSolverMultistepScheduler.from_config(schedulerConfig)`.
+ * The DPM-Solver with the meaning of `DPMSolverMultistepScheduler.from_config(schedulerConfig)`. The
+ * stochastic algorithms draw noise of the latents' shape once a step, after the network ran, at the last
+ * step too.
  *
  * @throws InvalidFileError if the config has a value that the class does not take
  * @throws UnsupportedError if it asks for something this library does not implement
  * @throws ArgumentError if so many steps cannot be told apart among the training timesteps
  */
-export function createDpmSolverMultistep(
-  schedulerConfig: Readonly<Record<string, unknown>>,
-  numInferenceSteps: number,
-): Solver {
-  const config = resolveDpmSolverConfig(schedulerConfig);
-  requireFewerSteps(numInferenceSteps, config.num_train_timesteps);
-  const levels = noiseLevels(config, numInferenceSteps);
-  const { timesteps } = levels;
-  if (timesteps.length > 1 && timesteps[0] === timesteps[1]) {
-    throw new ArgumentError(
-      `steps: ${numInferenceSteps} steps begin with timestep ${timesteps[0]} twice, on which diffusers fails — ask for fewer steps`,
-    );
-  }
+export function createDpmSolverMultistep(schedulerConfig: Readonly<Record<string, unknown>>, numInferenceSteps: number): Solver {
+  return multistep("dpmsolver++", resolveMultistepConfig("dpmsolver++", schedulerConfig), numInferenceSteps);
+}
+
+/** The same with the meaning of `from_config(schedulerConfig, algorithm_type="sde-dpmsolver++")`. */
+export function createSdeDpmSolverMultistep(schedulerConfig: Readonly<Record<string, unknown>>, numInferenceSteps: number): Solver {
+  const name = "sde-dpmsolver++";
+  return multistep(name, resolveMultistepConfig(name, schedulerConfig, { algorithm_type: name }), numInferenceSteps);
+}
+
+function multistep(name: Solver["name"], config: DpmSolverMultistepConfig, numInferenceSteps: number): Solver {
+  const levels = noiseLevels(config, numInferenceSteps, { rounds: config.beta_schedule !== "squaredcos_cap_v2", end: "trained" });
   return {
-    name: "dpmsolver++",
+    name,
     config,
-    numInferenceSteps: timesteps.length,
-    timesteps,
+    numInferenceSteps,
+    timesteps: levels.timesteps,
     initNoiseSigma: 1,
     sample: (denoise, latents, options = {}) => sampleDpmSolver(config, levels, denoise, latents, options),
   };
 }
 
 async function* sampleDpmSolver(
-  config: DpmSolverConfig,
+  config: DpmSolverMultistepConfig,
   { timesteps, sigmas }: NoiseLevels,
   denoise: Denoise,
   start: FloatTensor,
   { generator }: SampleOptions,
 ): AsyncGenerator<SolverStep, void, undefined> {
   const { fround } = Math;
-  const stochastic = config.algorithm_type.startsWith("sde-");
-  if (stochastic && generator === undefined) {
-    throw new ArgumentError(`algorithm_type: ${config.algorithm_type} draws noise, which needs a generator`);
-  }
+  const generators = config.algorithm_type.startsWith("sde-") ? requireGenerators(generator, `algorithm_type: ${config.algorithm_type}`) : undefined;
   const levels = Array.from(sigmas, scalesOf);
   const lastIndex = timesteps.length - 1;
   const fewSteps = config.lower_order_final && timesteps.length < FEW_STEPS;
@@ -87,11 +82,11 @@ async function* sampleDpmSolver(
     const target = levels[index + 1];
 
     // 1. What is integrated, and the predicted original, from what the network predicts.
-    const { prediction, predictedOriginal } = convertModelOutput(config, source, modelOutput.data, latents);
+    const { prediction, predictedOriginal } = convertModelOutput(config, config.algorithm_type.endsWith("++"), source, modelOutput.data, latents);
     predictions = [prediction, ...predictions.slice(0, 2)];
 
     // 2. Noise of the stochastic variants, drawn after the network ran.
-    const noise = stochastic && generator !== undefined ? randnTensor(dims, generator).data : undefined;
+    const noise = generators === undefined ? undefined : randnTensor(dims, generators).data;
 
     // 3. The order of this step: as many predictions as there are, fewer towards the end.
     const firstOrder = index === lastIndex && (config.euler_at_final || fewSteps || config.final_sigmas_type === "zero");
@@ -128,35 +123,4 @@ async function* sampleDpmSolver(
     latents = { dims, data: next };
     yield { index, timestep, latents, predictedOriginal };
   }
-}
-
-/**
- * The network's output as the quantity that is integrated: the original x_θ for the ++ types,
- * the noise ε_θ for the others; and the predicted original in either case.
- */
-function convertModelOutput(
-  config: DpmSolverConfig,
-  { alpha, sigma }: Scales,
-  modelOutput: Float32Array,
-  { dims, data: x }: FloatTensor,
-): { prediction: Float32Array; predictedOriginal: FloatTensor } {
-  const original = modelOutput.map((output, i) => {
-    switch (config.prediction_type) {
-      case "sample":
-        return output;
-      case "v_prediction":
-        return alpha * x[i] - sigma * output;
-      default:
-        return (x[i] - Math.fround(sigma * output)) / alpha;
-    }
-  });
-  const plain: FloatTensor = { dims, data: original };
-  const predictedOriginal = config.thresholding ? thresholdDynamically(plain, config) : plain;
-  if (config.algorithm_type.endsWith("++")) return { prediction: predictedOriginal.data, predictedOriginal };
-
-  const noise = modelOutput.map((output, i) => {
-    if (config.thresholding || config.prediction_type === "sample") return (x[i] - alpha * predictedOriginal.data[i]) / sigma;
-    return config.prediction_type === "v_prediction" ? alpha * output + sigma * x[i] : output;
-  });
-  return { prediction: noise, predictedOriginal };
 }

@@ -1,16 +1,20 @@
 /**
  * What one DPM-Solver step multiplies its terms by (notation: dpmSolverMultistep.ts).
  *
- * Source: `dpm_solver_first_order_update`, `multistep_dpm_solver_second_order_update` and
- * `…third_order_update` in diffusers/schedulers/scheduling_dpmsolver_multistep.py (0.42).
+ * Source: `dpm_solver_first_order_update`, `…_second_order_update` and `…_third_order_update` in
+ * diffusers/schedulers/scheduling_dpmsolver_multistep.py and …_singlestep.py (0.42).
  */
-import type { DpmSolverConfig } from "./dpmSolverConfig.js";
+import type { SignalAndNoise } from "./predictedOriginal.js";
 
 /** Signal scale α, noise scale σ and λ = log α − log σ of a noise level, float32. */
-export interface Scales {
-  readonly alpha: number;
-  readonly sigma: number;
+export interface Scales extends SignalAndNoise {
   readonly lambda: number;
+}
+
+/** The keys that tell the DPM-Solvers apart. */
+export interface AlgorithmConfig {
+  readonly algorithm_type: "dpmsolver" | "dpmsolver++" | "sde-dpmsolver" | "sde-dpmsolver++";
+  readonly solver_type: "midpoint" | "heun";
 }
 
 /** The scales of a noise level σ̂ = σ/α. */
@@ -36,7 +40,7 @@ export interface UpdateWeights {
  * numbers, and diffusers' rounding errors there are part of its result.
  */
 export function updateWeights(
-  config: DpmSolverConfig,
+  config: AlgorithmConfig,
   order: number,
   source: Scales,
   target: Scales,

@@ -1,4 +1,4 @@
-import { solverOfClass } from "./schedulerClasses.js";
+import { schedulerClassOf } from "./schedulerClasses.js";
 import type { SolverName } from "./solver.js";
 
 /**
@@ -16,7 +16,7 @@ export function correctOutdatedConfig(
   schedulerConfig: Readonly<Record<string, unknown>>,
   solver: SolverName,
 ): Record<string, unknown> {
-  const isOwn = solverOfClass.get(String(schedulerConfig._class_name)) === solver;
+  const isOwn = schedulerConfig._class_name === schedulerClassOf[solver];
   const corrected = { ...schedulerConfig };
   if (isOwn || "steps_offset" in corrected) corrected.steps_offset = 1;
   if ((isOwn && !("clip_sample" in corrected)) || corrected.clip_sample === true) corrected.clip_sample = false;

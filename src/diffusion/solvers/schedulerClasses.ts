@@ -2,13 +2,26 @@ import { UnsupportedError } from "../../errors.js";
 import type { SolverName } from "./solver.js";
 
 /** The diffusers scheduler class that each solver takes the place of. */
-export const solverOfClass: ReadonlyMap<string, SolverName> = new Map([
-  ["DDIMScheduler", "ddim"],
-  ["DPMSolverMultistepScheduler", "dpmsolver++"],
-]);
+export const schedulerClassOf: Readonly<Record<SolverName, string>> = {
+  ddim: "DDIMScheduler",
+  pndm: "PNDMScheduler",
+  euler: "EulerDiscreteScheduler",
+  "euler-ancestral": "EulerAncestralDiscreteScheduler",
+  heun: "HeunDiscreteScheduler",
+  "dpmsolver++": "DPMSolverMultistepScheduler",
+  "sde-dpmsolver++": "DPMSolverMultistepScheduler",
+  "singlestep-dpmsolver++": "DPMSolverSinglestepScheduler",
+  unipc: "UniPCMultistepScheduler",
+  lcm: "LCMScheduler",
+};
 
 /** The solvers there are. */
-export const solverNames: readonly SolverName[] = [...solverOfClass.values()];
+export const solverNames = Object.keys(schedulerClassOf) as readonly SolverName[];
+
+/** Classes that are left out for a reason, and what comes near them. */
+const LEFT_OUT: Readonly<Record<string, string>> = {
+  DPMSolverSDEScheduler: "its noise comes from a Brownian tree of the Python package torchsde, which has no counterpart here — pass --solver sde-dpmsolver++",
+};
 
 /**
  * The solver that a model's own scheduler class stands for.
@@ -17,11 +30,8 @@ export const solverNames: readonly SolverName[] = [...solverOfClass.values()];
  * @throws UnsupportedError if that class is not implemented
  */
 export function solverOfScheduler(className: string): SolverName {
-  const name = solverOfClass.get(className);
-  if (name === undefined) {
-    throw new UnsupportedError(
-      `scheduler_config.json: _class_name: ${className} is not implemented — pass --solver ${solverNames.join(" or --solver ")}`,
-    );
-  }
-  return name;
+  const name = solverNames.find((each) => schedulerClassOf[each] === className);
+  if (name !== undefined) return name;
+  const reason = Object.hasOwn(LEFT_OUT, className) ? `: ${LEFT_OUT[className]}` : ` — pass --solver ${solverNames.join(" or --solver ")}`;
+  throw new UnsupportedError(`scheduler_config.json: _class_name: ${className} is not implemented${reason}`);
 }

@@ -1,0 +1,67 @@
+/** The heuristics by name, with what a sweep, a plot or the command line must know to use any of them. */
+import { ArgumentError } from "../../errors.js";
+import type { Costs } from "../costs.js";
+import { direct } from "./direct.js";
+import { dynamicProgramme } from "./dynamicProgramme.js";
+import { greedy } from "./greedy.js";
+import type { Cacheable, Heuristic } from "./heuristic.js";
+import { quantile } from "./quantile.js";
+import { smoothCache } from "./smoothCache.js";
+import { threshold } from "./threshold.js";
+import { uniform } from "./uniform.js";
+
+/** Options as a sweep or a command line gives them; each heuristic checks its own. */
+export interface NamedOptions extends Cacheable {
+  readonly costs?: Costs;
+  readonly [option: string]: unknown;
+}
+
+/** What a heuristic reads besides the change from step to step: measured costs, change between all pairs of steps. */
+export type HeuristicNeed = "costs" | "pair_change";
+
+/** A heuristic that can be used by name: one of HEURISTICS, or a user's own. */
+export interface NamedHeuristic {
+  readonly name: string;
+  readonly find: Heuristic<NamedOptions>;
+  /** the option that a sweep varies; with a greater value the schedule computes less */
+  readonly parameter: string;
+  /** the parameter's values that a sweep tries by default, ascending */
+  readonly values: readonly number[];
+  /** least and greatest value that a search may try */
+  readonly bounds: readonly [least: number, greatest: number];
+  /** whether only whole numbers are allowed */
+  readonly integer: boolean;
+  readonly needs: readonly HeuristicNeed[];
+}
+
+/** What a user says of a heuristic; the rest has defaults: bounds 0 to ∞, any number, needs nothing. */
+export interface HeuristicDefinition<Options extends Cacheable> extends Pick<NamedHeuristic, "name" | "parameter" | "values">, Partial<Pick<NamedHeuristic, "bounds" | "integer" | "needs">> {
+  readonly find: Heuristic<Options>;
+}
+
+/**
+ * Makes a heuristic one that sweeps, plots and searches can use:
+ * `defineHeuristic({ name: "every", find: uniform, parameter: "interval", values: [2, 3], integer: true })`.
+ */
+export function defineHeuristic<Options extends Cacheable>({ find, bounds = [0, Infinity], integer = false, needs = [], ...named }: HeuristicDefinition<Options>): NamedHeuristic {
+  // Options that come by name cannot be typed; a heuristic checks what it is given.
+  return { ...named, find: find as Heuristic<Cacheable> as Heuristic<NamedOptions>, bounds, integer, needs };
+}
+
+/** Every heuristic that comes with the library. */
+export const HEURISTICS: readonly NamedHeuristic[] = [
+  defineHeuristic({ name: "threshold", find: threshold, parameter: "delta", values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5] }),
+  defineHeuristic({ name: "uniform", find: uniform, parameter: "interval", values: [2, 3, 4, 5], bounds: [1, Infinity], integer: true }),
+  defineHeuristic({ name: "direct", find: direct, parameter: "delta", values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5], needs: ["pair_change"] }),
+  defineHeuristic({ name: "smoothcache", find: smoothCache, parameter: "alpha", values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5], needs: ["pair_change"] }),
+  defineHeuristic({ name: "quantile", find: quantile, parameter: "q", values: [0.2, 0.4, 0.5, 0.6, 0.7, 0.8], bounds: [0, 1] }),
+  defineHeuristic({ name: "greedy", find: greedy, parameter: "speedup", values: [1.1, 1.2, 1.3, 1.5, 1.8, 2.2], bounds: [1, Infinity], needs: ["costs"] }),
+  defineHeuristic({ name: "dynamic-programme", find: dynamicProgramme, parameter: "speedup", values: [1.1, 1.2, 1.3, 1.5, 1.8, 2.2], bounds: [1, Infinity], needs: ["costs"] }),
+];
+
+/** A heuristic by its name. Throws ArgumentError for an unknown one. */
+export function heuristicNamed(name: string): NamedHeuristic {
+  const heuristic = HEURISTICS.find((each) => each.name === name);
+  if (heuristic === undefined) throw new ArgumentError(`heuristic: expected ${HEURISTICS.map((each) => each.name).join(", ")}, found "${name}"`);
+  return heuristic;
+}

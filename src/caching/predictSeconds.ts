@@ -1,0 +1,71 @@
+/** What a schedule will cost, from measured costs: before any image is made. */
+import { median } from "../instrument/statistics.js";
+import type { BlockSeconds, CostGroup, Costs } from "./costs.js";
+import { executionPlan, stagesAt } from "./executionPlan.js";
+import type { BlockAction, ExecutionPlan } from "./executionPlan.js";
+import { hold } from "./reuseRule.js";
+import type { ReuseRule } from "./reuseRule.js";
+import type { Schedule } from "./schedule.js";
+
+type Planned = Pick<Schedule, "timesteps" | "blocks">;
+
+/**
+ * Seconds of a whole sampling by a schedule: the text encoded once, and in each evaluation the medians of
+ * the blocks that run. A block whose C is kept costs what keeping does, a reused one its merge and its
+ * rule's weighted sum, and one whose result nothing reads costs nothing.
+ *
+ * @param reuse the rule that the run will use: its sums cost time
+ */
+export function predictSeconds(costs: Costs, schedule: Planned, reuse: Pick<ReuseRule, "history"> = hold): number {
+  const prices = pricesOf(costs);
+  const plan = executionPlan(schedule, reuse);
+  let seconds = prices.text + schedule.timesteps.length * prices.rest;
+  for (const evaluation of schedule.timesteps.keys()) {
+    for (const [id, action] of actionsAt(costs, plan, evaluation)) seconds += prices.of(id, action);
+  }
+  return seconds;
+}
+
+/** Plain seconds ÷ the schedule's, as predicted. */
+export function predictSpeedup(costs: Costs, schedule: Planned, reuse: Pick<ReuseRule, "history"> = hold): number {
+  return predictSeconds(costs, { ...schedule, blocks: {} }) / predictSeconds(costs, schedule, reuse);
+}
+
+/** The speed-up if these blocks computed at the first evaluation only: no schedule of them is faster. */
+export function speedupCeiling(costs: Costs, schedule: Planned, blocks: readonly string[]): number {
+  return predictSpeedup(costs, { ...schedule, blocks: Object.fromEntries(blocks.map((id) => [id, [0]])) });
+}
+
+/** Median seconds of what a block may do. */
+export interface Prices {
+  readonly text: number;
+  readonly rest: number;
+  of(id: string, action: BlockAction): number;
+}
+
+const known = new WeakMap<Costs, Prices>();
+
+/** The medians of costs, taken once. */
+export function pricesOf(costs: Costs): Prices {
+  const before = known.get(costs);
+  if (before !== undefined) return before;
+  const medians = (group: BlockSeconds | undefined): ReadonlyMap<string, number> => new Map(Object.entries(group ?? {}).map(([id, samples]) => [id, median(samples)]));
+  const table: Record<CostGroup, ReadonlyMap<string, number>> = { compute: medians(costs.compute), keep: medians(costs.keep ?? costs.compute), reuse: medians(costs.reuse), sum2: medians(costs.sum2), sum3: medians(costs.sum3) };
+  const sum = (id: string, terms: number): number => {
+    const [two, three] = [table.sum2.get(id) ?? 0, table.sum3.get(id) ?? 0];
+    return terms < 2 ? 0 : two + (terms - 2) * Math.max(0, three - two);
+  };
+  const prices: Prices = {
+    text: costs.text === undefined ? 0 : median(costs.text),
+    rest: median(costs.rest),
+    of: (id, action) => (typeof action === "number" ? (table.reuse.get(id) ?? 0) + sum(id, action) : (table[action].get(id) ?? 0)),
+  };
+  known.set(costs, prices);
+  return prices;
+}
+
+/** The blocks that run at an evaluation; all of them where the costs do not know what reads what. */
+function actionsAt({ network, compute }: Costs, plan: ExecutionPlan, evaluation: number): readonly (readonly [id: string, action: BlockAction])[] {
+  if (network !== undefined) return stagesAt(network, plan, evaluation).map(({ id, action }) => [id, action]);
+  return Object.keys(compute).map((id) => [id, plan.get(id)?.[evaluation] ?? "compute"]);
+}

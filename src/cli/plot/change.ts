@@ -1,0 +1,31 @@
+import type { Command } from "commander";
+import { Option } from "commander";
+import { changeCurves } from "../../figures/changeCurves.js";
+import { changeHeatMap } from "../../figures/changeHeatMap.js";
+import type { BlockKind } from "../../graphs/block.js";
+import { MEASURES } from "../../instrument/profile.js";
+import type { Measure } from "../../instrument/profile.js";
+import { loadProfile } from "../../instrument/profileFile.js";
+import { kindsOption } from "../kinds.js";
+import { figureCommand, writeFigure } from "./figureCommand.js";
+import type { PlotOptions } from "./figureCommand.js";
+
+interface ChangeOptions extends PlotOptions {
+  readonly measure: Measure;
+  readonly kinds?: BlockKind[];
+}
+
+/** `blockcache plot change` and `heat-map`: figures of a profile. */
+export function changeCommands(): Command[] {
+  return ([["change", changeCurves, "change curves, a panel a resolution"], ["heat-map", changeHeatMap, "mean change, block × step"]] as const).map(([name, draw, what]) =>
+    figureCommand(name, `From a profile: ${what}.`, `blockcache plot ${name} profile.safetensors --out ${name}.pdf --theme print`)
+      .argument("<profile>", "what `blockcache profile` wrote")
+      .addOption(new Option("--measure <name>", "").choices(MEASURES).default("change"))
+      .addOption(kindsOption("only these kinds of block"))
+      .action(async (path: string, options: ChangeOptions) => {
+        const profile = await loadProfile(path);
+        const kept = { ...profile, blocks: profile.blocks.filter(({ kind }) => options.kinds?.includes(kind) ?? true) };
+        await writeFigure(draw(kept, { measure: options.measure, theme: options.theme }), options);
+      }),
+  );
+}

@@ -1,0 +1,63 @@
+import { existsSync } from "node:fs";
+import type { Command } from "commander";
+import { loadPipeline } from "../diffusion/pipeline.js";
+import type { Pipeline } from "../diffusion/pipeline.js";
+import { ArgumentError } from "../errors.js";
+import { DEFAULT_REDIS } from "../jobs/redisQueue.js";
+import type { JobModel } from "../jobs/redisQueue.js";
+import { serveJobs } from "../jobs/redisWorker.js";
+import { runAnyJob } from "../study/anyJob.js";
+import type { AnyJob } from "../study/anyJob.js";
+import { abortOnInterrupt, command, positiveInteger } from "./command.js";
+import type { CommonOptions } from "./command.js";
+
+interface WorkerCommandOptions extends CommonOptions {
+  readonly redis: string;
+  readonly lostAfter: number;
+}
+
+/** `blockcache worker`: does the jobs of sweeps and profiles that run elsewhere. */
+export function workerCommand(): Command {
+  return command("worker", "Do jobs of sweeps and profiles that were started with --redis, until Ctrl-C; the job in hand is finished.", "blockcache worker --redis redis://127.0.0.1:6379")
+    .option("--redis <url>", "where the queue is", DEFAULT_REDIS)
+    .option("--lost-after <seconds>", "without a sign of life, another worker takes this one's job", positiveInteger, 60)
+    .action(async (options: WorkerCommandOptions) => {
+      const models = oneModelAtATime(options);
+      const say = (line: string): void => void process.stderr.write(`${line}\n`);
+      try {
+        await serveJobs({
+          url: options.redis,
+          lostAfter: options.lostAfter,
+          run: async (model, data) => runAnyJob(await models.open(model), data as AnyJob),
+          onReady: () => say(`worker ${process.pid}: waiting for jobs on ${options.redis}`),
+          onJob: (id, state, reason) => say(`job ${id} ${state}${reason === undefined ? "" : `: ${reason}`}`),
+          signal: abortOnInterrupt(),
+        });
+      } finally {
+        await models.close();
+      }
+    });
+}
+
+interface Models {
+  readonly open: (model: JobModel) => Promise<Pipeline>;
+  readonly close: () => Promise<void>;
+}
+
+/** Keeps the model of the last job open: the next job is mostly of the same. */
+function oneModelAtATime({ device, precision, threads }: CommonOptions): Models {
+  let last: Pipeline | undefined;
+  const close = async (): Promise<void> => {
+    await last?.dispose();
+    last = undefined;
+  };
+  const open = async ({ path, name, fingerprint }: JobModel): Promise<Pipeline> => {
+    if (last !== undefined && (await last.fingerprint()) === fingerprint) return last;
+    await close();
+    last = await loadPipeline(existsSync(path) ? path : name, { device, precision, threads });
+    const found = await last.fingerprint();
+    if (found !== fingerprint) throw new ArgumentError(`model: expected ${name} with ${fingerprint.slice(0, 19)}…, found ${found.slice(0, 19)}… in ${last.folder.path} — put the coordinator's model at ${path} on this machine`);
+    return last;
+  };
+  return { open, close };
+}

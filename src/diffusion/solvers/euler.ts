@@ -1,0 +1,67 @@
+/**
+ * Euler's method on the probability flow (Karras et al. 2022, arXiv 2206.00364, algorithm 1 with one slope a step).
+ *
+ * Notation (paper → here)
+ *   x, σ_i       latents, sigmas
+ *   D(x; σ)      predictedOriginal
+ *   d_i          slope, (x − D) / σ
+ *
+ * Source: diffusers/schedulers/scheduling_euler_discrete.py (0.42), without its churn, which no pipeline asks for.
+ */
+import { z } from "zod";
+import type { FloatTensor } from "../../models/tensor.js";
+import type { NoiseLevels } from "./noiseLevels.js";
+import type { PredictionType } from "./predictedOriginal.js";
+import { requireOneSpacing, respacingKeys } from "./respacedSigmas.js";
+import { fromConfig, noiseScheduleKeys, rescaleBetasZeroSnr, stepsOffset, timestepSpacing } from "./schedulerConfig.js";
+import type { Denoise, Solver, SolverStep } from "./solver.js";
+import { advance, derivative, initNoiseSigma, predictOriginalAt, scaleModelInput, varianceExplodingLevels } from "./varianceExploding.js";
+
+const eulerConfig = z.object({
+  ...noiseScheduleKeys,
+  ...respacingKeys,
+  prediction_type: z.enum(["epsilon", "sample", "v_prediction"]).default("epsilon"),
+  interpolation_type: z.enum(["linear", "log_linear"]).default("linear"),
+  timestep_spacing: timestepSpacing.default("linspace"),
+  timestep_type: z.enum(["discrete", "continuous"]).default("discrete"),
+  steps_offset: stepsOffset,
+  rescale_betas_zero_snr: rescaleBetasZeroSnr,
+  final_sigmas_type: z.enum(["zero", "sigma_min"]).default("zero"),
+});
+
+/**
+ * Euler's method with the meaning of `EulerDiscreteScheduler.from_config(schedulerConfig)`.
+ *
+ * @throws InvalidFileError if the config has a value that the class does not take
+ * @throws ArgumentError if so many steps cannot be told apart among the training timesteps
+ */
+export function createEuler(schedulerConfig: Readonly<Record<string, unknown>>, numInferenceSteps: number): Solver {
+  const config = fromConfig(eulerConfig, schedulerConfig);
+  requireOneSpacing(config);
+  const levels = varianceExplodingLevels(config, numInferenceSteps);
+  return {
+    name: "euler",
+    config,
+    numInferenceSteps,
+    timesteps: levels.timesteps,
+    initNoiseSigma: initNoiseSigma(config, levels),
+    sample: (denoise, latents) => sampleEuler(config.prediction_type, levels, denoise, latents),
+  };
+}
+
+async function* sampleEuler(
+  predictionType: PredictionType,
+  { timesteps, sigmas }: NoiseLevels,
+  denoise: Denoise,
+  start: FloatTensor,
+): AsyncGenerator<SolverStep, void, undefined> {
+  let latents = start;
+  for (const [index, timestep] of timesteps.entries()) {
+    const sigma = sigmas[index];
+    const output = await denoise(scaleModelInput(latents, sigma), timestep);
+    const predictedOriginal = predictOriginalAt(predictionType, sigma, output.data, latents);
+    const slope = derivative(latents, predictedOriginal, sigma);
+    latents = advance(latents, slope, Math.fround(sigmas[index + 1] - sigma));
+    yield { index, timestep, latents, predictedOriginal };
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * Euler's method with ancestral sampling: each step goes further down than the next noise level and
+ * adds noise back up to it (k-diffusion's `sample_euler_ancestral`).
+ *
+ * Notation (source → here)
+ *   sigma_down   the level that the step goes down to
+ *   sigma_up     the scale of the noise that is added: σ_down² + σ_up² = σ_{i+1}²
+ *
+ * Source: diffusers/schedulers/scheduling_euler_ancestral_discrete.py (0.42).
+ */
+import { z } from "zod";
+import type { FloatTensor } from "../../models/tensor.js";
+import { randnTensor, requireGenerators } from "../noise.js";
+import type { NoiseLevels } from "./noiseLevels.js";
+import type { PredictionType } from "./predictedOriginal.js";
+import { fromConfig, noiseScheduleKeys, rescaleBetasZeroSnr, stepsOffset, timestepSpacing } from "./schedulerConfig.js";
+import type { Denoise, SampleOptions, Solver, SolverStep } from "./solver.js";
+import { advance, derivative, initNoiseSigma, predictOriginalAt, scaleModelInput, varianceExplodingLevels } from "./varianceExploding.js";
+
+const eulerAncestralConfig = z.object({
+  ...noiseScheduleKeys,
+  prediction_type: z.enum(["epsilon", "v_prediction"]).default("epsilon"),
+  timestep_spacing: timestepSpacing.default("linspace"),
+  steps_offset: stepsOffset,
+  rescale_betas_zero_snr: rescaleBetasZeroSnr,
+});
+
+/**
+ * The ancestral Euler method with the meaning of `EulerAncestralDiscreteScheduler.from_config(schedulerConfig)`.
+ * It draws noise of the latents' shape once a step, after the network ran, at the last step too.
+ *
+ * @throws InvalidFileError if the config has a value that the class does not take
+ * @throws ArgumentError if so many steps cannot be told apart among the training timesteps
+ */
+export function createEulerAncestral(schedulerConfig: Readonly<Record<string, unknown>>, numInferenceSteps: number): Solver {
+  const config = fromConfig(eulerAncestralConfig, schedulerConfig);
+  const levels = varianceExplodingLevels(config, numInferenceSteps);
+  return {
+    name: "euler-ancestral",
+    config,
+    numInferenceSteps,
+    timesteps: levels.timesteps,
+    initNoiseSigma: initNoiseSigma(config, levels),
+    sample: (denoise, latents, options = {}) => sampleEulerAncestral(config.prediction_type, levels, denoise, latents, options),
+  };
+}
+
+async function* sampleEulerAncestral(
+  predictionType: PredictionType,
+  { timesteps, sigmas }: NoiseLevels,
+  denoise: Denoise,
+  start: FloatTensor,
+  { generator }: SampleOptions,
+): AsyncGenerator<SolverStep, void, undefined> {
+  const { fround, sqrt } = Math;
+  const generators = requireGenerators(generator, "euler-ancestral");
+  let latents = start;
+  for (const [index, timestep] of timesteps.entries()) {
+    const sigma = sigmas[index];
+    const output = await denoise(scaleModelInput(latents, sigma), timestep);
+    const predictedOriginal = predictOriginalAt(predictionType, sigma, output.data, latents);
+
+    const squared = fround(sigma * sigma);
+    const nextSquared = fround(sigmas[index + 1] * sigmas[index + 1]);
+    const up = fround(sqrt(fround(fround(nextSquared * fround(squared - nextSquared)) / squared)));
+    // Between levels far apart rounding can take this below 0, where diffusers goes on with NaN.
+    const down = fround(sqrt(Math.max(0, fround(nextSquared - fround(up * up)))));
+
+    const slope = derivative(latents, predictedOriginal, sigma);
+    const lowered = advance(latents, slope, fround(down - sigma));
+    latents = advance(lowered, randnTensor(latents.dims, generators).data, up);
+    yield { index, timestep, latents, predictedOriginal };
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * The four sums of change over host memory, by a WebAssembly kernel: JavaScript has no SIMD, and its loop
+ * took 2 ns an element where this takes 0.7 (5 % of a sampling step against 1.5 %).
+ *
+ * A chunk of C(t) and of C(t−1) is copied into the kernel's memory, summed there in four float32 lanes,
+ * and the lanes are added up in float64. 1024 additions a lane lose less than 1e-5 of a sum.
+ */
+const CHUNK_ELEMENTS = 4096;
+const CHUNK_BYTES = 4 * CHUNK_ELEMENTS;
+const LANES = 4;
+const SUMS = 4;
+
+/** Where a chunk of C(t), the same of C(t−1), and the four sums lie in the kernel's memory (one page, 64 KiB). */
+const MEMORY = { now: 0, then: CHUNK_BYTES, sums: 2 * CHUNK_BYTES } as const;
+
+/** Σ|now − then|, Σ|now|, Σ(now − then)², Σnow², in this order, over the elements from `start` to before `end`. */
+export function hostSums(now: Float32Array, then: Float32Array, start: number, end: number): [number, number, number, number] {
+  const { chunkNow, chunkThen, lanes, sum } = (kernel ??= compile());
+  const totals: [number, number, number, number] = [0, 0, 0, 0];
+  for (let from = start; from < end; from += CHUNK_ELEMENTS) {
+    const to = Math.min(end, from + CHUNK_ELEMENTS);
+    chunkNow.set(now.subarray(from, to));
+    chunkThen.set(then.subarray(from, to));
+    const whole = Math.ceil((to - from) / LANES) * LANES;
+    chunkNow.fill(0, to - from, whole);
+    chunkThen.fill(0, to - from, whole);
+    sum(4 * whole);
+    for (let index = 0; index < SUMS; index++) {
+      const lane = LANES * index;
+      totals[index] += lanes[lane] + lanes[lane + 1] + lanes[lane + 2] + lanes[lane + 3];
+    }
+  }
+  return totals;
+}
+
+interface Kernel {
+  readonly chunkNow: Float32Array;
+  readonly chunkThen: Float32Array;
+  readonly lanes: Float32Array;
+  /** sums the first `bytes` of both chunks, a multiple of 16 */
+  readonly sum: (bytes: number) => void;
+}
+
+let kernel: Kernel | undefined;
+
+/** The part of WebAssembly's interface that is used; TypeScript has it in its library for browsers only. */
+interface WebAssemblyInterface {
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Instance: new (module: object) => { readonly exports: { readonly memory: { readonly buffer: ArrayBuffer }; readonly sum: (bytes: number) => void } };
+}
+
+function compile(): Kernel {
+  const { WebAssembly } = globalThis as unknown as { readonly WebAssembly: WebAssemblyInterface };
+  const { memory, sum } = new WebAssembly.Instance(new WebAssembly.Module(assemble())).exports;
+  return {
+    chunkNow: new Float32Array(memory.buffer, MEMORY.now, CHUNK_ELEMENTS),
+    chunkThen: new Float32Array(memory.buffer, MEMORY.then, CHUNK_ELEMENTS),
+    lanes: new Float32Array(memory.buffer, MEMORY.sums, SUMS * LANES),
+    sum,
+  };
+}
+
+/** Opcodes and types of the WebAssembly specification (binary format, chapter 5), SIMD included. */
+const I32 = 0x7f;
+const V128 = 0x7b;
+const get = (local: number): number[] => [0x20, local];
+const set = (local: number): number[] => [0x21, local];
+const i32 = (value: number): number[] => [0x41, ...leb128(value)];
+const I32_ADD = 0x6a;
+const I32_LESS = 0x49;
+const load = (offset: number): number[] => [0xfd, 0x00, 0x04, ...leb128(offset)];
+const store = (offset: number): number[] => [0xfd, 0x0b, 0x04, ...leb128(offset)];
+const ABS = [0xfd, 0xe0, 0x01];
+const ADD = [0xfd, 0xe4, 0x01];
+const SUB = [0xfd, 0xe5, 0x01];
+const MUL = [0xfd, 0xe6, 0x01];
+const LOOP = [0x03, 0x40];
+const REPEAT_IF = [0x0d, 0x00];
+const END = 0x0b;
+
+/** The module: `sum(bytes)` and `memory`. */
+function assemble(): Uint8Array {
+  const [bytes, at, now, difference, l1, size, l2, square] = [0, 1, 2, 3, 4, 5, 6, 7];
+  const add = (total: number, value: readonly number[]): number[] => [...get(total), ...value, ...ADD, ...set(total)];
+  const body = [
+    ...vector([[1, I32], [6, V128]]),
+    ...LOOP,
+    ...get(at), ...load(MEMORY.now), ...set(now),
+    ...get(now), ...get(at), ...load(MEMORY.then), ...SUB, ...set(difference),
+    ...add(l1, [...get(difference), ...ABS]),
+    ...add(size, [...get(now), ...ABS]),
+    ...add(l2, [...get(difference), ...get(difference), ...MUL]),
+    ...add(square, [...get(now), ...get(now), ...MUL]),
+    ...get(at), ...i32(16), I32_ADD, ...set(at),
+    ...get(at), ...get(bytes), I32_LESS, ...REPEAT_IF,
+    END,
+    ...[l1, size, l2, square].flatMap((total, index) => [...i32(0), ...get(total), ...store(MEMORY.sums + 16 * index)]),
+    END,
+  ];
+  const [TYPES, FUNCTIONS, MEMORIES, EXPORTS, CODE] = [1, 3, 5, 7, 10];
+  const [FUNCTION, LINEAR_MEMORY] = [0, 2];
+  return Uint8Array.from([
+    ...Buffer.from("\0asm"), 1, 0, 0, 0,
+    ...section(TYPES, [[0x60, ...vector([[I32]]), ...vector([])]]),
+    ...section(FUNCTIONS, [[0]]),
+    ...section(MEMORIES, [[0, 1]]),
+    ...section(EXPORTS, [[...text("memory"), LINEAR_MEMORY, 0], [...text("sum"), FUNCTION, 0]]),
+    ...section(CODE, [[...leb128(body.length), ...body]]),
+  ]);
+}
+
+function section(id: number, entries: readonly (readonly number[])[]): number[] {
+  const content = vector(entries);
+  return [id, ...leb128(content.length), ...content];
+}
+
+function vector(entries: readonly (readonly number[])[]): number[] {
+  return [...leb128(entries.length), ...entries.flat()];
+}
+
+function text(name: string): number[] {
+  return [...leb128(name.length), ...Buffer.from(name)];
+}
+
+/** Variable-length integer; every number here is below 2²⁷, and those of `i32` below 64, where signed and unsigned agree. */
+function leb128(value: number): number[] {
+  const bytes: number[] = [];
+  let rest = value;
+  while (rest > 127) {
+    bytes.push((rest & 127) | 128);
+    rest >>>= 7;
+  }
+  return [...bytes, rest];
+}

@@ -1,0 +1,27 @@
+import type { Measure, Profile } from "./profile.js";
+
+/**
+ * A profile of these of its trajectories, in this order; one may stand in it several times, as resampling
+ * has it.
+ *
+ * @param rows positions in `profile.trajectories`
+ * @param measures which measures to carry over. Default: all that the profile has
+ */
+export function selectTrajectories(profile: Profile, rows: readonly number[], measures: readonly Measure[] = Object.keys(profile.values) as Measure[]): Profile {
+  const steps = profile.setting.timesteps.length;
+  const select = (width: number) => (byBlock: Readonly<Record<string, Float64Array>>): Record<string, Float64Array> =>
+    Object.fromEntries(
+      Object.entries(byBlock).map(([id, data]) => {
+        const selected = new Float64Array(rows.length * width);
+        rows.forEach((row, index) => selected.set(data.subarray(row * width, (row + 1) * width), index * width));
+        return [id, selected];
+      }),
+    );
+  const { pairs } = profile;
+  return {
+    ...profile,
+    trajectories: rows.map((row) => profile.trajectories[row]),
+    values: Object.fromEntries(measures.map((measure) => [measure, select(steps)(profile.values[measure] ?? {})])),
+    ...(pairs === undefined ? {} : { pairs: { ...pairs, change: select(steps * pairs.window)(pairs.change) } }),
+  };
+}

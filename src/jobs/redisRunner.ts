@@ -1,0 +1,69 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Queue } from "bullmq";
+import { BlockcacheError, InterruptedError } from "../errors.js";
+import type { JobRun, JobRunner } from "./job.js";
+import { decodeData, encodeData } from "./plainData.js";
+import { QUEUE_NAME, connectQueue } from "./redisQueue.js";
+import type { JobModel, QueuedJob } from "./redisQueue.js";
+
+export interface RedisRunnerOptions {
+  readonly url: string;
+  readonly model: JobModel;
+  /** told how many workers there are, where that changes */
+  readonly onWorkers?: (workers: number) => void;
+}
+
+/** Milliseconds between looks at what is done. */
+const LOOK = 250;
+/** Every so many looks: are all jobs still there, and who works on them? */
+const LOOKS_A_CHECK = 20;
+/** Seconds that Redis keeps a result which no coordinator has taken. */
+const KEPT = 7 * 24 * 3600;
+
+/**
+ * Hands jobs to the workers on a Redis queue (`blockcache worker`), and takes each result once. The queue is
+ * looked at, not listened to, so that nothing is missed while a connection is down.
+ *
+ * A job has the id of its data, so that one which is queued, running or done from before is not queued again;
+ * one whose worker died goes back to the queue when its lock runs out (redisWorker.ts); one that Redis
+ * lost is added anew. On abort what no worker has begun leaves the queue.
+ */
+export function redisRunner({ url, model, onWorkers }: RedisRunnerOptions): JobRunner {
+  return async <Data, Result>({ jobs, onResult, signal }: JobRun<Data, Result>): Promise<void> => {
+    if (jobs.length === 0) return;
+    const { bullmq, connection } = await connectQueue(url);
+    const queue: Queue<QueuedJob, string> = new bullmq.Queue(QUEUE_NAME, { connection });
+    const pending = new Map(jobs.map((job) => [job.id, job]));
+    let workers: number | undefined;
+    try {
+      for (const id of pending.keys()) {
+        const before = await queue.getJob(id);
+        if (await before?.isFailed()) await before?.remove();
+      }
+      for (let look = 0; pending.size > 0; look++) {
+        if (signal?.aborted) throw new InterruptedError("interrupted while workers had jobs");
+        if (look % LOOKS_A_CHECK === 0) {
+          // BullMQ leaves what has the id of a job that is there as it is.
+          await queue.addBulk([...pending.values()].map(({ id, data }) => ({ name: "job", data: { model, data: encodeData(data) }, opts: { jobId: id, removeOnComplete: { age: KEPT }, removeOnFail: { age: KEPT } } })));
+          const count = await queue.getWorkersCount();
+          if (count !== workers) onWorkers?.(count);
+          workers = count;
+        }
+        for (const id of await queue.getRanges(["completed", "failed"])) {
+          const job = pending.get(id);
+          const finished = job && (await queue.getJob(id));
+          if (job === undefined || finished === undefined) continue;
+          if (await finished.isFailed()) throw new BlockcacheError(`job ${id} failed on a worker: ${finished.failedReason}`);
+          await onResult(job, decodeData(finished.returnvalue) as Result);
+          pending.delete(id);
+          await finished.remove();
+        }
+        if (pending.size > 0) await delay(LOOK);
+      }
+    } finally {
+      for (const id of pending.keys()) await queue.remove(id);
+      await queue.close();
+      await connection.quit();
+    }
+  };
+}

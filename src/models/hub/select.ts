@@ -1,0 +1,58 @@
+/** Which files of a repository a pipeline is made of. */
+import { z } from "zod";
+import { InvalidFileError } from "../../errors.js";
+import { validate } from "../json.js";
+import { findWeights } from "../weights.js";
+
+/** What to fetch. */
+export interface Selection {
+  /** variant of the weights to take where there is one, for example `fp16` */
+  readonly variant?: string;
+  /** false: configs and tokenizers alone */
+  readonly weights: boolean;
+}
+
+/** The file that says which components a pipeline has. */
+export const MODEL_INDEX = "model_index.json";
+
+/** The components that we run, the file that each must have, and how its weights are called. Not the safety checker, nor image encoders. */
+const COMPONENTS: Readonly<Record<string, { readonly config?: string; readonly weights?: string }>> = {
+  unet: { config: "config.json", weights: "diffusion_pytorch_model" },
+  vae: { config: "config.json", weights: "diffusion_pytorch_model" },
+  text_encoder: { config: "config.json", weights: "model" },
+  text_encoder_2: { config: "config.json", weights: "model" },
+  tokenizer: {},
+  tokenizer_2: {},
+  scheduler: { config: "scheduler_config.json" },
+};
+
+const indexSchema = z.record(z.string(), z.unknown());
+
+/**
+ * Chooses from a repository's files.
+ *
+ * @param repository for messages
+ * @param present paths with `/`
+ * @param index content of model_index.json
+ * @throws InvalidFileError where one that is needed is missing; UnsupportedError where weights are pickled
+ */
+export function selectFiles(repository: string, present: readonly string[], index: unknown, { variant, weights }: Selection): string[] {
+  const components = validate(indexSchema, index, { file: `${repository}/${MODEL_INDEX}` });
+  const chosen = [MODEL_INDEX];
+  for (const [component, { config, weights: basename }] of Object.entries(COMPONENTS)) {
+    if (!isPresent(components[component])) continue;
+    const folder = `${repository}/${component}`;
+    // Names that are more than a name are left out: they come from outside and become paths.
+    const names = present.filter((path) => path.startsWith(`${component}/`)).map((path) => path.slice(component.length + 1)).filter((name) => /^[\w-][\w.-]*$/.test(name));
+    if (config !== undefined && !names.includes(config)) throw new InvalidFileError({ file: `${folder}/${config}`, found: "no such file in the repository", expected: `the config of the ${component} that ${MODEL_INDEX} names` });
+    const settings = basename === undefined ? names.filter((name) => /\.(json|txt)$/.test(name)) : names.filter((name) => name === config);
+    const files = weights && basename !== undefined ? findWeights(folder, names, basename, variant) : [];
+    chosen.push(...[...settings, ...files].map((name) => `${component}/${name}`));
+  }
+  return chosen;
+}
+
+/** model_index.json lists `[library, class]` for a component that the pipeline has, `[null, null]` for one that it has not. */
+function isPresent(component: unknown): boolean {
+  return Array.isArray(component) && component.every((part) => typeof part === "string");
+}

@@ -1,0 +1,165 @@
+/** Watching a cached run beside the plain one: pictures form side by side while the schedule lights up. */
+import { cachedRun } from "../caching/cachedRun.js";
+import { measureCosts } from "../caching/costs.js";
+import { predictSpeedup } from "../caching/predictSeconds.js";
+import type { Costs } from "../caching/costs.js";
+import { threshold } from "../caching/heuristics/threshold.js";
+import type { ReuseRule } from "../caching/reuseRule.js";
+import type { Schedule } from "../caching/schedule.js";
+import type { RgbImage } from "../diffusion/image.js";
+import { latentPreview } from "../diffusion/latentPreview.js";
+import type { Pipeline } from "../diffusion/pipeline.js";
+import { decodeImages } from "../diffusion/decodeImages.js";
+import { sample } from "../diffusion/sample.js";
+import { planSampling } from "../diffusion/samplingPlan.js";
+import type { SampleOptions } from "../diffusion/samplingPlan.js";
+import type { SamplingStep } from "../diffusion/sample.js";
+import { ArgumentError, InterruptedError } from "../errors.js";
+import { decibel } from "../figures/sweepPictures.js";
+import type { BlockKind } from "../graphs/block.js";
+import { PAPER_PRESET } from "../instrument/paperPreset.js";
+import { profileChange } from "../instrument/profileChange.js";
+import type { Profile } from "../instrument/profile.js";
+import type { FloatTensor } from "../models/tensor.js";
+import { differenceMap } from "../quality/differenceMap.js";
+import { psnr } from "../quality/distance.js";
+import { livePicture } from "./livePicture.js";
+import { notebookProgress } from "./progress.js";
+import { memory } from "./remember.js";
+import { scheduleGrid } from "./scheduleGrid.js";
+import { display, escapeHtml } from "./show.js";
+
+/** Sampling by `schedule`, or by the threshold rule with `delta`. */
+export interface LiveCachedOptions extends Omit<SampleOptions, "hooks"> {
+  readonly schedule?: Schedule;
+  /** δ of the threshold rule, in place of a schedule */
+  readonly delta?: number;
+  /** of these settings, for `delta`. Default: profiled over a few prompts, once */
+  readonly profile?: Profile;
+  /** kinds of block that may be cached, for `delta`. Default: transformer */
+  readonly kinds?: readonly BlockKind[];
+  /** what stands in for C. Default: hold */
+  readonly reuse?: ReuseRule;
+}
+
+/** One of the two runs. */
+export interface LiveRun {
+  readonly latents: FloatTensor;
+  readonly images: readonly RgbImage[];
+  /** spent in the steps themselves: display and decoding left out */
+  readonly seconds: number;
+}
+
+/** What a live run of two ends with. */
+export interface LiveComparison {
+  readonly plain: LiveRun;
+  readonly cached: LiveRun;
+  readonly schedule: Schedule;
+  /** plain seconds ÷ cached */
+  readonly speedup: number;
+  /** the same, as the blocks' costs say */
+  readonly predictedSpeedup: number;
+  /** dB of each cached image against the plain one */
+  readonly psnr: readonly number[];
+}
+
+/** A plain run with its steps, so that it can be shown again beside another cached one. */
+interface PlainRun extends LiveRun {
+  readonly steps: readonly SamplingStep[];
+}
+
+const PROFILED_PROMPTS = 4;
+/** Few: a prediction to a few per cent, and both kinds of evaluation are warm afterwards. */
+const COST_SAMPLES = 3;
+/** How often the difference is multiplied before it is shown. */
+const GAIN = 4;
+
+/** Samples plain and cached step by step in turn; profile, costs and plain run stay for the next call. */
+export async function compareLive(pipeline: Pipeline, options: LiveCachedOptions, signal: AbortSignal): Promise<LiveComparison> {
+  const { schedule: _schedule, delta: _delta, profile: _profile, kinds: _kinds, reuse, signal: _signal, ...run } = options;
+  const schedule = await scheduleFor(pipeline, options, signal);
+  const { prompts, guided, latentSize, solver } = planSampling(pipeline, run);
+  const rows = prompts.length * (guided ? 2 : 1);
+  const keptCosts = memory<Costs>(pipeline, ["costs", rows, latentSize]);
+  const costs = keptCosts.get() ?? keptCosts.set(await measureCosts(pipeline, { rows, latentSize, samples: COST_SAMPLES, signal }));
+  const predictedSpeedup = predictSpeedup(costs, schedule);
+  const preview = await latentPreview(pipeline);
+
+  const keptPlain = memory<PlainRun>(pipeline, ["plain", run]);
+  const known = keptPlain.get();
+  const plainSteps = [...(known?.steps ?? [])];
+  const grid = scheduleGrid(schedule);
+  const plainClock = stopwatch(sample(pipeline, { ...run, signal }));
+  const cachedClock = stopwatch(sample(pipeline, { ...run, signal, hooks: [cachedRun(schedule, { reuse }), grid.hook] }));
+  const shown = await display({ html: "<div>sampling…</div>" });
+  const draw = async (pictures: readonly (readonly [string, RgbImage])[], caption: string): Promise<void> => {
+    const tags = await Promise.all(pictures.map(([label, image]) => livePicture(image, label)));
+    await shown.update({ html: `<div><div style="display:flex;flex-wrap:wrap;gap:12px;align-items:flex-start">${tags.join("")}${await grid.html()}</div><div>${escapeHtml(caption)}</div></div>` });
+  };
+  let latents: FloatTensor | undefined;
+  try {
+    for (let index = 0; ; index++) {
+      if (known === undefined) {
+        const step = await plainClock.next();
+        if (step !== undefined) plainSteps.push(step);
+      }
+      const step = await cachedClock.next();
+      if (step === undefined) break;
+      latents = step.latents;
+      const pictures = [["plain", preview(plainSteps[index].predictedOriginal)[0]], ["cached", preview(step.predictedOriginal)[0]]] as const;
+      await draw(pictures, `step ${index + 1} of ${solver.timesteps.length}, timestep ${step.timestep}`);
+    }
+  } catch (error) {
+    if (error instanceof InterruptedError) await draw([], "interrupted");
+    throw error;
+  } finally {
+    await plainClock.stop();
+    await cachedClock.stop();
+  }
+  const last = plainSteps.at(-1);
+  if (latents === undefined || last === undefined) throw new TypeError("the solver yielded no step");
+  const plain = known ?? keptPlain.set({ steps: plainSteps, latents: last.latents, images: await decodeImages(pipeline, last.latents), seconds: plainClock.seconds() });
+  const cached = { latents, images: await decodeImages(pipeline, latents), seconds: cachedClock.seconds() };
+  const decibels = cached.images.map((image, index) => psnr(image, plain.images[index]));
+  const speedup = plain.seconds / cached.seconds;
+  await draw(
+    [["plain", plain.images[0]], ["cached", cached.images[0]], [`|difference| × ${GAIN}`, differenceMap(cached.images[0], plain.images[0], GAIN)]],
+    `plain ${plain.seconds.toFixed(2)} s${known === undefined ? "" : " (kept)"}, cached ${cached.seconds.toFixed(2)} s: ${speedup.toFixed(2)} × as fast (predicted ${predictedSpeedup.toFixed(2)} ×); PSNR ${decibels.map(decibel).join(", ")}`,
+  );
+  return { plain, cached, schedule, speedup, predictedSpeedup, psnr: decibels };
+}
+
+async function scheduleFor(pipeline: Pipeline, options: LiveCachedOptions, signal: AbortSignal): Promise<Schedule> {
+  const { schedule, delta, profile, kinds, steps, solver, schedulerConfig, guidanceScale, negativePrompt = "", height, width } = options;
+  if ((schedule === undefined) === (delta === undefined)) throw new ArgumentError(`live: expected a schedule or a delta, found ${schedule === undefined ? "neither" : "both"}`);
+  if (schedule !== undefined) return schedule;
+  if (profile !== undefined) return threshold(profile, { delta: Number(delta), kinds });
+  const setting = { steps, solver, schedulerConfig, guidanceScale, negativePrompt: [negativePrompt].flat()[0], height, width };
+  const kept = memory<Profile>(pipeline, ["profile", setting]);
+  const known = kept.get();
+  if (known !== undefined) return threshold(known, { delta: Number(delta), kinds });
+  const progress = notebookProgress(`profiling ${PROFILED_PROMPTS} prompts, once`, "evaluations");
+  try {
+    const measured = await profileChange(pipeline, { ...setting, prompts: PAPER_PRESET.prompts.slice(0, PROFILED_PROMPTS), seeds: [0], signal, onProgress: progress.update });
+    return threshold(kept.set(measured), { delta: Number(delta), kinds });
+  } finally {
+    progress.stop();
+  }
+}
+
+/** A sampling that counts the seconds spent in it. */
+function stopwatch(steps: AsyncGenerator<SamplingStep, void, undefined>): { next(): Promise<SamplingStep | undefined>; stop(): Promise<void>; seconds(): number } {
+  let milliseconds = 0;
+  return {
+    async next() {
+      const started = performance.now();
+      const { value } = await steps.next();
+      milliseconds += performance.now() - started;
+      return value ?? undefined;
+    },
+    async stop() {
+      await steps.return();
+    },
+    seconds: () => milliseconds / 1000,
+  };
+}

@@ -1,0 +1,33 @@
+import { encodePng } from "../diffusion/image.js";
+import { escapeHtml } from "./show.js";
+
+export type Colour = readonly [red: number, green: number, blue: number];
+
+/** A row a block, a column a step: a picture that costs a millisecond to draw. */
+export interface PixelGrid {
+  set(id: string, step: number, colour: Colour): void;
+  /** @param caption HTML below the grid */
+  html(description: string, caption: string): Promise<string>;
+}
+
+/** Pixels of one cell, wide and high; narrower where there are many steps. */
+const CELL = 12;
+const WIDEST = 600;
+const EMPTY = 0xee;
+
+export function pixelGrid(ids: readonly string[], steps: number): PixelGrid {
+  const rows = new Map(ids.map((id, row) => [id, row]));
+  const rgb = new Uint8Array(3 * ids.length * steps).fill(EMPTY);
+  return {
+    set(id, step, colour) {
+      const row = rows.get(id);
+      if (row !== undefined) rgb.set(colour, 3 * (row * steps + step));
+    },
+    async html(description, caption) {
+      const png = (await encodePng({ width: steps, height: ids.length, rgb })).toString("base64");
+      const size = `width:${Math.min(WIDEST, steps * CELL)}px;height:${ids.length * CELL}px`;
+      const labels = ids.map((id) => `<div style="height:${CELL}px">${escapeHtml(id)}</div>`).join("");
+      return `<div style="display:flex;gap:6px;font:10px/12px monospace"><div>${labels}</div><div><img alt="${escapeHtml(description)}" src="data:image/png;base64,${png}" style="${size};image-rendering:pixelated;max-width:none"><div>${caption}</div></div></div>`;
+    },
+  };
+}

@@ -1,0 +1,167 @@
+/** Many settings on the same trajectories, measured in jobs: interruptible, distributable, resuming. */
+import { existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { cachedRun } from "../caching/cachedRun.js";
+import { predictSpeedup } from "../caching/predictSeconds.js";
+import type { Costs } from "../caching/costs.js";
+import { computedShare } from "../caching/schedule.js";
+import type { Pipeline } from "../diffusion/pipeline.js";
+import { planSampling } from "../diffusion/samplingPlan.js";
+import { ArgumentError } from "../errors.js";
+import { batches } from "../instrument/profile.js";
+import type { Trajectory } from "../instrument/profile.js";
+import { createJob } from "../jobs/job.js";
+import type { Job, JobRunner } from "../jobs/job.js";
+import { runKept } from "../jobs/jobFolder.js";
+import { readJson, writeJson } from "../models/json.js";
+import { writeSafetensors } from "../models/safetensors.js";
+import type { FloatTensor } from "../models/tensor.js";
+import type { Arm, ArmResult, Distances, StudyResult } from "./result.js";
+import { saveStudy } from "./resultFile.js";
+import { resolveSetting, samplingOf } from "./setting.js";
+import type { StudySetting, StudySettingOptions } from "./setting.js";
+import { armMeasurementSchema, isPlainRun, latentsSchema, runArm, runConverged } from "./studyJobs.js";
+import type { ArmJob, ArmMeasurement, ConvergedJob } from "./studyJobs.js";
+
+export interface StudyOptions extends StudySettingOptions {
+  readonly prompts: readonly string[];
+  /** each prompt is sampled from each seed's noise */
+  readonly seeds: readonly number[];
+  /** the plain run of the study's own solver and steps is added where it is missing */
+  readonly arms: readonly Arm[];
+  /** Where everything is kept; made where it is missing. An interrupted study goes on, one with more arms grows. */
+  readonly folder: string;
+  /** predicts speed-ups; of this model */
+  readonly costs?: Costs;
+  /** where the jobs run. Default: this process */
+  readonly runner?: JobRunner;
+  /** network evaluations of an image done and to do in all, those found in the folder counted as done */
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Samples every arm on prompts × seeds, and judges it against the near-converged solution of the same ODE
+ * (the study's solver with many steps from the same noise) and against the plain run.
+ *
+ * The folder holds `setting.json`, `jobs/` with a file a job, `converged.safetensors` with the reference's
+ * latents [trajectories, channels, height, width], and `study.json`, the result.
+ *
+ * @throws ArgumentError where an arm does not fit or the folder holds a study of another setting;
+ *   InvalidFileError where something in the folder is damaged; InterruptedError on abort
+ */
+export async function runStudy(pipeline: Pipeline, options: StudyOptions): Promise<StudyResult> {
+  const { prompts, seeds, folder, costs, runner, onProgress, signal, arms: given, ...settingOptions } = options;
+  if (prompts.length === 0) throw new ArgumentError("prompts: expected at least one, found an empty list");
+  if (seeds.length === 0) throw new ArgumentError("seeds: expected at least one, found an empty list");
+  const setting = await resolveSetting(pipeline, settingOptions);
+  const arms = withPlainRun(given, setting);
+  await checkArms(pipeline, setting, arms);
+  await openFolder(folder, setting);
+
+  const trajectories = prompts.flatMap((prompt) => seeds.map((seed) => ({ prompt, seed })));
+  const groups = batches(trajectories, setting.batch);
+  const evaluations = (steps: number): number => trajectories.length * steps;
+  const armWork = ({ steps }: Pick<Arm, "steps">): number => setting.repeats * (setting.steps + steps);
+  const total = evaluations(setting.converged_steps) + arms.reduce((sum, arm) => sum + evaluations(armWork(arm)), 0);
+  const report = <Data extends { readonly trajectories: readonly Trajectory[] }>(before: number, work: (data: Data) => number) => (done: readonly Job<Data>[]): void =>
+    onProgress?.(before + done.reduce((sum, { data }) => sum + data.trajectories.length * work(data), 0), total);
+  const kept = { folder: join(folder, "jobs"), runner, signal };
+
+  const converged: FloatTensor[] = await runKept({
+    ...kept,
+    jobs: groups.map((group) => createJob<ConvergedJob>({ kind: "converged", setting, trajectories: group })),
+    schema: latentsSchema,
+    run: (job) => runConverged(pipeline, job, signal),
+    onProgress: report(0, () => setting.converged_steps),
+  });
+  await writeConverged(join(folder, "converged.safetensors"), converged, trajectories);
+
+  const measured: ArmMeasurement[] = await runKept({
+    ...kept,
+    // All arms of one batch, then of the next: a slow spell of the machine does not fall on one arm.
+    jobs: groups.flatMap((group, index) => arms.map((arm) => createJob<ArmJob>({ kind: "arm", setting, trajectories: group, arm, converged: converged[index] }))),
+    schema: armMeasurementSchema,
+    run: (job) => runArm(pipeline, job, signal),
+    onProgress: report(evaluations(setting.converged_steps), ({ arm }) => armWork(arm)),
+  });
+
+  const study: StudyResult = {
+    format: "blockcache-study",
+    version: 1,
+    model: setting.model,
+    solver: setting.solver,
+    guidance_scale: setting.guidance_scale,
+    steps: setting.steps,
+    converged_steps: setting.converged_steps,
+    timestep_spacing: setting.timestep_spacing,
+    batch: setting.batch,
+    machine: [...new Set(measured.map(({ machine }) => machine))].join("; "),
+    trajectories,
+    results: arms.map((arm, index) => armResult(arm, groups.map((_, group) => measured[group * arms.length + index]), costs)),
+  };
+  await saveStudy(join(folder, "study.json"), study);
+  return study;
+}
+
+function withPlainRun(arms: readonly Arm[], setting: StudySetting): readonly Arm[] {
+  const { solver, steps } = setting;
+  return arms.some((arm) => isPlainRun(arm, setting)) ? arms : [{ name: `plain ${steps}`, solver, steps }, ...arms];
+}
+
+/** Before anything is sampled: names are unique, schedules fit model, solver and timesteps. */
+async function checkArms(pipeline: Pipeline, setting: StudySetting, arms: readonly Arm[]): Promise<void> {
+  const names = new Set<string>();
+  for (const arm of arms) {
+    if (names.has(arm.name)) throw new ArgumentError(`arms: expected names that differ, found "${arm.name}" twice`);
+    names.add(arm.name);
+    const plan = planSampling(pipeline, { ...samplingOf(pipeline, setting, arm), prompt: "" });
+    if (arm.cached === undefined) continue;
+    if (arm.solver !== setting.solver || arm.steps !== setting.steps) {
+      throw new ArgumentError(`arms: "${arm.name}": expected ${setting.solver} with ${setting.steps} steps, as the study's plain run, found ${arm.solver} with ${arm.steps} — a study of another solver or number of steps is one of its own`);
+    }
+    const trial = cachedRun(arm.cached.schedule);
+    await trial.begin?.(pipeline, plan);
+    trial.end?.();
+  }
+}
+
+async function openFolder(folder: string, setting: StudySetting): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const path = join(folder, "setting.json");
+  if (!existsSync(path)) return writeJson(path, setting);
+  const found = (await readJson(path)) as Readonly<Record<string, unknown>>;
+  for (const [key, value] of Object.entries(setting)) {
+    if (JSON.stringify(found?.[key]) === JSON.stringify(value)) continue;
+    throw new ArgumentError(`${path}: holds a study with ${key} ${JSON.stringify(found?.[key])}, and this one has ${JSON.stringify(value)} — give another folder`);
+  }
+}
+
+async function writeConverged(path: string, batchLatents: readonly FloatTensor[], trajectories: readonly Trajectory[]): Promise<void> {
+  const [, ...dims] = batchLatents[0].dims;
+  const data = new Float32Array(batchLatents.reduce((sum, each) => sum + each.data.length, 0));
+  let offset = 0;
+  for (const each of batchLatents) {
+    data.set(each.data, offset);
+    offset += each.data.length;
+  }
+  await writeSafetensors(path, new Map([["latents", { dtype: "F32", dims: [trajectories.length, ...dims], data }]]), { trajectories: JSON.stringify(trajectories) });
+}
+
+function armResult(arm: Arm, measured: readonly ArmMeasurement[], costs: Costs | undefined): ArmResult {
+  const toPlain = measured.flatMap(({ toPlain }) => toPlain ?? []);
+  return {
+    arm,
+    toConverged: joined(measured.map(({ toConverged }) => toConverged)),
+    ...(toPlain.length === 0 ? {} : { toPlain: joined(toPlain) }),
+    seconds: measured.flatMap(({ seconds }) => seconds),
+    plainSeconds: measured.flatMap(({ plainSeconds }) => plainSeconds),
+    computedShare: arm.cached === undefined ? 1 : computedShare(arm.cached.schedule),
+    ...(arm.cached === undefined || costs === undefined ? {} : { predictedSpeedup: predictSpeedup(costs, arm.cached.schedule) }),
+  };
+}
+
+function joined(parts: readonly Distances[]): Distances {
+  return { latent: parts.flatMap(({ latent }) => latent), psnr: parts.flatMap(({ psnr }) => psnr), ssim: parts.flatMap(({ ssim }) => ssim) };
+}

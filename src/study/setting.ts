@@ -1,0 +1,77 @@
+/** What a study samples, resolved against a model: plain data that every job carries. */
+import { ArgumentError } from "../errors.js";
+import type { Pipeline } from "../diffusion/pipeline.js";
+import { planSampling } from "../diffusion/samplingPlan.js";
+import type { SampleOptions } from "../diffusion/samplingPlan.js";
+import type { SolverName } from "../diffusion/solvers/index.js";
+
+/** Equal in two studies whose results may be put side by side. */
+export interface StudySetting {
+  readonly model: { readonly fingerprint: string; readonly name: string };
+  readonly solver: SolverName;
+  /** num_inference_steps of the cached arms' plain run */
+  readonly steps: number;
+  /** num_inference_steps of the near-converged reference */
+  readonly converged_steps: number;
+  /** of every arm and of the reference */
+  readonly timestep_spacing: string;
+  readonly guidance_scale: number;
+  /** null: what the model takes for none */
+  readonly negative_prompt: string | null;
+  /** latent height and width */
+  readonly latent_size: readonly [height: number, width: number];
+  /** trajectories sampled together */
+  readonly batch: number;
+  /** timed samplings of each batch and arm */
+  readonly repeats: number;
+}
+
+export interface StudySettingOptions {
+  /** Default: what the model's scheduler asks for */
+  readonly solver?: SolverName;
+  /** num_inference_steps of the cached arms and of the plain run beside them. Default: 20 */
+  readonly steps?: number;
+  /** num_inference_steps of the reference. Default: 200 */
+  readonly convergedSteps?: number;
+  /** Default: trailing, in which every number of steps starts at the last timestep */
+  readonly timestepSpacing?: string;
+  /** Default: 5 */
+  readonly guidanceScale?: number;
+  readonly negativePrompt?: string;
+  /** pixels; both must be given or neither. Default: what the model was trained at */
+  readonly height?: number;
+  readonly width?: number;
+  /** Default: 4 */
+  readonly batch?: number;
+  /** Default: 1 */
+  readonly repeats?: number;
+}
+
+/** Throws ArgumentError for what does not fit the model. */
+export async function resolveSetting(pipeline: Pipeline, options: StudySettingOptions): Promise<StudySetting> {
+  const { convergedSteps = 200, timestepSpacing = "trailing", batch = 4, repeats = 1, ...sampling } = options;
+  for (const [name, value] of [["batch", batch], ["repeats", repeats]] as const) {
+    if (!Number.isInteger(value) || value < 1) throw new ArgumentError(`${name}: expected an integer of 1 or more, found ${value}`);
+  }
+  const plan = planSampling(pipeline, { ...sampling, prompt: "", schedulerConfig: { timestep_spacing: timestepSpacing } });
+  const { numInferenceSteps: steps } = plan.solver;
+  if (!(convergedSteps > steps)) throw new ArgumentError(`convergedSteps: expected more than the ${steps} steps of the arms, found ${convergedSteps}`);
+  return {
+    model: { fingerprint: await pipeline.fingerprint(), name: pipeline.name },
+    solver: plan.solver.name,
+    steps: options.steps ?? 20,
+    converged_steps: convergedSteps,
+    timestep_spacing: timestepSpacing,
+    guidance_scale: plan.guidanceScale,
+    negative_prompt: plan.negativePrompts?.[0] ?? null,
+    latent_size: plan.latentSize,
+    batch,
+    repeats,
+  };
+}
+
+/** How an arm of the study, or its reference, is sampled. */
+export function samplingOf(pipeline: Pipeline, setting: StudySetting, { solver, steps }: { readonly solver: SolverName; readonly steps: number }): Omit<SampleOptions, "prompt"> {
+  const [height, width] = setting.latent_size.map((extent) => extent * pipeline.vaeScaleFactor);
+  return { solver, steps, schedulerConfig: { timestep_spacing: setting.timestep_spacing }, guidanceScale: setting.guidance_scale, negativePrompt: setting.negative_prompt ?? undefined, height, width };
+}

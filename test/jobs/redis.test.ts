@@ -1,0 +1,124 @@
+/** Distribution with a real Redis and real workers; one is killed in the middle of a job. */
+import { spawn, spawnSync } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Redis } from "ioredis";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { loadPipeline } from "../../src/diffusion/pipeline.js";
+import type { Pipeline } from "../../src/diffusion/pipeline.js";
+import { InterruptedError } from "../../src/errors.js";
+import { profileChange } from "../../src/instrument/profileChange.js";
+import { createJob } from "../../src/jobs/job.js";
+import type { JobRunner } from "../../src/jobs/job.js";
+import { redisRunner } from "../../src/jobs/redisRunner.js";
+import type { StudyResult } from "../../src/study/result.js";
+import { runStudy } from "../../src/study/runStudy.js";
+
+const hasRedis = spawnSync("redis-server", ["--version"]).status === 0;
+if (!hasRedis) console.log("skipped: redis-server is not installed (Debian: apt install redis-server)");
+
+const root = mkdtempSync(join(tmpdir(), "blockcache-redis-"));
+const workers: ChildProcess[] = [];
+let server: ChildProcess;
+let url: string;
+let pipeline: Pipeline;
+
+const said = new Map<ChildProcess, string>();
+
+/** A worker process; resolves with it when its standard error says `line`. */
+function startWorker(line: RegExp): Promise<ChildProcess> {
+  const worker = spawn(process.execPath, [join("dist", "cli", "main.js"), "worker", "--redis", url, "--lost-after", "4"], { stdio: ["ignore", "ignore", "pipe"] });
+  workers.push(worker);
+  return new Promise((resolve, reject) => {
+    worker.stderr.on("data", (chunk: Buffer) => {
+      said.set(worker, `${said.get(worker) ?? ""}${chunk.toString()}`);
+      if (line.test(said.get(worker) ?? "")) resolve(worker);
+    });
+    worker.on("exit", () => reject(new Error(`the worker ended: ${said.get(worker)}`)));
+  });
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  return port;
+}
+
+/** Hands jobs to Redis, and counts how often each gave a result. */
+async function countingRunner(counts: Map<string, number>): Promise<JobRunner> {
+  const runner = redisRunner({ url, model: { path: pipeline.folder.path, name: pipeline.name, fingerprint: await pipeline.fingerprint() } });
+  return (work) => runner({ ...work, onResult: (job, result) => {
+    counts.set(job.id, (counts.get(job.id) ?? 0) + 1);
+    return work.onResult(job, result);
+  } });
+}
+
+const timeless = (study: StudyResult): unknown => ({ ...study, results: study.results.map(({ seconds: _, plainSeconds: __, ...rest }) => rest) });
+
+describe.skipIf(!hasRedis)("jobs over Redis", () => {
+  const trajectories = { prompts: ["red apple", "blue book", "tree"], seeds: [0], solver: "ddim" as const, steps: 3, batch: 1 };
+  const study = { ...trajectories, convergedSteps: 6, arms: [2, 4].map((steps) => ({ name: `plain ${steps}`, solver: "ddim" as const, steps })) };
+
+  beforeAll(async () => {
+    const port = await freePort();
+    url = `redis://127.0.0.1:${port}`;
+    server = spawn("redis-server", ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", root], { stdio: ["ignore", "pipe", "ignore"] });
+    await new Promise<void>((resolve) => server.stdout?.on("data", (chunk: Buffer) => chunk.includes("Ready to accept connections") && resolve()));
+    pipeline = await loadPipeline(join("test", "fixtures", "models", "sd1-like"));
+  }, 60_000);
+  afterAll(async () => {
+    for (const worker of workers) worker.kill("SIGKILL");
+    server.kill("SIGKILL");
+    await pipeline.dispose();
+    rmSync(root, { recursive: true, force: true });
+  });
+
+  it("give what a local run gives, each once, though a worker is killed and the coordinator interrupted", async () => {
+    const local = await runStudy(pipeline, { ...study, folder: join(root, "local") });
+    const folder = join(root, "distributed");
+    const counts = new Map<string, number>();
+    const controller = new AbortController();
+    const killed = startWorker(/job \w+ begun/).then((worker) => (worker.kill("SIGKILL"), worker));
+    const survivor = startWorker(/waiting for jobs/);
+    const runner = await countingRunner(counts);
+    const interrupted = runStudy(pipeline, { ...study, folder, runner, signal: controller.signal, onProgress: () => void (counts.size >= 5 && controller.abort()) });
+    await expect(interrupted).rejects.toBeInstanceOf(InterruptedError);
+    const lost = /job (\w+) begun/.exec(said.get(await killed) ?? "")?.[1];
+    expect(said.get(await killed)).not.toContain("done");
+    expect(timeless(await runStudy(pipeline, { ...study, folder, runner }))).toEqual(timeless(local));
+    expect(said.get(await survivor)).toContain(`job ${lost} done`);
+    // 3 batches × (reference + 3 arms)
+    expect(counts.size).toBe(12);
+    expect([...counts.values()].every((count) => count === 1)).toBe(true);
+    expect(readdirSync(join(folder, "jobs")).sort()).toEqual([...counts.keys()].map((id) => `${id}.json`).sort());
+
+    const counted = new Map<string, number>();
+    const profile = await profileChange(pipeline, { ...trajectories, runner: await countingRunner(counted) });
+    expect(profile).toEqual(await profileChange(pipeline, trajectories));
+    expect([...counted.values()]).toEqual([1, 1, 1]);
+
+    const redis = new Redis(url);
+    expect((await redis.keys("bull:blockcache-*")).filter((key) => /:[0-9a-f]{32}/.test(key))).toEqual([]);
+    await redis.quit();
+  });
+
+  it("that fail say why, and leave the queue empty", async () => {
+    const runner = redisRunner({ url, model: { path: pipeline.folder.path, name: pipeline.name, fingerprint: await pipeline.fingerprint() } });
+    const fail = (): Promise<void> => runner({ jobs: [createJob({ kind: "nonsense" })], run: async () => undefined, onResult: async () => undefined });
+    await expect(fail()).rejects.toThrow(/failed on a worker: job: expected kind profile, converged or arm, found "nonsense"/);
+    // a failed job is tried anew, not remembered
+    await expect(fail()).rejects.toThrow(/failed on a worker/);
+  });
+
+  it("say how to start Redis where none answers", async () => {
+    const runner = redisRunner({ url: "redis://127.0.0.1:1", model: { path: "", name: "", fingerprint: "" } });
+    await expect(runner({ jobs: [createJob({})], run: async () => undefined, onResult: async () => undefined })).rejects.toThrow(/redis:\/\/127\.0\.0\.1:1 does not answer \(.*\) — start one with `redis-server`/);
+  });
+});
