@@ -77,14 +77,12 @@ function relativeError(found: FloatTensor | undefined, { data: expected }: Float
   return expected.reduce((largest, value, index) => Math.max(largest, Math.abs(value - found.data[index])), 0) / size;
 }
 
-if (process.argv[1] === import.meta.filename) {
-  try {
-    const [device, precision, ...folders] = process.argv.slice(2);
-    for (const folder of folders) process.stdout.write(`${JSON.stringify(await compare(folder, device as DeviceName, precision as Precision))}\n`);
-  } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = 1;
-  }
-  // Drivers' threads may keep the process alive, or crash it on an orderly way out.
-  process.exit();
+try {
+  const [device, precision, ...folders] = process.argv.slice(2);
+  for (const folder of folders) process.stdout.write(`${JSON.stringify(await compare(folder, device as DeviceName, precision as Precision))}\n`);
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
 }
+// Drivers' threads may keep the process alive, or crash it on an orderly way out.
+process.exit();
