@@ -80,7 +80,7 @@ export function sweepCommand(): Command {
         costs,
       });
       const pipeline = await openPipeline(model, options);
-      const progress = createProgress("sweeping", "evaluations");
+      const progress = createProgress("sweeping", "steps");
       try {
         const [height, width] = setting.latent_size.map((extent) => extent * pipeline.vaeScaleFactor);
         const study = await runStudy(pipeline, {

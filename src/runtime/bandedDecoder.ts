@@ -18,7 +18,7 @@ const BAND_BYTES = 32 * 2 ** 20;
 
 /**
  * Decodes one image band by band, in float32. At its largest, three tensors of the image are in host memory (a
- * ResNet block's input, middle and output) and the work on one band; whole, a graph needs about twice that.
+ * ResNet block's input, middle and output) and the work on one band.
  * Equal to decoding whole up to rounding.
  */
 export class BandedDecoder {

@@ -20,7 +20,7 @@ import { writeSafetensors } from "../models/safetensors.js";
 import type { FloatTensor } from "../models/tensor.js";
 import type { Arm, ArmResult, Distances, StudyResult } from "./result.js";
 import { saveStudy } from "./resultFile.js";
-import { resolveSetting, samplingOf } from "./setting.js";
+import { checkDeterministic, resolveSetting, samplingOf } from "./setting.js";
 import type { StudySetting, StudySettingOptions } from "./setting.js";
 import { armMeasurementSchema, isPlainRun, latentsSchema, runArm, runConverged } from "./studyJobs.js";
 import type { ArmJob, ArmMeasurement, ConvergedJob } from "./studyJobs.js";
@@ -37,7 +37,7 @@ export interface StudyOptions extends StudySettingOptions {
   readonly costs?: Costs;
   /** where the jobs run. Default: this process */
   readonly runner?: JobRunner;
-  /** network evaluations of an image done and to do in all, those found in the folder counted as done */
+  /** steps of an image done and to do in all, those found in the folder counted as done */
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -63,9 +63,9 @@ export async function runStudy(pipeline: Pipeline, options: StudyOptions): Promi
 
   const trajectories = prompts.flatMap((prompt) => seeds.map((seed) => ({ prompt, seed })));
   const groups = batches(trajectories, setting.batch);
-  const evaluations = (steps: number): number => trajectories.length * steps;
+  const ofAll = (steps: number): number => trajectories.length * steps;
   const armWork = ({ steps }: Pick<Arm, "steps">): number => setting.repeats * (setting.steps + steps);
-  const total = evaluations(setting.converged_steps) + arms.reduce((sum, arm) => sum + evaluations(armWork(arm)), 0);
+  const total = ofAll(setting.converged_steps) + arms.reduce((sum, arm) => sum + ofAll(armWork(arm)), 0);
   const report = <Data extends { readonly trajectories: readonly Trajectory[] }>(before: number, work: (data: Data) => number) => (done: readonly Job<Data>[]): void =>
     onProgress?.(before + done.reduce((sum, { data }) => sum + data.trajectories.length * work(data), 0), total);
   const kept = { folder: join(folder, "jobs"), runner, signal };
@@ -85,7 +85,7 @@ export async function runStudy(pipeline: Pipeline, options: StudyOptions): Promi
     jobs: groups.flatMap((group, index) => arms.map((arm) => createJob<ArmJob>({ kind: "arm", setting, trajectories: group, arm, converged: converged[index] }))),
     schema: armMeasurementSchema,
     run: (job) => runArm(pipeline, job, signal),
-    onProgress: report(evaluations(setting.converged_steps), ({ arm }) => armWork(arm)),
+    onProgress: report(ofAll(setting.converged_steps), ({ arm }) => armWork(arm)),
   });
 
   const study: StudyResult = {
@@ -118,6 +118,7 @@ async function checkArms(pipeline: Pipeline, setting: StudySetting, arms: readon
     if (names.has(arm.name)) throw new ArgumentError(`arms: expected names that differ, found "${arm.name}" twice`);
     names.add(arm.name);
     const plan = planSampling(pipeline, { ...samplingOf(pipeline, setting, arm), prompt: "" });
+    checkDeterministic(`arms: "${arm.name}"`, plan.solver);
     if (arm.cached === undefined) continue;
     if (arm.solver !== setting.solver || arm.steps !== setting.steps) {
       throw new ArgumentError(`arms: "${arm.name}": expected ${setting.solver} with ${setting.steps} steps, as the study's plain run, found ${arm.solver} with ${arm.steps} — a study of another solver or number of steps is one of its own`);

@@ -3,7 +3,7 @@ import { ArgumentError } from "../errors.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { planSampling } from "../diffusion/samplingPlan.js";
 import type { SampleOptions } from "../diffusion/samplingPlan.js";
-import type { SolverName } from "../diffusion/solvers/index.js";
+import type { Solver, SolverName } from "../diffusion/solvers/index.js";
 
 /** Equal in two studies whose results may be put side by side. */
 export interface StudySetting {
@@ -55,6 +55,7 @@ export async function resolveSetting(pipeline: Pipeline, options: StudySettingOp
   }
   const plan = planSampling(pipeline, { ...sampling, prompt: "", schedulerConfig: { timestep_spacing: timestepSpacing } });
   const { numInferenceSteps: steps } = plan.solver;
+  checkDeterministic("solver", plan.solver);
   if (!(convergedSteps > steps)) throw new ArgumentError(`convergedSteps: expected more than the ${steps} steps of the arms, found ${convergedSteps}`);
   return {
     model: { fingerprint: await pipeline.fingerprint(), name: pipeline.name },
@@ -68,6 +69,15 @@ export async function resolveSetting(pipeline: Pipeline, options: StudySettingOp
     batch,
     repeats,
   };
+}
+
+const NOISY: readonly SolverName[] = ["euler-ancestral", "sde-dpmsolver++", "lcm"];
+
+/** Throws ArgumentError for a solver that adds noise: with more steps it comes to other images, not nearer to the same. */
+export function checkDeterministic(where: string, { name, config }: Pick<Solver, "name" | "config">): void {
+  const algorithm = String(config.algorithm_type ?? "");
+  if (!NOISY.includes(name) && !algorithm.startsWith("sde")) return;
+  throw new ArgumentError(`${where}: expected a solver that adds no noise, so that all arms solve one equation, found ${name}${algorithm.startsWith("sde") ? ` with algorithm_type ${algorithm}` : ""}`);
 }
 
 /** How an arm of the study, or its reference, is sampled. */

@@ -25,7 +25,7 @@ beforeAll(() => {
       guidance_scale: 5, heuristic: { name: "alternate", every }, blocks: { "mid_block.attentions.0": [0, 1, 2, 3, 4, 5].filter((step) => step % every === 0) },
     });`);
   expect(run("profile", model, ...profiled, "--scheduler-config", "timestep_spacing=trailing", "--out", at("p.safetensors")).stderr).toBe("");
-}, 60_000);
+}, 240_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe("blockcache sweep", () => {
@@ -51,7 +51,7 @@ describe("blockcache sweep", () => {
     const json = JSON.parse(run("compare", at("study"), at("study"), "--measure", "dssim", "--json").stdout) as { measure: string; studies: { arms: { name: string; speedup: number; againstPlain: { ratio: number } }[] }[] };
     expect(json.studies.length).toBe(2);
     expect(json.studies[0].arms.find(({ name }) => name === "plain 6")).toMatchObject({ speedup: 1, againstPlain: { ratio: 1, low: 1, high: 1 } });
-  }, 120_000);
+  }, 240_000);
 
   it.each([
     [["--steps", "5"], /--steps: expected 6, as .*p\.safetensors was measured, found 5/],
@@ -64,7 +64,7 @@ describe("blockcache sweep", () => {
     expect(stderr).toMatch(message);
     expect(stderr).not.toMatch(/\n\s+at /);
     expect(existsSync(join(at("refused"), "study.json"))).toBe(false);
-  });
+  }, 120_000);
 
   it("compare says what is missing", () => {
     const { status, stderr } = run("compare", at("nowhere"));

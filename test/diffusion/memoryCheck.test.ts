@@ -26,19 +26,19 @@ describe("memory", () => {
   };
 
   it("a batch too large names the largest that fits, and that one fits", () => {
-    const message = refusal(500, 128, 100 * MEBIBYTE);
-    expect(message).toMatch(/^memory: sampling 500 images of 128×128 pixels takes about [\d.]+ GiB, and 0\.1 GiB can be taken — at most \d+ of this size fit at once/);
+    const message = refusal(500, 128, 512 * MEBIBYTE);
+    expect(message).toMatch(/^memory: sampling 500 images of 128×128 pixels takes about [\d.]+ GiB, and 0\.5 GiB can be taken — at most \d+ of this size fit at once/);
     const batch = Number(/at most (\d+)/.exec(message ?? "")?.[1]);
     expect(batch).toBeGreaterThan(1);
-    expect(refusal(batch, 128, 100 * MEBIBYTE)).toBeUndefined();
-    expect(refusal(batch + 1, 128, 100 * MEBIBYTE)).toMatch(new RegExp(`at most ${batch} of`));
+    expect(refusal(batch, 128, 512 * MEBIBYTE)).toBeUndefined();
+    expect(refusal(batch + 1, 128, 512 * MEBIBYTE)).toMatch(new RegExp(`at most ${batch} of`));
   });
 
   it("a single image too large names the largest square that fits, and that one fits", () => {
-    const message = refusal(1, 16384, 100 * MEBIBYTE);
+    const message = refusal(1, 16384, 512 * MEBIBYTE);
     const side = Number(/one image of (\d+)×\d+ pixels fits/.exec(message ?? "")?.[1]);
-    expect(refusal(1, side, 100 * MEBIBYTE)).toBeUndefined();
-    expect(refusal(1, side + 16, 100 * MEBIBYTE)).toMatch(/pixels fits/);
+    expect(refusal(1, side, 512 * MEBIBYTE)).toBeUndefined();
+    expect(refusal(1, side + 16, 512 * MEBIBYTE)).toMatch(/pixels fits/);
     expect(refusal(1, 128, 1000)).toMatch(/no image fits/);
   });
 

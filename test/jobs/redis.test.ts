@@ -107,7 +107,7 @@ describe.skipIf(!hasRedis)("jobs over Redis", () => {
     const redis = new Redis(url);
     expect((await redis.keys("bull:blockcache-*")).filter((key) => /:[0-9a-f]{32}/.test(key))).toEqual([]);
     await redis.quit();
-  });
+  }, 120_000);
 
   it("that fail say why, and leave the queue empty", async () => {
     const runner = redisRunner({ url, model: { path: pipeline.folder.path, name: pipeline.name, fingerprint: await pipeline.fingerprint() } });

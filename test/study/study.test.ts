@@ -41,7 +41,7 @@ beforeAll(async () => {
   const cached = (name: string, computing: number[], reuse: string): Arm => ({ name, solver: "ddim", steps: 4, cached: { schedule: { ...scheduleOf(computing), model: { fingerprint, name: pipeline.name } }, reuse, kinds: "transformers" } });
   options = { ...base, arms: [{ name: "plain 2", solver: "ddim", steps: 2 }, cached("everywhere", [0, 1, 2, 3], "hold"), cached("every 2", [0, 2], "linear")] };
   whole = await runStudy(pipeline, { ...options, folder: join(root, "whole"), repeats: 2 });
-}, 60_000);
+}, 120_000);
 afterAll(async () => {
   await pipeline.dispose();
   rmSync(root, { recursive: true, force: true });
@@ -135,6 +135,8 @@ describe("a study", () => {
     await refused([plain, plain], /"plain 2" twice/);
     await refused([{ ...everywhere, steps: 5 }], /"everywhere": expected ddim with 4 steps/);
     await refused([{ ...everywhere, cached: { ...everywhere.cached!, schedule: { ...everywhere.cached!.schedule, timesteps: [1] } } }], /made for 1 network evaluations/);
+    await expect(runStudy(pipeline, { ...options, solver: "euler-ancestral", folder: join(root, "none") })).rejects.toThrow(/solver: expected a solver that adds no noise.*found euler-ancestral/);
+    await refused([plain, { ...plain, name: "noisy", solver: "sde-dpmsolver++" }], /"noisy": expected a solver that adds no noise/);
     await expect(runStudy(pipeline, { ...options, convergedSteps: 4, folder: join(root, "none") })).rejects.toThrow(/convergedSteps: expected more than the 4 steps/);
     expect(readdirSync(root)).not.toContain("none");
   });

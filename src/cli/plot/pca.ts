@@ -9,7 +9,7 @@ import { createCovariance } from "../../instrument/covariance.js";
 import { projectFeatures, toRgb } from "../../instrument/featureMap.js";
 import { fitComponents } from "../../instrument/pca.js";
 import { recordToMemory } from "../../instrument/recording.js";
-import { abortOnInterrupt, integerList, nonNegativeInteger, openPipeline, positiveInteger } from "../command.js";
+import { MODEL, abortOnInterrupt, integerList, nonNegativeInteger, openPipeline, positiveInteger } from "../command.js";
 import { figureCommand, writeFigure } from "./figureCommand.js";
 import type { PlotOptions } from "./figureCommand.js";
 
@@ -24,7 +24,7 @@ interface PcaOptions extends PlotOptions {
 /** `blockcache plot pca` */
 export function pcaCommand(): Command {
   return figureCommand("pca", "Feature maps of blocks over the steps, first three principal components as colours.", 'blockcache plot pca fluent-ldm --prompt "red apple" --blocks "up_blocks.*.attentions.2" --out strips.png')
-    .argument("<model>", "a folder in the diffusers layout, or fluent-ldm")
+    .argument("<model>", MODEL)
     .requiredOption("--prompt <text>", "")
     .option("--seed <n>", "", nonNegativeInteger, 0)
     .option("--steps <n>", "num_inference_steps", positiveInteger, 20)
