@@ -22,38 +22,28 @@ import type { UNet } from "../src/graphs/unet.js";
 import { changeMeter } from "../src/instrument/change.js";
 import { median } from "../src/instrument/statistics.js";
 import { parseUNetConfig } from "../src/models/configs/unet.js";
-import type { UNetConfig } from "../src/models/configs/unet.js";
 import { openModelFolder } from "../src/models/folder.js";
 import { readJson } from "../src/models/json.js";
-import { writeSafetensors } from "../src/models/safetensors.js";
-import { elementCount } from "../src/models/tensor.js";
 import type { FloatTensor } from "../src/models/tensor.js";
 import { openWeights } from "../src/models/weights.js";
 import { BlockNetwork } from "../src/runtime/blockNetwork.js";
 import type { UNetInputs } from "../src/runtime/unetInputs.js";
 import { openDevice } from "../src/runtime/device.js";
-import { Peer } from "./peer.js";
+import { TIMESTEP, randomInputs, writeInputs } from "./inputs.js";
+import type { InputShape } from "./inputs.js";
+import { Peer, diffusersCommand } from "./peer.js";
+import { writeRandomUNet } from "./randomUNet.js";
 import { writeResult } from "./results.js";
-import { writeSd15 } from "./sd15.js";
+import { SD15_UNET } from "./shapes.js";
 import { openSingleSession } from "./singleSession.js";
+import { pairedRatios, takeTurns } from "./turns.js";
+import type { MeasuredRatio, Ratio, Side, Timings } from "./turns.js";
 
 const EMBEDDED = join("models", "fluent-ldm");
-const TIMESTEP = 601;
-
-/** Seconds of each round, in turn. */
-type Timings = Record<string, number[]>;
 
 interface Footprint {
   readonly loadSeconds: number;
   readonly peakBytes: number;
-}
-
-interface Ratio {
-  readonly what: string;
-  readonly over: string;
-  readonly under: string;
-  /** at most; absent where the ratio is only told */
-  readonly goal?: number;
 }
 
 interface CaseResult {
@@ -61,17 +51,15 @@ interface CaseResult {
   readonly batch: number;
   readonly rounds: number;
   readonly medians: Record<string, number>;
-  readonly ratios: readonly (Ratio & { rounds: number; median: number; min: number; max: number; met?: boolean })[];
+  readonly ratios: readonly MeasuredRatio[];
   readonly outputsAgree: Record<string, number>;
   readonly timings: Timings;
 }
 
-interface Shape {
+interface Shape extends InputShape {
   readonly name: string;
   /** folder of the UNet component */
   readonly unetFolder: string;
-  readonly latentSize: number;
-  readonly tokens: number;
   readonly cases: readonly { readonly batch: number; readonly rounds: number }[];
   readonly splitGoal: number;
   /** fewer than the others' where the processor computes bfloat16 by emulation, minutes an evaluation */
@@ -95,26 +83,6 @@ async function openSingle(unetFolder: string, folder: string, threads: number): 
     await weights.close();
   }
 }
-
-function makeInputs(config: UNetConfig, { latentSize, tokens }: Shape, batch: number): UNetInputs {
-  let state = 7;
-  const fill = (dims: readonly number[]): FloatTensor => ({
-    dims,
-    data: new Float32Array(elementCount(dims)).map(() => {
-      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-      return (state / 2 ** 32 - 0.5) * 3.46;
-    }),
-  });
-  const { in_channels, cross_attention_dim } = config;
-  return {
-    sample: fill([batch, in_channels, latentSize, latentSize]),
-    timestep: TIMESTEP,
-    encoderHiddenStates: fill([batch, tokens, [cross_attention_dim].flat()[0]]),
-  };
-}
-
-/** One side's evaluation; gives its output or the mean of |output|. */
-type Side = () => Promise<{ seconds: number; meanAbsoluteOutput: number }>;
 
 function timed(evaluate: () => Promise<Float32Array>): Side {
   return async () => {
@@ -145,7 +113,7 @@ async function measureShape(shape: Shape, threads: number, python: string | unde
     const network = await openNetwork(shape.unetFolder, threads);
     const session = await openSingle(shape.unetFolder, scratch, threads);
     if (python !== undefined) {
-      for (const dtype of ["float32", "bfloat16"] as const) peers.set(dtype, await Peer.open(python, shape.unetFolder, dtype, threads));
+      for (const dtype of ["float32", "bfloat16"] as const) peers.set(dtype, await Peer.open(diffusersCommand(python, shape.unetFolder, { dtype, threads })));
     }
     // The meter reads nothing of a pipeline but its device; the other parts are the embedded model's.
     const folder = await openModelFolder(EMBEDDED);
@@ -153,9 +121,9 @@ async function measureShape(shape: Shape, threads: number, python: string | unde
 
     const cases: CaseResult[] = [];
     for (const { batch, rounds } of shape.cases) {
-      const inputs = makeInputs(network.unet.config, shape, batch);
+      const inputs = randomInputs(network.unet.config, shape, batch);
       const inputsFile = join(scratch, `inputs-${batch}.safetensors`);
-      await writeSafetensors(inputsFile, new Map([["sample", inputs.sample], ["encoder_hidden_states", inputs.encoderHiddenStates]].map(([name, tensor]) => [name as string, { dtype: "F32" as const, ...(tensor as FloatTensor) }])));
+      await writeInputs(inputsFile, inputs);
       const meter = changeMeter(pipeline, () => undefined);
       let index = 0;
       const sides = new Map<string, Side>([
@@ -178,62 +146,32 @@ async function measureShape(shape: Shape, threads: number, python: string | unde
           return run;
         });
       }
-      cases.push(await takeTurns(shape, batch, rounds, sides));
+      cases.push(await measureCase(shape, batch, rounds, sides));
       meter.dispose();
     }
     await session.release();
     await network.dispose();
-    const start = peers.get("float32")?.start;
-    return { cases, footprints, ...(start === undefined ? {} : { peer: `torch ${start.torch}, diffusers ${start.diffusers}` }) };
+    return { cases, footprints, peer: peers.get("float32")?.start.versions };
   } finally {
     for (const peer of peers.values()) peer.close();
     await rm(scratch, { recursive: true, force: true });
   }
 }
 
-/** Between two turns: the threads of the side before spin for up to 200 ms (OpenMP's default) before they sleep. */
-const REST_MILLISECONDS = 250;
-
-function shuffled<T>(items: readonly T[]): T[] {
-  return items.map((item) => ({ item, key: Math.random() })).sort((a, b) => a.key - b.key).map(({ item }) => item);
-}
-
-async function takeTurns(shape: Shape, batch: number, rounds: number, sides: ReadonlyMap<string, Side>): Promise<CaseResult> {
-  const timings: Timings = {};
-  const outputs: Record<string, number> = {};
-  for (const [name, side] of sides) {
-    timings[name] = [];
-    // Not counted: the first run plans memory, and the meter has nothing to compare with yet.
-    outputs[name] = (await side()).meanAbsoluteOutput;
-  }
-  for (let round = 0; round < rounds; round++) {
-    // Another order each time, so that none always comes after the same one.
-    for (const [name, side] of shuffled([...sides])) {
-      if (name === "diffusers bfloat16" && round >= shape.bfloat16Rounds) continue;
-      await new Promise((resolve) => setTimeout(resolve, REST_MILLISECONDS));
-      timings[name].push((await side()).seconds);
-    }
-    if (process.stdout.isTTY) process.stdout.write(`\r${shape.name}, batch ${batch}: round ${round + 1} of ${rounds}${round + 1 === rounds ? "\n" : ""}`);
-  }
+async function measureCase(shape: Shape, batch: number, rounds: number, sides: ReadonlyMap<string, Side>): Promise<CaseResult> {
+  const { timings, outputs } = await takeTurns(`${shape.name}, batch ${batch}`, rounds, sides, { "diffusers bfloat16": shape.bfloat16Rounds });
   const wanted: readonly Ratio[] = [
     { what: "split ÷ single", over: "ours", under: "single", goal: shape.splitGoal },
     { what: "ours ÷ diffusers float32", over: "ours", under: "diffusers float32", goal: 0.8 },
     { what: "ours ÷ diffusers bfloat16", over: "ours", under: "diffusers bfloat16" },
     { what: "measuring change ÷ plain", over: "ours, measuring change", under: "ours", goal: 1.05 },
   ];
-  const ratios = wanted
-    .filter(({ over, under }) => over in timings && under in timings)
-    .map((ratio) => {
-      const values = timings[ratio.over].slice(0, timings[ratio.under].length).map((seconds, round) => seconds / timings[ratio.under][round]);
-      const middle = median(values);
-      return { ...ratio, rounds: values.length, median: middle, min: Math.min(...values), max: Math.max(...values), ...(ratio.goal === undefined ? {} : { met: middle <= ratio.goal }) };
-    });
   return {
     name: shape.name,
     batch,
     rounds,
     medians: Object.fromEntries(Object.entries(timings).map(([name, values]) => [name, median(values)])),
-    ratios,
+    ratios: pairedRatios(wanted, timings),
     outputsAgree: Object.fromEntries(Object.entries(outputs).map(([name, value]) => [name, Math.abs(value - outputs.ours) / outputs.ours])),
     timings,
   };
@@ -250,7 +188,7 @@ async function printFootprint(side: string, shape: Shape, threads: number): Prom
   try {
     const started = performance.now();
     const unet = await describe(shape.unetFolder);
-    const inputs = makeInputs(unet.config, shape, 2);
+    const inputs = randomInputs(unet.config, shape, 2);
     const network = side === "ours" ? await openNetwork(shape.unetFolder, threads) : undefined;
     const session = side === "single" ? await openSingle(shape.unetFolder, scratch, threads) : undefined;
     const loadSeconds = (performance.now() - started) / 1000;
@@ -295,7 +233,7 @@ async function main(): Promise<void> {
   const load = loadavg()[0];
   const folder = await mkdtemp(join(tmpdir(), "blockcache-sd15-"));
   try {
-    if (values.sd15) await writeSd15(folder);
+    if (values.sd15) await writeRandomUNet(folder, SD15_UNET);
     const shape = values.sd15 ? sd15(folder) : embedded;
     const { cases, footprints, peer } = await measureShape(shape, threads, python);
     const machine = `${cpus()[0].model}, ${cpus().length} cores, ${threads} threads a side; Node ${process.version}, onnxruntime ${ort.env.versions.node ?? "?"}, ${peer ?? "no PyTorch"}; load average ${load.toFixed(2)} at the start.`;

@@ -17,14 +17,12 @@ import { sample } from "../src/diffusion/sample.js";
 import { ATTENTION_NAMES, decoderGraph, encoderGraph } from "../src/graphs/autoencoder.js";
 import { clipEmbeddingsGraph, clipLayerGraph, clipNormGraph, clipProjectionGraph } from "../src/graphs/clipText.js";
 import { FLOAT32 } from "../src/graphs/graphBuilder.js";
-import { describeUNet } from "../src/graphs/unet.js";
 import { parseAutoencoderConfig } from "../src/models/configs/autoencoder.js";
 import { parseClipTextConfig } from "../src/models/configs/clipText.js";
-import { parseUNetConfig } from "../src/models/configs/unet.js";
+import { writeRandomUNet } from "./randomUNet.js";
 import { writeComponent } from "./randomWeights.js";
 import { writeResult } from "./results.js";
 import { CLIP_L, OPEN_CLIP_BIG_G, SD15_UNET, SDXL_UNET, SD_VAE } from "./shapes.js";
-import { wholeGraph } from "./singleSession.js";
 
 const EMBEDDED = join("models", "fluent-ldm");
 const GIB = 2 ** 30;
@@ -54,7 +52,7 @@ interface Phase {
 }
 
 async function writeModel(folder: string, { unet, textEncoders }: Shape): Promise<void> {
-  await writeComponent(join(folder, "unet"), "diffusion_pytorch_model", unet, wholeGraph(describeUNet(parseUNetConfig(unet, "unet"))).weights);
+  await writeRandomUNet(join(folder, "unet"), unet);
   const vae = parseAutoencoderConfig(SD_VAE, "vae");
   const halves = [decoderGraph(vae, FLOAT32, ATTENTION_NAMES), encoderGraph(vae, FLOAT32, ATTENTION_NAMES)];
   await writeComponent(join(folder, "vae"), "diffusion_pytorch_model", SD_VAE, halves.flatMap((graph) => graph.storedTensors()));

@@ -1,53 +1,74 @@
-/** Talks to engine_peer.py, line by line. */
+/** A side of a bench in a process of its own, asked for evaluations line by line: engine_peer.py, gpuSide.ts. */
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import type { Copies } from "./copies.js";
 
 export interface PeerRun {
   readonly seconds: number;
   readonly meanAbsoluteOutput: number;
   readonly peakBytes: number;
+  /** of the first evaluation, where the side counts them */
+  readonly copies?: Copies;
 }
 
 export interface PeerStart {
   readonly loadSeconds: number;
-  readonly torch: string;
-  readonly diffusers: string;
+  /** of the libraries that compute */
+  readonly versions: string;
 }
 
-/** PyTorch + diffusers in a process of its own. */
+export interface DiffusersOptions {
+  readonly dtype: "float32" | "float16" | "bfloat16";
+  readonly threads: number;
+  readonly device?: "cpu" | "cuda";
+  /** by torch.compile */
+  readonly compiled?: boolean;
+}
+
+/** The command line of PyTorch + diffusers running one UNet. */
+export function diffusersCommand(python: string, unetFolder: string, { dtype, threads, device = "cpu", compiled = false }: DiffusersOptions): readonly string[] {
+  return [python, join("bench", "engine_peer.py"), unetFolder, dtype, String(threads), "--device", device, ...(compiled ? ["--compile"] : [])];
+}
+
 export class Peer {
   readonly start: PeerStart;
   readonly #process: ChildProcess;
-  readonly #answers: AsyncIterator<string>;
+  readonly #nextAnswer: () => Promise<string>;
 
-  private constructor(process: ChildProcess, answers: AsyncIterator<string>, start: PeerStart) {
+  private constructor(process: ChildProcess, nextAnswer: () => Promise<string>, start: PeerStart) {
     this.#process = process;
-    this.#answers = answers;
+    this.#nextAnswer = nextAnswer;
     this.start = start;
   }
 
-  /** Throws where Python, torch or diffusers do not work. */
-  static async open(python: string, unetFolder: string, dtype: "float32" | "bfloat16", threads: number): Promise<Peer> {
-    const child = spawn(python, [join("bench", "engine_peer.py"), unetFolder, dtype, String(threads)], { stdio: ["pipe", "pipe", "inherit"] });
+  /** Starts a command that speaks engine_peer.py's lines; throws where it ends before it has loaded, with its last words. */
+  static async open([command, ...args]: readonly string[]): Promise<Peer> {
+    const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
+    let lastWords = "";
+    child.stderr.on("data", (text: Buffer) => {
+      process.stderr.write(text);
+      lastWords = text.toString().trim().split("\n").at(-1) || lastWords;
+    });
     await new Promise<void>((resolve, reject) => child.once("spawn", resolve).once("error", reject));
+    const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
     const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-    return new Peer(child, answers, JSON.parse(await nextLine(answers)) as PeerStart);
+    const nextAnswer = async (): Promise<string> => {
+      const { value, done } = await answers.next();
+      if (!done) return value;
+      await closed;
+      throw new Error(lastWords || `${command} ${args[0]} ended without a word`);
+    };
+    return new Peer(child, nextAnswer, JSON.parse(await nextAnswer()) as PeerStart);
   }
 
   async run(inputsFile: string): Promise<PeerRun> {
     this.#process.stdin?.write(`${inputsFile}\n`);
-    return JSON.parse(await nextLine(this.#answers)) as PeerRun;
+    return JSON.parse(await this.#nextAnswer()) as PeerRun;
   }
 
   close(): void {
     this.#process.stdin?.end();
   }
-}
-
-async function nextLine(lines: AsyncIterator<string>): Promise<string> {
-  const { value, done } = await lines.next();
-  if (done) throw new Error("bench/engine_peer.py ended early; its own message is above");
-  return value;
 }

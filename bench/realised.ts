@@ -28,7 +28,8 @@ import { openWeights } from "../src/models/weights.js";
 import { BlockNetwork } from "../src/runtime/blockNetwork.js";
 import type { BlockObserver } from "../src/runtime/observer.js";
 import { writeResult } from "./results.js";
-import { writeSd15 } from "./sd15.js";
+import { writeRandomUNet } from "./randomUNet.js";
+import { SD15_UNET } from "./shapes.js";
 
 const EVALUATIONS = 4;
 const COMPUTED = [0, 2];
@@ -114,7 +115,7 @@ async function measure(pipeline: Pipeline, shape: Shape) {
 async function measureSd15(embedded: Pipeline): Promise<Awaited<ReturnType<typeof measure>>> {
   const folder = await mkdtemp(join(tmpdir(), "blockcache-sd15-"));
   try {
-    await writeSd15(folder);
+    await writeRandomUNet(folder, SD15_UNET);
     const file = join(folder, "config.json");
     const network = await BlockNetwork.load(describeUNet(parseUNetConfig(await readJson(file), file)), await openWeights(folder, "diffusion_pytorch_model"), embedded.device);
     // The hook reads nothing of a pipeline but its network, device and solver; the other parts are the embedded model's.

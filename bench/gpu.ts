@@ -1,0 +1,93 @@
+/**
+ * What a GPU gives, in one command: parity of each device with `cpu` on tiny folders, seconds a step on SD-1.5
+ * and SDXL shapes beside PyTorch + diffusers on cuda, and the bytes copied between host and device.
+ *
+ *   npm run bench:gpu -- [--devices webgpu,cuda] [--tiny]      BLOCKCACHE_PYTHON=python with torch (CUDA) and diffusers
+ *
+ * `--tiny` runs the smallest folder only, in float32, to see that the bench works. Writes bench/results/gpu.json and
+ * gpu.md; gpu-tiny with `--tiny`, gpu-software-vulkan where VK_ICD_FILENAMES names a software driver.
+ */
+import { spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { cpus, loadavg, tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { measureEngine } from "./gpuEngine.js";
+import type { EngineResult, EngineShape } from "./gpuEngine.js";
+import type { FolderParity } from "./gpuParity.js";
+import { gpuReport } from "./gpuReport.js";
+import type { ParityResult } from "./gpuReport.js";
+import { writeRandomUNet } from "./randomUNet.js";
+import { writeResult } from "./results.js";
+import { SD15_UNET, SDXL_UNET } from "./shapes.js";
+
+const FIXTURES = join("test", "fixtures", "models");
+const TINIEST = join(FIXTURES, "lcm-like");
+
+/** In a process of its own, so that a driver's crash ends nothing else. */
+function parityOf(device: string, precision: string, folders: readonly string[]): ParityResult {
+  const script = fileURLToPath(new URL("gpuParity.js", import.meta.url));
+  const { stdout, stderr, status, signal } = spawnSync(process.execPath, [script, device, precision, ...folders], { encoding: "utf8" });
+  const results = stdout.split("\n").filter((line) => line.startsWith("{")).map((line) => JSON.parse(line) as FolderParity);
+  if (status === 0) return { device, precision, folders: results };
+  return { device, precision, folders: results, skipped: `${signal === null ? "" : `${signal}: `}${stderr.trim().split("\n").at(-1)}` };
+}
+
+async function enginesOf(tiny: boolean, devices: readonly string[]): Promise<EngineResult[]> {
+  const python = process.env.BLOCKCACHE_PYTHON;
+  const shapes: readonly { readonly shape: EngineShape; readonly json?: object }[] = tiny
+    ? [{ shape: { name: "lcm-like fixture", latentSize: 8, tokens: 8, rounds: 2, precision: "float32" } }]
+    : [
+        { shape: { name: "SD-1.5 shape", latentSize: 64, tokens: 77, rounds: 20, precision: "float16" }, json: SD15_UNET },
+        { shape: { name: "SDXL shape", latentSize: 128, tokens: 77, rounds: 10, precision: "float16" }, json: SDXL_UNET },
+      ];
+  const results: EngineResult[] = [];
+  for (const { shape, json } of shapes) {
+    const scratch = await mkdtemp(join(tmpdir(), "blockcache-gpu-"));
+    try {
+      if (json !== undefined) await writeRandomUNet(scratch, json);
+      results.push(await measureEngine(shape, json === undefined ? join(TINIEST, "unet") : scratch, scratch, devices, python));
+    } finally {
+      await rm(scratch, { recursive: true, force: true });
+    }
+  }
+  return results;
+}
+
+/** The NVIDIA card, where there is one. */
+function card(): string {
+  const { stdout, status } = spawnSync("nvidia-smi", ["--query-gpu=name,driver_version", "--format=csv,noheader"], { encoding: "utf8" });
+  return status === 0 ? stdout.trim().replace("\n", "; ") : "no nvidia-smi";
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { devices: { type: "string", default: "webgpu,cuda" }, tiny: { type: "boolean", default: false } } });
+  const devices = values.devices.split(",");
+  const software = /swiftshader|lvp_icd/.test(process.env.VK_ICD_FILENAMES ?? "");
+  const load = loadavg()[0];
+  const folders = values.tiny ? [TINIEST] : readdirSync(FIXTURES).map((name) => join(FIXTURES, name));
+  const parity: ParityResult[] = [];
+  for (const device of devices) {
+    for (const precision of ["float32", "float16"]) {
+      console.log(`parity: ${device}, ${precision}`);
+      const result = parityOf(device, precision, folders);
+      if (result.skipped !== undefined) console.log(`skipped: ${result.skipped}`);
+      parity.push(result);
+    }
+  }
+  // Written before the long part too, so that a machine that is taken away leaves what it found.
+  const name = software ? "gpu-software-vulkan" : values.tiny ? "gpu-tiny" : "gpu";
+  const machine = `${card()}; ${cpus()[0].model}, ${cpus().length} cores; Node ${process.version}; load average ${load.toFixed(2)} at the start.`;
+  const write = async (engines: readonly EngineResult[]): Promise<void> => {
+    await writeResult(`${name}.json`, `${JSON.stringify({ machine, software, parity, engines }, undefined, 1)}\n`);
+    await writeResult(`${name}.md`, gpuReport(machine, software, parity, engines));
+  };
+  await write([]);
+  const engines = await enginesOf(values.tiny, devices);
+  await write(engines);
+  console.log(gpuReport(machine, software, parity, engines));
+}
+
+await main();

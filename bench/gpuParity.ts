@@ -1,0 +1,88 @@
+/**
+ * Our networks on one device against `cpu`, on tiny folders, in a process of its own; a line of JSON a folder.
+ *
+ * usage: gpuParity.js DEVICE PRECISION FOLDER…
+ */
+import { basename, join } from "node:path";
+import { loadPipeline } from "../src/diffusion/pipeline.js";
+import type { Pipeline } from "../src/diffusion/pipeline.js";
+import { generate } from "../src/diffusion/sample.js";
+import type { Precision } from "../src/graphs/graphBuilder.js";
+import { hook } from "../src/instrument/hooks.js";
+import { openSafetensors } from "../src/models/safetensors.js";
+import type { SafetensorsFile } from "../src/models/safetensors.js";
+import type { FloatTensor } from "../src/models/tensor.js";
+import type { DeviceName } from "../src/runtime/device.js";
+import { combineObservers } from "../src/runtime/observer.js";
+import type { UNetInputs } from "../src/runtime/unetInputs.js";
+import { TIMESTEP } from "./inputs.js";
+
+const STEPS = 7;
+
+/** max |difference| ÷ max |value on cpu|; null where a value is missing or not a number */
+export type RelativeError = number | null;
+
+export interface FolderParity {
+  readonly folder: string;
+  readonly network: RelativeError;
+  /** blocks whose C was compared, those inside transformers too */
+  readonly blocks: number;
+  readonly worstBlock: { readonly id: string; readonly error: RelativeError };
+  /** final latents of DDIM, guidance 5 */
+  readonly latents: RelativeError;
+}
+
+/** What is compared. */
+interface Results {
+  readonly network: FloatTensor;
+  readonly branches: ReadonlyMap<string, FloatTensor>;
+  readonly latents: FloatTensor;
+}
+
+/** Network output, every C and final latents, of the inputs that test/fixtures/models.py drew. */
+async function compute(pipeline: Pipeline, reference: SafetensorsFile): Promise<Results> {
+  const branches = new Map<string, FloatTensor>();
+  const hooks = ["all", "**.attn1", "**.attn2", "**.ff"].map((pattern) => hook(pattern, ({ id, branch }) => void branches.set(id, branch)));
+  const inParts = new Set(hooks.flatMap((each) => each.inParts?.(pipeline) ?? []));
+  const evaluation = { index: 0, timestep: TIMESTEP, images: 2, guided: false };
+  const network = await pipeline.network.forward(await givenInputs(reference), { observer: combineObservers(hooks), inParts, evaluation });
+  const { latents } = await generate(pipeline, { prompt: "a red apple", steps: STEPS, solver: "ddim", guidanceScale: 5, latents: await reference.readFloat32("latents") });
+  return { network, branches, latents };
+}
+
+async function givenInputs(reference: SafetensorsFile): Promise<UNetInputs> {
+  const given = async (tensor: string): Promise<FloatTensor | undefined> => (reference.tensors.has(tensor) ? reference.readFloat32(tensor) : undefined);
+  const [textEmbeds, timeIds] = [await given("text_embeds"), await given("time_ids")];
+  return {
+    sample: await reference.readFloat32("sample"),
+    timestep: TIMESTEP,
+    encoderHiddenStates: await reference.readFloat32("prompt_embeds"),
+    addedConditions: textEmbeds && timeIds && { textEmbeds, timeIds },
+    timestepCond: await given("timestep_cond"),
+  };
+}
+
+async function compare(path: string, device: DeviceName, precision: Precision): Promise<FolderParity> {
+  const reference = await openSafetensors(join(path, "reference.safetensors"));
+  const [expected, found] = [await compute(await loadPipeline(path), reference), await compute(await loadPipeline(path, { device, precision }), reference)];
+  await reference.close();
+  const errors = [...expected.branches].map(([id, branch]) => ({ id, error: relativeError(found.branches.get(id), branch) }));
+  const worstBlock = errors.reduce((worst, block) => ((block.error ?? Infinity) <= (worst.error ?? Infinity) ? worst : block));
+  return { folder: basename(path), network: relativeError(found.network, expected.network), blocks: errors.length, worstBlock, latents: relativeError(found.latents, expected.latents) };
+}
+
+function relativeError(found: FloatTensor | undefined, { data: expected }: FloatTensor): RelativeError {
+  if (found?.data.length !== expected.length || found.data.some(Number.isNaN)) return null;
+  const size = expected.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
+  return expected.reduce((largest, value, index) => Math.max(largest, Math.abs(value - found.data[index])), 0) / size;
+}
+
+try {
+  const [device, precision, ...folders] = process.argv.slice(2);
+  for (const folder of folders) process.stdout.write(`${JSON.stringify(await compare(folder, device as DeviceName, precision as Precision))}\n`);
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}
+// Drivers' threads may keep the process alive, or crash it on an orderly way out.
+process.exit();

@@ -1,0 +1,62 @@
+/**
+ * Our network on one device, in a process of its own that speaks engine_peer.py's lines, so that a driver's
+ * crash ends one side only.
+ *
+ * usage: gpuSide.js UNET_FOLDER DEVICE PRECISION
+ */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import * as ort from "onnxruntime-node";
+import type { Precision } from "../src/graphs/graphBuilder.js";
+import { describeUNet } from "../src/graphs/unet.js";
+import { parseUNetConfig } from "../src/models/configs/unet.js";
+import { readJson } from "../src/models/json.js";
+import { openWeights } from "../src/models/weights.js";
+import { BlockNetwork } from "../src/runtime/blockNetwork.js";
+import { openDevice } from "../src/runtime/device.js";
+import type { DeviceName } from "../src/runtime/device.js";
+import { countCopies } from "./copies.js";
+import type { Copies } from "./copies.js";
+import { readInputs } from "./inputs.js";
+import type { PeerRun, PeerStart } from "./peer.js";
+
+async function main(unetFolder: string, deviceName: DeviceName, precision: Precision): Promise<void> {
+  const started = performance.now();
+  const device = await openDevice({ device: deviceName, precision });
+  const file = join(unetFolder, "config.json");
+  const unet = describeUNet(parseUNetConfig(await readJson(file), file));
+  const network = await BlockNetwork.load(unet, await openWeights(unetFolder, "diffusion_pytorch_model"), device);
+  answer({ loadSeconds: (performance.now() - started) / 1000, versions: `onnxruntime ${ort.env.versions.node ?? "?"}` } satisfies PeerStart);
+
+  let copies: Copies | undefined;
+  for await (const path of createInterface({ input: process.stdin })) {
+    const inputs = await readInputs(path);
+    copies ??= await countCopies(() => network.forward(inputs));
+    const before = performance.now();
+    const { data } = await network.forward(inputs);
+    const seconds = (performance.now() - before) / 1000;
+    const meanAbsoluteOutput = data.reduce((sum, value) => sum + Math.abs(value), 0) / data.length;
+    answer({ seconds, meanAbsoluteOutput, peakBytes: await peakBytes(), copies } satisfies PeerRun);
+  }
+}
+
+function answer(line: object): void {
+  process.stdout.write(`${JSON.stringify(line)}\n`);
+}
+
+/** Most resident host memory so far; unknown, 0, where there is no /proc. */
+async function peakBytes(): Promise<number> {
+  const status = await readFile("/proc/self/status", "utf8").catch(() => "");
+  return Number(/VmHWM:\s*(\d+)/.exec(status)?.[1] ?? 0) * 1024;
+}
+
+try {
+  const [unetFolder, device, precision] = process.argv.slice(2);
+  await main(unetFolder, device as DeviceName, precision as Precision);
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}
+// Drivers' threads may keep the process alive, or crash it on an orderly way out.
+process.exit();
