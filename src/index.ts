@@ -51,7 +51,3 @@ export * from "./quality/index.js";
 export * from "./study/index.js";
 export { redisRunner } from "./jobs/redisRunner.js";
 export type { RedisRunnerOptions } from "./jobs/redisRunner.js";
-export { measureTransfer } from "./study/measureTransfer.js";
-export type { MeasuredTransferRow, MeasureTransferOptions } from "./study/measureTransfer.js";
-export { refineOnTrajectory } from "./study/refineOnTrajectory.js";
-export type { Refined, RefineOptions } from "./study/refineOnTrajectory.js";

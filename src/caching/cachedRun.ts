@@ -132,7 +132,7 @@ async function checkFit(schedule: Schedule, pipeline: Pipeline, { solver }: Samp
   if (!allow.includes("solver")) {
     if (schedule.solver !== solver.name) throw new ArgumentError(`schedule: made for solver ${schedule.solver}, and this run has ${solver.name} — sample with that solver, or allow: ["solver"]`);
     const other = timesteps.findIndex((timestep, index) => timestep !== solver.timesteps[index]);
-    if (other !== -1) throw new ArgumentError(`schedule: timesteps.${other} is ${timesteps[other]}, and this run's is ${solver.timesteps[other]} — sample with the same timestep_spacing, or allow: ["solver"]`);
+    if (other !== -1) throw new ArgumentError(`schedule: timesteps.${other} is ${timesteps[other]}, and this run's is ${solver.timesteps[other]} — sample with the same scheduler config, or allow: ["solver"]`);
     // Keys that the schedule does not have came with a later version of the library.
     const key = Object.keys(schedule.solver_config ?? {}).find((each) => JSON.stringify(schedule.solver_config?.[each]) !== JSON.stringify(solver.config[each]));
     if (key !== undefined) throw new ArgumentError(`schedule: solver_config.${key} is ${JSON.stringify(schedule.solver_config?.[key])}, and this run's is ${JSON.stringify(solver.config[key])} — sample with that configuration, or allow: ["solver"]`);

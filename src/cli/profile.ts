@@ -11,13 +11,14 @@ import type { CommonOptions } from "./command.js";
 import { createProgress } from "./progress.js";
 import { readPromptLines } from "./promptFile.js";
 import { redisOption, runnerFor } from "./redis.js";
+import { schedulerConfigOption } from "./schedulerConfig.js";
 
 interface ProfileCommandOptions extends CommonOptions {
   readonly prompts?: string;
   readonly seeds?: number[];
   readonly steps: number;
   readonly solver?: SolverName;
-  readonly timestepSpacing?: string;
+  readonly schedulerConfig?: Readonly<Record<string, unknown>>;
   readonly guidanceScale?: number;
   readonly negativePrompt?: string;
   readonly batch: number;
@@ -36,7 +37,7 @@ export function profileCommand(): Command {
     .option("--seeds <list>", "seeds separated by commas", integerList)
     .option("--steps <n>", "num_inference_steps", positiveInteger, 20)
     .addOption(new Option("--solver <name>", "default: what the model's scheduler asks for").choices(solverNames))
-    .addOption(new Option("--timestep-spacing <name>", "default: as the model's scheduler").choices(["leading", "linspace", "trailing"]))
+    .addOption(schedulerConfigOption())
     .option("--guidance-scale <w>", "classifier-free guidance (default: 5)", finiteNumber)
     .option("--negative-prompt <text>", "default: the empty prompt, or what the model takes for none")
     .option("--batch <n>", "trajectories sampled together", positiveInteger, 4)
@@ -61,7 +62,7 @@ export function profileCommand(): Command {
         const settings = {
           steps: options.steps,
           solver: options.solver,
-          schedulerConfig: options.timestepSpacing === undefined ? undefined : { timestep_spacing: options.timestepSpacing },
+          schedulerConfig: options.schedulerConfig,
           guidanceScale: options.guidanceScale ?? preset?.guidanceScale,
           negativePrompt: options.negativePrompt,
           batch: options.batch,
@@ -80,7 +81,7 @@ export function profileCommand(): Command {
         const { length } = profile.trajectories;
         progress.stop();
         print(options, { out: options.out, trajectories: length, blocks: profile.blocks.length, steps: profile.setting.timesteps.length, keptBytes: kept }, [
-          `${options.out}: change of ${profile.blocks.length} blocks over ${profile.setting.timesteps.length} steps, ${length} trajectories, ${(kept / 2 ** 20).toFixed(1)} MiB of branches kept`,
+          `${options.out}: change of ${profile.blocks.length} blocks over ${profile.setting.timesteps.length} network evaluations, ${length} trajectories, ${(kept / 2 ** 20).toFixed(1)} MiB of branches kept`,
         ]);
       } finally {
         progress.stop();

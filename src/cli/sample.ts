@@ -26,6 +26,7 @@ import type { CommonOptions } from "./command.js";
 import { kindsOption } from "./kinds.js";
 import { reuseOption } from "./reuse.js";
 import { createProgress } from "./progress.js";
+import { schedulerConfigOption } from "./schedulerConfig.js";
 import { readTensors, writeTensors } from "./tensorFile.js";
 
 interface SampleCommandOptions extends CommonOptions {
@@ -34,7 +35,7 @@ interface SampleCommandOptions extends CommonOptions {
   readonly seed: number;
   readonly steps: number;
   readonly solver?: SolverName;
-  readonly timestepSpacing?: string;
+  readonly schedulerConfig?: Readonly<Record<string, unknown>>;
   readonly guidanceScale: number;
   readonly guidanceRescale: number;
   readonly eta: number;
@@ -65,7 +66,7 @@ export function sampleCommand(): Command {
     .option("--seed <n>", "seed of the noise, as torch's CPU generator draws it", nonNegativeInteger, 0)
     .option("--steps <n>", "num_inference_steps", positiveInteger, 20)
     .addOption(new Option("--solver <name>", "default: what the model's scheduler asks for").choices(solverNames))
-    .addOption(new Option("--timestep-spacing <name>", "default: as the model's scheduler").choices(["leading", "linspace", "trailing"]))
+    .addOption(schedulerConfigOption())
     .option("--guidance-scale <w>", "classifier-free guidance; off at 1 and below", finiteNumber, 5)
     .option("--guidance-rescale <phi>", "rescale the guided prediction (Lin et al. 2023)", finiteNumber, 0)
     .option("--eta <eta>", "DDIM's η", finiteNumber, 0)
@@ -91,7 +92,7 @@ export function sampleCommand(): Command {
       const schedule = await findSchedule(options);
       const cached = schedule === undefined ? undefined : cachedRun(schedule, { reuse: reuseRule(options.reuse), allow: options.allow });
       const pipeline = await openPipeline(model, options);
-      const progress = createProgress("sampling", "steps");
+      const progress = createProgress("sampling", "evaluations");
       let latents: FloatTensor | undefined;
       let planned: number | undefined;
       try {
@@ -102,7 +103,7 @@ export function sampleCommand(): Command {
           latents: given?.latents,
           steps: options.steps,
           solver: options.solver,
-          schedulerConfig: options.timestepSpacing === undefined ? undefined : { timestep_spacing: options.timestepSpacing },
+          schedulerConfig: options.schedulerConfig,
           guidanceScale: options.guidanceScale,
           guidanceRescale: options.guidanceRescale,
           eta: options.eta,

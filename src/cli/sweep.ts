@@ -46,7 +46,7 @@ const PLAIN_SHARES = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 export function sweepCommand(): Command {
   return command("sweep", "Measure many cached settings and plain runs against a near-converged solution on the same prompts and seeds; interrupt it and run it again to go on.", "blockcache sweep fluent-ldm --profile profile.safetensors --heuristic threshold --deltas 0.05,0.1,0.2 --reuse hold,linear --kinds transformer all --prompts prompts.txt --seeds 0,1 --out study")
     .argument("<model>", MODEL)
-    .requiredOption("--profile <file>", "what `blockcache profile --timestep-spacing trailing` wrote; says solver, steps, guidance and size")
+    .requiredOption("--profile <file>", "what `blockcache profile --scheduler-config timestep_spacing=trailing` wrote; says solver, steps, guidance and size")
     .option("--heuristic <names...>", HEURISTIC_NAMES, ["threshold"])
     .option("--deltas <list>", "values of δ, for every heuristic that has one", numberList)
     .option("--values <name=list...>", "values of a heuristic's parameter: uniform=2,3,4 (default: its own)", namedLists, {})
@@ -118,10 +118,14 @@ export function sweepCommand(): Command {
 
 function checkAgrees({ setting }: Profile, { profile, steps, solver, timestepSpacing }: SweepCommandOptions): void {
   const spacing = setting.solver_config.timestep_spacing;
-  const pairs: [string, unknown, unknown][] = [["--steps", steps, setting.num_inference_steps], ["--solver", solver, setting.solver], ["--timestep-spacing", timestepSpacing, spacing]];
-  for (const [flag, given, found] of pairs) {
+  const pairs: [flag: string, ofProfile: string, given: unknown, found: unknown][] = [
+    ["--steps", "--steps ", steps, setting.num_inference_steps],
+    ["--solver", "--solver ", solver, setting.solver],
+    ["--timestep-spacing", "--scheduler-config timestep_spacing=", timestepSpacing, spacing],
+  ];
+  for (const [flag, ofProfile, given, found] of pairs) {
     if (given === undefined || found === undefined || given === found) continue;
-    throw new ArgumentError(`${flag}: expected ${String(found)}, as ${profile} was measured, found ${String(given)} — \`blockcache profile ${flag} ${String(given)}\` measures one for it`);
+    throw new ArgumentError(`${flag}: expected ${String(found)}, as ${profile} was measured, found ${String(given)} — \`blockcache profile ${ofProfile}${String(given)}\` measures one for it`);
   }
 }
 

@@ -4,15 +4,25 @@ import type { AttentionNames } from "../graphs/autoencoder.js";
 import type { GraphTarget } from "../graphs/graphBuilder.js";
 import type { ModelFolder } from "../models/folder.js";
 import type { FloatTensor } from "../models/tensor.js";
+import type { Weights } from "../models/weights.js";
+import { BandedDecoder } from "../runtime/bandedDecoder.js";
 import type { Device } from "../runtime/device.js";
 import { GraphRunner } from "../runtime/graphRunner.js";
 import { fromHost } from "../runtime/transfer.js";
+import { stack } from "./tensorRows.js";
+
+/** An image whose widest feature maps take more is decoded in bands. They are 256 MiB at 512×512 pixels for Stable Diffusion's decoder. */
+const LARGEST_WHOLE_BYTES = 300 * 2 ** 20;
+
+/** How many such tensors decoding holds at once: whole, as bench/memory measured it; in bands, counted from the steps and rounded up. */
+const WIDEST_AT_ONCE = { whole: 7, inBands: 4 } as const;
 
 /** The two halves are compiled when first used. */
 export class ImageAutoencoder {
   readonly #folder: ModelFolder;
   readonly #device: Device;
   #decoder: Promise<GraphRunner> | undefined;
+  #bandedDecoder: Promise<BandedDecoder> | undefined;
   #encoder: Promise<GraphRunner> | undefined;
 
   constructor(folder: ModelFolder, device: Device) {
@@ -20,31 +30,62 @@ export class ImageAutoencoder {
     this.#device = device;
   }
 
-  /** latents [batch, channels, height, width] as sampled → pixels [batch, 3, …] in about −1…1 */
+  /**
+   * latents [batch, channels, height, width] as sampled → pixels [batch, 3, …] in about −1…1. A large image is
+   * decoded in bands, to the same pixels.
+   */
   async decode(latents: FloatTensor): Promise<FloatTensor> {
-    this.#decoder ??= this.#load(decoderGraph);
     const { scaling_factor, shift_factor } = this.#folder.vae;
-    const unscaled = latents.data.map((value) => value / scaling_factor + (shift_factor ?? 0));
-    return (await this.#decoder).run("latents", fromHost({ dims: latents.dims, data: unscaled }));
+    const unscaled = { dims: latents.dims, data: latents.data.map((value) => value / scaling_factor + (shift_factor ?? 0)) };
+    if (this.#widestBytes(latents.dims[2], latents.dims[3]) > LARGEST_WHOLE_BYTES) return this.#decodeInBands(unscaled);
+    this.#decoder ??= this.#load(async (weights, names) => GraphRunner.load(decoderGraph(this.#folder.vae, this.#target(), names), weights, this.#device));
+    return (await this.#decoder).run("latents", fromHost(unscaled));
   }
 
   /** pixels [batch, 3, height, width] in −1…1 → mean of the latents' distribution, unscaled */
   async encode(pixels: FloatTensor): Promise<FloatTensor> {
-    this.#encoder ??= this.#load(encoderGraph);
+    this.#encoder ??= this.#load(async (weights, names) => GraphRunner.load(encoderGraph(this.#folder.vae, this.#target(), names), weights, this.#device));
     return (await this.#encoder).run("pixels", fromHost(pixels));
+  }
+
+  /** Bytes of weights that the first decoding will load. */
+  get waitingWeightBytes(): number {
+    if (this.#decoder !== undefined || this.#bandedDecoder !== undefined) return 0;
+    return decoderGraph(this.#folder.vae, this.#target(), ATTENTION_NAMES).weightBytes();
+  }
+
+  /** Bytes, about, that decoding one image takes besides weights. */
+  decodeBytes([height, width]: readonly [height: number, width: number]): number {
+    const widest = this.#widestBytes(height, width);
+    return widest * (widest > LARGEST_WHOLE_BYTES ? WIDEST_AT_ONCE.inBands : WIDEST_AT_ONCE.whole);
   }
 
   /** Releases all sessions. */
   async dispose(): Promise<void> {
-    for (const runner of [this.#decoder, this.#encoder]) await (await runner)?.dispose();
+    for (const runner of [this.#decoder, this.#bandedDecoder, this.#encoder]) await (await runner)?.dispose();
   }
 
-  async #load(graphOf: typeof decoderGraph): Promise<GraphRunner> {
+  /** Bytes of one image's feature maps where they are widest: those that the last upsampler gives. */
+  #widestBytes(height: number, width: number): number {
+    const { block_out_channels } = this.#folder.vae;
+    const pixels = height * width * 4 ** (block_out_channels.length - 1);
+    return 4 * pixels * Math.max(...block_out_channels.slice(0, 2));
+  }
+
+  async #decodeInBands({ dims: [batch, ...rest], data }: FloatTensor): Promise<FloatTensor> {
+    this.#bandedDecoder ??= this.#load(async (weights, names) => BandedDecoder.load(this.#folder.vae, this.#target(), names, weights, this.#device));
+    const decoder = await this.#bandedDecoder;
+    const length = data.length / batch;
+    const images: FloatTensor[] = [];
+    for (let image = 0; image < batch; image++) images.push(await decoder.decode({ dims: [1, ...rest], data: data.subarray(image * length, (image + 1) * length) }));
+    return images.reduce(stack);
+  }
+
+  async #load<T>(compile: (weights: Weights, names: AttentionNames) => Promise<T>): Promise<T> {
     const weights = await this.#folder.openVaeWeights();
     try {
       const deprecated = weights.names().some((name) => name.endsWith(".attentions.0.proj_attn.weight"));
-      const names: AttentionNames = deprecated ? DEPRECATED_ATTENTION_NAMES : ATTENTION_NAMES;
-      return await GraphRunner.load(graphOf(this.#folder.vae, this.#target(), names), weights, this.#device);
+      return await compile(weights, deprecated ? DEPRECATED_ATTENTION_NAMES : ATTENTION_NAMES);
     } finally {
       await weights.close();
     }

@@ -82,6 +82,16 @@ export class Pipeline {
     return this.folder.unet.addition_embed_type === "text_time";
   }
 
+  /** Bytes of weights that sampling and decoding will still load. */
+  get waitingWeightBytes(): number {
+    return this.text.waitingWeightBytes + this.#autoencoder.waitingWeightBytes;
+  }
+
+  /** Bytes, about, that decoding one image takes besides weights. */
+  decodeBytes(latentSize: readonly [height: number, width: number]): number {
+    return this.#autoencoder.decodeBytes(latentSize);
+  }
+
   /** Tokenizes and encodes prompts ({@link TextEncoders.encode}). */
   encodePrompts(prompts: readonly string[], clipSkip = 0): Promise<EncodedPrompts> {
     return this.text.encode(prompts, clipSkip);

@@ -6,22 +6,23 @@ import { conditionsOf } from "./conditioning.js";
 import { decodeImages } from "./decodeImages.js";
 import { guide, rescaleNoiseCfg } from "./guidance.js";
 import type { RgbImage } from "./image.js";
+import { requireMemory } from "./memoryCheck.js";
 import type { Pipeline } from "./pipeline.js";
 import { planSampling } from "./samplingPlan.js";
 import type { SampleOptions, SamplingHook, SamplingPlan } from "./samplingPlan.js";
 import { generatorsOf, startLatents } from "./startLatents.js";
 import { halves, stack } from "./tensorRows.js";
 
-/** What the sampler yields after each step. */
+/** What the sampler yields after each network evaluation; a Heun or PNDM step has several (solvers/solver.ts). */
 export interface SamplingStep {
-  /** 0-based */
+  /** of the evaluation, 0-based */
   readonly index: number;
-  /** number of steps */
+  /** number of evaluations */
   readonly total: number;
   readonly timestep: number;
-  /** after this step [images, channels, height, width] */
+  /** after this evaluation [images, channels, height, width] */
   readonly latents: FloatTensor;
-  /** x0 as predicted at this step */
+  /** x0 as predicted at this evaluation */
   readonly predictedOriginal: FloatTensor;
   /** decodes the predicted x0 through the autoencoder */
   preview(): Promise<RgbImage[]>;
@@ -30,10 +31,11 @@ export interface SamplingStep {
 /**
  * Samples images step by step (diffusers' StableDiffusionPipeline.__call__).
  *
- * @throws ArgumentError for options that do not fit the model; InterruptedError when `signal` aborts
+ * @throws ArgumentError for options that do not fit the model or the memory; InterruptedError when `signal` aborts
  */
 export async function* sample(pipeline: Pipeline, options: SampleOptions): AsyncGenerator<SamplingStep, void, undefined> {
   const plan = planSampling(pipeline, options);
+  requireMemory(pipeline, plan);
   const hooks = options.hooks ?? [];
   try {
     for (const hook of hooks) await hook.begin?.(pipeline, plan);

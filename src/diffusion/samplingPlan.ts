@@ -5,7 +5,7 @@ import type { BlockObserver } from "../runtime/observer.js";
 import type { Pipeline } from "./pipeline.js";
 import { refuseSizeConditions, timeIdsOf } from "./sizeConditions.js";
 import type { SizeConditions, TimeIds } from "./sizeConditions.js";
-import { correctOutdatedConfig, createSolver, solverOfScheduler } from "./solvers/index.js";
+import { correctOutdatedConfig, createSolver, schedulerKeys, solverOfScheduler } from "./solvers/index.js";
 import type { Solver, SolverName } from "./solvers/index.js";
 
 /** Looks into the network during sampling. */
@@ -31,13 +31,16 @@ export interface SampleOptions extends SizeConditions {
    * a single seed draws the noise of all images in one go, as diffusers does.
    */
   readonly seed?: number | bigint | readonly (number | bigint)[];
-  /** unit-normal start latents [images, channels, height, width], instead of drawn ones */
+  /**
+   * unit-normal start latents [images, channels, height, width], instead of drawn ones; the generator's first
+   * draw is then the first noise that the solver adds, if any
+   */
   readonly latents?: FloatTensor;
   /** num_inference_steps. Default: 20 */
   readonly steps?: number;
   /** Default: what the model's scheduler_config.json asks for. */
   readonly solver?: SolverName;
-  /** changes to the model's scheduler_config.json, by diffusers' keys, for example `{ timestep_spacing: "trailing" }` */
+  /** changes to the model's scheduler_config.json, by diffusers' keys, for example `{ use_karras_sigmas: true }` */
   readonly schedulerConfig?: Readonly<Record<string, unknown>>;
   /** Default: 5. Guidance is off at 1 and below; a distilled network (LCM) reads it as an input instead. */
   readonly guidanceScale?: number;
@@ -76,6 +79,7 @@ export interface SamplingPlan {
 export function planSampling(pipeline: Pipeline, options: SampleOptions): SamplingPlan {
   const { scheduler, pipelineClass, unet, forceZerosForEmptyPrompt } = pipeline.folder;
   const solverName = options.solver ?? solverOfScheduler(scheduler._class_name);
+  refuseUnknownKeys(options.schedulerConfig);
   const schedulerConfig = pipelineClass === "StableDiffusionPipeline" ? correctOutdatedConfig(scheduler, solverName) : scheduler;
   const solver = createSolver(solverName, { ...schedulerConfig, ...options.schedulerConfig }, options.steps ?? 20);
   const perPrompt = options.imagesPerPrompt ?? 1;
@@ -103,6 +107,14 @@ export function planSampling(pipeline: Pipeline, options: SampleOptions): Sampli
     latentSize: size,
     timeIds: pipeline.takesSizeConditions ? timeIdsOf(options, [height, width]) : undefined,
   };
+}
+
+/** As in diffusers, keys of other scheduler classes pass without effect; what none of them knows is a slip. */
+function refuseUnknownKeys(schedulerConfig: SampleOptions["schedulerConfig"]): void {
+  if (schedulerConfig === undefined) return;
+  const known = schedulerKeys();
+  const unknown = Object.keys(schedulerConfig).find((key) => !known.has(key));
+  if (unknown !== undefined) throw new ArgumentError(`schedulerConfig: ${unknown}: no solver has this key — they have ${[...known].sort().join(", ")}`);
 }
 
 function latentSize(pipeline: Pipeline, { height, width, latents }: SampleOptions): readonly [height: number, width: number] {

@@ -1,5 +1,6 @@
 /** A model's text encoders: one, or SDXL's two, whose embeddings are joined token by token. */
 import { ArgumentError, InvalidFileError } from "../errors.js";
+import { clipParameterCount } from "../graphs/clipText.js";
 import type { ModelFolder } from "../models/folder.js";
 import type { TextEncoderFolder } from "../models/textEncoderFolder.js";
 import type { FloatTensor } from "../models/tensor.js";
@@ -62,6 +63,13 @@ export class TextEncoders {
     for (const [index, encoder] of encoders.entries()) encoded.push(await encoder.encode(inputIds[index], options));
     const promptEmbeds = encoded.map(({ hiddenStates }) => hiddenStates).reduce(joinLast);
     return { inputIds, promptEmbeds, pooledPromptEmbeds: encoded.find(({ pooled }) => pooled !== undefined)?.pooled };
+  }
+
+  /** Bytes of weights that the first use will load. */
+  get waitingWeightBytes(): number {
+    if (this.#loaded !== undefined) return 0;
+    const { precision } = this.#device;
+    return this.#folders.reduce((sum, { config }, index) => sum + clipParameterCount({ config, tokens: this.tokenizers[index].length, prefix: "" }) * (precision === "float16" ? 2 : 4), 0);
   }
 
   /** Releases all sessions. */

@@ -9,7 +9,8 @@ import type { Activation } from "./layers.js";
 import { resnetBranch, resnetMerge } from "./resnetBlock.js";
 import type { ResnetBlock } from "./resnetBlock.js";
 
-const EPSILON = 1e-6;
+/** of every GroupNorm */
+export const AUTOENCODER_EPSILON = 1e-6;
 
 /** What the projections of the mid block's attention are called in the weights file. */
 export type AttentionNames = readonly [query: string, key: string, value: string, out: string];
@@ -22,14 +23,9 @@ export const DEPRECATED_ATTENTION_NAMES: AttentionNames = ["query", "key", "valu
 /** latents [batch, latent_channels, height, width] float32, already divided by scaling_factor → image [batch, 3, …] in about −1…1 */
 export function decoderGraph(config: AutoencoderConfig, target: GraphTarget, attentionNames: AttentionNames): GraphBuilder {
   const graph = new GraphBuilder("vae decoder", target);
-  const { latent_channels, out_channels } = config;
   const levels = [...config.block_out_channels].reverse();
   const network = new AutoencoderLayers(graph, config, attentionNames);
-
-  let hidden = network.enter("latents", latent_channels);
-  if (config.use_post_quant_conv) hidden = conv2d(graph, hidden, "post_quant_conv", latent_channels, latent_channels, { kernel: 1 });
-  hidden = conv2d(graph, hidden, "decoder.conv_in", latent_channels, levels[0], { kernel: 3, padding: 1 });
-  hidden = network.midBlock(hidden, "decoder.mid_block", levels[0]);
+  let hidden = decoderHead(graph, config, network);
   let channels = levels[0];
   levels.forEach((outChannels, level) => {
     const name = `decoder.up_blocks.${level}`;
@@ -41,9 +37,27 @@ export function decoderGraph(config: AutoencoderConfig, target: GraphTarget, att
       hidden = conv2d(graph, doubleNearest(graph, hidden), `${name}.upsamplers.0.conv`, channels, channels, { kernel: 3, padding: 1 });
     }
   });
-  hidden = network.leave(hidden, "decoder", channels, out_channels);
-  graph.output("image", toFloat32(graph, hidden), ["batch", out_channels, "image_height", "image_width"], "float32");
+  hidden = network.leave(hidden, "decoder", channels, config.out_channels);
+  graph.output("image", toFloat32(graph, hidden), ["batch", config.out_channels, "image_height", "image_width"], "float32");
   return graph;
+}
+
+/** latents, as the decoder takes them → its mid block's output [batch, channels, height, width] float32 */
+export function decoderHeadGraph(config: AutoencoderConfig, target: GraphTarget, attentionNames: AttentionNames): GraphBuilder {
+  const graph = new GraphBuilder("vae decoder head", target);
+  const hidden = decoderHead(graph, config, new AutoencoderLayers(graph, config, attentionNames));
+  const channels = config.block_out_channels[config.block_out_channels.length - 1];
+  graph.output("hidden", toFloat32(graph, hidden), ["batch", channels, "height", "width"], "float32");
+  return graph;
+}
+
+function decoderHead(graph: GraphBuilder, config: AutoencoderConfig, network: AutoencoderLayers): Value {
+  const { latent_channels, block_out_channels } = config;
+  const channels = block_out_channels[block_out_channels.length - 1];
+  let hidden = network.enter("latents", latent_channels);
+  if (config.use_post_quant_conv) hidden = conv2d(graph, hidden, "post_quant_conv", latent_channels, latent_channels, { kernel: 1 });
+  hidden = conv2d(graph, hidden, "decoder.conv_in", latent_channels, channels, { kernel: 3, padding: 1 });
+  return network.midBlock(hidden, "decoder.mid_block", channels);
 }
 
 /** pixels [batch, in_channels, height, width] float32 in −1…1 → mean of the latents' distribution, unscaled */
@@ -98,7 +112,7 @@ class AutoencoderLayers {
   leave(x: Value, name: string, inChannels: number, outChannels: number): Value {
     const graph = this.#graph;
     // Encoder and Decoder build their last activation as nn.SiLU, whatever act_fn says.
-    const normalised = activation(graph, groupNorm(graph, x, `${name}.conv_norm_out`, inChannels, this.#config.norm_num_groups, EPSILON), "silu");
+    const normalised = activation(graph, groupNorm(graph, x, `${name}.conv_norm_out`, inChannels, this.#config.norm_num_groups, AUTOENCODER_EPSILON), "silu");
     return conv2d(graph, normalised, `${name}.conv_out`, inChannels, outChannels, { kernel: 3, padding: 1 });
   }
 
@@ -108,7 +122,7 @@ class AutoencoderLayers {
       inChannels,
       outChannels,
       groups: this.#config.norm_num_groups,
-      epsilon: EPSILON,
+      epsilon: AUTOENCODER_EPSILON,
       activation: this.#config.act_fn as Activation,
       outputScaleFactor: 1,
     };
@@ -124,7 +138,7 @@ class AutoencoderLayers {
   /** One head over all channels, with a residual (models/attention_processor.py, Attention). */
   #attention(x: Value, name: string, channels: number): Value {
     const graph = this.#graph;
-    const normalised = groupNorm(graph, x, `${name}.group_norm`, channels, this.#config.norm_num_groups, EPSILON);
+    const normalised = groupNorm(graph, x, `${name}.group_norm`, channels, this.#config.norm_num_groups, AUTOENCODER_EPSILON);
     const tokens = toTokens(graph, normalised, channels);
     const [toQuery, toKey, toValue, toOut] = this.#attentionNames;
     const [query, key, value] = [toQuery, toKey, toValue].map((part) => linear(graph, tokens, `${name}.${part}`, channels, channels));

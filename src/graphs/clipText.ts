@@ -3,7 +3,7 @@
  * models/clip/modeling_clip.py). In one graph the larger of SDXL's two would pass protobuf's 2 GiB.
  */
 import type { ClipTextConfig } from "../models/configs/clipText.js";
-import { GraphBuilder } from "./graphBuilder.js";
+import { FLOAT32, GraphBuilder } from "./graphBuilder.js";
 import type { GraphTarget, Value } from "./graphBuilder.js";
 import { activation, attention, cast, layerNorm, linear } from "./layers.js";
 
@@ -67,6 +67,12 @@ export function clipProjectionGraph({ config, tokens }: ClipText, endToken: numb
   const pooled = graph.node("GatherND", [hidden, position], { batch_dims: 1n });
   graph.output("y", linear(graph, pooled, "text_projection", width, projection, { bias: false }), ["batch", projection]);
   return graph;
+}
+
+/** Number of parameters, but for a projection's. */
+export function clipParameterCount(clip: ClipText): number {
+  const layer = clipLayerGraph(clip, 0, FLOAT32).parameterCount();
+  return clipEmbeddingsGraph(clip, FLOAT32).parameterCount() + clip.config.num_hidden_layers * layer + clipNormGraph(clip, FLOAT32).parameterCount();
 }
 
 /** Each token attends to itself and to what stands before it: [1, 1, tokens, tokens], added to the scores. */

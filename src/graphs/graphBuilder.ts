@@ -134,6 +134,11 @@ export class GraphBuilder {
     return this.#encode(this.#constants);
   }
 
+  /** The tensors that the graph takes from the model folder, with the shapes that it expects there. */
+  storedTensors(): readonly { readonly tensor: string; readonly dims: readonly number[] }[] {
+    return this.#weights;
+  }
+
   /** Number of parameters that the graph takes from the model folder. */
   parameterCount(): number {
     return this.#weights.reduce((sum, weight) => sum + elementCount(weight.dims), 0);

@@ -5,6 +5,14 @@ import type { Device } from "./device.js";
 /** A tensor where the device keeps it. */
 export type DeviceTensor = ort.Tensor;
 
+export interface SessionOptions {
+  /**
+   * Whether the session keeps the memory of a run for the next one, on cpu: 1.2 times faster on the embedded
+   * model's blocks at 16 rows, which run at every step. Default: true
+   */
+  readonly keepsMemory?: boolean;
+}
+
 /**
  * Compiles an ONNX model for a device.
  *
@@ -13,12 +21,13 @@ export type DeviceTensor = ort.Tensor;
  * each. So the threads spin within a run, longer than any operator that keeps only one of them busy, and
  * are stopped at its end: one wake-up a run.
  */
-export async function createSession(model: Uint8Array, device: Device): Promise<ort.InferenceSession> {
+export async function createSession(model: Uint8Array, device: Device, { keepsMemory = true }: SessionOptions = {}): Promise<ort.InferenceSession> {
   return ort.InferenceSession.create(model, {
     executionProviders: [device.name],
     ...(device.threads === undefined ? {} : { intraOpNumThreads: device.threads }),
     ...(device.keepsTensors ? { preferredOutputLocation: "gpu-buffer" as const } : {}),
     extra: { session: { force_spinning_stop: "1", intra_op: { allow_spinning: "1", spin_duration_us: "1000" }, ...placement(device) } },
+    enableCpuMemArena: keepsMemory,
     logSeverityLevel: 3,
   });
 }

@@ -11,3 +11,7 @@ export type { Sweep } from "./sweepArms.js";
 export { comparisonCsv, comparisonTable, verdict } from "./table.js";
 export type { Verdict } from "./table.js";
 export { CLIFF, studyWarnings } from "./warnings.js";
+export { measureTransfer } from "./measureTransfer.js";
+export type { MeasuredTransferRow, MeasureTransferOptions } from "./measureTransfer.js";
+export { refineOnTrajectory } from "./refineOnTrajectory.js";
+export type { Refined, RefineOptions } from "./refineOnTrajectory.js";

@@ -11,10 +11,12 @@ import type { Pipeline } from "../../src/diffusion/pipeline.js";
 import { planSampling } from "../../src/diffusion/samplingPlan.js";
 import { sample } from "../../src/diffusion/sample.js";
 import type { SampleOptions } from "../../src/diffusion/samplingPlan.js";
+import type { SolverName } from "../../src/diffusion/solvers/index.js";
 import type { FloatTensor } from "../../src/models/tensor.js";
 
 interface Case {
   readonly model: string;
+  readonly solver: SolverName;
   readonly steps: number;
   readonly prompt: string;
   readonly seed: number;
@@ -47,9 +49,9 @@ function largest(values: ArrayLike<number>, others: ArrayLike<number>): number {
 }
 
 describe("cached sampling equals diffusers with the same blocks held", () => {
-  test.each(Object.entries(fixtures))("%s", async (_, { model, steps, prompt, seed, guidance_scale, blocks, latents }) => {
+  test.each(Object.entries(fixtures))("%s", async (_, { model, solver, steps, prompt, seed, guidance_scale, blocks, latents }) => {
     const pipeline = await loadPipeline(join("test", "fixtures", "models", model));
-    const options = { prompt, seed, steps, guidanceScale: guidance_scale, solver: "ddim" as const, schedulerConfig: TRAILING };
+    const options = { prompt, seed, steps, guidanceScale: guidance_scale, solver, schedulerConfig: TRAILING };
     const run = cachedRun(await scheduleFor(pipeline, options, blocks));
     const { data } = await latentsOf(pipeline, { ...options, hooks: [run] });
     expect(largest(data, latents) / Math.max(...latents.map(Math.abs))).toBeLessThan(1e-3);

@@ -75,6 +75,14 @@ describe("blockcache", () => {
     expect(await sharp(at("apple.png")).metadata()).toMatchObject({ format: "png", width: 16, height: 16 });
   });
 
+  it("sample, by another solver with changes to its config", async () => {
+    const options = ["--prompt", "red apple", "--steps", "2", "--solver", "euler", "--save-latents", at("euler.safetensors")];
+    const { status, stderr } = run("sample", model, ...options, "--scheduler-config", "use_karras_sigmas=true", "timestep_spacing=leading", "--scheduler-config", "sigma_min=0.1");
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(run("sample", model, ...options, "--scheduler-config", "use_karras_sigmas").stderr).toMatch(/expected key=value, found "use_karras_sigmas"/);
+    expect(run("sample", model, ...options, "--scheduler-config", "use_karras_sigmas=maybe").stderr).toMatch(/use_karras_sigmas: .*found "maybe"/);
+  });
+
   it("profile, then plot in every format", async () => {
     writeFileSync(at("prompts.txt"), "red apple\nblue book\n");
     expect(run("profile", model, "--prompts", at("prompts.txt"), "--seeds", "0,1", "--steps", "4", "--out", at("p.safetensors")).status).toBe(0);

@@ -24,7 +24,7 @@ beforeAll(() => {
       format: "blockcache-schedule", version: 1, model: profile.setting.model, solver: profile.setting.solver, num_inference_steps: 6, timesteps: profile.setting.timesteps,
       guidance_scale: 5, heuristic: { name: "alternate", every }, blocks: { "mid_block.attentions.0": [0, 1, 2, 3, 4, 5].filter((step) => step % every === 0) },
     });`);
-  expect(run("profile", model, ...profiled, "--timestep-spacing", "trailing", "--out", at("p.safetensors")).stderr).toBe("");
+  expect(run("profile", model, ...profiled, "--scheduler-config", "timestep_spacing=trailing", "--out", at("p.safetensors")).stderr).toBe("");
 }, 240_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

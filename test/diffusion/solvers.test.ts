@@ -167,6 +167,7 @@ describe("what cannot be done is refused by name", () => {
     ["singlestep-dpmsolver++", { algorithm_type: "sde-dpmsolver", final_sigmas_type: "sigma_min" }, /algorithm_type/],
     ["singlestep-dpmsolver++", { algorithm_type: "dpmsolver" }, /final_sigmas_type.*sigma_min/],
     ["unipc", { predict_x0: false }, /final_sigmas_type.*predict_x0/],
+    ["unipc", { solver_type: "bh1" }, /final_sigmas_type.*solver_type "bh1"/],
     ["unipc", { lower_order_final: false }, /final_sigmas_type.*lower_order_final/],
     ["unipc", { solver_order: 0 }, /solver_order/],
     ["unipc", { solver_p: { _class_name: "DDIMScheduler" } }, /solver_p/],

@@ -1,4 +1,4 @@
-"""Interrupts a sampling cell as Jupyter's stop button does; prints what the kernel says afterwards."""
+"""Interrupts a live cell, with the options given, as Jupyter's stop button does; prints what the kernel says afterwards."""
 import sys
 import time
 
@@ -33,17 +33,17 @@ def run(code, interrupt_after=None):
             return "".join(printed)
 
 
-run('import { live, loadPipeline } from "blockcache";\nconst pipeline = await loadPipeline("fluent-ldm");\nlet last = 0;\nlet blocks = 0;')
-interrupted = run(
-    'const hooks = [{ wants: () => ({ branch: false, out: true }), computed: async () => { last = Date.now(); blocks++; return undefined; } }];\n'
-    'await live(pipeline, { prompt: "cat", steps: 900, hooks: hooks });\nconsole.log("ran to its end");',
-    interrupt_after=2,
+run(
+    'import { live, loadPipeline } from "blockcache";\nconst pipeline = await loadPipeline("fluent-ldm");\nlet last = 0;\nlet evaluations = 0;\n'
+    'const forward = pipeline.network.forward.bind(pipeline.network);\n'
+    'pipeline.network.forward = (inputs, options) => { last = Date.now(); evaluations++; return forward(inputs, options); };'
 )
+interrupted = run(f'await live(pipeline, {{ prompt: "cat", steps: 900, {sys.argv[2]} }});\nconsole.log("ran to its end");', interrupt_after=2)
 time.sleep(1)  # tslab silently skips what comes within about 200 ms of an error
-first = run("console.log(`${last} ${blocks}`);")
+first = run("console.log(`${last} ${evaluations}`);")
 time.sleep(1)
-second = run("console.log(`${last} ${blocks}`);")
+second = run("console.log(`${last} ${evaluations}`);")
 again = run('import { sample } from "blockcache";\nlet count = 0;\nconst go = async () => { for await (const step of sample(pipeline, { prompt: "cat", steps: 3 })) count++; };\nawait go();\nconsole.log(`${count} steps`);')
-print(f"finished: {'ran to its end' in interrupted}; blocks: {first.split()[-1:]}; still: {first == second}; then: {again.strip()}")
+print(f"finished: {'ran to its end' in interrupted}; evaluations: {first.split()[-1:]}; still: {first == second}; then: {again.strip()}")
 client.stop_channels()
 manager.shutdown_kernel(now=True)

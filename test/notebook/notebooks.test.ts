@@ -6,7 +6,7 @@ import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -69,11 +69,13 @@ describe.each(names)("%s", (name) => {
 });
 
 describe("the kernel", () => {
-  it("stops sampling at once when a live cell is interrupted, and lives on", () => {
-    const { stdout, stderr } = spawnSync(python, [fileURLToPath(new URL("interrupt.py", import.meta.url)), notebooks], { encoding: "utf8", cwd: root });
-    expect(stdout, stderr).toMatch(/finished: False; blocks: \['[1-9]\d*'\]; still: True; then: 3 steps/);
+  it.each([["plain", "seed: 1"], ["beside a cached run", "delta: 0.2"]])("stops sampling at once when a live cell, %s, is interrupted, and lives on", (_, options) => {
+    const { stdout, stderr } = spawnSync(python, [fileURLToPath(new URL("interrupt.py", import.meta.url)), notebooks, options], { encoding: "utf8", cwd: root });
+    expect(stdout, stderr).toMatch(/finished: False; evaluations: \['[1-9]\d*'\]; still: True; then: 3 steps/);
   }, 60_000);
 });
+
+const SLIDER_NOTEBOOK = "04-thresholds-and-heuristics.ipynb";
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
@@ -141,6 +143,44 @@ describe.skipIf(!hasChromium)("in JupyterLab", () => {
       }
     }
     expect(hovered).toBeGreaterThan(0);
+  }, 120_000);
+
+  it("the slider over δ exchanges the pictures", async () => {
+    await page.goto(`${address}/lab/tree/${SLIDER_NOTEBOOK}?reset`);
+    await page.waitForSelector(".jp-Notebook .jp-Cell", { timeout: 60_000 });
+    await page.locator(".jp-Notebook .jp-Cell").first().click();
+    const rail = page.locator(".slider-rail-touch-rect");
+    for (let step = 0; step < 80 && (await rail.count()) === 0; step++) {
+      await page.mouse.move(700, 600);
+      await page.mouse.wheel(0, 500);
+      await page.waitForTimeout(150);
+    }
+    await rail.scrollIntoViewIfNeeded();
+    const pictures = (): Promise<(string | null)[]> => page.locator(".js-plotly-plot:has(.slider-container) .layer-above image").evaluateAll((images) => images.map((image) => image.getAttribute("href")));
+    const before = await pictures();
+    const box = await rail.boundingBox();
+    if (box === null) throw new Error("the slider is not shown");
+    await page.mouse.click(box.x + 0.95 * box.width, box.y + box.height / 2);
+    await expect.poll(pictures).not.toEqual(before);
+    const after = await pictures();
+    // Plain pictures stay, cached ones and differences change.
+    const third = before.length / 3;
+    expect(after.slice(0, third)).toEqual(before.slice(0, third));
+    expect(after.slice(third).every((picture, index) => picture !== before[third + index])).toBe(true);
+  }, 120_000);
+
+  it("the slider works in a page that nbconvert made", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "blockcache-html-"));
+    const { status, stderr } = spawnSync(python, ["-m", "nbconvert", "--to", "html", "--output-dir", folder, "--output", "page", join(notebooks, SLIDER_NOTEBOOK)], { encoding: "utf8", cwd: root });
+    expect(status, stderr).toBe(0);
+    await page.goto(pathToFileURL(join(folder, "page.html")).href);
+    const slider = page.locator('input[type="range"]');
+    const picture = page.locator('div:has(> input[type="range"]) > img');
+    const first = await picture.getAttribute("src");
+    await slider.fill("4");
+    await expect.poll(() => picture.getAttribute("src")).not.toBe(first);
+    expect(await page.locator('div:has(> input[type="range"]) > output').textContent()).toBe("0.5");
+    rmSync(folder, { recursive: true, force: true });
   }, 120_000);
 });
 

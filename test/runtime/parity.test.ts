@@ -9,12 +9,14 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadPipeline } from "../../src/diffusion/pipeline.js";
 import type { Pipeline } from "../../src/diffusion/pipeline.js";
 import { generate, sample } from "../../src/diffusion/sample.js";
+import { ATTENTION_NAMES } from "../../src/graphs/autoencoder.js";
 import { blockMap } from "../../src/instrument/blockMap.js";
 import { changeMeter } from "../../src/instrument/change.js";
 import { hook } from "../../src/instrument/hooks.js";
 import { openSafetensors } from "../../src/models/safetensors.js";
 import type { SafetensorsFile } from "../../src/models/safetensors.js";
 import type { FloatTensor } from "../../src/models/tensor.js";
+import { BandedDecoder } from "../../src/runtime/bandedDecoder.js";
 import { combineObservers } from "../../src/runtime/observer.js";
 import type { UNetInputs } from "../../src/runtime/unetInputs.js";
 
@@ -52,7 +54,7 @@ describe.each(readdirSync(models))("%s equals PyTorch", (name) => {
   beforeAll(async () => {
     pipeline = await loadPipeline(folder);
     reference = await openSafetensors(join(folder, "reference.safetensors"));
-  });
+  }, 60_000);
   afterAll(async () => {
     await pipeline.dispose();
     await reference.close();
@@ -117,6 +119,21 @@ describe.each(readdirSync(models))("%s equals PyTorch", (name) => {
     const { dims, data } = await expected("vae_image");
     const mean = await pipeline.encodeImage({ dims, data: data.map((value) => Math.max(-1, Math.min(1, value))) });
     expect(relativeError(mean, await expected("vae_mean"))).toBeLessThan(NETWORK);
+  });
+
+  it("autoencoder's decoder in bands of one, two and three rows, without a seam", async () => {
+    const { folder, device } = pipeline;
+    const weights = await folder.openVaeWeights();
+    const decoder = await BandedDecoder.load(folder.vae, device, ATTENTION_NAMES, weights, device);
+    await weights.close();
+    const { dims, data } = await expected("vae_latents");
+    const latents = { dims, data: data.map((value) => value / folder.vae.scaling_factor) };
+    // Feature maps are at most 16 channels wide of 6 columns after the mid block, so these are so many rows there.
+    for (const rows of [1, 2, 3]) {
+      const image = await decoder.decode(latents, 4 * 16 * 6 * rows);
+      expect(relativeError(image, await expected("vae_image")), `${rows} rows`).toBeLessThan(NETWORK);
+    }
+    await decoder.dispose();
   });
 
   it.each(["ddim", "dpmsolver++"] as const)("final latents of %s at 7 and 20 steps", async (solver) => {

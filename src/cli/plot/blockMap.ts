@@ -1,14 +1,14 @@
 import type { Command } from "commander";
 import { blockMapChart } from "../../figures/blockMapChart.js";
 import { blockMap, timeBlocks } from "../../instrument/blockMap.js";
-import { openPipeline } from "../command.js";
+import { MODEL, openPipeline } from "../command.js";
 import { figureCommand, writeFigure } from "./figureCommand.js";
 import type { PlotOptions } from "./figureCommand.js";
 
 /** `blockcache plot block-map` */
 export function blockMapCommand(): Command {
   return figureCommand("block-map", "A drawing of the UNet with each block's share of time.", "blockcache plot block-map fluent-ldm --out map.png")
-    .argument("<model>", "a folder in the diffusers layout, or fluent-ldm")
+    .argument("<model>", MODEL)
     .action(async (model: string, options: PlotOptions) => {
       const pipeline = await openPipeline(model, options);
       const seconds = await timeBlocks(pipeline);

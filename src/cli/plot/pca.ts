@@ -9,7 +9,7 @@ import { createCovariance } from "../../instrument/covariance.js";
 import { projectFeatures, toRgb } from "../../instrument/featureMap.js";
 import { fitComponents } from "../../instrument/pca.js";
 import { recordToMemory } from "../../instrument/recording.js";
-import { abortOnInterrupt, integerList, nonNegativeInteger, openPipeline, positiveInteger } from "../command.js";
+import { MODEL, abortOnInterrupt, integerList, nonNegativeInteger, openPipeline, positiveInteger } from "../command.js";
 import { figureCommand, writeFigure } from "./figureCommand.js";
 import type { PlotOptions } from "./figureCommand.js";
 
@@ -24,11 +24,11 @@ interface PcaOptions extends PlotOptions {
 /** `blockcache plot pca` */
 export function pcaCommand(): Command {
   return figureCommand("pca", "Feature maps of blocks over the steps, first three principal components as colours.", 'blockcache plot pca fluent-ldm --prompt "red apple" --blocks "up_blocks.*.attentions.2" --out strips.png')
-    .argument("<model>", "a folder in the diffusers layout, or fluent-ldm")
+    .argument("<model>", MODEL)
     .requiredOption("--prompt <text>", "")
     .option("--seed <n>", "", nonNegativeInteger, 0)
     .option("--steps <n>", "num_inference_steps", positiveInteger, 20)
-    .option("--at <list>", "0-based steps to show, separated by commas (default: all)", integerList)
+    .option("--at <list>", "0-based network evaluations to show, separated by commas (default: all)", integerList)
     .option("--blocks <patterns>", "block ids and patterns separated by commas", "**.attentions.*")
     .action(async (model: string, options: PcaOptions) => {
       const pipeline = await openPipeline(model, options);
@@ -47,14 +47,16 @@ async function strips(pipeline: Pipeline, options: PcaOptions): Promise<PlotlyFi
   const timesteps: number[] = [];
   const predicted: string[] = [];
   let rows = 1;
+  let evaluations = 0;
   for await (const step of sample(pipeline, { prompt: options.prompt, seed: options.seed, steps: options.steps, hooks: recording.hooks, signal: abortOnInterrupt() })) {
+    evaluations = step.total;
     if (options.at !== undefined && !options.at.includes(step.index)) continue;
     steps.push(step.index);
     timesteps.push(step.timestep);
     predicted.push(await toDataUri((await step.preview())[0]));
     rows = step.latents.dims[0];
   }
-  if (steps.length === 0) throw new ArgumentError(`--at: expected steps from 0 to ${options.steps - 1}, found ${options.at?.join(",")}`);
+  if (steps.length === 0) throw new ArgumentError(`--at: expected network evaluations from 0 to ${evaluations - 1}, found ${options.at?.join(",")}`);
   const ids = pipeline.network.blocks.map(({ id }) => id).filter((id) => recording.get(id, steps[0]) !== undefined);
   if (ids.length === 0) throw new ArgumentError("--blocks: expected layer blocks, found only parts inside of spatial transformers, which have tokens instead of feature maps");
   const strip = async (id: string): Promise<{ label: string; images: string[] }> => {

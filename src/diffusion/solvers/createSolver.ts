@@ -11,6 +11,9 @@ import { solverNames } from "./schedulerClasses.js";
 import type { Solver, SolverName } from "./solver.js";
 import { createUniPc } from "./unipc.js";
 
+/** Steps that every solver takes. */
+const SOME_STEPS = 4;
+
 /** Every solver, by name. */
 const solvers: Readonly<
   Record<SolverName, (schedulerConfig: Readonly<Record<string, unknown>>, numInferenceSteps: number) => Solver>
@@ -50,4 +53,9 @@ export function createSolver(
     throw new ArgumentError(`steps: must be an integer of 1 or more, got ${numInferenceSteps}`);
   }
   return solvers[name](schedulerConfig, numInferenceSteps);
+}
+
+/** The keys that the solvers' scheduler classes know, all together. */
+export function schedulerKeys(): ReadonlySet<string> {
+  return new Set(solverNames.flatMap((name) => Object.keys(createSolver(name, {}, SOME_STEPS).config)));
 }

@@ -125,6 +125,7 @@ export function resolveUniPcConfig(name: SolverName, schedulerConfig: SchedulerC
   if (config.shift_terminal !== null) throw unsupported(name, "shift_terminal", config.shift_terminal, "it is for flow matching models");
   if (config.final_sigmas_type === "zero") {
     if (!config.predict_x0) throw zeroEnd("predict_x0 false", "noise prediction divides by the last sigma");
+    if (config.solver_type === "bh1") throw zeroEnd('solver_type "bh1"', "its B(h) = h is infinite at the last sigma");
     if (!config.lower_order_final && config.solver_order > 1) throw zeroEnd("lower_order_final false", "a last step of higher order divides by the last sigma");
   }
   return config;

@@ -2,7 +2,7 @@ import { schedulerClassOf } from "./schedulerClasses.js";
 import type { SolverName } from "./solver.js";
 
 /**
- * A scheduler config as StableDiffusionPipeline corrects it when it loads: it holds a
+ * A scheduler config as StableDiffusionPipeline, and no other, corrects it when it loads: it holds a
  * `steps_offset` other than 1 and a `clip_sample` of true for outdated, and takes 1 and false.
  * On the model's own scheduler that goes for absent keys too, whose class defaults (0, true) it
  * corrects; a scheduler made by `from_config` from it sees the corrections of written keys only.

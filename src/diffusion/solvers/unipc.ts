@@ -59,6 +59,8 @@ async function* sampleUniPc(
   start: FloatTensor,
 ): AsyncGenerator<SolverStep, void, undefined> {
   const levels = Array.from(sigmas, scalesOf);
+  // Unlike the DPM-Solvers, it takes no notice of thresholding where it integrates the noise.
+  const conversion = { ...config, thresholding: config.thresholding && config.predict_x0 };
   let latents = start;
   /** Predictions of this evaluation and before, newest first. */
   let predictions: Float32Array[] = [];
@@ -66,7 +68,7 @@ async function* sampleUniPc(
 
   for (const [index, timestep] of timesteps.entries()) {
     const output = await denoise(latents, timestep);
-    const { prediction, predictedOriginal } = convertModelOutput(config, config.predict_x0, levels[index], output.data, latents);
+    const { prediction, predictedOriginal } = convertModelOutput(conversion, config.predict_x0, levels[index], output.data, latents);
 
     // 1. The step that led here, corrected by what the network says here.
     const corrected = last === undefined || config.disable_corrector.includes(index - 1) ? latents : correct(last, prediction);
