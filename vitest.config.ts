@@ -7,5 +7,6 @@ export default defineConfig({
     // Two workers on two cores: the runtime's own threads already fill them.
     maxWorkers: 2,
     testTimeout: 60_000,
+    hookTimeout: 60_000,
   },
 });

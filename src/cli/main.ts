@@ -29,6 +29,9 @@ for (const subcommand of [inspectCommand, forwardCommand, encodeCommand, vaeComm
 // commander ends the process with 1 on wrong usage; the contract says 2.
 for (const each of [program, ...program.commands.flatMap((child) => [child, ...child.commands])]) each.exitOverride();
 
+// Whoever reads a pipe may have enough before its end, as `head` does.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : FAILED));
+
 program.parseAsync(process.argv).catch((error: unknown) => {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? 0 : USAGE;
