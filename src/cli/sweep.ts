@@ -118,10 +118,14 @@ export function sweepCommand(): Command {
 
 function checkAgrees({ setting }: Profile, { profile, steps, solver, timestepSpacing }: SweepCommandOptions): void {
   const spacing = setting.solver_config.timestep_spacing;
-  const pairs: [string, unknown, unknown][] = [["--steps", steps, setting.num_inference_steps], ["--solver", solver, setting.solver], ["--timestep-spacing", timestepSpacing, spacing]];
-  for (const [flag, given, found] of pairs) {
+  const pairs: [flag: string, ofProfile: string, given: unknown, found: unknown][] = [
+    ["--steps", "--steps ", steps, setting.num_inference_steps],
+    ["--solver", "--solver ", solver, setting.solver],
+    ["--timestep-spacing", "--scheduler-config timestep_spacing=", timestepSpacing, spacing],
+  ];
+  for (const [flag, ofProfile, given, found] of pairs) {
     if (given === undefined || found === undefined || given === found) continue;
-    throw new ArgumentError(`${flag}: expected ${String(found)}, as ${profile} was measured, found ${String(given)} — \`blockcache profile ${flag} ${String(given)}\` measures one for it`);
+    throw new ArgumentError(`${flag}: expected ${String(found)}, as ${profile} was measured, found ${String(given)} — \`blockcache profile ${ofProfile}${String(given)}\` measures one for it`);
   }
 }
 
