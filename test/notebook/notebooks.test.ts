@@ -65,7 +65,7 @@ describe.each(names)("%s", (name) => {
     expect(stderr).not.toMatch(/failed/);
     expect(status).toBe(0);
     checkOutputs(file);
-  }, 180_000);
+  }, 420_000);
 });
 
 describe("the kernel", () => {
@@ -106,7 +106,7 @@ describe.skipIf(!hasChromium)("in JupyterLab", () => {
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
     throw new Error("JupyterLab did not start in 60 s");
-  }, 90_000);
+  }, 240_000);
   afterAll(async () => {
     await browser?.close();
     lab?.kill();
@@ -143,7 +143,7 @@ describe.skipIf(!hasChromium)("in JupyterLab", () => {
       }
     }
     expect(hovered).toBeGreaterThan(0);
-  }, 120_000);
+  }, 300_000);
 
   it("the slider over δ exchanges the pictures", async () => {
     await page.goto(`${address}/lab/tree/${SLIDER_NOTEBOOK}?reset`);
@@ -167,7 +167,7 @@ describe.skipIf(!hasChromium)("in JupyterLab", () => {
     const third = before.length / 3;
     expect(after.slice(0, third)).toEqual(before.slice(0, third));
     expect(after.slice(third).every((picture, index) => picture !== before[third + index])).toBe(true);
-  }, 120_000);
+  }, 300_000);
 
   it("the slider works in a page that nbconvert made", async () => {
     const folder = mkdtempSync(join(tmpdir(), "blockcache-html-"));
@@ -181,7 +181,7 @@ describe.skipIf(!hasChromium)("in JupyterLab", () => {
     await expect.poll(() => picture.getAttribute("src")).not.toBe(first);
     expect(await page.locator('div:has(> input[type="range"]) > output').textContent()).toBe("0.5");
     rmSync(folder, { recursive: true, force: true });
-  }, 120_000);
+  }, 300_000);
 });
 
 function titlesOf(name: string): string[] {
