@@ -120,10 +120,11 @@ describe.skipIf(!hasChromium)("in JupyterLab", () => {
     const seen = new Set<string>();
     const cells = page.locator(".jp-Notebook .jp-CodeCell");
     await page.locator(".jp-Notebook .jp-Cell").first().click();
-    for (let step = 0; step < 80 && seen.size < figures; step++) {
+    for (let step = 0; step < 240 && seen.size < figures; step++) {
       for (const title of await page.locator(".js-plotly-plot .gtitle").allTextContents()) seen.add(title);
       await page.mouse.move(700, 600);
-      await page.mouse.wheel(0, 500);
+      // Down and, for figures that were still being drawn when they passed, up again.
+      await page.mouse.wheel(0, step % 120 < 60 ? 500 : -500);
       await page.waitForTimeout(150);
     }
     expect(await cells.count()).toBeGreaterThan(0);
