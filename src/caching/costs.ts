@@ -1,17 +1,15 @@
 /** What a block's computing and reusing cost on this machine, as measured. */
 import { ArgumentError, InterruptedError } from "../errors.js";
-import { emptyConditions } from "../diffusion/conditioning.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import type { Block } from "../graphs/block.js";
 import { hasMerge } from "../graphs/block.js";
-import type { FloatTensor } from "../models/tensor.js";
-import { elementCount } from "../models/tensor.js";
 import type { Device } from "../runtime/device.js";
 import type { BlockObserver } from "../runtime/observer.js";
 import { release, retain } from "../runtime/ownership.js";
 import type { DeviceTensor } from "../runtime/session.js";
 import { networkOutline } from "./networkOutline.js";
 import type { NetworkOutline } from "./networkOutline.js";
+import { timingInputs } from "./timingInputs.js";
 import { weightedSum } from "./weightedSum.js";
 
 /** block id → seconds of each sample */
@@ -77,8 +75,7 @@ export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOpti
   }
   const { network, device } = pipeline;
   const prompts = Array<string>(rows).fill("");
-  const conditions = await emptyConditions(pipeline, rows, latentSize);
-  const sample = patterned([rows, pipeline.folder.unet.in_channels, ...latentSize]);
+  const inputs = await timingInputs(pipeline, rows, latentSize);
   const seconds = collectors(network.blocks, samples);
   const rest = new Float64Array(samples);
   const text = new Float64Array(samples);
@@ -89,7 +86,7 @@ export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOpti
     let inBlocks = 0;
     const started = performance.now();
     await network.forward(
-      { sample, timestep: 500, ...conditions },
+      { ...inputs, timestep: 500 },
       {
         observer: kept.observer(group),
         evaluation: { index: 0, timestep: 500, images: rows, guided: false },
@@ -186,9 +183,4 @@ class KeptBranches {
 function collectors(blocks: readonly Block[], samples: number): Record<CostGroup, Record<string, Float64Array>> {
   const collector = (): Record<string, Float64Array> => Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(samples)]));
   return { compute: collector(), keep: collector(), reuse: collector(), reuse2: collector(), reuse3: collector() };
-}
-
-/** Numbers of ordinary size; their values do not change what a block costs. */
-function patterned(dims: readonly number[]): FloatTensor {
-  return { dims, data: Float32Array.from({ length: elementCount(dims) }, (_, index) => Math.sin(index)) };
 }

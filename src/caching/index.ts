@@ -6,6 +6,8 @@ export type { BlockAction, ExecutionPlan } from "./executionPlan.js";
 export { networkOutline } from "./networkOutline.js";
 export type { NetworkOutline, StageOutline } from "./networkOutline.js";
 export { predictSeconds, predictSpeedup, speedupCeiling } from "./predictSeconds.js";
+export { regularSchedule, speedups, timeRealised } from "./realised.js";
+export type { Realised, RealisedOptions } from "./realised.js";
 export { withinBudget } from "./heuristics/search.js";
 export type { Budget } from "./heuristics/budget.js";
 export type { Costs, MeasureCostsOptions } from "./costs.js";

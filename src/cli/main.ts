@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { BlockcacheError } from "../errors.js";
 import { VERSION } from "../version.js";
+import { benchCommand } from "./bench.js";
 import { compareCommand } from "./compare.js";
 import { costsCommand } from "./costs.js";
 import { encodeCommand } from "./encode.js";
@@ -23,7 +24,7 @@ const USAGE = 2;
 const program = new Command("blockcache")
   .description("Look inside a diffusion model's denoising network, and make it faster by block caching.")
   .version(VERSION);
-for (const subcommand of [inspectCommand, forwardCommand, encodeCommand, vaeCommand, sampleCommand, profileCommand, costsCommand, scheduleCommand, refineCommand, transferCommand, sweepCommand, compareCommand, plotCommand, workerCommand]) {
+for (const subcommand of [inspectCommand, forwardCommand, encodeCommand, vaeCommand, sampleCommand, profileCommand, costsCommand, scheduleCommand, refineCommand, transferCommand, sweepCommand, compareCommand, benchCommand, plotCommand, workerCommand]) {
   program.addCommand(subcommand());
 }
 // commander ends the process with 1 on wrong usage; the contract says 2.

@@ -4,7 +4,7 @@ import type { Colour } from "./pixelGrid.js";
 /** Change of each block so far: one row a block, one column a step. */
 export interface ChangeGrid {
   set(id: string, step: number, change: number): void;
-  html(): Promise<string>;
+  html(): string;
 }
 
 /** The largest change that the colours tell apart: what the embedded model's liveliest blocks reach. */

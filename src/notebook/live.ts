@@ -5,11 +5,13 @@ import { decodeImages } from "../diffusion/decodeImages.js";
 import { planSampling } from "../diffusion/samplingPlan.js";
 import { sample } from "../diffusion/sample.js";
 import type { SampleOptions } from "../diffusion/samplingPlan.js";
+import { toDataUri } from "../diffusion/image.js";
 import type { RgbImage } from "../diffusion/image.js";
 import type { FloatTensor } from "../models/tensor.js";
 import { InterruptedError } from "../errors.js";
 import { changeMeter } from "../instrument/change.js";
 import { latentPreview } from "../diffusion/latentPreview.js";
+import { bitmapUri } from "./bitmap.js";
 import { changeGrid } from "./changeGrid.js";
 import { cellInterrupt } from "./interrupt.js";
 import { compareLive } from "./liveCached.js";
@@ -56,26 +58,17 @@ async function watch(pipeline: Pipeline, options: SampleOptions, signal: AbortSi
   const meter = changeMeter(pipeline, (id, step, images) => grid.set(id, step, images[0].change));
   const preview = await latentPreview(pipeline);
   const shown = await display({ html: "<div>sampling…</div>" });
-  const draw = async (image: RgbImage, caption: string): Promise<void> => shown.update({ html: panel(await livePicture(image, caption), await grid.html()) });
+  const draw = (picture: string): Promise<void> => shown.update({ html: panel(picture, grid.html()) });
   const started = performance.now();
   let latents: FloatTensor | undefined;
-  // Pictures are encoded in threads of their own: each step's goes on while the next step is computed.
-  let drawing = Promise.resolve();
   try {
     for await (const step of sample(pipeline, { ...options, signal, hooks: [...(options.hooks ?? []), meter] })) {
       latents = step.latents;
       const caption = `network evaluation ${step.index + 1} of ${evaluations}, timestep ${step.timestep}`;
-      await drawing;
-      drawing = draw(preview(step.predictedOriginal)[0], caption);
-      // What went wrong is thrown where it is awaited.
-      drawing.catch(() => undefined);
+      await draw(livePicture(bitmapUri(preview(step.predictedOriginal)[0]), caption));
     }
-    await drawing;
   } catch (error) {
-    if (error instanceof InterruptedError) {
-      await drawing;
-      await shown.update({ html: panel("<div>interrupted</div>", await grid.html()) });
-    }
+    if (error instanceof InterruptedError) await draw("<div>interrupted</div>");
     throw error;
   } finally {
     meter.dispose();
@@ -83,7 +76,7 @@ async function watch(pipeline: Pipeline, options: SampleOptions, signal: AbortSi
   if (latents === undefined) throw new TypeError("the solver yielded no step");
   const images = await decodeImages(pipeline, latents);
   const seconds = (performance.now() - started) / 1000;
-  await draw(images[0], `${evaluations} network evaluations in ${seconds.toFixed(1)} s`);
+  await draw(livePicture(await toDataUri(images[0]), `${evaluations} network evaluations in ${seconds.toFixed(1)} s`));
   return { latents, images, seconds };
 }
 

@@ -6,6 +6,7 @@ import type { Costs } from "../caching/costs.js";
 import { threshold } from "../caching/heuristics/threshold.js";
 import type { ReuseRule } from "../caching/reuseRule.js";
 import type { Schedule } from "../caching/schedule.js";
+import { toDataUri } from "../diffusion/image.js";
 import type { RgbImage } from "../diffusion/image.js";
 import { latentPreview } from "../diffusion/latentPreview.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
@@ -23,6 +24,7 @@ import type { Profile } from "../instrument/profile.js";
 import type { FloatTensor } from "../models/tensor.js";
 import { differenceMap } from "../quality/differenceMap.js";
 import { psnr } from "../quality/distance.js";
+import { bitmapUri } from "./bitmap.js";
 import { livePicture } from "./livePicture.js";
 import { notebookProgress } from "./progress.js";
 import { memory } from "./remember.js";
@@ -92,10 +94,8 @@ export async function compareLive(pipeline: Pipeline, options: LiveCachedOptions
   const plainClock = stopwatch(sample(pipeline, { ...run, signal }));
   const cachedClock = stopwatch(sample(pipeline, { ...run, signal, hooks: [cachedRun(schedule, { reuse }), grid.hook] }));
   const shown = await display({ html: "<div>sampling…</div>" });
-  const draw = async (pictures: readonly (readonly [string, RgbImage])[], caption: string): Promise<void> => {
-    const tags = await Promise.all(pictures.map(([label, image]) => livePicture(image, label)));
-    await shown.update({ html: `<div><div style="display:flex;flex-wrap:wrap;gap:12px;align-items:flex-start">${tags.join("")}${await grid.html()}</div><div>${escapeHtml(caption)}</div></div>` });
-  };
+  const draw = (pictures: readonly string[], caption: string): Promise<void> =>
+    shown.update({ html: `<div><div style="display:flex;flex-wrap:wrap;gap:12px;align-items:flex-start">${pictures.join("")}${grid.html()}</div><div>${escapeHtml(caption)}</div></div>` });
   let latents: FloatTensor | undefined;
   try {
     for (let index = 0; ; index++) {
@@ -106,8 +106,8 @@ export async function compareLive(pipeline: Pipeline, options: LiveCachedOptions
       const step = await cachedClock.next();
       if (step === undefined) break;
       latents = step.latents;
-      const pictures = [["plain", preview(plainSteps[index].predictedOriginal)[0]], ["cached", preview(step.predictedOriginal)[0]]] as const;
-      await draw(pictures, `step ${index + 1} of ${solver.timesteps.length}, timestep ${step.timestep}`);
+      const forming = ({ predictedOriginal }: SamplingStep, label: string): string => livePicture(bitmapUri(preview(predictedOriginal)[0]), label);
+      await draw([forming(plainSteps[index], "plain"), forming(step, "cached")], `step ${index + 1} of ${solver.timesteps.length}, timestep ${step.timestep}`);
     }
   } catch (error) {
     if (error instanceof InterruptedError) await draw([], "interrupted");
@@ -122,8 +122,9 @@ export async function compareLive(pipeline: Pipeline, options: LiveCachedOptions
   const cached = { latents, images: await decodeImages(pipeline, latents), seconds: cachedClock.seconds() };
   const decibels = cached.images.map((image, index) => psnr(image, plain.images[index]));
   const speedup = plain.seconds / cached.seconds;
+  const final = async (image: RgbImage, label: string): Promise<string> => livePicture(await toDataUri(image), label);
   await draw(
-    [["plain", plain.images[0]], ["cached", cached.images[0]], [`|difference| × ${GAIN}`, differenceMap(cached.images[0], plain.images[0], GAIN)]],
+    [await final(plain.images[0], "plain"), await final(cached.images[0], "cached"), await final(differenceMap(cached.images[0], plain.images[0], GAIN), `|difference| × ${GAIN}`)],
     `plain ${plain.seconds.toFixed(2)} s${known === undefined ? "" : " (kept)"}, cached ${cached.seconds.toFixed(2)} s: ${speedup.toFixed(2)} × as fast (predicted ${predictedSpeedup.toFixed(2)} ×); PSNR ${decibels.map(decibel).join(", ")}`,
   );
   return { plain, cached, schedule, speedup, predictedSpeedup, psnr: decibels };

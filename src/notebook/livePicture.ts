@@ -1,11 +1,9 @@
-import { toDataUri } from "../diffusion/image.js";
-import type { RgbImage } from "../diffusion/image.js";
 import { escapeHtml } from "./show.js";
 
 /** Pixels a side of a picture while it forms. */
 const PICTURE_PIXELS = 256;
 
 /** A picture of one size whatever its pixels, with a line below it. */
-export async function livePicture(image: RgbImage, caption: string): Promise<string> {
-  return `<div><img alt="${escapeHtml(caption)}" src="${await toDataUri(image)}" style="width:${PICTURE_PIXELS}px;height:auto;image-rendering:pixelated"><div>${escapeHtml(caption)}</div></div>`;
+export function livePicture(uri: string, caption: string): string {
+  return `<div><img alt="${escapeHtml(caption)}" src="${uri}" style="width:${PICTURE_PIXELS}px;height:auto;image-rendering:pixelated"><div>${escapeHtml(caption)}</div></div>`;
 }

@@ -1,13 +1,13 @@
-import { encodePng } from "../diffusion/image.js";
+import { bitmapUri } from "./bitmap.js";
 import { escapeHtml } from "./show.js";
 
 export type Colour = readonly [red: number, green: number, blue: number];
 
-/** A row a block, a column a step: a picture that costs a millisecond to draw. */
+/** A row a block, a column a step: a picture that costs microseconds to draw. */
 export interface PixelGrid {
   set(id: string, step: number, colour: Colour): void;
   /** @param caption HTML below the grid */
-  html(description: string, caption: string): Promise<string>;
+  html(description: string, caption: string): string;
 }
 
 /** Pixels of one cell, wide and high; narrower where there are many steps. */
@@ -23,11 +23,11 @@ export function pixelGrid(ids: readonly string[], steps: number): PixelGrid {
       const row = rows.get(id);
       if (row !== undefined) rgb.set(colour, 3 * (row * steps + step));
     },
-    async html(description, caption) {
-      const png = (await encodePng({ width: steps, height: ids.length, rgb })).toString("base64");
+    html(description, caption) {
+      const uri = bitmapUri({ width: steps, height: ids.length, rgb });
       const size = `width:${Math.min(WIDEST, steps * CELL)}px;height:${ids.length * CELL}px`;
       const labels = ids.map((id) => `<div style="height:${CELL}px">${escapeHtml(id)}</div>`).join("");
-      return `<div style="display:flex;gap:6px;font:10px/12px monospace"><div>${labels}</div><div><img alt="${escapeHtml(description)}" src="data:image/png;base64,${png}" style="${size};image-rendering:pixelated;max-width:none"><div>${caption}</div></div></div>`;
+      return `<div style="display:flex;gap:6px;font:10px/12px monospace"><div>${labels}</div><div><img alt="${escapeHtml(description)}" src="${uri}" style="${size};image-rendering:pixelated;max-width:none"><div>${caption}</div></div></div>`;
     },
   };
 }

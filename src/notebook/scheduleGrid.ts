@@ -9,7 +9,7 @@ import type { Colour } from "./pixelGrid.js";
 export interface ScheduleGrid {
   /** goes into the sampling; it looks at nothing but what was executed */
   readonly hook: SamplingHook;
-  html(): Promise<string>;
+  html(): string;
 }
 
 /** Blue and orange as in the schedule chart, and how they look before their cell has run. */

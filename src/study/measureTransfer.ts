@@ -10,7 +10,7 @@ import type { Profile } from "../instrument/profile.js";
 import type { FloatTensor } from "../models/tensor.js";
 import { relativeDistances } from "../quality/distance.js";
 import { finalLatents } from "./finalLatents.js";
-import { samplingOfSetting } from "./samplingOfSetting.js";
+import { samplingOfSetting } from "../caching/samplingOfSetting.js";
 
 export interface MeasuredTransferRow extends TransferRow {
   /** relative L2 of the cached run's final latents to the plain run's in the setting `to`, one a trajectory */

@@ -17,7 +17,7 @@ import type { FloatTensor } from "../models/tensor.js";
 import { relativeDistances } from "../quality/distance.js";
 import { finalLatents } from "./finalLatents.js";
 import { digestOf, measuredErrors } from "./measuredErrors.js";
-import { samplingOfSetting } from "./samplingOfSetting.js";
+import { samplingOfSetting } from "../caching/samplingOfSetting.js";
 
 export interface RefineOptions extends Budget {
   /** sampled together in every run */

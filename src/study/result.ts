@@ -39,7 +39,7 @@ export interface ArmResult {
   readonly arm: Arm;
   /** against a near-converged solution of the same ODE from the same noise */
   readonly toConverged: Distances;
-  /** against the plain run of the same solver and steps; absent in a plain arm */
+  /** against the plain run of the same solver and steps; absent in a plain arm, and in one with other steps than the study's */
   readonly toPlain?: Distances;
   /** seconds of whole samplings of one batch, decoding left out: one entry a batch and repeat */
   readonly seconds: readonly number[];
@@ -47,7 +47,7 @@ export interface ArmResult {
   readonly plainSeconds?: readonly number[];
   /** share of the scheduled blocks' evaluations that computed, 0 to 1; 1 in a plain arm */
   readonly computedShare: number;
-  /** plain seconds ÷ this arm's, as the cost model predicts; absent without costs */
+  /** seconds of the study's plain run ÷ this arm's, as the cost model predicts; absent without costs */
   readonly predictedSpeedup?: number;
 }
 
@@ -57,7 +57,7 @@ export interface StudyResult {
   readonly model: { readonly fingerprint: string; readonly name: string };
   readonly solver: SolverName;
   readonly guidance_scale: number;
-  /** num_inference_steps of the cached arms' plain run */
+  /** num_inference_steps of the plain run that all arms are timed beside */
   readonly steps: number;
   /** num_inference_steps of the near-converged reference */
   readonly converged_steps: number;

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { cachedRun } from "../caching/cachedRun.js";
-import { predictSpeedup } from "../caching/predictSeconds.js";
+import { predictSeconds } from "../caching/predictSeconds.js";
 import type { Costs } from "../caching/costs.js";
 import { reuseRule } from "../caching/reuseRule.js";
 import { computedShare } from "../caching/schedule.js";
@@ -63,6 +63,7 @@ export async function runStudy(pipeline: Pipeline, options: StudyOptions): Promi
 
   const trajectories = prompts.flatMap((prompt) => seeds.map((seed) => ({ prompt, seed })));
   const groups = batches(trajectories, setting.batch);
+  const plain = planSampling(pipeline, { ...samplingOf(pipeline, setting, setting), prompt: "" });
   const ofAll = (steps: number): number => trajectories.length * steps;
   const armWork = ({ steps }: Pick<Arm, "steps">): number => setting.repeats * (setting.steps + steps);
   const total = ofAll(setting.converged_steps) + arms.reduce((sum, arm) => sum + ofAll(armWork(arm)), 0);
@@ -100,7 +101,10 @@ export async function runStudy(pipeline: Pipeline, options: StudyOptions): Promi
     batch: setting.batch,
     machine: [...new Set(measured.map(({ machine }) => machine))].join("; "),
     trajectories,
-    results: arms.map((arm, index) => armResult(arm, groups.map((_, group) => measured[group * arms.length + index]), costs)),
+    results: arms.map((arm, index) => ({
+      ...armResult(arm, groups.map((_, group) => measured[group * arms.length + index])),
+      ...(arm.cached === undefined || costs === undefined ? {} : { predictedSpeedup: predictSeconds(costs, { timesteps: plain.solver.timesteps, blocks: {} }) / predictSeconds(costs, arm.cached.schedule, reuseRule(arm.cached.reuse)) }),
+    })),
   };
   await saveStudy(join(folder, "study.json"), study);
   return study;
@@ -120,9 +124,7 @@ async function checkArms(pipeline: Pipeline, setting: StudySetting, arms: readon
     const plan = planSampling(pipeline, { ...samplingOf(pipeline, setting, arm), prompt: "" });
     checkDeterministic(`arms: "${arm.name}"`, plan.solver);
     if (arm.cached === undefined) continue;
-    if (arm.solver !== setting.solver || arm.steps !== setting.steps) {
-      throw new ArgumentError(`arms: "${arm.name}": expected ${setting.solver} with ${setting.steps} steps, as the study's plain run, found ${arm.solver} with ${arm.steps} — a study of another solver or number of steps is one of its own`);
-    }
+    if (arm.solver !== setting.solver) throw new ArgumentError(`arms: "${arm.name}": expected ${setting.solver}, as the study's plain run, found ${arm.solver} — a study of another solver is one of its own`);
     const trial = cachedRun(arm.cached.schedule);
     await trial.begin?.(pipeline, plan);
     trial.end?.();
@@ -151,7 +153,7 @@ async function writeConverged(path: string, batchLatents: readonly FloatTensor[]
   await writeSafetensors(path, new Map([["latents", { dtype: "F32", dims: [trajectories.length, ...dims], data }]]), { trajectories: JSON.stringify(trajectories) });
 }
 
-function armResult(arm: Arm, measured: readonly ArmMeasurement[], costs: Costs | undefined): ArmResult {
+function armResult(arm: Arm, measured: readonly ArmMeasurement[]): ArmResult {
   const toPlain = measured.flatMap(({ toPlain }) => toPlain ?? []);
   return {
     arm,
@@ -160,7 +162,6 @@ function armResult(arm: Arm, measured: readonly ArmMeasurement[], costs: Costs |
     seconds: measured.flatMap(({ seconds }) => seconds),
     plainSeconds: measured.flatMap(({ plainSeconds }) => plainSeconds),
     computedShare: arm.cached === undefined ? 1 : computedShare(arm.cached.schedule),
-    ...(arm.cached === undefined || costs === undefined ? {} : { predictedSpeedup: predictSpeedup(costs, arm.cached.schedule, reuseRule(arm.cached.reuse)) }),
   };
 }
 

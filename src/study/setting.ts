@@ -9,7 +9,7 @@ import type { Solver, SolverName } from "../diffusion/solvers/index.js";
 export interface StudySetting {
   readonly model: { readonly fingerprint: string; readonly name: string };
   readonly solver: SolverName;
-  /** num_inference_steps of the cached arms' plain run */
+  /** num_inference_steps of the plain run that all arms are timed beside */
   readonly steps: number;
   /** num_inference_steps of the near-converged reference */
   readonly converged_steps: number;
@@ -29,7 +29,7 @@ export interface StudySetting {
 export interface StudySettingOptions {
   /** Default: what the model's scheduler asks for */
   readonly solver?: SolverName;
-  /** num_inference_steps of the cached arms and of the plain run beside them. Default: 20 */
+  /** num_inference_steps of the plain run that all arms are timed beside. Default: 20 */
   readonly steps?: number;
   /** num_inference_steps of the reference. Default: 200 */
   readonly convergedSteps?: number;

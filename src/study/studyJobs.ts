@@ -76,7 +76,7 @@ export async function runArm(pipeline: Pipeline, { setting, trajectories, arm, c
   }
   return {
     toConverged: await distances(pipeline, own[0].latents, converged),
-    ...(arm.cached === undefined ? {} : { toPlain: await distances(pipeline, own[0].latents, plain[0].latents) }),
+    ...(arm.cached === undefined || arm.steps !== setting.steps ? {} : { toPlain: await distances(pipeline, own[0].latents, plain[0].latents) }),
     seconds: own.map(({ seconds }) => seconds),
     plainSeconds: plain.map(({ seconds }) => seconds),
     machine: machine(pipeline),

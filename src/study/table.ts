@@ -35,7 +35,7 @@ function quoted(text: string): string {
 }
 
 /** Columns of one width each, two spaces apart; the first is aligned left, the others right. */
-function alignedTable(rows: readonly (readonly string[])[]): string[] {
+export function alignedTable(rows: readonly (readonly string[])[]): string[] {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
   return rows.map((row) => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column]) : cell.padStart(widths[column]))).join("  ").trimEnd());
 }

@@ -1,0 +1,88 @@
+/** How much of the ideal speed-up a cached run really reaches, timed beside a plain one. */
+import type { Pipeline } from "../diffusion/pipeline.js";
+import { planSampling } from "../diffusion/samplingPlan.js";
+import type { BlockKind } from "../graphs/block.js";
+import type { BlockObserver } from "../runtime/observer.js";
+import type { UNetInputs } from "../runtime/unetInputs.js";
+import { cachedRun } from "./cachedRun.js";
+import { hold } from "./reuseRule.js";
+import type { ReuseRule } from "./reuseRule.js";
+import { samplingOfSetting } from "./samplingOfSetting.js";
+import { checkSchedule } from "./schedule.js";
+import type { Schedule } from "./schedule.js";
+import { timingInputs } from "./timingInputs.js";
+
+export interface RealisedOptions {
+  /** what stands in for C. Default: hold */
+  readonly reuse?: ReuseRule;
+  /** rows of a network evaluation. Default: 2, one image with guidance */
+  readonly rows?: number;
+  readonly latentSize?: readonly [height: number, width: number];
+  /** what the network is given. Default: numbers of ordinary size, and empty prompts */
+  readonly inputs?: Omit<UNetInputs, "timestep">;
+  /** checked between blocks */
+  readonly signal?: AbortSignal;
+}
+
+/** One plain and one cached run of all of a schedule's network evaluations. */
+export interface Realised {
+  readonly plainSeconds: number;
+  readonly cachedSeconds: number;
+  /** what the blocks that the cached run did not compute took in the plain one */
+  readonly skippedSeconds: number;
+}
+
+/**
+ * Times the network evaluations of a schedule, plain and then cached; solver, text and decoding are left out.
+ *
+ * @throws ArgumentError where the schedule does not fit the pipeline; InterruptedError on abort
+ */
+export async function timeRealised(pipeline: Pipeline, schedule: Schedule, { reuse = hold, rows = 2, latentSize = pipeline.defaultLatentSize, inputs: given, signal }: RealisedOptions = {}): Promise<Realised> {
+  const inputs = given ?? (await timingInputs(pipeline, rows, latentSize));
+  const evaluate = async (observer?: BlockObserver): Promise<{ seconds: number; stages: readonly ReadonlyMap<string, number>[] }> => {
+    const stages: Map<string, number>[] = [];
+    const started = performance.now();
+    for (const [index, timestep] of schedule.timesteps.entries()) {
+      const taken = new Map<string, number>();
+      const evaluation = { index, timestep, images: inputs.sample.dims[0], guided: false };
+      await pipeline.network.forward({ ...inputs, timestep }, { observer, evaluation, signal, onStageTime: (id, seconds) => taken.set(id, seconds) });
+      await observer?.evaluated?.(evaluation);
+      stages.push(taken);
+    }
+    return { seconds: (performance.now() - started) / 1000, stages };
+  };
+  const plain = await evaluate();
+  const hook = cachedRun(schedule, { reuse });
+  try {
+    await hook.begin?.(pipeline, planSampling(pipeline, { ...samplingOfSetting(schedule), prompt: "" }));
+    const cached = await evaluate(hook);
+    // What ran neither its branch nor its merge was not needed by anything: it is skipped as well.
+    const computed = (id: string, evaluation: number): boolean => hook.computedAt.get(id)?.includes(evaluation) ?? false;
+    const blocks = new Set(pipeline.network.blocks.map(({ id }) => id));
+    const skipped = plain.stages.flatMap((stages, evaluation) => [...stages].filter(([id]) => blocks.has(id) && !computed(id, evaluation)));
+    return { plainSeconds: plain.seconds, cachedSeconds: cached.seconds, skippedSeconds: skipped.reduce((sum, [, seconds]) => sum + seconds, 0) };
+  } finally {
+    hook.end?.();
+  }
+}
+
+/** The speed-up that was reached, and the one of an ideal in which skipped blocks cost nothing. */
+export function speedups({ plainSeconds, cachedSeconds, skippedSeconds }: Realised): { readonly realised: number; readonly ideal: number } {
+  return { realised: plainSeconds / cachedSeconds, ideal: plainSeconds / (plainSeconds - skippedSeconds) };
+}
+
+/** Blocks of some kinds compute at every so manyeth evaluation, twice: what a timing without a profile runs. */
+export async function regularSchedule(pipeline: Pipeline, kinds: readonly BlockKind[], interval: number): Promise<Schedule> {
+  const { solver, guidanceScale } = planSampling(pipeline, { prompt: "", steps: 2 * interval });
+  return checkSchedule({
+    format: "blockcache-schedule",
+    version: 1,
+    model: { fingerprint: await pipeline.fingerprint(), name: pipeline.name },
+    solver: solver.name,
+    num_inference_steps: 2 * interval,
+    timesteps: solver.timesteps,
+    guidance_scale: guidanceScale,
+    heuristic: { name: "uniform", interval },
+    blocks: Object.fromEntries(pipeline.network.blocks.filter(({ kind }) => kinds.includes(kind)).map(({ id }) => [id, [...solver.timesteps.keys()].filter((evaluation) => evaluation % interval === 0)])),
+  });
+}
