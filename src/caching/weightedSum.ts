@@ -22,7 +22,7 @@ function sessionFor(device: Device, terms: number, rank: number): Promise<ort.In
   const known = sessions.get(device) ?? new Map<string, Promise<ort.InferenceSession>>();
   sessions.set(device, known);
   const key = `${terms} ${rank}`;
-  const compiled = known.get(key) ?? createSession(graphOf(device, terms, rank), device);
+  const compiled = known.get(key) ?? createSession(graphOf(device, terms, rank), device, { keepsMemory: true });
   known.set(key, compiled);
   return compiled;
 }

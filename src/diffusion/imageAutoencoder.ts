@@ -12,7 +12,7 @@ import { fromHost } from "../runtime/transfer.js";
 import { stack } from "./tensorRows.js";
 
 /** An image whose widest feature maps take more is decoded in bands. They are 256 MiB at 512×512 pixels for Stable Diffusion's decoder. */
-const LARGEST_WHOLE_BYTES = 300 * 2 ** 20;
+const LARGEST_WHOLE_BYTES = 128 * 2 ** 20;
 
 /** How many such tensors decoding holds at once: whole, as bench/memory measured it; in bands, counted from the steps and rounded up. */
 const WIDEST_AT_ONCE = { whole: 7, inBands: 4 } as const;

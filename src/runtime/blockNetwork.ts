@@ -4,6 +4,7 @@
  */
 import * as ort from "onnxruntime-node";
 import { InterruptedError } from "../errors.js";
+import { keepsMemory } from "../graphs/activationBytes.js";
 import { BRANCH, OUT, declareInputs, hasMerge, isBlock, mergeReads, outputElementType } from "../graphs/block.js";
 import type { Block, MergingBlock, Stage } from "../graphs/block.js";
 import { GraphBuilder } from "../graphs/graphBuilder.js";
@@ -260,7 +261,7 @@ export class BlockNetwork {
     } else {
       graph.output(OUT, branch, stage.outputDims, elementType);
     }
-    return { stage, compute: await this.#compileGraph(graph) };
+    return { stage, compute: await this.#compileGraph(graph, !isBlock(stage) || keepsMemory(this.unet, stage)) };
   }
 
   async #compileMerge(block: MergingBlock): Promise<Compiled> {
@@ -268,13 +269,13 @@ export class BlockNetwork {
     const inputs = declareInputs(graph, block, block.mergeInputs);
     const branch = graph.input(BRANCH, block.outputDims);
     graph.output(OUT, block.merge(graph, inputs, branch), block.outputDims);
-    const compiled = await this.#compileGraph(graph);
+    const compiled = await this.#compileGraph(graph, keepsMemory(this.unet, block));
     this.#sharedWeightBytes += compiled.weightBytes;
     return compiled;
   }
 
-  async #compileGraph(graph: GraphBuilder): Promise<Compiled> {
-    const session = await createSession(await graph.encode(this.#weights), this.device);
+  async #compileGraph(graph: GraphBuilder, keeps: boolean): Promise<Compiled> {
+    const session = await createSession(await graph.encode(this.#weights), this.device, { keepsMemory: keeps });
     const weightBytes = graph.weightBytes();
     this.#weightBytes += weightBytes;
     return { session, weightBytes };

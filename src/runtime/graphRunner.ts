@@ -7,7 +7,7 @@ import { createSession } from "./session.js";
 import type { DeviceTensor } from "./session.js";
 import { toHost } from "./transfer.js";
 
-/** A network that runs as one session, once or twice an image, and so keeps no memory between runs: the text encoder, the autoencoder's two halves. */
+/** A network that runs as one session, once or twice an image: the text encoder, the autoencoder's two halves. */
 export class GraphRunner {
   readonly #session: ort.InferenceSession;
   readonly #device: Device;
@@ -18,7 +18,7 @@ export class GraphRunner {
   }
 
   static async load(graph: GraphBuilder, weights: Weights, device: Device): Promise<GraphRunner> {
-    return new GraphRunner(await createSession(await graph.encode(weights), device, { keepsMemory: false }), device);
+    return new GraphRunner(await createSession(await graph.encode(weights), device), device);
   }
 
   /** Runs the graph; its only result comes back in host memory. */
