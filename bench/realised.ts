@@ -12,8 +12,9 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { CACHEABLE_KINDS } from "../src/caching/heuristics/heuristic.js";
-import { regularSchedule, speedups, timeRealised } from "../src/caching/realised.js";
+import { speedups, timeRealised } from "../src/caching/realised.js";
 import type { Realised, RealisedOptions } from "../src/caching/realised.js";
+import { regularSchedule } from "../src/caching/regularSchedule.js";
 import { hold, linear } from "../src/caching/reuseRule.js";
 import type { ReuseRule } from "../src/caching/reuseRule.js";
 import { Pipeline, loadPipeline } from "../src/diffusion/pipeline.js";
@@ -61,7 +62,7 @@ async function measure(pipeline: Pipeline, shape: Shape) {
   const timings: Realised[][] = ARMS.map(() => []);
   for (let round = -1; round < shape.rounds; round++) {
     for (const [index, { kinds, reuse }] of ARMS.entries()) {
-      const timed = await timeRealised(pipeline, await regularSchedule(pipeline, kinds, INTERVAL), { reuse, inputs: inputsOf(pipeline.network, shape) });
+      const timed = await timeRealised(pipeline, await regularSchedule(pipeline, { kinds, interval: INTERVAL, steps: 2 * INTERVAL }), { reuse, inputs: inputsOf(pipeline.network, shape) });
       // Not counted: the first round compiles merge sessions and plans memory.
       if (round >= 0) timings[index].push(timed);
     }

@@ -1,14 +1,12 @@
 /** How much of the ideal speed-up a cached run really reaches, timed beside a plain one. */
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { planSampling } from "../diffusion/samplingPlan.js";
-import type { BlockKind } from "../graphs/block.js";
 import type { BlockObserver } from "../runtime/observer.js";
 import type { UNetInputs } from "../runtime/unetInputs.js";
 import { cachedRun } from "./cachedRun.js";
 import { hold } from "./reuseRule.js";
 import type { ReuseRule } from "./reuseRule.js";
 import { samplingOfSetting } from "./samplingOfSetting.js";
-import { checkSchedule } from "./schedule.js";
 import type { Schedule } from "./schedule.js";
 import { timingInputs } from "./timingInputs.js";
 
@@ -69,20 +67,4 @@ export async function timeRealised(pipeline: Pipeline, schedule: Schedule, { reu
 /** The speed-up that was reached, and the one of an ideal in which skipped blocks cost nothing. */
 export function speedups({ plainSeconds, cachedSeconds, skippedSeconds }: Realised): { readonly realised: number; readonly ideal: number } {
   return { realised: plainSeconds / cachedSeconds, ideal: plainSeconds / (plainSeconds - skippedSeconds) };
-}
-
-/** Blocks of some kinds compute at every so manyeth evaluation, twice: what a timing without a profile runs. */
-export async function regularSchedule(pipeline: Pipeline, kinds: readonly BlockKind[], interval: number): Promise<Schedule> {
-  const { solver, guidanceScale } = planSampling(pipeline, { prompt: "", steps: 2 * interval });
-  return checkSchedule({
-    format: "blockcache-schedule",
-    version: 1,
-    model: { fingerprint: await pipeline.fingerprint(), name: pipeline.name },
-    solver: solver.name,
-    num_inference_steps: 2 * interval,
-    timesteps: solver.timesteps,
-    guidance_scale: guidanceScale,
-    heuristic: { name: "uniform", interval },
-    blocks: Object.fromEntries(pipeline.network.blocks.filter(({ kind }) => kinds.includes(kind)).map(({ id }) => [id, [...solver.timesteps.keys()].filter((evaluation) => evaluation % interval === 0)])),
-  });
 }

@@ -3,8 +3,9 @@ import { Option } from "commander";
 import { measureCosts } from "../caching/costs.js";
 import type { Costs } from "../caching/costs.js";
 import { predictSeconds, predictSpeedup, pricesOf, speedupCeiling } from "../caching/predictSeconds.js";
-import { regularSchedule, speedups, timeRealised } from "../caching/realised.js";
+import { speedups, timeRealised } from "../caching/realised.js";
 import type { Realised } from "../caching/realised.js";
+import { regularSchedule } from "../caching/regularSchedule.js";
 import { REUSE_RULES, reuseRule } from "../caching/reuseRule.js";
 import type { ReuseRule } from "../caching/reuseRule.js";
 import { computedShare, loadSchedule } from "../caching/schedule.js";
@@ -55,7 +56,7 @@ export function benchCommand(): Command {
       const progress = createProgress("timing", "rounds");
       try {
         const costs = await measureCosts(pipeline, { rows: options.rows, signal });
-        const schedules = given.length > 0 ? given : await Promise.all(sets.map(async ({ label, kinds }) => ({ label: `every ${options.interval}, ${label}`, schedule: await regularSchedule(pipeline, kinds, options.interval) })));
+        const schedules = given.length > 0 ? given : await Promise.all(sets.map(async ({ label, kinds }) => ({ label: `every ${options.interval}, ${label}`, schedule: await regularSchedule(pipeline, { kinds, interval: options.interval, steps: 2 * options.interval }) })));
         const arms = schedules.flatMap(({ label, schedule }) => rules.map((reuse): TimedArm => ({ name: `${label}, ${reuse.name}`, schedule, reuse, timings: [] })));
         for (let round = 0; round < options.rounds; round++) {
           for (const [index, { schedule, reuse, timings }] of arms.entries()) {

@@ -25,15 +25,15 @@ export function sweepArms(profile: Profile, { heuristics, kinds, reuse, plainSte
   const plain = [...new Set([...plainSteps, steps])].sort((a, b) => a - b).map((count): Arm => ({ name: `plain ${count}`, solver, steps: count }));
   const cached = heuristics.flatMap(({ heuristic, values = heuristic.values }) =>
     kinds.flatMap((choice) =>
-      values.flatMap((parameter) => {
-        const schedule = heuristic.find(profile, { kinds: choice.kinds, costs, [heuristic.parameter]: parameter });
-        return reuse.map((rule): Arm => ({
+      values.flatMap((parameter) =>
+        reuse.map((rule): Arm => ({
           name: `${heuristic.name} ${symbolOf(heuristic.parameter)} ${parameter}, ${choice.label}, ${rule.name}`,
           solver,
           steps,
-          cached: { schedule, reuse: rule.name, kinds: choice.label, parameter },
-        }));
-      }),
+          // Within a budget a rule's sums count.
+          cached: { schedule: heuristic.find(profile, { kinds: choice.kinds, costs, reuse: rule, [heuristic.parameter]: parameter }), reuse: rule.name, kinds: choice.label, parameter },
+        })),
+      ),
     ),
   );
   return [...plain, ...cached];
