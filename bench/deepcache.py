@@ -1,8 +1,9 @@
 """DeepCache (Ma et al., CVPR 2024; PyPI DeepCache) in diffusers on the embedded model: the peer of bench/caching.
 
 usage: python bench/deepcache.py [STEPS]
-needs torch, diffusers, transformers, DeepCache. Same weights, prompts, noise, solver and spacing as
-bench/caching's reporting half; each arm is timed beside a plain run. Writes bench/results/deepcache-STEPS.json and .md.
+needs torch, diffusers, transformers, DeepCache. Same weights, prompts, noise, solver, spacing and batches as the
+reporting half of bench/results/study-STEPS.json; each arm is timed beside a plain run. Writes
+bench/results/deepcache-STEPS.json and .md.
 """
 import json
 import os
@@ -10,14 +11,17 @@ import sys
 import time
 
 import diffusers
+import numpy
 import torch
 from DeepCache import DeepCacheSDHelper
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
 steps = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-# src/instrument/paperPreset.ts, the second half of bench/caching's 16
-PROMPTS = ["soccer ball", "yellow star", "bicycle", "clock face", "penguin", "birthday cake", "umbrella with rain drops", "guitar"]
-PLAIN = {20: [8, 10, 12, 14, 16, 18, 20], 50: [12, 16, 20, 25, 30, 40, 50]}[steps]
+with open(f"bench/results/study-{steps}.json") as file:
+    study = json.load(file)
+trajectories = study["trajectories"][len(study["trajectories"]) // 2 :]
+BATCHES = [trajectories[start : start + study["batch"]] for start in range(0, len(trajectories), study["batch"])]
+PLAIN = {20: [8, 10, 12, 14, 16, 18, 20], 50: [16, 20, 25, 30, 40, 50]}[steps]
 
 diffusers.utils.logging.set_verbosity_error()
 pipe = StableDiffusionPipeline.from_pretrained("models/fluent-ldm", torch_dtype=torch.float32, safety_checker=None)
@@ -27,9 +31,11 @@ pipe.set_progress_bar_config(disable=True)
 
 def run(count):
     started = time.perf_counter()
-    generators = [torch.Generator().manual_seed(0) for _ in PROMPTS]
-    latents = pipe(PROMPTS, num_inference_steps=count, guidance_scale=5.0, generator=generators, output_type="latent").images
-    return latents.flatten(1), time.perf_counter() - started
+    latents = []
+    for batch in BATCHES:
+        generators = [torch.Generator().manual_seed(each["seed"]) for each in batch]
+        latents.append(pipe([each["prompt"] for each in batch], num_inference_steps=count, guidance_scale=5.0, generator=generators, output_type="latent").images)
+    return torch.cat(latents).flatten(1), time.perf_counter() - started
 
 
 converged, _ = run(200)
@@ -45,7 +51,7 @@ for count in PLAIN:
     results.append({"arm": f"plain {count}", "seconds": seconds, "speedup": run(steps)[1] / seconds, "distances": distances(latents)})
 helper = DeepCacheSDHelper(pipe=pipe)
 for interval in (2, 3, 5):
-    for branch in (0, 1, 2):
+    for branch in (0, 1):
         helper.set_params(cache_interval=interval, cache_branch_id=branch)
         plain_seconds = run(steps)[1]
         helper.enable()
@@ -55,13 +61,25 @@ for interval in (2, 3, 5):
 
 mean = lambda values: sum(values) / len(values)
 own = mean(next(each["distances"] for each in results if each["arm"] == f"plain {steps}"))
+plain = sorted([each for each in results if each["arm"].startswith("plain")], key=lambda each: -each["speedup"])
+
+
+def at_equal_latency(each):
+    """Distance ÷ that of plain sampling which takes as long, interpolated as src/quality/equalLatency.ts does."""
+    latency, latencies = 1 / each["speedup"], [1 / run["speedup"] for run in plain]
+    if each in plain or not latencies[0] <= latency <= latencies[-1]:
+        return "–"
+    equal = [numpy.exp(numpy.interp(latency, latencies, numpy.log(own))) for own in zip(*(run["distances"] for run in plain))]
+    return f"{mean(each['distances']) / mean(equal):.2f}"
+
+
 lines = [
     f"# DeepCache in diffusers, {steps} steps", "",
-    f"torch {torch.__version__}, diffusers {diffusers.__version__}, {torch.get_num_threads()} threads, float32; embedded model, {len(PROMPTS)} prompts. Distance: relative L2 of the final latents to the 200-step solution from the same noise.", "",
-    "| arm | speed-up | distance | ÷ plain's |", "| --- | --- | --- | --- |",
-    *[f"| {each['arm']} | {each['speedup']:.2f} | {mean(each['distances']):.4f} | {mean(each['distances']) / own:.2f} |" for each in results], "",
+    f"torch {torch.__version__}, diffusers {diffusers.__version__}, {torch.get_num_threads()} threads, float32; embedded model, {len(trajectories)} prompts. Distance: relative L2 of the final latents to the 200-step solution from the same noise.", "",
+    "| arm | speed-up | distance | ÷ plain's | ÷ plain's at equal latency |", "| --- | --- | --- | --- | --- |",
+    *[f"| {each['arm']} | {each['speedup']:.2f} | {mean(each['distances']):.4f} | {mean(each['distances']) / own:.2f} | {at_equal_latency(each)} |" for each in results], "",
 ]
-for ending, text in (("md", "\n".join(lines)), ("json", json.dumps({"steps": steps, "prompts": PROMPTS, "results": results}) + "\n")):
+for ending, text in (("md", "\n".join(lines)), ("json", json.dumps({"steps": steps, "prompts": [each["prompt"] for each in trajectories], "results": results}) + "\n")):
     path = f"bench/results/deepcache-{steps}.{ending}"
     with open(f"{path}.tmp", "w") as file:
         file.write(text)
