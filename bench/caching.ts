@@ -8,11 +8,13 @@
  * Goes on where it was interrupted. Writes bench/results/caching-<steps>.md and study-<steps>.json (every raw
  * value; `blockcache compare` and `blockcache plot pareto` read it), with the solver's name where it is not the default.
  */
+import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { measureCosts } from "../src/caching/costs.js";
 import type { Costs } from "../src/caching/costs.js";
+import { loadCosts, saveCosts } from "../src/caching/costsFile.js";
 import { computeEnds } from "../src/caching/edits.js";
 import { CACHEABLE_KINDS } from "../src/caching/heuristics/heuristic.js";
 import { heuristicNamed } from "../src/caching/heuristics/registry.js";
@@ -28,10 +30,12 @@ import type { BlockKind } from "../src/graphs/block.js";
 import { PAPER_PRESET } from "../src/instrument/paperPreset.js";
 import type { Profile } from "../src/instrument/profile.js";
 import { profileChange } from "../src/instrument/profileChange.js";
+import { plainAtLatency } from "../src/quality/equalLatency.js";
+import { pairedRatio } from "../src/quality/pairedRatio.js";
 import { chooseArms, halves } from "../src/study/choose.js";
 import { DISTANCE_MEASURES, compareArms } from "../src/study/compare.js";
 import type { ComparedArm, DistanceMeasure } from "../src/study/compare.js";
-import type { Arm } from "../src/study/result.js";
+import type { Arm, StudyResult } from "../src/study/result.js";
 import { saveStudy } from "../src/study/resultFile.js";
 import { runStudy } from "../src/study/runStudy.js";
 import { sweepArms } from "../src/study/sweepArms.js";
@@ -106,6 +110,12 @@ async function spacedArm(pipeline: Pipeline, { setting }: Profile, { steps, inte
   return { name: `every ${interval}${of}${ends}, ${WHOLE_NETWORK.label}, ${reuse.name}`, solver: solver as SolverName, steps, cached: { schedule: computeEnds(everywhere, { first, last }), reuse: reuse.name, kinds: WHOLE_NETWORK.label, parameter: interval } };
 }
 
+/** Measured once a study: what is planned by them stays the same when it goes on. */
+async function keptCosts(pipeline: Pipeline, path: string): Promise<Costs> {
+  if (!existsSync(path)) await saveCosts(path, await measureCosts(pipeline, { rows: 2 * BATCH }));
+  return loadCosts(path);
+}
+
 const MEASURE_NAMES: Readonly<Record<DistanceMeasure, string>> = { latent: "relative L2 of the final latents", rms: "root mean square error of the pictures", dssim: "(1 − SSIM) / 2 of the pictures" };
 
 function choiceLines(measure: DistanceMeasure, study: Parameters<typeof chooseArms>[0]): string[] {
@@ -115,6 +125,21 @@ function choiceLines(measure: DistanceMeasure, study: Parameters<typeof chooseAr
 function told({ result, speedup, againstPlain, atEqualLatency }: ComparedArm): string {
   const interval = (of: ComparedArm["againstPlain"]): string => `${of.ratio.toFixed(2)} (${of.low.toFixed(2)}–${of.high.toFixed(2)})`;
   return `**${result.arm.name}**, speed-up ${speedup.toFixed(2)}, distance ÷ plain's ${interval(againstPlain)}, ÷ plain's at equal latency ${atEqualLatency === undefined ? "outside of the plain runs" : interval(atEqualLatency)}`;
+}
+
+/**
+ * Whole evaluations skipped, against plain sampling with as many evaluations: what the seconds of single runs
+ * cannot blur. Skipping costs next to nothing, so that this is equal latency too.
+ */
+function atEqualEvaluations(study: StudyResult): string[] {
+  const plain = study.results.filter(({ arm }) => arm.cached === undefined).map(({ arm, toConverged }) => ({ latency: arm.steps, distances: toConverged.latent }));
+  return study.results.flatMap(({ arm, toConverged }) => {
+    const evaluations = arm.cached?.schedule.blocks.conv_out?.length;
+    const equal = evaluations === undefined ? undefined : plainAtLatency(plain, evaluations);
+    if (equal === undefined) return [];
+    const { ratio, low, high } = pairedRatio(toConverged.latent, equal);
+    return [`| ${arm.name} | ${evaluations} | ${ratio.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)}) |`];
+  });
 }
 
 async function main(): Promise<void> {
@@ -128,7 +153,7 @@ async function main(): Promise<void> {
   const folder = join(".cache", "bench-caching", `${solver}-${steps}-${count}`);
   await mkdir(folder, { recursive: true });
   const profile = await profileChange(pipeline, { prompts: prompts.slice(0, count >> 1), seeds: [1], steps, solver, schedulerConfig: { timestep_spacing: "trailing" }, file: join(folder, "profile.safetensors") });
-  const costs = await measureCosts(pipeline, { rows: 2 * BATCH });
+  const costs = await keptCosts(pipeline, join(folder, "costs.safetensors"));
   const progress = createProgress(`study of ${steps} steps`, "evaluations");
   const study = await runStudy(pipeline, { prompts, seeds: [0], arms: await armsOf(pipeline, profile, costs, QUESTIONS[values.steps]), folder, costs, solver, steps, batch: BATCH, onProgress: progress.update });
   progress.stop();
@@ -146,6 +171,8 @@ async function main(): Promise<void> {
     "## What was chosen", "",
     ...(Object.keys(DISTANCE_MEASURES) as DistanceMeasure[]).flatMap((measure) => choiceLines(measure, study)), "",
     "## All arms, by latents", "", "```", ...comparisonTable(compareArms(reporting)), "```", "",
+    "## Whole evaluations skipped, at an equal number of evaluations", "",
+    "| arm | evaluations | distance ÷ plain's with as many (95 %) |", "| --- | --- | --- |", ...atEqualEvaluations(reporting), "",
     ...studyWarnings(study).map((warning) => `- ${warning}`), "",
   ];
   await writeResult(`caching-${name}.md`, lines.join("\n"));
