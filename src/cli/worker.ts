@@ -15,7 +15,7 @@ import { loadReuseRules, ruleNames } from "./reuse.js";
 interface WorkerCommandOptions extends CommonOptions {
   readonly redis: string;
   readonly lostAfter: number;
-  readonly reuse: string[];
+  readonly reuse?: string[];
 }
 
 /** `blockcache worker`: does the jobs of sweeps and profiles that run elsewhere. */
@@ -23,9 +23,9 @@ export function workerCommand(): Command {
   return command("worker", "Do jobs of sweeps and profiles that were started with --redis, until Ctrl-C; the job in hand is finished.", "blockcache worker --redis redis://127.0.0.1:6379")
     .option("--redis <url>", "where the queue is", DEFAULT_REDIS)
     .option("--lost-after <seconds>", "without a sign of life, another worker takes this one's job", positiveInteger, 60)
-    .option("--reuse <modules>", "your own reuse rules that the jobs use: the modules that the sweep was given, separated by commas", ruleNames, [])
+    .option("--reuse <modules>", "your own reuse rules that the jobs use: the modules that the sweep was given, separated by commas", ruleNames)
     .action(async (options: WorkerCommandOptions) => {
-      await loadReuseRules(options.reuse);
+      await loadReuseRules(options.reuse ?? []);
       const models = oneModelAtATime(options);
       const say = (line: string): void => void process.stderr.write(`${line}\n`);
       let [done, failed] = [0, 0];
