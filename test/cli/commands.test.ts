@@ -231,7 +231,7 @@ describe("blockcache schedule", () => {
     }
     expect(run("schedule", profile, "--out", at("none.json")).stderr).toMatch(/expected --delta or --speedup or --latency for the heuristic threshold/);
     expect(run("schedule", profile, "--speedup", "1000", "--costs", costs, "--out", at("none.json")).stderr).toMatch(/the ceiling of these blocks/);
-  });
+  }, 240_000);
 
   it("tunes any heuristic, a user's own too, to a speed-up or a latency, edits the schedule, and says how sure it is", () => {
     const [profile, costs] = ["caching.safetensors", "costs.safetensors"].map(at);
@@ -259,7 +259,7 @@ describe("blockcache schedule", () => {
     const forgetful = at("forgetful.mjs");
     writeFileSync(forgetful, "export default () => undefined;\nexport const bounds = [1, Infinity];\n");
     expect(run("schedule", profile, "--heuristic", forgetful, "--out", at("none.json")).stderr).toMatch(/forgetful\.mjs: the schedule that it returned: expected object/);
-    const cached = (...args: string[]) => JSON.parse(run("sample", model, "--prompt", "red apple", "--steps", "4", "--solver", "ddim", "--profile", profile, ...args, "--save-latents", at("cached.safetensors"), "--json").stdout) as { caching: { computedShare: number } };
+    const cached = (...args: string[]) => JSON.parse(run("sample", model, "--prompt", "red apple", "--steps", "4", "--solver", "ddim", "--profile", profile, "--save-latents", at("cached.safetensors"), ...args, "--json").stdout) as { caching: { computedShare: number } };
     expect(cached("--heuristic", "uniform", "--interval", "2", "--kinds", "resnet").caching.computedShare).toBe(0.5);
     expect(cached("--heuristic", "uniform", "--speedup", "1.1", "--pattern", "**", "--costs", costs).caching.computedShare).toBeLessThan(1);
     // A rule of one's own that holds is the library's.
@@ -281,5 +281,5 @@ describe("blockcache schedule", () => {
     const sampled = run("sample", model, "--prompt", "red apple", "--steps", "4", "--solver", "ddim", "--schedule", at("refined.json"), "--out", at("refined.png"), "--json");
     const { caching } = JSON.parse(sampled.stdout) as { caching: { peakCacheBytes: number; plannedCacheBytes: number } };
     expect(caching.plannedCacheBytes).toBe(caching.peakCacheBytes);
-  }, 120_000);
+  }, 240_000);
 });
