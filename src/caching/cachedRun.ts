@@ -43,7 +43,8 @@ interface Kept {
  * `generate(pipeline, { prompt, steps: 20, hooks: [cachedRun(schedule)] })`.
  *
  * @throws ArgumentError when sampling starts, where the schedule is for another model, solver or number
- *   of steps, or names a block that the model does not have
+ *   of steps, or names a block that the model does not have; during sampling, where the rule gives
+ *   other than a finite weight for each kept value
  */
 export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: CachedRunOptions = {}): CachedRun {
   const plan = executionPlan(schedule, reuse);
@@ -90,6 +91,8 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
       const values = kept.get(id);
       if (device === undefined || values === undefined) throw new TypeError(`${id}: reused at evaluation ${index} before it was computed`);
       const weights = reuse.weights(id, values.map(({ time }) => time), times[index]);
+      // A rule may be a user's own.
+      if (weights?.length !== values.length || !weights.every(Number.isFinite)) throw new ArgumentError(`reuse: ${reuse.name}: expected ${values.length} finite weights for ${id} at evaluation ${index}, found ${JSON.stringify(weights)}`);
       if (weights.length === 1 && weights[0] === 1) return values[0].branch;
       const tensor = await weightedSum(device, values.map(({ branch }) => branch), weights);
       passing.push(tensor);

@@ -67,6 +67,8 @@ const WEIGHTS = { reuse: [1], reuse2: [-1, 2], reuse3: [1, -3, 3] } as const;
  * Times evaluations that compute everything, that also keep every C, and that reuse every block with one,
  * two and three kept values, in turn: a slow spell of the machine falls on all of them. Weighted sums are
  * timed where they happen, between merges: repeated on their own they find their tensors in the cache.
+ *
+ * @throws ArgumentError for rows or samples that are no counts; InterruptedError on abort
  */
 export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOptions = {}): Promise<Costs> {
   const { rows = 2, samples = 9, latentSize = pipeline.defaultLatentSize, signal, onProgress } = options;

@@ -44,7 +44,7 @@ export async function loadCosts(path: string): Promise<Costs> {
     const read = async (name: string): Promise<Float64Array> => {
       const entry = file.tensors.get(name);
       if (entry?.dtype !== "F64" || entry.dims.length !== 1 || entry.dims[0] < 1) throw invalid(name, entry === undefined ? "no such tensor" : `${entry.dtype} [${entry.dims.join(", ")}]`);
-      return new Float64Array((await file.readRaw(name)).slice().buffer);
+      return new Float64Array((await file.readRaw(name)).buffer);
     };
     const ids = [...file.tensors.keys()].filter((name) => name.startsWith("compute/")).map((name) => name.slice("compute/".length));
     const group = async (name: CostGroup): Promise<Record<string, Float64Array>> => Object.fromEntries(await Promise.all(ids.map(async (id) => [id, await read(`${name}/${id}`)] as const)));

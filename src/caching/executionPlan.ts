@@ -16,6 +16,7 @@ export type BlockAction =
 /** block id → what is done with it at each evaluation; only the scheduled blocks, the others compute */
 export type ExecutionPlan = ReadonlyMap<string, readonly BlockAction[]>;
 
+/** What a cached run will do with each scheduled block, evaluation by evaluation. */
 export function executionPlan({ blocks, timesteps }: Pick<Schedule, "blocks" | "timesteps">, { history }: Pick<ReuseRule, "history">): ExecutionPlan {
   return new Map(Object.entries(blocks).map(([id, computed]) => [id, actionsOf(new Set(computed), timesteps.length, history)]));
 }

@@ -6,7 +6,7 @@ import type { UNetInputs } from "../runtime/unetInputs.js";
 import { cachedRun } from "./cachedRun.js";
 import { hold } from "./reuseRule.js";
 import type { ReuseRule } from "./reuseRule.js";
-import { samplingOfSetting } from "./samplingOfSetting.js";
+import { scheduleSampling } from "./scheduleSampling.js";
 import type { Schedule } from "./schedule.js";
 import { timingInputs } from "./timingInputs.js";
 
@@ -52,7 +52,7 @@ export async function timeRealised(pipeline: Pipeline, schedule: Schedule, { reu
   const plain = await evaluate();
   const hook = cachedRun(schedule, { reuse });
   try {
-    await hook.begin?.(pipeline, planSampling(pipeline, { ...samplingOfSetting(schedule), prompt: "" }));
+    await hook.begin?.(pipeline, planSampling(pipeline, { ...scheduleSampling(schedule), prompt: "" }));
     const cached = await evaluate(hook);
     // What ran neither its branch nor its merge was not needed by anything: it is skipped as well.
     const computed = (id: string, evaluation: number): boolean => hook.computedAt.get(id)?.includes(evaluation) ?? false;

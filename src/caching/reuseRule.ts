@@ -50,6 +50,7 @@ export const linear: ReuseRule = extrapolation("linear", 2, "evaluation");
 /** The parabola through the last three computed values over the step index; a line while there are two. */
 export const quadratic: ReuseRule = extrapolation("quadratic", 3, "evaluation");
 
+/** Every rule that comes with the library. */
 export const REUSE_RULES: readonly ReuseRule[] = [
   hold,
   linear,
@@ -60,9 +61,30 @@ export const REUSE_RULES: readonly ReuseRule[] = [
   extrapolation("quadratic-logsnr", 3, "logSnr"),
 ];
 
-/** A rule by its name. Throws ArgumentError for an unknown one. */
+const rules = new Map(REUSE_RULES.map((rule) => [rule.name, rule]));
+
+/**
+ * Makes a rule one that studies, sweeps, plots and the command line know by its name:
+ * `defineReuseRule({ name: "half", history: 1, weights: () => [0.5] })`. Jobs carry the name alone, so every
+ * process that does them must define it (a worker: `--reuse ./half.mjs`), and results under a name are kept:
+ * give a rule that you change another name. Defined again, a name stands for the later rule.
+ *
+ * @returns the rule
+ * @throws ArgumentError where the name is taken by a rule of the library's or is no plain name, or the rule is none
+ */
+export function defineReuseRule(rule: ReuseRule): ReuseRule {
+  const { name, history, weights } = rule;
+  if (typeof name !== "string" || !/^[^,./\\\s][^,./\\]*$/.test(name)) throw new ArgumentError(`reuse rule: name: expected a text without commas, dots and slashes, found ${JSON.stringify(name)}`);
+  if (REUSE_RULES.some((each) => each.name === name)) throw new ArgumentError(`reuse rule: name: expected another one than the library's own (${REUSE_RULES.map((each) => each.name).join(", ")}), found "${name}"`);
+  if (!Number.isInteger(history) || history < 1) throw new ArgumentError(`reuse rule ${name}: history: expected an integer of 1 or more, found ${history}`);
+  if (typeof weights !== "function") throw new ArgumentError(`reuse rule ${name}: weights: expected a function (block, kept, wanted) => weights, found ${typeof weights}`);
+  rules.set(name, rule);
+  return rule;
+}
+
+/** A rule by its name, the library's or one that was defined here. Throws ArgumentError for an unknown one. */
 export function reuseRule(name: string): ReuseRule {
-  const rule = REUSE_RULES.find((each) => each.name === name);
-  if (rule === undefined) throw new ArgumentError(`reuse: expected ${REUSE_RULES.map((each) => each.name).join(", ")}, found "${name}"`);
+  const rule = rules.get(name);
+  if (rule === undefined) throw new ArgumentError(`reuse: expected ${[...rules.keys()].join(", ")}, found "${name}" — your own rule must be defined in this process (defineReuseRule; on the command line, of a worker too, --reuse ./${name}.mjs)`);
   return rule;
 }

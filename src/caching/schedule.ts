@@ -1,10 +1,8 @@
 /**
  * A schedule says at which network evaluations each block computes; at the others it reuses what it
- * computed before. Plain JSON, so that any tool can read or write one.
+ * computed before. Plain data; scheduleFile.ts has it on disk.
  */
-import { z } from "zod";
-import { ArgumentError, InvalidFileError } from "../errors.js";
-import { readJson, validate, writeJson } from "../models/json.js";
+import { ArgumentError } from "../errors.js";
 import type { Profile } from "../instrument/profile.js";
 import { profileDigest } from "../instrument/profileDigest.js";
 
@@ -32,23 +30,7 @@ export interface Schedule {
   readonly blocks: Readonly<Record<string, readonly number[]>>;
 }
 
-const FORMAT = "blockcache-schedule";
-const step = z.number().int().nonnegative();
-
-export const scheduleSchema = z.object({
-  format: z.literal(FORMAT),
-  version: z.literal(1),
-  model: z.object({ fingerprint: z.string(), name: z.string() }),
-  solver: z.string(),
-  solver_config: z.record(z.string(), z.unknown()).optional(),
-  num_inference_steps: z.number().int().positive(),
-  timesteps: z.array(z.number()).min(1),
-  guidance_scale: z.number(),
-  profile: z.object({ digest: z.string(), trajectories: z.number().int().positive(), name: z.string().optional() }).optional(),
-  heuristic: z.looseObject({ name: z.string() }),
-  edits: z.array(z.looseObject({ edit: z.string() })).optional(),
-  blocks: z.record(z.string(), z.array(step)),
-});
+export const FORMAT = "blockcache-schedule";
 
 /** A schedule for the setting of a profile. Throws ArgumentError where `blocks` breaks a rule. */
 export function createSchedule(profile: Profile, heuristic: Schedule["heuristic"], blocks: Schedule["blocks"]): Schedule {
@@ -64,19 +46,6 @@ export function checkSchedule(schedule: Schedule): Schedule {
   return schedule;
 }
 
-/** @throws InvalidFileError where the file is missing, no schedule, or breaks a rule */
-export async function loadSchedule(path: string): Promise<Schedule> {
-  const schedule = validate(scheduleSchema, await readJson(path), { file: path, hint: "it must be a schedule as `blockcache schedule` writes it" });
-  const fault = faultOf(schedule);
-  if (fault !== undefined) throw new InvalidFileError({ file: path, ...fault });
-  return schedule;
-}
-
-/** Writes a schedule; the file is replaced in one go. */
-export async function saveSchedule(path: string, schedule: Schedule): Promise<void> {
-  await writeJson(path, schedule);
-}
-
 /** Whether a block's branch runs at a network evaluation. */
 export function computesAt(schedule: Pick<Schedule, "blocks">, id: string, evaluation: number): boolean {
   return schedule.blocks[id]?.includes(evaluation) ?? true;
@@ -89,14 +58,8 @@ export function computedShare(schedule: Schedule): number {
   return lists.reduce((sum, list) => sum + list.length, 0) / (lists.length * schedule.timesteps.length);
 }
 
-/** Comma-separated, a line a block and a column an evaluation: 1 computes, 0 reuses. */
-export function scheduleCsv(schedule: Schedule): string {
-  const evaluations = [...schedule.timesteps.keys()];
-  const rows = Object.keys(schedule.blocks).map((id) => [id, ...evaluations.map((evaluation) => (computesAt(schedule, id, evaluation) ? 1 : 0))].join(","));
-  return `${[["block", ...evaluations].join(","), ...rows].join("\n")}\n`;
-}
-
-function faultOf({ blocks, timesteps }: Schedule): { field: string; found: string; expected: string } | undefined {
+/** The first rule that a schedule's blocks break. */
+export function faultOf({ blocks, timesteps }: Schedule): { field: string; found: string; expected: string } | undefined {
   for (const [id, evaluations] of Object.entries(blocks)) {
     const field = `blocks.${id}`;
     if (evaluations[0] !== 0) return { field, found: `[${evaluations.join(", ")}]`, expected: "a list that starts with 0: the first evaluation computes everything" };

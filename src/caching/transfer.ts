@@ -43,6 +43,7 @@ export interface TransferRow {
  *
  * @param profiles name → profile, of one model
  * @param find a heuristic with its options
+ * @throws ArgumentError where a profile is of another model; what `find` throws
  */
 export function transferTable(profiles: Readonly<Record<string, Profile>>, find: (profile: Profile) => Schedule): readonly TransferRow[] {
   const settings = Object.entries(profiles).map(([name, profile]) => ({ name, profile, home: find(profile) }));

@@ -6,21 +6,21 @@ import { predictSeconds, predictSpeedup, pricesOf, speedupCeiling } from "../cac
 import { speedups, timeRealised } from "../caching/realised.js";
 import type { Realised } from "../caching/realised.js";
 import { regularSchedule } from "../caching/regularSchedule.js";
-import { REUSE_RULES, reuseRule } from "../caching/reuseRule.js";
 import type { ReuseRule } from "../caching/reuseRule.js";
-import { computedShare, loadSchedule } from "../caching/schedule.js";
+import { computedShare } from "../caching/schedule.js";
+import { loadSchedule } from "../caching/scheduleFile.js";
 import type { Schedule } from "../caching/schedule.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
-import { ArgumentError } from "../errors.js";
 import { median } from "../instrument/statistics.js";
 import { alignedTable } from "../study/table.js";
-import { MODEL, abortOnInterrupt, command, openPipeline, positiveInteger, print } from "./command.js";
+import { MODEL, UsageError, abortOnInterrupt, command, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { KINDS, kindSetOf } from "./kinds.js";
 import { createProgress } from "./progress.js";
+import { loadReuseRules, reuseListOption } from "./reuse.js";
 
 interface BenchCommandOptions extends CommonOptions {
-  readonly schedule: string[];
+  readonly schedule?: string[];
   readonly kinds: string[];
   readonly interval: number;
   readonly reuse: string[];
@@ -40,17 +40,17 @@ interface TimedArm {
 export function benchCommand(): Command {
   return command("bench", "Time cached network evaluations beside plain ones on this machine: the ceiling, and for each schedule the predicted, the ideal and the realised speed-up.", "blockcache bench fluent-ldm --schedule schedule.json --reuse hold,linear --rows 16")
     .argument("<model>", MODEL)
-    .option("--schedule <files...>", "schedules to time (default: every --interval-th evaluation computes, for each set of --kinds)", [])
+    .option("--schedule <files...>", "schedules to time (default: every --interval-th evaluation computes, for each set of --kinds)")
     .addOption(new Option("--kinds <sets...>", `sets of kinds for the ceiling and for regular schedules, each of ${KINDS.join(", ")} joined by +, or all`).default(["transformer", "all"]))
     .option("--interval <n>", "of the regular schedules", positiveInteger, 2)
-    .option("--reuse <rules>", `what stands in for a block that does not compute: ${REUSE_RULES.map(({ name }) => name).join(", ")}, separated by commas`, (text) => text.split(","), ["hold"])
+    .addOption(reuseListOption("what stands in for a block that does not compute"))
     .option("--rows <n>", "rows of a network evaluation: twice the images with guidance", positiveInteger, 2)
     .option("--rounds <n>", "how often each is timed, plain and cached in turn", positiveInteger, 5)
     .action(async (model: string, options: BenchCommandOptions) => {
-      const rules = options.reuse.map(reuseRule);
+      const rules = await loadReuseRules(options.reuse);
       const sets = options.kinds.map(kindSetOf);
-      if (options.interval < 2) throw new ArgumentError("--interval: expected 2 or more: at 1 every evaluation computes");
-      const given = await Promise.all(options.schedule.map(async (path) => ({ label: path, schedule: await loadSchedule(path) })));
+      if (options.interval < 2) throw new UsageError("--interval: expected 2 or more: at 1 every evaluation computes");
+      const given = await Promise.all((options.schedule ?? []).map(async (path) => ({ label: path, schedule: await loadSchedule(path) })));
       const pipeline = await openPipeline(model, options);
       const signal = abortOnInterrupt();
       const progress = createProgress("timing", "rounds");

@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { DEVICE_NAMES } from "../runtime/device.js";
 import type { DeviceName } from "../runtime/device.js";
 import type { Precision } from "../graphs/graphBuilder.js";
+import { ArgumentError } from "../errors.js";
 import { loadPipeline } from "../diffusion/pipeline.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { createProgress } from "./progress.js";
@@ -26,7 +27,17 @@ export function command(usage: string, description: string, example: string): Co
     .option("--config <model>", "for a model in a single file: a folder or id that has its configs and tokenizer")
     .option("--json", "print the result as JSON, for machines")
     .option("--verbose", "print the stack trace of an error")
-    .addHelpText("after", `\nExample:\n  ${example}\n`);
+    .addHelpText("after", exampleText(example));
+}
+
+/** What stands below a command's help. */
+export function exampleText(example: string): string {
+  return `\nExample:\n  ${example}\n`;
+}
+
+/** Options that are missing or do not go together: exit code 2, as for what commander refuses itself. */
+export class UsageError extends ArgumentError {
+  override name = "UsageError";
 }
 
 /** What every command takes as its model. */
@@ -45,7 +56,7 @@ export async function openPipeline(model: string, options: CommonOptions): Promi
       precision: options.precision,
       threads: options.threads,
       config: options.config,
-      onDownload: (bytes, total) => (bytes < total ? downloading.update(mebibytes(bytes), mebibytes(total)) : downloading.stop()),
+      onDownload: (bytes, total) => (bytes < total ? downloading.update(Math.round(bytes / MEBIBYTE), Math.round(total / MEBIBYTE)) : downloading.stop()),
       onProgress: compiling.update,
       signal: controller.signal,
     });
@@ -56,8 +67,11 @@ export async function openPipeline(model: string, options: CommonOptions): Promi
   }
 }
 
-function mebibytes(bytes: number): number {
-  return Math.round(bytes / 2 ** 20);
+const MEBIBYTE = 2 ** 20;
+
+/** Bytes for people: `1.5 MiB` */
+export function mebibytes(bytes: number): string {
+  return `${(bytes / MEBIBYTE).toFixed(1)} MiB`;
 }
 
 /** Prints a result: JSON with `--json`, else the lines made for people. */
@@ -94,9 +108,31 @@ export function integerPair(text: string): [number, number] {
   return [values[0], values[1]];
 }
 
+/** `0.8s`, `800ms` or `0.8` as seconds. */
+export function seconds(text: string): number {
+  const [, amount, unit] = /^(\d*\.?\d+)\s*(s|ms)?$/.exec(text.trim()) ?? [];
+  if (amount === undefined || Number(amount) === 0) throw new InvalidArgumentError(`expected a time above 0 such as 0.8s or 800ms, found "${text}".`);
+  return unit === "ms" ? Number(amount) / 1000 : Number(amount);
+}
+
 /** Stops long work at the first Ctrl-C; a second one ends the process as usual. */
 export function abortOnInterrupt(): AbortSignal {
   const controller = new AbortController();
   process.once("SIGINT", () => controller.abort());
   return controller.signal;
+}
+
+/** Options of a command that takes an image size. */
+export interface SizeOptions {
+  readonly height?: number;
+  readonly width?: number;
+}
+
+/** `--height` and `--width` as a latent size; nothing without them. Throws UsageError for one of them, or an odd size. */
+export function latentSizeOf({ height, width }: SizeOptions, { vaeScaleFactor: factor }: Pipeline): readonly [height: number, width: number] | undefined {
+  if (height === undefined && width === undefined) return undefined;
+  if (height === undefined || width === undefined || height % factor !== 0 || width % factor !== 0) {
+    throw new UsageError(`--height and --width: expected both, as multiples of ${factor}, found ${height} and ${width}`);
+  }
+  return [height / factor, width / factor];
 }

@@ -3,11 +3,11 @@ import { COST_GROUPS, measureCosts } from "../caching/costs.js";
 import { saveCosts } from "../caching/costsFile.js";
 import { predictSeconds, pricesOf } from "../caching/predictSeconds.js";
 import { median } from "../instrument/statistics.js";
-import { MODEL, abortOnInterrupt, command, openPipeline, positiveInteger, print } from "./command.js";
-import type { CommonOptions } from "./command.js";
+import { MODEL, abortOnInterrupt, command, latentSizeOf, openPipeline, positiveInteger, print } from "./command.js";
+import type { CommonOptions, SizeOptions } from "./command.js";
 import { createProgress } from "./progress.js";
 
-interface CostsCommandOptions extends CommonOptions {
+interface CostsCommandOptions extends CommonOptions, SizeOptions {
   readonly rows: number;
   readonly samples: number;
   readonly out: string;
@@ -18,20 +18,23 @@ export function costsCommand(): Command {
   return command("costs", "Measure what computing and reusing each block costs on this machine; `blockcache schedule --speedup` reads it.", "blockcache costs fluent-ldm --rows 2 --out costs.safetensors")
     .argument("<model>", MODEL)
     .option("--rows <n>", "rows of a network evaluation: twice the images with guidance", positiveInteger, 2)
+    .option("--height <pixels>", "image height (default: what the model was trained at)", positiveInteger)
+    .option("--width <pixels>", "image width", positiveInteger)
     .option("--samples <n>", "evaluations timed of each kind", positiveInteger, 9)
     .requiredOption("--out <file>", "safetensors to write")
     .action(async (model: string, options: CostsCommandOptions) => {
       const pipeline = await openPipeline(model, options);
+      const latentSize = latentSizeOf(options, pipeline) ?? pipeline.defaultLatentSize;
       const progress = createProgress("timing", "rounds");
       try {
-        const costs = await measureCosts(pipeline, { rows: options.rows, samples: options.samples, onProgress: progress.update, signal: abortOnInterrupt() });
+        const costs = await measureCosts(pipeline, { rows: options.rows, latentSize, samples: options.samples, onProgress: progress.update, signal: abortOnInterrupt() });
         await saveCosts(options.out, costs);
         progress.stop();
         const { text } = pricesOf(costs);
         const evaluation = predictSeconds(costs, { timesteps: [0], blocks: {} }) - text;
         const groups = Object.fromEntries(COST_GROUPS.map((group) => [group, Object.values(costs[group] ?? {}).reduce((sum, samples) => sum + median(samples), 0)]));
-        print(options, { out: options.out, secondsAnEvaluation: evaluation, secondsOfAllBlocks: groups, secondsOfText: text }, [
-          `${options.out}: ${Object.keys(costs.compute).length} blocks, ${milliseconds(evaluation)} an evaluation of ${options.rows} rows, and ${milliseconds(text)} for the text once`,
+        print(options, { out: options.out, latentSize, secondsAnEvaluation: evaluation, secondsOfAllBlocks: groups, secondsOfText: text }, [
+          `${options.out}: ${Object.keys(costs.compute).length} blocks at ${latentSize.join("×")} latents, ${milliseconds(evaluation)} an evaluation of ${options.rows} rows, and ${milliseconds(text)} for the text once`,
           `all blocks together: ${Object.entries(groups).map(([group, seconds]) => `${group} ${milliseconds(seconds)}`).join(", ")}`,
         ]);
       } finally {

@@ -26,11 +26,11 @@ export function forwardCommand(): Command {
     .option("--hooks <ids>", "all, or block ids and patterns separated by commas")
     .action(async (model: string, options: ForwardOptions) => {
       const inputs = await readTensors(options.inputs, { sample: "[batch, channels, height, width]", timestep: "[1]", encoder_hidden_states: "[batch, tokens, width]" }, CONDITIONS);
+      const timestep = timestepIn(options.inputs, inputs.timestep);
       const pipeline = await openPipeline(model, options);
       const branches: Record<string, FloatTensor> = {};
       const hooks = (options.hooks?.split(",") ?? []).map((pattern) => hook(pattern.trim(), ({ id, branch }) => void (branches[id] = branch)));
       const inParts = new Set(hooks.flatMap((each) => each.inParts?.(pipeline) ?? []));
-      const timestep = inputs.timestep.data[0];
       const sample = await pipeline.network.forward(
         { sample: inputs.sample, timestep, ...conditionsIn(options.inputs, inputs) },
         { observer: combineObservers(hooks), inParts, evaluation: { index: 0, timestep, images: inputs.sample.dims[0], guided: false } },
@@ -40,6 +40,12 @@ export function forwardCommand(): Command {
       print(options, { out: options.out, sample: sample.dims, hooks: ids }, [`${options.out}: sample [${sample.dims.join(", ")}] and ${ids.length} hooked branches`]);
       await pipeline.dispose();
     });
+}
+
+function timestepIn(file: string, { data }: FloatTensor): number {
+  const [timestep, ...others] = data;
+  if (timestep === undefined || others.some((each) => each !== timestep)) throw new InvalidFileError({ file, field: "timestep", found: `[${data.join(", ")}]`, expected: "one timestep for the whole batch" });
+  return timestep;
 }
 
 function conditionsIn(file: string, inputs: Readonly<Record<string, FloatTensor | undefined>>): NetworkConditions {

@@ -1,14 +1,12 @@
 import type { Command } from "commander";
-import { ArgumentError } from "../errors.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { blockMap, timeBlocks } from "../instrument/blockMap.js";
 import type { BlockMapEntry } from "../instrument/blockMap.js";
-import { MODEL, command, openPipeline, positiveInteger, print } from "./command.js";
-import type { CommonOptions } from "./command.js";
+import { alignedTable } from "../study/table.js";
+import { MODEL, command, latentSizeOf, mebibytes, openPipeline, positiveInteger, print } from "./command.js";
+import type { CommonOptions, SizeOptions } from "./command.js";
 
-interface InspectOptions extends CommonOptions {
-  readonly height?: number;
-  readonly width?: number;
+interface InspectOptions extends CommonOptions, SizeOptions {
   readonly inside?: boolean;
 }
 
@@ -21,7 +19,7 @@ export function inspectCommand(): Command {
     .option("--inside", "list attn1, attn2 and ff inside the spatial transformers too")
     .action(async (model: string, options: InspectOptions) => {
       const pipeline = await openPipeline(model, options);
-      const latentSize = latentSizeOf(options, pipeline.vaeScaleFactor) ?? pipeline.defaultLatentSize;
+      const latentSize = latentSizeOf(options, pipeline) ?? pipeline.defaultLatentSize;
       const seconds = await timeBlocks(pipeline, 3, latentSize);
       const total = sum([...seconds.values()]);
       const blocks = blockMap(pipeline, latentSize)
@@ -56,7 +54,6 @@ function memoryOf({ device, network }: Pipeline, blocks: readonly BlockMapEntry[
 }
 
 function memoryLines(memory: Memory): string[] {
-  const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
   return [
     `weights ${mebibytes(memory.weights)}, held once; ${mebibytes(memory.shared_weights)} of them a second time where all blocks are reused (the ResNet blocks' shortcuts)`,
     `cache ${mebibytes(memory.cache_per_row)} a batch row where every cacheable block keeps its C; guidance has two rows an image`,
@@ -66,14 +63,6 @@ function memoryLines(memory: Memory): string[] {
 
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
-}
-
-function latentSizeOf({ height, width }: InspectOptions, factor: number): readonly [number, number] | undefined {
-  if (height === undefined && width === undefined) return undefined;
-  if (height === undefined || width === undefined || height % factor !== 0 || width % factor !== 0) {
-    throw new ArgumentError(`--height and --width: expected both, as multiples of ${factor}, found ${height} and ${width}`);
-  }
-  return [height / factor, width / factor];
 }
 
 function table(blocks: readonly BlockMapEntry[], total: number): string[] {
@@ -88,6 +77,5 @@ function table(blocks: readonly BlockMapEntry[], total: number): string[] {
     block.seconds === undefined ? "" : `${((100 * block.seconds) / total).toFixed(1)} %`,
     block.cacheable ? "yes" : "no",
   ]);
-  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column].length)));
-  return [header, ...rows].map((row) => row.map((cell, column) => (column < 3 ? cell.padEnd(widths[column]) : cell.padStart(widths[column]))).join("  "));
+  return alignedTable([header, ...rows], 3);
 }

@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { BlockcacheError } from "../errors.js";
 import { VERSION } from "../version.js";
 import { benchCommand } from "./bench.js";
+import { UsageError } from "./command.js";
 import { compareCommand } from "./compare.js";
 import { costsCommand } from "./costs.js";
 import { encodeCommand } from "./encode.js";
@@ -38,7 +39,7 @@ program.parseAsync(process.argv).catch((error: unknown) => {
     process.exitCode = error.exitCode === 0 ? 0 : USAGE;
     return;
   }
-  process.exitCode = FAILED;
+  process.exitCode = error instanceof UsageError ? USAGE : FAILED;
   const verbose = process.argv.includes("--verbose");
   if (verbose && error instanceof Error) process.stderr.write(`${error.stack ?? error.message}\n`);
   else if (error instanceof BlockcacheError) process.stderr.write(`blockcache: ${error.message}\n`);

@@ -1,5 +1,5 @@
-import type { Command } from "commander";
-import { command } from "./command.js";
+import { Command } from "commander";
+import { exampleText } from "./command.js";
 import { blockMapCommand } from "./plot/blockMap.js";
 import { changeCommands } from "./plot/change.js";
 import { pcaCommand } from "./plot/pca.js";
@@ -8,7 +8,10 @@ import { studyCommands } from "./plot/study.js";
 
 /** `blockcache plot`: figures as .html, .svg, .png, .pdf or .json, by the ending of --out. */
 export function plotCommand(): Command {
-  const plot = command("plot", "Draw a figure: of a profile, a schedule, a study or a model.", "blockcache plot change profile.safetensors --out curves.html curves.pdf");
+  // It has no options of its own: commander would give it those that stand behind a figure's name.
+  const plot = new Command("plot")
+    .description("Draw a figure: of a profile, a schedule, a study or a model.")
+    .addHelpText("after", exampleText("blockcache plot change profile.safetensors --out curves.html curves.pdf"));
   for (const each of [...changeCommands(), scheduleCommand(), ...studyCommands(), blockMapCommand(), pcaCommand()]) plot.addCommand(each);
   return plot;
 }

@@ -1,19 +1,18 @@
 import type { Command } from "commander";
 import { Option } from "commander";
-import { ArgumentError } from "../errors.js";
 import { solverNames } from "../diffusion/solvers/index.js";
 import type { SolverName } from "../diffusion/solvers/index.js";
 import { PAPER_PRESET } from "../instrument/paperPreset.js";
 import { changeMemoryBytes, profileChange } from "../instrument/profileChange.js";
 import { loadProfile, mergeProfiles, saveProfile } from "../instrument/profileFile.js";
-import { MODEL, abortOnInterrupt, command, finiteNumber, integerList, openPipeline, positiveInteger, print } from "./command.js";
-import type { CommonOptions } from "./command.js";
+import { MODEL, UsageError, abortOnInterrupt, command, finiteNumber, integerList, mebibytes, openPipeline, positiveInteger, print } from "./command.js";
+import type { CommonOptions, SizeOptions } from "./command.js";
 import { createProgress } from "./progress.js";
 import { readPromptLines } from "./promptFile.js";
 import { redisOption, runnerFor } from "./redis.js";
 import { schedulerConfigOption } from "./schedulerConfig.js";
 
-interface ProfileCommandOptions extends CommonOptions {
+interface ProfileCommandOptions extends CommonOptions, SizeOptions {
   readonly prompts?: string;
   readonly seeds?: number[];
   readonly steps: number;
@@ -32,7 +31,7 @@ interface ProfileCommandOptions extends CommonOptions {
 /** `blockcache profile`: change of every block over prompts × seeds. */
 export function profileCommand(): Command {
   return command("profile", "Measure the change of every block's branch over many prompts and seeds; interrupt it and run it again to go on.", "blockcache profile fluent-ldm --prompts prompts.txt --seeds 0,1 --steps 20 --solver ddim --out profile.safetensors")
-    .argument("<model>", MODEL)
+    .argument("[model]", `${MODEL}; left out with --merge`)
     .option("--prompts <file>", "text: one prompt a line")
     .option("--seeds <list>", "seeds separated by commas", integerList)
     .option("--steps <n>", "num_inference_steps", positiveInteger, 20)
@@ -40,13 +39,15 @@ export function profileCommand(): Command {
     .addOption(schedulerConfigOption())
     .option("--guidance-scale <w>", "classifier-free guidance (default: 5)", finiteNumber)
     .option("--negative-prompt <text>", "default: the empty prompt, or what the model takes for none")
+    .option("--height <pixels>", "default: what the model was trained at", positiveInteger)
+    .option("--width <pixels>", "with --height: both or neither", positiveInteger)
     .option("--batch <n>", "trajectories sampled together", positiveInteger, 4)
     .option("--pair-window <n>", "also measure change between all steps at most so many apart, for the heuristics direct and smoothcache", positiveInteger)
     .addOption(new Option("--preset <name>", "paper: its measurement, 32 prompts × 2 seeds at guidance 5").choices(["paper"]))
     .option("--merge <profiles...>", "join these profiles of the same setting instead of sampling")
     .addOption(redisOption())
     .requiredOption("--out <file>", "safetensors to write; one of the same setting is gone on with")
-    .action(async (model: string, options: ProfileCommandOptions) => {
+    .action(async (model: string | undefined, options: ProfileCommandOptions) => {
       if (options.merge !== undefined) {
         const merged = mergeProfiles(await Promise.all(options.merge.map(loadProfile)));
         await saveProfile(options.out, merged);
@@ -55,7 +56,8 @@ export function profileCommand(): Command {
       }
       const preset = options.preset === "paper" ? PAPER_PRESET : undefined;
       const prompts = options.prompts === undefined ? preset?.prompts : await readPromptLines(options.prompts);
-      if (prompts === undefined) throw new ArgumentError("profile: expected --prompts prompts.txt or --preset paper");
+      if (prompts === undefined) throw new UsageError("profile: expected --prompts prompts.txt or --preset paper");
+      if (model === undefined) throw new UsageError("profile: expected a model");
       const pipeline = await openPipeline(model, options);
       const progress = createProgress("profiling", "evaluations");
       try {
@@ -65,6 +67,8 @@ export function profileCommand(): Command {
           schedulerConfig: options.schedulerConfig,
           guidanceScale: options.guidanceScale ?? preset?.guidanceScale,
           negativePrompt: options.negativePrompt,
+          height: options.height,
+          width: options.width,
           batch: options.batch,
           pairWindow: options.pairWindow,
         };
@@ -81,7 +85,7 @@ export function profileCommand(): Command {
         const { length } = profile.trajectories;
         progress.stop();
         print(options, { out: options.out, trajectories: length, blocks: profile.blocks.length, steps: profile.setting.timesteps.length, keptBytes: kept }, [
-          `${options.out}: change of ${profile.blocks.length} blocks over ${profile.setting.timesteps.length} network evaluations, ${length} trajectories, ${(kept / 2 ** 20).toFixed(1)} MiB of branches kept`,
+          `${options.out}: change of ${profile.blocks.length} blocks over ${profile.setting.timesteps.length} network evaluations, ${length} trajectories, ${mebibytes(kept)} of branches kept`,
         ]);
       } finally {
         progress.stop();

@@ -2,6 +2,7 @@
 import { Option } from "commander";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import type { JobRunner } from "../jobs/job.js";
+import type { JobModel } from "../jobs/redisQueue.js";
 import { redisRunner } from "../jobs/redisRunner.js";
 
 export function redisOption(): Option {
@@ -11,7 +12,16 @@ export function redisOption(): Option {
 /** The runner that `--redis` asks for; nothing without it. */
 export async function runnerFor(url: string | undefined, pipeline: Pipeline): Promise<JobRunner | undefined> {
   if (url === undefined) return undefined;
-  const model = { path: pipeline.folder.path, name: pipeline.name, fingerprint: await pipeline.fingerprint() };
   const onWorkers = (workers: number): void => void process.stderr.write(workers === 0 ? `no worker is there: start some with \`blockcache worker --redis ${url}\`\n` : `${workers} workers\n`);
-  return redisRunner({ url, model, onWorkers });
+  return redisRunner({ url, model: await jobModelOf(pipeline), onWorkers });
+}
+
+async function jobModelOf(pipeline: Pipeline): Promise<JobModel> {
+  const { source, configs } = pipeline.folder;
+  return {
+    path: source,
+    ...(configs === undefined ? {} : { configs: { path: configs.path, name: configs.name } }),
+    name: pipeline.name,
+    fingerprint: await pipeline.fingerprint(),
+  };
 }

@@ -1,19 +1,18 @@
 import type { Command } from "commander";
 import { loadCosts } from "../caching/costsFile.js";
-import { reuseRule } from "../caching/reuseRule.js";
-import { loadSchedule, saveSchedule } from "../caching/schedule.js";
+import { loadSchedule, saveSchedule } from "../caching/scheduleFile.js";
 import { refineOnTrajectory } from "../study/refineOnTrajectory.js";
-import { abortOnInterrupt, command, finiteNumber, integerList, openPipeline, positiveInteger, print } from "./command.js";
-import type { CommonOptions } from "./command.js";
+import { MODEL, UsageError, abortOnInterrupt, command, finiteNumber, integerList, openPipeline, positiveInteger, print, seconds } from "./command.js";
+import type { CommonOptions, SizeOptions } from "./command.js";
 import { createProgress } from "./progress.js";
-import { reuseOption } from "./reuse.js";
-import { seconds } from "./schedule.js";
+import { loadReuseRule, reuseOption } from "./reuse.js";
 
-interface RefineCommandOptions extends CommonOptions {
+interface RefineCommandOptions extends CommonOptions, SizeOptions {
   readonly costs: string;
   readonly speedup?: number;
   readonly latency?: number;
   readonly prompt: string[];
+  readonly negativePrompt?: string;
   readonly seeds: number[];
   readonly reuse: string;
   readonly runs: number;
@@ -24,18 +23,23 @@ interface RefineCommandOptions extends CommonOptions {
 /** `blockcache refine`: a schedule made better by the error of real cached runs. */
 export function refineCommand(): Command {
   return command("refine", "Search for a better schedule within a budget, by the final error of real cached runs.", 'blockcache refine fluent-ldm schedule.json --costs costs.safetensors --speedup 1.5 --prompt "red apple" --state search.json --out refined.json')
-    .argument("<model>", "a folder in the diffusers layout, a Hugging Face id, or fluent-ldm")
+    .argument("<model>", MODEL)
     .argument("<schedule>", "where the search starts: what `blockcache schedule` wrote, within the budget")
     .requiredOption("--costs <file>", "what `blockcache costs` wrote")
     .option("--speedup <factor>", "the budget, as predicted", finiteNumber)
     .option("--latency <time>", "or as seconds of a sampling, such as 0.8s", seconds)
     .requiredOption("--prompt <text...>", "one or more prompts, sampled together in every run")
     .option("--seeds <list>", "each prompt from each seed's noise", integerList, [0])
+    .option("--negative-prompt <text>", "as the schedule is to be used (default: as `blockcache sample`)")
+    .option("--height <pixels>", "as the schedule is to be used (default: what the model was trained at)", positiveInteger)
+    .option("--width <pixels>", "with --height: both or neither", positiveInteger)
     .addOption(reuseOption("what stands in for a block that does not compute"))
     .option("--runs <n>", "at most so many cached samplings", positiveInteger, 300)
     .option("--state <file>", "written after each run; the same command goes on from it")
     .requiredOption("--out <file>", "schedule to write")
     .action(async (model: string, path: string, options: RefineCommandOptions) => {
+      if ((options.speedup === undefined) === (options.latency === undefined)) throw new UsageError("refine: expected --speedup or --latency, one of them");
+      const reuse = await loadReuseRule(options.reuse);
       const [start, costs] = [await loadSchedule(path), await loadCosts(options.costs)];
       const pipeline = await openPipeline(model, options);
       const progress = createProgress("searching", "runs");
@@ -45,7 +49,8 @@ export function refineCommand(): Command {
           speedup: options.speedup,
           seconds: options.latency,
           trajectories: options.prompt.flatMap((prompt) => options.seeds.map((seed) => ({ prompt, seed }))),
-          reuse: reuseRule(options.reuse),
+          sampling: { negativePrompt: options.negativePrompt, height: options.height, width: options.width },
+          reuse,
           runs: options.runs,
           file: options.state,
           onProgress: progress.update,

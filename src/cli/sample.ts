@@ -1,14 +1,15 @@
 import type { Command } from "commander";
-import { Option } from "commander";
-import { ArgumentError } from "../errors.js";
+import { InvalidArgumentError, Option } from "commander";
 import { cachedRun } from "../caching/cachedRun.js";
 import type { ScheduleMismatch } from "../caching/cachedRun.js";
 import { peakCacheBytes } from "../caching/executionPlan.js";
 import { networkOutline } from "../caching/networkOutline.js";
-import { threshold } from "../caching/heuristics/threshold.js";
-import { reuseRule } from "../caching/reuseRule.js";
-import { computedShare, loadSchedule } from "../caching/schedule.js";
+import { loadCosts } from "../caching/costsFile.js";
+import { requireCostsOf } from "../caching/requireCosts.js";
+import type { ReuseRule } from "../caching/reuseRule.js";
+import { computedShare } from "../caching/schedule.js";
 import type { Schedule } from "../caching/schedule.js";
+import { loadSchedule } from "../caching/scheduleFile.js";
 import { montage } from "../diffusion/montage.js";
 import { saveImage } from "../diffusion/image.js";
 import { decodeImages } from "../diffusion/decodeImages.js";
@@ -18,18 +19,19 @@ import { planSampling } from "../diffusion/samplingPlan.js";
 import type { SampleOptions } from "../diffusion/samplingPlan.js";
 import { solverNames } from "../diffusion/solvers/index.js";
 import type { SolverName } from "../diffusion/solvers/index.js";
-import type { BlockKind } from "../graphs/block.js";
 import { loadProfile } from "../instrument/profileFile.js";
 import type { FloatTensor } from "../models/tensor.js";
-import { MODEL, abortOnInterrupt, command, finiteNumber, integerPair, nonNegativeInteger, openPipeline, positiveInteger, print } from "./command.js";
+import { MODEL, UsageError, abortOnInterrupt, command, finiteNumber, integerPair, mebibytes, nonNegativeInteger, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
-import { kindsOption } from "./kinds.js";
-import { reuseOption } from "./reuse.js";
+import { FINDING, findSchedule, withFinding } from "./findSchedule.js";
+import type { FindOptions } from "./findSchedule.js";
+import { loadHeuristic } from "./heuristic.js";
 import { createProgress } from "./progress.js";
+import { loadReuseRule, reuseOption } from "./reuse.js";
 import { schedulerConfigOption } from "./schedulerConfig.js";
 import { readTensors, writeTensors } from "./tensorFile.js";
 
-interface SampleCommandOptions extends CommonOptions {
+interface SampleCommandOptions extends CommonOptions, FindOptions {
   readonly prompt: string[];
   readonly negativePrompt?: string;
   readonly seed: number;
@@ -51,15 +53,14 @@ interface SampleCommandOptions extends CommonOptions {
   readonly saveLatents?: string;
   readonly schedule?: string;
   readonly profile?: string;
-  readonly delta?: number;
-  readonly kinds?: BlockKind[];
+  readonly costs?: string;
   readonly reuse: string;
   readonly allow?: ScheduleMismatch[];
 }
 
 /** `blockcache sample`: prompts to an image. */
 export function sampleCommand(): Command {
-  return command("sample", "Sample images from prompts.", 'blockcache sample fluent-ldm --prompt "red apple" --seed 0 --steps 20 --out apple.png')
+  const sampling = command("sample", "Sample images from prompts.", 'blockcache sample fluent-ldm --prompt "red apple" --seed 0 --steps 20 --out apple.png')
     .argument("<model>", MODEL)
     .requiredOption("--prompt <text...>", "one or more prompts")
     .option("--negative-prompt <text>", "what the image must not show (default: the empty prompt, or what the model takes for none)")
@@ -72,25 +73,27 @@ export function sampleCommand(): Command {
     .option("--eta <eta>", "DDIM's η", finiteNumber, 0)
     .option("--images <n>", "images for each prompt", positiveInteger, 1)
     .option("--height <pixels>", "default: what the model was trained at", positiveInteger)
-    .option("--width <pixels>", "", positiveInteger)
+    .option("--width <pixels>", "with --height: both or neither", positiveInteger)
     .option("--original-size <height,width>", "SDXL: the size that the image is said to be scaled from (default: its own)", integerPair)
     .option("--crops-coords-top-left <top,left>", "SDXL: where the image is said to be cropped (default: 0,0)", integerPair)
     .option("--target-size <height,width>", "SDXL: default: the image's own", integerPair)
     .option("--clip-skip <n>", "leave out the text encoder's last n layers", nonNegativeInteger, 0)
     .option("--latents <file>", "safetensors with latents [images, channels, height, width], unit normal")
-    .option("--out <file>", "PNG to write; several images are put side by side")
+    .option("--out <file>", "PNG to write; several images are put side by side", pngFile)
     .option("--save-latents <file>", "safetensors to write: latents, final, before the autoencoder")
     .option("--schedule <file>", "cache by this schedule: what `blockcache schedule` wrote")
-    .option("--profile <file>", "cache by the schedule that the paper's rule finds in this profile, with --delta")
-    .option("--delta <d>", "how much accumulated change a cache may miss", finiteNumber)
-    .addOption(kindsOption("with --profile: which kinds may be cached (default: transformer)"))
+    .option("--profile <file>", "cache by the schedule that a heuristic finds in this profile, told how by the options below, as `blockcache schedule` is");
+  return withFinding(sampling)
+    .option("--costs <file>", "what `blockcache costs` wrote, for --speedup and --latency")
     .addOption(reuseOption("what stands in for a block that does not compute"))
     .addOption(new Option("--allow <mismatches...>", "use a schedule made for another model or solver").choices(["model", "solver"]))
-    .action(async (model: string, options: SampleCommandOptions) => {
-      if (options.out === undefined && options.saveLatents === undefined) throw new ArgumentError("sample: expected --out image.png, --save-latents latents.safetensors, or both");
-      const given = options.latents === undefined ? undefined : await readTensors(options.latents, { latents: "[images, channels, height, width]" });
-      const schedule = await findSchedule(options);
-      const cached = schedule === undefined ? undefined : cachedRun(schedule, { reuse: reuseRule(options.reuse), allow: options.allow });
+    .action(async (model: string, options: SampleCommandOptions, given: Command) => {
+      if (options.out === undefined && options.saveLatents === undefined) throw new UsageError("sample: expected --out image.png, --save-latents latents.safetensors, or both");
+      checkCaching(options, given);
+      const start = options.latents === undefined ? undefined : await readTensors(options.latents, { latents: "[images, channels, height, width]" });
+      const reuse = await loadReuseRule(options.reuse);
+      const schedule = await scheduleOf(options, reuse);
+      const cached = schedule === undefined ? undefined : cachedRun(schedule, { reuse, allow: options.allow });
       const pipeline = await openPipeline(model, options);
       const progress = createProgress("sampling", "evaluations");
       let latents: FloatTensor | undefined;
@@ -100,7 +103,7 @@ export function sampleCommand(): Command {
           prompt: options.prompt,
           negativePrompt: options.negativePrompt,
           seed: options.seed,
-          latents: given?.latents,
+          latents: start?.latents,
           steps: options.steps,
           solver: options.solver,
           schedulerConfig: options.schedulerConfig,
@@ -117,7 +120,7 @@ export function sampleCommand(): Command {
           hooks: cached === undefined ? [] : [cached],
           signal: abortOnInterrupt(),
         };
-        if (schedule !== undefined) planned = plannedCacheBytes(pipeline, settings, schedule, options.reuse);
+        if (schedule !== undefined) planned = plannedCacheBytes(pipeline, settings, schedule, reuse);
         if (planned !== undefined && process.stderr.isTTY) process.stderr.write(`the cache will hold at most ${mebibytes(planned)}\n`);
         const run = sample(pipeline, settings);
         for await (const step of run) {
@@ -146,18 +149,30 @@ export function sampleCommand(): Command {
     });
 }
 
-function plannedCacheBytes(pipeline: Pipeline, settings: SampleOptions, schedule: Schedule, reuse: string): number {
+function plannedCacheBytes(pipeline: Pipeline, settings: SampleOptions, schedule: Schedule, reuse: ReuseRule): number {
   const { prompts, guided, latentSize } = planSampling(pipeline, settings);
-  return peakCacheBytes(networkOutline(pipeline, latentSize), schedule, prompts.length * (guided ? 2 : 1), reuseRule(reuse));
+  return peakCacheBytes(networkOutline(pipeline, latentSize), schedule, prompts.length * (guided ? 2 : 1), reuse);
 }
 
-function mebibytes(bytes: number): string {
-  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+/** What would have no effect is a slip. */
+function checkCaching({ schedule, profile, allow, reuse }: SampleCommandOptions, given: Command): void {
+  const finding = [...FINDING, "costs"].find((name) => given.getOptionValueSource(name) === "cli");
+  if (schedule !== undefined && profile !== undefined) throw new UsageError("sample: expected --schedule or --profile, found both");
+  if (profile === undefined && finding !== undefined) throw new UsageError(`sample: --${finding} goes with --profile${schedule === undefined ? "" : "; a schedule says itself what computes"}`);
+  if (schedule === undefined && profile === undefined && (allow !== undefined || reuse !== "hold")) throw new UsageError(`sample: ${allow === undefined ? "--reuse" : "--allow"} goes with --schedule or --profile`);
 }
 
-async function findSchedule({ schedule, profile, delta, kinds }: SampleCommandOptions): Promise<Schedule | undefined> {
-  if (schedule !== undefined && profile !== undefined) throw new ArgumentError("sample: expected --schedule or --profile with --delta, found both");
-  if (schedule !== undefined) return loadSchedule(schedule);
-  if ((profile === undefined) !== (delta === undefined)) throw new ArgumentError("sample: --profile and --delta go together");
-  return profile === undefined || delta === undefined ? undefined : threshold(await loadProfile(profile), { delta, kinds });
+async function scheduleOf(options: SampleCommandOptions, reuse: ReuseRule): Promise<Schedule | undefined> {
+  if (options.schedule !== undefined) return loadSchedule(options.schedule);
+  if (options.profile === undefined) return undefined;
+  const profile = await loadProfile(options.profile);
+  const costs = options.costs === undefined ? undefined : await loadCosts(options.costs);
+  if (costs !== undefined) requireCostsOf(costs, profile.setting.model, profile.setting.latent_size);
+  return findSchedule(await loadHeuristic(options.heuristic), profile, costs, reuse, options);
+}
+
+/** Before any work is done for it. */
+function pngFile(path: string): string {
+  if (!path.toLowerCase().endsWith(".png")) throw new InvalidArgumentError(`expected a name that ends in .png, found "${path}".`);
+  return path;
 }

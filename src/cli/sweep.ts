@@ -1,7 +1,11 @@
+import { basename } from "node:path";
 import type { Command } from "commander";
 import { InvalidArgumentError, Option } from "commander";
 import { loadCosts } from "../caching/costsFile.js";
-import { REUSE_RULES, reuseRule } from "../caching/reuseRule.js";
+import type { NamedHeuristic } from "../caching/heuristics/registry.js";
+import { costsCaveats, requireCostsOf } from "../caching/requireCosts.js";
+import { loadSchedule } from "../caching/scheduleFile.js";
+import { planSampling } from "../diffusion/samplingPlan.js";
 import { solverNames } from "../diffusion/solvers/index.js";
 import type { SolverName } from "../diffusion/solvers/index.js";
 import { ArgumentError } from "../errors.js";
@@ -10,19 +14,21 @@ import type { Profile } from "../instrument/profile.js";
 import { runStudy } from "../study/runStudy.js";
 import { sweepArms } from "../study/sweepArms.js";
 import { studyWarnings } from "../study/warnings.js";
-import { MODEL, abortOnInterrupt, command, finiteNumber, integerList, openPipeline, positiveInteger, print } from "./command.js";
+import { MODEL, UsageError, abortOnInterrupt, command, finiteNumber, integerList, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { HEURISTIC_NAMES, loadHeuristic } from "./heuristic.js";
 import { KINDS, kindSetOf } from "./kinds.js";
 import { createProgress } from "./progress.js";
 import { readPromptLines } from "./promptFile.js";
 import { redisOption, runnerFor } from "./redis.js";
+import { loadReuseRules, reuseListOption } from "./reuse.js";
 
 interface SweepCommandOptions extends CommonOptions {
   readonly profile: string;
-  readonly heuristic: string[];
+  readonly heuristic?: string[];
+  readonly schedule?: string[];
   readonly deltas?: number[];
-  readonly values: Readonly<Record<string, readonly number[]>>;
+  readonly values?: Readonly<Record<string, readonly number[]>>;
   readonly kinds: string[];
   readonly reuse: string[];
   readonly plainSteps?: number[];
@@ -47,11 +53,12 @@ export function sweepCommand(): Command {
   return command("sweep", "Measure many cached settings and plain runs against a near-converged solution on the same prompts and seeds; interrupt it and run it again to go on.", "blockcache sweep fluent-ldm --profile profile.safetensors --heuristic threshold --deltas 0.05,0.1,0.2 --reuse hold,linear --kinds transformer all --prompts prompts.txt --seeds 0,1 --out study")
     .argument("<model>", MODEL)
     .requiredOption("--profile <file>", "what `blockcache profile --scheduler-config timestep_spacing=trailing` wrote; says solver, steps, guidance and size")
-    .option("--heuristic <names...>", HEURISTIC_NAMES, ["threshold"])
+    .option("--heuristic <names...>", `${HEURISTIC_NAMES} (default: threshold; none with --schedule)`)
+    .option("--schedule <files...>", "schedules as further arms, with each --reuse rule: edited ones, or for other numbers of steps; of the profile's solver")
     .option("--deltas <list>", "values of δ, for every heuristic that has one", numberList)
-    .option("--values <name=list...>", "values of a heuristic's parameter: uniform=2,3,4 (default: its own)", namedLists, {})
+    .option("--values <name=list...>", "values of a heuristic's parameter: uniform=2,3,4 (default: its own)", namedLists)
     .addOption(new Option("--kinds <sets...>", `sets of kinds that may be cached, each of ${KINDS.join(", ")} joined by +, or all`).default(["transformer"]))
-    .option("--reuse <rules>", `what stands in for a block that does not compute: ${REUSE_RULES.map(({ name }) => name).join(", ")}, separated by commas`, (text) => text.split(","), ["hold"])
+    .addOption(reuseListOption("what stands in for a block that does not compute"))
     .option("--plain-steps <list>", "plain arms beside the cached ones (default: 30 % to 90 % of the steps)", integerList)
     .requiredOption("--prompts <file>", "text: one prompt a line")
     .option("--seeds <list>", "seeds separated by commas", integerList, [0])
@@ -70,17 +77,24 @@ export function sweepCommand(): Command {
       const prompts = await readPromptLines(options.prompts);
       const costs = options.costs === undefined ? undefined : await loadCosts(options.costs);
       const { setting } = profile;
+      if (costs !== undefined) requireCostsOf(costs, setting.model, setting.latent_size);
       const steps = setting.num_inference_steps;
-      const heuristics = await Promise.all(options.heuristic.map(loadHeuristic));
+      const names = options.heuristic ?? (options.schedule === undefined ? ["threshold"] : []);
+      const heuristics = await Promise.all(names.map(loadHeuristic));
+      checkValues(heuristics, options);
+      const schedules = await Promise.all((options.schedule ?? []).map(async (path) => ({ name: basename(path, ".json"), schedule: await loadSchedule(path) })));
       const arms = sweepArms(profile, {
-        heuristics: heuristics.map((heuristic) => ({ heuristic, values: options.values[heuristic.name] ?? (heuristic.parameter === "delta" ? options.deltas : undefined) })),
+        heuristics: heuristics.map((heuristic) => ({ heuristic, values: valuesOf(heuristic, options) })),
         kinds: options.kinds.map(kindSetOf),
-        reuse: options.reuse.map(reuseRule),
+        schedules,
+        reuse: await loadReuseRules(options.reuse),
         plainSteps: options.plainSteps ?? PLAIN_SHARES.map((share) => Math.max(1, Math.round(share * steps))),
         costs,
       });
       const pipeline = await openPipeline(model, options);
-      const progress = createProgress("sweeping", "steps");
+      const rows = Math.min(options.batch, prompts.length * options.seeds.length) * (planSampling(pipeline, { prompt: "", guidanceScale: setting.guidance_scale }).guided ? 2 : 1);
+      const caveats = costs === undefined ? [] : costsCaveats(costs, { rows, device: options.redis === undefined ? pipeline.device.name : undefined });
+      const progress = createProgress("sweeping", "evaluations");
       try {
         const [height, width] = setting.latent_size.map((extent) => extent * pipeline.vaeScaleFactor);
         const study = await runStudy(pipeline, {
@@ -92,6 +106,7 @@ export function sweepCommand(): Command {
           solver: setting.solver as SolverName,
           convergedSteps: options.convergedSteps,
           timestepSpacing: options.timestepSpacing,
+          schedulerConfig: setting.solver_config,
           guidanceScale: setting.guidance_scale,
           negativePrompt: setting.negative_prompt ?? undefined,
           height,
@@ -104,7 +119,7 @@ export function sweepCommand(): Command {
           signal: abortOnInterrupt(),
         });
         progress.stop();
-        const warnings = studyWarnings(study);
+        const warnings = [...studyWarnings(study), ...caveats];
         print(options, { out: options.out, arms: study.results.length, trajectories: study.trajectories.length, warnings }, [
           `${options.out}: ${study.results.length} arms on ${study.trajectories.length} trajectories — \`blockcache compare ${options.out}\` prints the comparison`,
           ...warnings.map((warning) => `warning: ${warning}`),
@@ -129,12 +144,31 @@ function checkAgrees({ setting }: Profile, { profile, steps, solver, timestepSpa
   }
 }
 
+/** The values that the options give a heuristic; nothing where it has its own. */
+function valuesOf({ name, parameter }: NamedHeuristic, { values, deltas }: SweepCommandOptions): readonly number[] | undefined {
+  return values?.[name] ?? (parameter === "delta" ? deltas : undefined);
+}
+
+/** Every list of values belongs to a heuristic, and every heuristic has values. */
+function checkValues(heuristics: readonly NamedHeuristic[], options: SweepCommandOptions): void {
+  const { values = {}, deltas } = options;
+  const names = heuristics.map(({ name }) => name).join(", ") || "none";
+  const stray = Object.keys(values).find((name) => heuristics.every((each) => each.name !== name));
+  if (stray !== undefined) throw new UsageError(`--values: expected heuristics of this sweep (${names}), found "${stray}"`);
+  if (deltas !== undefined && heuristics.every(({ parameter }) => parameter !== "delta")) throw new UsageError(`--deltas: no heuristic of this sweep has a δ (${names}) — --values name=1,2,3`);
+  for (const heuristic of heuristics) {
+    const { name, parameter } = heuristic;
+    if (parameter === "") throw new UsageError(`--heuristic: ${name} does not say which option a sweep varies — export const parameter = "…" beside the function`);
+    if ((valuesOf(heuristic, options) ?? heuristic.values).length === 0) throw new UsageError(`--heuristic: ${name} has no values to try — --values ${name}=1,2,3, or export const values = […] beside the function`);
+  }
+}
+
 function numberList(text: string): number[] {
   return text.split(",").map(finiteNumber);
 }
 
 /** `name=1,2`, once or several times. */
-function namedLists(text: string, before: Readonly<Record<string, readonly number[]>>): Record<string, readonly number[]> {
+function namedLists(text: string, before: Readonly<Record<string, readonly number[]>> = {}): Record<string, readonly number[]> {
   const [name, list] = text.split("=");
   if (name === "" || list === undefined) throw new InvalidArgumentError(`expected name=1,2,3, found "${text}".`);
   return { ...before, [name]: numberList(list) };

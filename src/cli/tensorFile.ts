@@ -1,9 +1,10 @@
 import { InvalidFileError } from "../errors.js";
 import { openSafetensors, writeSafetensors } from "../models/safetensors.js";
+import type { SafetensorsFile } from "../models/safetensors.js";
 import type { FloatTensor } from "../models/tensor.js";
 
 /**
- * Reads named tensors of a safetensors file as float32; each must be there with so many dimensions.
+ * Reads named tensors of a safetensors file as float32, integers too; each must be there with so many dimensions.
  *
  * @param wanted name → layout, for example `[batch, tokens, width]`
  * @param optional likewise; these may be absent
@@ -20,12 +21,21 @@ export async function readTensors(path: string, wanted: Readonly<Record<string, 
         throw new InvalidFileError({ file: path, field: name, found: `no such tensor (there are ${[...file.tensors.keys()].slice(0, 8).join(", ") || "none"})`, expected });
       }
       if (found.dims.length !== layout.split(",").length) throw new InvalidFileError({ file: path, field: name, found: `[${found.dims.join(", ")}]`, expected });
-      tensors[name] = await file.readFloat32(name);
+      tensors[name] = await readNumbers(file, name);
     }
     return tensors;
   } finally {
     await file.close();
   }
+}
+
+/** torch makes timesteps and sizes int64 where nothing else is said. */
+async function readNumbers(file: SafetensorsFile, name: string): Promise<FloatTensor> {
+  const entry = file.tensors.get(name);
+  if (entry?.dtype !== "I64" && entry?.dtype !== "I32") return file.readFloat32(name);
+  const { buffer } = await file.readRaw(name);
+  const data = entry.dtype === "I64" ? Float32Array.from(new BigInt64Array(buffer), Number) : Float32Array.from(new Int32Array(buffer));
+  return { dims: entry.dims, data };
 }
 
 /** Writes float32 tensors to a safetensors file, in one go. */

@@ -1,6 +1,5 @@
 import type { Command } from "commander";
-import { ArgumentError } from "../errors.js";
-import { MODEL, command, openPipeline, print } from "./command.js";
+import { MODEL, UsageError, command, openPipeline, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { readTensors, writeTensors } from "./tensorFile.js";
 
@@ -20,7 +19,7 @@ export function vaeCommand(): Command {
     .requiredOption("--inputs <file>", "safetensors")
     .requiredOption("--out <file>", "safetensors to write")
     .action(async (model: string, options: VaeOptions) => {
-      if (options.decode === options.encode) throw new ArgumentError("vae: expected one of --decode and --encode");
+      if (options.decode === options.encode) throw new UsageError("vae: expected one of --decode and --encode");
       const [input, output] = options.decode ? ["latents", "image"] : ["pixels", "latent_mean"];
       const tensors = await readTensors(options.inputs, { [input]: "[batch, channels, height, width]" });
       const pipeline = await openPipeline(model, options);

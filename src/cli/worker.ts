@@ -8,12 +8,14 @@ import type { JobModel } from "../jobs/redisQueue.js";
 import { serveJobs } from "../jobs/redisWorker.js";
 import { runAnyJob } from "../study/anyJob.js";
 import type { AnyJob } from "../study/anyJob.js";
-import { abortOnInterrupt, command, positiveInteger } from "./command.js";
+import { abortOnInterrupt, command, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
+import { loadReuseRules, ruleNames } from "./reuse.js";
 
 interface WorkerCommandOptions extends CommonOptions {
   readonly redis: string;
   readonly lostAfter: number;
+  readonly reuse?: string[];
 }
 
 /** `blockcache worker`: does the jobs of sweeps and profiles that run elsewhere. */
@@ -21,21 +23,29 @@ export function workerCommand(): Command {
   return command("worker", "Do jobs of sweeps and profiles that were started with --redis, until Ctrl-C; the job in hand is finished.", "blockcache worker --redis redis://127.0.0.1:6379")
     .option("--redis <url>", "where the queue is", DEFAULT_REDIS)
     .option("--lost-after <seconds>", "without a sign of life, another worker takes this one's job", positiveInteger, 60)
+    .option("--reuse <modules>", "your own reuse rules that the jobs use: the modules that the sweep was given, separated by commas", ruleNames)
     .action(async (options: WorkerCommandOptions) => {
+      await loadReuseRules(options.reuse ?? []);
       const models = oneModelAtATime(options);
       const say = (line: string): void => void process.stderr.write(`${line}\n`);
+      let [done, failed] = [0, 0];
       try {
         await serveJobs({
           url: options.redis,
           lostAfter: options.lostAfter,
           run: async (model, data) => runAnyJob(await models.open(model), data as AnyJob),
           onReady: () => say(`worker ${process.pid}: waiting for jobs on ${options.redis}`),
-          onJob: (id, state, reason) => say(`job ${id} ${state}${reason === undefined ? "" : `: ${reason}`}`),
+          onJob: (id, state, reason) => {
+            if (state === "done") done++;
+            if (state === "failed") failed++;
+            say(`job ${id} ${state}${reason === undefined ? "" : `: ${reason}`}`);
+          },
           signal: abortOnInterrupt(),
         });
       } finally {
         await models.close();
       }
+      print(options, { done, failed }, [`${done} jobs done, ${failed} failed`]);
     });
 }
 
@@ -45,18 +55,21 @@ interface Models {
 }
 
 /** Keeps the model of the last job open: the next job is mostly of the same. */
-function oneModelAtATime({ device, precision, threads }: CommonOptions): Models {
+function oneModelAtATime({ device, precision, threads, config }: CommonOptions): Models {
   let last: Pipeline | undefined;
   const close = async (): Promise<void> => {
     await last?.dispose();
     last = undefined;
   };
-  const open = async ({ path, name, fingerprint }: JobModel): Promise<Pipeline> => {
+  const open = async ({ path, name, fingerprint, configs }: JobModel): Promise<Pipeline> => {
     if (last !== undefined && (await last.fingerprint()) === fingerprint) return last;
     await close();
-    last = await loadPipeline(existsSync(path) ? path : name, { device, precision, threads });
+    const isHere = existsSync(path);
+    if (configs !== undefined && !isHere) throw new ArgumentError(`model: expected the coordinator's single file at ${path} on this machine, found none — put it there`);
+    const here = (there: { readonly path: string; readonly name: string }): string => (existsSync(there.path) ? there.path : there.name);
+    last = await loadPipeline(isHere ? path : name, { device, precision, threads, ...(configs === undefined ? {} : { config: config ?? here(configs) }) });
     const found = await last.fingerprint();
-    if (found !== fingerprint) throw new ArgumentError(`model: expected ${name} with ${fingerprint.slice(0, 19)}…, found ${found.slice(0, 19)}… in ${last.folder.path} — put the coordinator's model at ${path} on this machine`);
+    if (found !== fingerprint) throw new ArgumentError(`model: expected ${name} with ${fingerprint.slice(0, 19)}…, found ${found.slice(0, 19)}… in ${last.folder.source} — put the coordinator's model at ${path} on this machine`);
     return last;
   };
   return { open, close };

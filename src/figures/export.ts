@@ -12,7 +12,7 @@ import { withoutControls } from "./controls.js";
 import type { PlotlyFigure } from "./figure.js";
 import { FONT_FILES, FONT_NAME, WEB_FONT_FILES } from "./fonts.js";
 import { PLOTLY_FILE, plotlyInWindow } from "./plotlyWindow.js";
-import { PRINT_POINTS_PER_PIXEL, applyTheme } from "./theme.js";
+import { PRINT_POINTS_PER_PIXEL, applyTheme, themeOf } from "./theme.js";
 import type { Theme } from "./theme.js";
 
 export interface ExportOptions {
@@ -53,7 +53,7 @@ export async function exportFigure(figure: PlotlyFigure, path: string, options: 
         await writeFile(temporary, await figurePng(themed, options));
         break;
       case ".pdf":
-        await writePdf(await figureSvg(themed, options), temporary, options.theme === "print" ? PRINT_POINTS_PER_PIXEL : POINTS_PER_PIXEL);
+        await writePdf(await figureSvg(themed, options), temporary, themeOf(themed) === "print" ? PRINT_POINTS_PER_PIXEL : POINTS_PER_PIXEL);
         break;
       case ".json":
         await writeFile(temporary, JSON.stringify(themed));

@@ -3,7 +3,7 @@ import { differenceMap } from "../quality/differenceMap.js";
 import { psnr } from "../quality/distance.js";
 import type { PlotlyFigure, PlotlyObject } from "./figure.js";
 import { imageStrips } from "./imageStrips.js";
-import { decibel, pictureUri } from "./sweepPictures.js";
+import { decibel, pictureUri } from "./pictureUri.js";
 import { applyTheme } from "./theme.js";
 import type { Theme } from "./theme.js";
 
@@ -23,7 +23,7 @@ export interface ImageGridOptions {
   readonly theme?: Theme;
 }
 
-/** A row a prompt: plain, then each other picture and its difference from plain, labelled with PSNR. */
+/** A row a prompt: plain, then each other picture and its difference from plain, labelled with PSNR. Throws ArgumentError where sizes differ. */
 export async function imageGrid(rows: readonly ComparedImages[], { gain = 4, title = "Plain and cached", theme = "light" }: ImageGridOptions = {}): Promise<PlotlyFigure> {
   const labels = Object.keys(rows[0]?.others ?? {});
   const strips = await Promise.all(

@@ -2,7 +2,7 @@ import type { RgbImage } from "../diffusion/image.js";
 import { pairedRatio } from "../quality/pairedRatio.js";
 import type { PlotlyFigure, PlotlyObject } from "./figure.js";
 import { imageStrips } from "./imageStrips.js";
-import { pictureUri } from "./sweepPictures.js";
+import { pictureUri } from "./pictureUri.js";
 import { CATEGORICAL_COLOURS, applyTheme } from "./theme.js";
 import type { Theme } from "./theme.js";
 

@@ -1,5 +1,6 @@
 import type { DistanceMeasure } from "../study/compare.js";
 import type { StudyResult } from "../study/result.js";
+import type { Verdict } from "../study/table.js";
 import type { PlotlyFigure, PlotlyObject } from "./figure.js";
 import { ratioAxis } from "./ratioAxis.js";
 import { seriesOf } from "./series.js";
@@ -82,7 +83,7 @@ export function pareto(study: StudyResult, { measure = "latent", intervals = fal
     }),
   ];
   const layout: PlotlyObject = {
-    title: { text: `Error against time: distance from the ${study.converged_steps}-step solution`, subtitle: { text: verdict(points) } },
+    title: { text: `Error against time: distance from the ${study.converged_steps}-step solution`, subtitle: { text: summary(points) } },
     height: Math.max(HEIGHT, 140 + LEGEND_ROW * (2 + series.length)),
     margin: { l: 64, r: 20, t: 70, b: 54 },
     hovermode: "closest",
@@ -116,12 +117,12 @@ function describe({ name, seconds, speedup, distance, interval, atEqualLatency, 
 }
 
 /** The figure in a line: how many cached arms do better than plain sampling that takes as long. */
-function verdict(points: readonly StudyPoint[]): string {
-  const compared = points.flatMap(({ atEqualLatency }) => atEqualLatency ?? []);
-  if (compared.length === 0) return "No cached arm lies within the plain runs' times";
-  const better = compared.filter(({ high }) => high < 1).length;
-  const worse = compared.filter(({ low }) => low > 1).length;
-  return `Of ${compared.length} cached arms, ${better} are nearer than plain sampling of equal time, ${worse} are farther, ${compared.length - better - worse} cannot be told apart (95 %)`;
+function summary(points: readonly StudyPoint[]): string {
+  const verdicts = points.flatMap(({ verdict }) => verdict ?? []);
+  const count = (wanted: Verdict): number => verdicts.filter((each) => each === wanted).length;
+  const [better, worse, even] = [count("better"), count("worse"), count("even")];
+  if (better + worse + even === 0) return "No cached arm lies within the plain runs' times";
+  return `Of ${better + worse + even} cached arms, ${better} are nearer than plain sampling of equal time, ${worse} are farther, ${even} cannot be told apart (95 %)`;
 }
 
 function ratio({ ratio: middle, low, high }: { ratio: number; low: number; high: number }): string {

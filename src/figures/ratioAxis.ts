@@ -5,11 +5,14 @@ const LOGARITHMIC_FROM = 4;
 const MARGIN = 0.06;
 
 /**
- * An axis over positive values, logarithmic where they differ much. Its ticks are 1, 2 and 5 times powers of
- * ten, written out: Plotly's own leave out the powers within a decade.
+ * An axis over positive values, logarithmic where they differ much; a zero, which a logarithm cannot show, is left
+ * out. Its ticks are 1, 2 and 5 times powers of ten, written out: Plotly's own leave out the powers within a
+ * decade.
  */
 export function ratioAxis(values: readonly number[]): PlotlyObject {
-  const [least, most] = [Math.min(...values), Math.max(...values)];
+  const positive = values.filter((value) => value > 0);
+  if (positive.length === 0) return { range: [0, 1] };
+  const [least, most] = [Math.min(...positive), Math.max(...positive)];
   if (!(most / least > LOGARITHMIC_FROM)) {
     const gap = MARGIN * (most - least || most);
     return { range: [least - gap, most + gap] };

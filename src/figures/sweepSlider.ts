@@ -1,8 +1,9 @@
+import { ArgumentError } from "../errors.js";
 import { psnr } from "../quality/distance.js";
 import { differenceMap } from "../quality/differenceMap.js";
 import type { PlotlyFigure, PlotlyObject } from "./figure.js";
 import { imageStrips } from "./imageStrips.js";
-import { decibel, pictureUri } from "./sweepPictures.js";
+import { decibel, pictureUri } from "./pictureUri.js";
 import type { SweepPictures } from "./sweepPictures.js";
 import { applyTheme } from "./theme.js";
 import type { Theme } from "./theme.js";
@@ -22,6 +23,8 @@ const SLIDER = 84;
 /**
  * A slider over the parameter: plain, cached and difference of each prompt, with PSNR and speed-up.
  * Each slider step is a relayout with the pictures in it, so that it works wherever Plotly draws.
+ *
+ * @throws ArgumentError where there is no cached setting
  */
 export async function sweepSlider({ parameter, prompts, plain, cached }: SweepPictures, { gain = 4, title, theme = "light" }: SweepSliderOptions = {}): Promise<PlotlyFigure> {
   const reference = await Promise.all(plain.images.map(pictureUri));
@@ -33,6 +36,7 @@ export async function sweepSlider({ parameter, prompts, plain, cached }: SweepPi
     })),
   );
   const [first] = settings;
+  if (first === undefined) throw new ArgumentError("cached: expected one setting or more for the slider, found none");
   const columns = prompts.map((prompt) => ({ label: prompt, hover: prompt }));
   const figure = imageStrips({
     rows: [{ label: "plain", images: reference }, { label: "cached", images: first.pictures.slice(0, prompts.length) }, { label: `|difference| × ${gain}`, images: first.pictures.slice(prompts.length) }],

@@ -1,6 +1,6 @@
 import type { PlotlyFigure, PlotlyObject } from "./figure.js";
 import { imageStrips } from "./imageStrips.js";
-import { pictureUri } from "./sweepPictures.js";
+import { pictureUri } from "./pictureUri.js";
 import type { SweepPictures, SweepSetting } from "./sweepPictures.js";
 import { CATEGORICAL_COLOURS, NEUTRAL_COLOUR, applyTheme } from "./theme.js";
 import type { Theme } from "./theme.js";

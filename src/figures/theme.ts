@@ -16,11 +16,8 @@ export const FONT_SIZE = 12;
 /** Printed points a layout pixel of the `print` theme: the letters of 12 pixels print at 7 pt. */
 export const PRINT_POINTS_PER_PIXEL = 7 / FONT_SIZE;
 
-/** Layout widths in pixels that fill a 3.3 inch column and a 6.9 inch page in the `print` theme. */
-export const PRINT_WIDTH = {
-  column: Math.round((3.3 * 72) / PRINT_POINTS_PER_PIXEL),
-  page: Math.round((6.9 * 72) / PRINT_POINTS_PER_PIXEL),
-};
+/** Layout width in pixels that fills a 6.9 inch page in the `print` theme. */
+const PRINT_WIDTH = Math.round((6.9 * 72) / PRINT_POINTS_PER_PIXEL);
 
 /** The colours a theme is made of. */
 interface Ink {
@@ -108,15 +105,20 @@ function template(theme: Theme): PlotlyObject {
       sliderdefaults: { bgcolor: ink.grid, bordercolor: ink.faint, activebgcolor: ink.faint, tickcolor: ink.faint, font: { color: ink.text } },
       updatemenudefaults: { bgcolor: ink.paper, bordercolor: ink.faint, font: { size: FONT_SIZE - 1, color: ink.text } },
       // The print theme has a size of its own: a page's width. The others fill the place they are shown in.
-      ...(theme === "print" ? { width: PRINT_WIDTH.page } : {}),
+      ...(theme === "print" ? { width: PRINT_WIDTH } : {}),
     },
   };
 }
 
+/** The theme that a figure was made in, or was put into. */
+export function themeOf({ layout }: PlotlyFigure): Theme | undefined {
+  return (layout.meta as { theme?: Theme } | undefined)?.theme;
+}
+
 /**
  * The same figure in another theme: colours, fonts and line colours change, data and layout stay.
- * The theme is a Plotly template, so whatever the figure sets itself wins.
+ * The theme is a Plotly template, so whatever the figure sets itself wins; its name stands in `layout.meta.theme`.
  */
 export function applyTheme(figure: PlotlyFigure, theme: Theme): PlotlyFigure {
-  return { ...figure, layout: { ...figure.layout, template: template(theme) } };
+  return { ...figure, layout: { ...figure.layout, template: template(theme), meta: { ...(figure.layout.meta as PlotlyObject | undefined), theme } } };
 }

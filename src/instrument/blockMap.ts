@@ -25,7 +25,7 @@ export interface BlockMapEntry {
   readonly sharedParameters: number;
   /** of one batch row */
   readonly multiplyAdds: number;
-  /** the ways of caching: its branch can be skipped (conv_in and conv_out are recomputed always) */
+  /** what `all` kinds cache; conv_in and conv_out can be cached too, where they are named */
   readonly cacheable: boolean;
   /** measured seconds of one evaluation, where asked for */
   readonly seconds?: number;
@@ -35,6 +35,7 @@ export interface BlockMapEntry {
  * Lists every hook of a model before anything is sampled.
  *
  * @param latentSize latent height and width; default: what the model was trained at
+ * @throws ArgumentError where the model does not say what it was trained at, and no size is given
  */
 export function blockMap(pipeline: Pipeline, latentSize: readonly [height: number, width: number] = pipeline.defaultLatentSize): BlockMapEntry[] {
   const [height, width] = latentSize;

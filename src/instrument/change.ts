@@ -25,8 +25,6 @@ export type ChangeValues = Readonly<Record<Measure, number>>;
 export type ChangeListener = (id: string, step: number, images: readonly ChangeValues[], pairs: readonly (readonly number[])[]) => void;
 
 export interface ChangeMeterOptions {
-  /** Default: all layer blocks */
-  readonly blocks?: ReadonlySet<string>;
   /** how many evaluations back change is measured. Default: 1 */
   readonly pairWindow?: number;
 }
@@ -47,7 +45,9 @@ interface Kept {
 }
 
 /** Measures the change of the layer blocks' branches while sampling. */
-export function changeMeter(pipeline: Pipeline, listener: ChangeListener, { blocks, pairWindow = 1 }: ChangeMeterOptions = {}): ChangeMeter {
+export function changeMeter(pipeline: Pipeline, listener: ChangeListener, { pairWindow = 1 }: ChangeMeterOptions = {}): ChangeMeter {
+  // Parts inside of transformers run on their own where another hook looks at them.
+  const layerBlocks = new Set(pipeline.network.blocks.map(({ id }) => id));
   /** newest first, at most pairWindow of them */
   const kept = new Map<string, readonly Kept[]>();
   let peakBytes = 0;
@@ -57,7 +57,7 @@ export function changeMeter(pipeline: Pipeline, listener: ChangeListener, { bloc
       return peakBytes;
     },
     wants(block) {
-      return { branch: blocks?.has(block.id) ?? true, out: false };
+      return { branch: layerBlocks.has(block.id), out: false };
     },
     async computed(block, { branch }, evaluation) {
       const before = evaluation.index === 0 ? [] : (kept.get(block.id) ?? []);

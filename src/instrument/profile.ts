@@ -1,14 +1,10 @@
 import type { BlockKind } from "../graphs/block.js";
+import type { Precision } from "../graphs/graphBuilder.js";
 
 /** One sampled trajectory: a prompt from one seed's noise. */
 export interface Trajectory {
   readonly prompt: string;
   readonly seed: number;
-}
-
-/** Trajectories in groups that are sampled together. */
-export function batches(trajectories: readonly Trajectory[], size: number): Trajectory[][] {
-  return Array.from({ length: Math.ceil(trajectories.length / size) }, (_, index) => trajectories.slice(index * size, (index + 1) * size));
 }
 
 /** The measures of change kept for each block, trajectory and step. */
@@ -54,8 +50,10 @@ export interface ProfileSetting {
 /** Change of every block's branch over time, raw per trajectory (design: `*.safetensors` profile). */
 export interface Profile {
   readonly setting: ProfileSetting;
-  /** where the values were computed; provenance, not part of the setting */
+  /** where the values were computed, several separated by commas; provenance, not part of the setting */
   readonly device: string;
+  /** element type of the network that was measured; absent in files of older versions */
+  readonly precision?: Precision;
   readonly library_version: string;
   readonly trajectories: readonly Trajectory[];
   /** in execution order */

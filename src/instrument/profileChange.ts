@@ -12,8 +12,8 @@ import { blockMap } from "./blockMap.js";
 import { changeMeter } from "./change.js";
 import type { ChangeListener } from "./change.js";
 import { loadProfile, mergeProfiles, saveProfile } from "./profileFile.js";
-import { selectTrajectories } from "./trajectories.js";
-import { MEASURES, batches } from "./profile.js";
+import { batches, selectTrajectories } from "./trajectories.js";
+import { MEASURES } from "./profile.js";
 import type { Measure, Profile, ProfiledBlock, ProfileSetting, Trajectory } from "./profile.js";
 
 /** How every trajectory of a profile is sampled and measured. */
@@ -66,7 +66,7 @@ export async function profileChange(pipeline: Pipeline, options: ProfileOptions)
 
   const trajectories = prompts.flatMap((prompt) => seeds.map((seed) => ({ prompt, seed })));
   let profile = await emptyProfile(pipeline, sampling);
-  if (file !== undefined && existsSync(file)) profile = resume(file, await loadProfile(file), profile);
+  if (file !== undefined && existsSync(file)) profile = resume(file, await loadProfile(file), profile, runner === runLocally);
   const evaluations = profile.setting.timesteps.length;
   const total = trajectories.length * evaluations;
   const isDone = ({ prompt, seed }: Trajectory): boolean => profile.trajectories.some((done) => done.prompt === prompt && done.seed === seed);
@@ -117,7 +117,7 @@ async function emptyProfile(pipeline: Pipeline, options: ProfileSampling): Promi
     return { id: block.id, kind: block.kind, resolution: [extent.height, extent.width] as const };
   });
   const values = Object.fromEntries(MEASURES.map((name) => [name, Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(0)]))]));
-  return { setting, device: pipeline.device.name, library_version: VERSION, trajectories: [], blocks, values, ...pairsOf(blocks, 0, options.pairWindow) };
+  return { setting, device: pipeline.device.name, precision: pipeline.device.precision, library_version: VERSION, trajectories: [], blocks, values, ...pairsOf(blocks, 0, options.pairWindow) };
 }
 
 /** Room for change between pairs of steps, where it is asked for. */
@@ -126,7 +126,9 @@ function pairsOf(blocks: readonly ProfiledBlock[], rows: number, window: number 
   return { pairs: { window, change: Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(rows * window)])) } };
 }
 
-function resume(file: string, found: Profile, wanted: Profile): Profile {
+function resume(file: string, found: Profile, wanted: Profile, here: boolean): Profile {
+  // Elsewhere the workers decide the precision.
+  if (here && found.precision !== undefined && found.precision !== wanted.precision) throw new ArgumentError(`${file}: holds a profile that was measured in ${found.precision}, and this is ${wanted.precision} — give another file, or precision: "${found.precision}"`);
   try {
     return mergeProfiles([wanted, found]);
   } catch (error) {
@@ -144,6 +146,7 @@ export async function measureBatch(pipeline: Pipeline, { sampling, trajectories 
   ) as Record<Measure, Record<string, Float64Array>>;
   const { pairs } = pairsOf(blocks, trajectories.length * steps, sampling.pairWindow);
   const listener: ChangeListener = (id, step, images, apart) => {
+    if (images.some(({ change, cosine }) => Number.isNaN(change + cosine))) throw new ArgumentError(`profile: ${id} gave values at evaluation ${step} that are not finite — measure with precision: "float32"`);
     images.forEach((change, image) => {
       const entry = image * steps + step;
       for (const name of MEASURES) values[name][id][entry] = change[name];

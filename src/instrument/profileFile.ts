@@ -14,6 +14,9 @@ const FORMAT = "blockcache-profile";
 const VERSION = 1;
 const PAIR_CHANGE = "pair_change";
 
+/** Keys of the metadata that are plain text; the others are JSON. */
+const TEXTS: readonly string[] = ["device", "precision", "library_version"];
+
 const size = z.tuple([z.number().int().positive(), z.number().int().positive()]);
 
 const headSchema = z.object({
@@ -28,8 +31,9 @@ const headSchema = z.object({
     latent_size: size,
   }),
   device: z.string(),
+  precision: z.enum(["float32", "float16"]).optional(),
   library_version: z.string(),
-  trajectories: z.array(z.object({ prompt: z.string(), seed: z.number() })),
+  trajectories: z.array(z.object({ prompt: z.string(), seed: z.number() })).min(1),
   blocks: z.array(z.object({ id: z.string(), kind: z.enum(["conv_in", "conv_out", "resnet", "transformer", "downsampler", "upsampler", "attn1", "attn2", "ff"]), resolution: size })),
 });
 
@@ -54,10 +58,10 @@ export async function saveProfile(path: string, profile: Profile): Promise<void>
 export async function loadProfile(path: string): Promise<Profile> {
   const file = await openSafetensors(path);
   try {
-    const { format, version, ...rest } = file.metadata;
+    const { format, version } = file.metadata;
     if (format !== FORMAT) throw new InvalidFileError({ file: path, field: "__metadata__.format", found: JSON.stringify(format ?? null), expected: `"${FORMAT}"`, hint: "`blockcache profile` writes such files" });
     if (version !== String(VERSION)) throw new InvalidFileError({ file: path, field: "__metadata__.version", found: version, expected: String(VERSION) });
-    const head = parseHead(path, rest);
+    const head = parseHead(path, file.metadata);
     const values: Partial<Record<Measure, Record<string, Float64Array>>> = {};
     const dims = [head.trajectories.length, head.setting.timesteps.length];
     const pairChange: Record<string, Float64Array> = {};
@@ -70,7 +74,9 @@ export async function loadProfile(path: string): Promise<Profile> {
       if (tensor.dtype !== "F64" || tensor.dims.length !== expected.length || tensor.dims.some((dim, axis) => dim !== expected[axis])) {
         throw new InvalidFileError({ file: path, field: name, found: `${tensor.dtype} [${tensor.dims.join(", ")}]`, expected: `F64 [${dims.join(", ")}${inPairs ? ", window" : ""}] (trajectories, steps${inPairs ? ", window" : ""})` });
       }
-      const data = new Float64Array((await file.readRaw(name)).slice().buffer);
+      const data = new Float64Array((await file.readRaw(name)).buffer);
+      // A sum with NaN is above no threshold: heuristics would reuse for ever, without a word.
+      if (data.some(Number.isNaN)) throw new InvalidFileError({ file: path, field: name, found: "NaN", expected: "numbers", hint: "the network gave values that are not finite: measure with --precision float32" });
       if (inPairs) pairChange[id] = data;
       else (values[measure as Measure] ??= {})[id] = data;
     }
@@ -92,9 +98,10 @@ function splitName(name: string): [measure: string, id: string] {
 
 function parseHead(path: string, metadata: Readonly<Record<string, string>>): z.infer<typeof headSchema> {
   const plain: Record<string, unknown> = {};
-  for (const [key, text] of Object.entries(metadata)) {
+  // Other keys are a user's own.
+  for (const [key, text] of Object.entries(metadata).filter(([each]) => each in headSchema.shape)) {
     try {
-      plain[key] = key === "device" || key === "library_version" ? text : JSON.parse(text);
+      plain[key] = TEXTS.includes(key) ? text : JSON.parse(text);
     } catch {
       throw new InvalidFileError({ file: path, field: `__metadata__.${key}`, found: text.slice(0, 40), expected: "JSON" });
     }
@@ -105,7 +112,7 @@ function parseHead(path: string, metadata: Readonly<Record<string, string>>): z.
 /**
  * Joins profiles of the same setting; a trajectory that stands in several is kept once.
  *
- * @throws ArgumentError that names the first setting in which they differ
+ * @throws ArgumentError that names the first setting in which they differ, or the precision
  */
 export function mergeProfiles(profiles: readonly Profile[]): Profile {
   if (profiles.length === 0) throw new ArgumentError("merge: expected at least one profile, found none");
@@ -137,13 +144,24 @@ export function mergeProfiles(profiles: readonly Profile[]): Profile {
       }),
     );
   const measures = MEASURES.filter((measure) => profiles.every((profile) => profile.values[measure] !== undefined));
-  const { pairs } = first;
+  const { pairs, precision: _, ...head } = first;
   return {
-    ...first,
+    ...head,
+    ...provenance(profiles),
     trajectories: kept.map(({ profile, row }) => profile.trajectories[row]),
     values: Object.fromEntries(measures.map((measure) => [measure, join(steps, (profile) => profile.values[measure])])),
     ...(pairs === undefined ? {} : { pairs: { ...pairs, change: join(steps * pairs.window, (profile) => profile.pairs?.change) } }),
   };
+}
+
+/** Where profiles were measured: one that has no trajectory yet, nowhere. Throws ArgumentError where they differ in precision. */
+function provenance(profiles: readonly Profile[]): Pick<Profile, "device" | "precision"> {
+  const begun = profiles.filter(({ trajectories }) => trajectories.length > 0);
+  const measured = begun.length === 0 ? profiles : begun;
+  const precisions = [...new Set(measured.flatMap(({ precision }) => precision ?? []))];
+  if (precisions.length > 1) throw new ArgumentError(`merge: expected profiles of the same setting, found a different precision: ${precisions.join(" and ")}`);
+  const device = [...new Set(measured.flatMap((each) => each.device.split(", ")))].join(", ");
+  return { device, ...(precisions.length === 0 ? {} : { precision: precisions[0] }) };
 }
 
 function firstDifference(a: Profile, b: Profile): string | undefined {

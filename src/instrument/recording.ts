@@ -48,11 +48,14 @@ export function recordToMemory(options: MemoryRecordOptions): Recording {
       pattern,
       (event) => {
         const { dims, data } = event[value];
-        if (bytes + data.byteLength > budget) {
-          throw new ArgumentError(`recording: expected at most ${budget} bytes, and ${event.id} at step ${event.step} would make it ${bytes + data.byteLength} — record fewer blocks or steps, raise the budget, or record to disk`);
+        const name = tensorName(event.id, event.step);
+        // Two patterns may name one block, and a later sampling takes the place of an earlier one.
+        const after = bytes - (recorded.get(name)?.data.byteLength ?? 0) + data.byteLength;
+        if (after > budget) {
+          throw new ArgumentError(`recording: expected at most ${budget} bytes, and ${event.id} at step ${event.step} would make it ${after} — record fewer blocks or steps, raise the budget, or record to disk`);
         }
-        bytes += data.byteLength;
-        recorded.set(tensorName(event.id, event.step), { dims, data: data.slice() });
+        bytes = after;
+        recorded.set(name, { dims, data: data.slice() });
       },
       { steps: options.steps },
     ),
@@ -81,6 +84,7 @@ export interface DiskRecording {
  * Records to a safetensors file, `<block id>/<step>` each; memory does not grow with the number of steps.
  *
  * @param sampling the options that the sampler will be given: they fix the shapes
+ * @throws ArgumentError for steps that the sampling does not have, and patterns that name no block
  */
 export async function recordToDisk(pipeline: Pipeline, path: string, sampling: SampleOptions, options: RecordOptions): Promise<DiskRecording> {
   const { value = "branch" } = options;

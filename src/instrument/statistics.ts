@@ -8,6 +8,11 @@ export interface BlockStatistics {
   readonly standardDeviation: Float64Array;
 }
 
+/** The sum ÷ the number of values; NaN where there are none. */
+export function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
 /** The middle value; the mean of the two middle ones where there is an even number. */
 export function median(values: ArrayLike<number>): number {
   const sorted = Float64Array.from(values).sort();

@@ -1,4 +1,9 @@
-import type { Measure, Profile } from "./profile.js";
+import type { Measure, Profile, Trajectory } from "./profile.js";
+
+/** Trajectories in groups that are sampled together. */
+export function batches(trajectories: readonly Trajectory[], size: number): Trajectory[][] {
+  return Array.from({ length: Math.ceil(trajectories.length / size) }, (_, index) => trajectories.slice(index * size, (index + 1) * size));
+}
 
 /**
  * A profile of these of its trajectories, in this order; one may stand in it several times, as resampling

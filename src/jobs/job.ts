@@ -24,7 +24,7 @@ export interface JobRun<Data, Result> {
 
 /**
  * Runs all jobs and returns when each has given its result: in this process ({@link runLocally}) or
- * elsewhere (redis.ts).
+ * elsewhere (redisRunner.ts).
  *
  * @throws InterruptedError on abort; what `run` throws
  */
@@ -32,6 +32,7 @@ export type JobRunner = <Data, Result>(work: JobRun<Data, Result>) => Promise<vo
 
 const ID_DIGITS = 32;
 
+/** A job of this data. */
 export function createJob<Data>(data: Data): Job<Data> {
   return { id: createHash("sha256").update(encodeData(data)).digest("hex").slice(0, ID_DIGITS), data };
 }

@@ -1,4 +1,4 @@
-/** Results of jobs on disk: `<id>.json` each, written once and in one go. */
+/** Results of jobs on disk: `<id>.json` each, written in one go; jobs of equal data have one between them. */
 import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";

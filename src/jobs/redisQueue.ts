@@ -11,7 +11,10 @@ export const DEFAULT_REDIS = "redis://127.0.0.1:6379";
 
 /** The model that a job is for, and where the coordinator has it. */
 export interface JobModel {
+  /** its folder, or a single file */
   readonly path: string;
+  /** a single file's: the model that its configs and tokenizer are from */
+  readonly configs?: { readonly path: string; readonly name: string };
   readonly name: string;
   readonly fingerprint: string;
 }

@@ -26,6 +26,10 @@ export interface ModelFolder {
   /** the folder's own name, or the id that it was fetched by */
   readonly name: string;
   readonly path: string;
+  /** what it is opened by: its folder, or a single file */
+  readonly source: string;
+  /** a single file's: the model that its configs and tokenizer are from */
+  readonly configs?: ModelFolder;
   readonly pipelineClass: PipelineClass;
   readonly unet: UNetConfig;
   readonly vae: AutoencoderConfig;
@@ -100,6 +104,7 @@ export async function openModelFolder(path: string, variant?: string): Promise<M
   const folder: ModelFolder = {
     name: basename(path),
     path,
+    source: path,
     pipelineClass,
     unet,
     vae,

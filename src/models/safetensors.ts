@@ -3,9 +3,10 @@
  * (https://github.com/huggingface/safetensors#format). The header is checked in full before
  * anything is allocated for what it describes.
  */
-import { open, rename, rm } from "node:fs/promises";
+import { mkdir, open, rename, rm } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { endianness } from "node:os";
+import { dirname } from "node:path";
 import { randomUUID } from "node:crypto";
 import { ArgumentError, InvalidFileError } from "../errors.js";
 import { elementCount } from "./tensor.js";
@@ -198,6 +199,7 @@ export interface SafetensorsWriter {
   abandon(): Promise<void>;
 }
 
+/** Begins a file; its folder is made where it is missing. */
 export async function createSafetensorsWriter(path: string, layout: ReadonlyMap<string, TensorLayout>, metadata: Readonly<Record<string, string>> = {}): Promise<SafetensorsWriter> {
   const entries: Record<string, unknown> = Object.keys(metadata).length === 0 ? {} : { __metadata__: metadata };
   const offsets = new Map<string, number>();
@@ -216,6 +218,7 @@ export async function createSafetensorsWriter(path: string, layout: ReadonlyMap<
   new DataView(head.buffer).setBigUint64(0, BigInt(headerLength), true);
   head.set(json, LENGTH_BYTES);
 
+  await mkdir(dirname(path), { recursive: true });
   const temporary = `${path}.${randomUUID()}.tmp`;
   const handle = await open(temporary, "w");
   await handle.write(head, 0, head.length, 0);

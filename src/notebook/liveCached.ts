@@ -16,7 +16,7 @@ import { planSampling } from "../diffusion/samplingPlan.js";
 import type { SampleOptions } from "../diffusion/samplingPlan.js";
 import type { SamplingStep } from "../diffusion/sample.js";
 import { ArgumentError, InterruptedError } from "../errors.js";
-import { decibel } from "../figures/sweepPictures.js";
+import { decibel } from "../figures/pictureUri.js";
 import type { BlockKind } from "../graphs/block.js";
 import { PAPER_PRESET } from "../instrument/paperPreset.js";
 import { profileChange } from "../instrument/profileChange.js";
@@ -65,9 +65,12 @@ export interface LiveComparison {
   readonly psnr: readonly number[];
 }
 
+/** What a step is drawn from. */
+type DrawnStep = Pick<SamplingStep, "predictedOriginal">;
+
 /** A plain run with its steps, so that it can be shown again beside another cached one. */
 interface PlainRun extends LiveRun {
-  readonly steps: readonly SamplingStep[];
+  readonly steps: readonly DrawnStep[];
 }
 
 const PROFILED_PROMPTS = 4;
@@ -80,19 +83,25 @@ const GAIN = 4;
 export async function compareLive(pipeline: Pipeline, options: LiveCachedOptions, signal: AbortSignal): Promise<LiveComparison> {
   const { schedule: _schedule, delta: _delta, profile: _profile, kinds: _kinds, reuse, signal: _signal, ...run } = options;
   const schedule = await scheduleFor(pipeline, options, signal);
-  const { prompts, guided, latentSize, solver } = planSampling(pipeline, run);
+  const plan = planSampling(pipeline, run);
+  const cachedHook = cachedRun(schedule, { reuse });
+  // What does not fit is refused before anything is measured.
+  await cachedHook.begin?.(pipeline, plan);
+  cachedHook.end?.();
+  const { prompts, guided, latentSize, solver } = plan;
   const rows = prompts.length * (guided ? 2 : 1);
   const keptCosts = memory<Costs>(pipeline, ["costs", rows, latentSize]);
   const costs = keptCosts.get() ?? keptCosts.set(await measureCosts(pipeline, { rows, latentSize, samples: COST_SAMPLES, signal }));
-  const predictedSpeedup = predictSpeedup(costs, schedule);
+  const predictedSpeedup = predictSpeedup(costs, schedule, reuse);
   const preview = await latentPreview(pipeline);
 
   const keptPlain = memory<PlainRun>(pipeline, ["plain", run]);
   const known = keptPlain.get();
-  const plainSteps = [...(known?.steps ?? [])];
+  const plainSteps: DrawnStep[] = [...(known?.steps ?? [])];
+  let plainLatents = known?.latents;
   const grid = scheduleGrid(schedule);
   const plainClock = stopwatch(sample(pipeline, { ...run, signal }));
-  const cachedClock = stopwatch(sample(pipeline, { ...run, signal, hooks: [cachedRun(schedule, { reuse }), grid.hook] }));
+  const cachedClock = stopwatch(sample(pipeline, { ...run, signal, hooks: [cachedHook, grid.hook] }));
   const shown = await display({ html: "<div>sampling…</div>" });
   const draw = (pictures: readonly string[], caption: string): Promise<void> =>
     shown.update({ html: `<div><div style="display:flex;flex-wrap:wrap;gap:12px;align-items:flex-start">${pictures.join("")}${grid.html()}</div><div>${escapeHtml(caption)}</div></div>` });
@@ -101,12 +110,13 @@ export async function compareLive(pipeline: Pipeline, options: LiveCachedOptions
     for (let index = 0; ; index++) {
       if (known === undefined) {
         const step = await plainClock.next();
-        if (step !== undefined) plainSteps.push(step);
+        if (step !== undefined) plainSteps.push({ predictedOriginal: step.predictedOriginal });
+        plainLatents = step?.latents ?? plainLatents;
       }
       const step = await cachedClock.next();
       if (step === undefined) break;
       latents = step.latents;
-      const forming = ({ predictedOriginal }: SamplingStep, label: string): string => livePicture(bitmapUri(preview(predictedOriginal)[0]), label);
+      const forming = ({ predictedOriginal }: DrawnStep, label: string): string => livePicture(bitmapUri(preview(predictedOriginal)[0]), label);
       await draw([forming(plainSteps[index], "plain"), forming(step, "cached")], `step ${index + 1} of ${solver.timesteps.length}, timestep ${step.timestep}`);
     }
   } catch (error) {
@@ -116,9 +126,8 @@ export async function compareLive(pipeline: Pipeline, options: LiveCachedOptions
     await plainClock.stop();
     await cachedClock.stop();
   }
-  const last = plainSteps.at(-1);
-  if (latents === undefined || last === undefined) throw new TypeError("the solver yielded no step");
-  const plain = known ?? keptPlain.set({ steps: plainSteps, latents: last.latents, images: await decodeImages(pipeline, last.latents), seconds: plainClock.seconds() });
+  if (latents === undefined || plainLatents === undefined) throw new TypeError("the solver yielded no step");
+  const plain = known ?? keptPlain.set({ steps: plainSteps, latents: plainLatents, images: await decodeImages(pipeline, plainLatents), seconds: plainClock.seconds() });
   const cached = { latents, images: await decodeImages(pipeline, latents), seconds: cachedClock.seconds() };
   const decibels = cached.images.map((image, index) => psnr(image, plain.images[index]));
   const speedup = plain.seconds / cached.seconds;
@@ -131,7 +140,7 @@ export async function compareLive(pipeline: Pipeline, options: LiveCachedOptions
 }
 
 async function scheduleFor(pipeline: Pipeline, options: LiveCachedOptions, signal: AbortSignal): Promise<Schedule> {
-  const { schedule, delta, profile, kinds, steps, solver, schedulerConfig, guidanceScale, negativePrompt = "", height, width } = options;
+  const { schedule, delta, profile, kinds, steps, solver, schedulerConfig, guidanceScale, negativePrompt, height, width } = options;
   if ((schedule === undefined) === (delta === undefined)) throw new ArgumentError(`live: expected a schedule or a delta, found ${schedule === undefined ? "neither" : "both"}`);
   if (schedule !== undefined) return schedule;
   if (profile !== undefined) return threshold(profile, { delta: Number(delta), kinds });

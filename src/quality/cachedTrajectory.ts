@@ -23,7 +23,8 @@ export interface TrajectoryErrors {
  * memory at a time. Every computed block is looked at; those that only a reused part of the network would
  * have read run here too, and a cached run alone leaves them out.
  *
- * @param options as of `sample`; `hooks` must be empty
+ * @param options as of `sample`; its hooks are the two runs' own
+ * @throws ArgumentError where the schedule does not fit
  */
 export async function cachedTrajectory(pipeline: Pipeline, options: Omit<SampleOptions, "hooks">, cached: CachedRun): Promise<TrajectoryErrors> {
   const latents: number[][] = [];

@@ -8,6 +8,7 @@ import type { FloatTensor } from "../models/tensor.js";
  * ‖x − reference‖₂ / ‖reference‖₂ of each image.
  *
  * @param images rows `r` and `r + images` are one image's, as the guidance halves are. Default: a row an image
+ * @throws ArgumentError where the dims differ
  */
 export function relativeDistances(values: FloatTensor, reference: FloatTensor, images = values.dims[0]): number[] {
   if (values.dims.join() !== reference.dims.join()) throw new ArgumentError(`reference: expected [${values.dims.join(", ")}], found [${reference.dims.join(", ")}]`);
@@ -20,10 +21,11 @@ export function relativeDistances(values: FloatTensor, reference: FloatTensor, i
       sizes[row % images] += reference.data[index] ** 2;
     }
   }
-  return Array.from(differences, (difference, image) => Math.sqrt(difference / sizes[image]));
+  // What is zero in both is at no distance.
+  return Array.from(differences, (difference, image) => (difference === 0 ? 0 : Math.sqrt(difference / sizes[image])));
 }
 
-/** Peak signal-to-noise ratio in dB of 8-bit images: 10 log₁₀(255² / mean squared error); Infinity where equal. */
+/** Peak signal-to-noise ratio in dB of 8-bit images: 10 log₁₀(255² / mean squared error); Infinity where equal. Throws ArgumentError where the sizes differ. */
 export function psnr(image: RgbImage, reference: RgbImage): number {
   checkSameSize(image, reference);
   const squared = image.rgb.reduce((sum, value, index) => sum + (value - reference.rgb[index]) ** 2, 0);

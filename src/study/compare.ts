@@ -2,7 +2,7 @@
  * The question that matters: at equal latency, a cached run or plain sampling with fewer steps? Latency is in
  * units of the study's plain run beside it, so that arms timed on different machines stand on one scale.
  */
-import { median } from "../instrument/statistics.js";
+import { mean, median } from "../instrument/statistics.js";
 import { ArgumentError } from "../errors.js";
 import { onParetoFront } from "../quality/dominance.js";
 import { plainAtLatency } from "../quality/equalLatency.js";
@@ -37,7 +37,7 @@ export interface ComparedArm {
   readonly onFront: boolean;
 }
 
-/** Every arm of a study against its plain runs, in the study's order. */
+/** Every arm of a study against its plain runs, in the study's order. Throws ArgumentError where the plain run of the study's own steps is missing. */
 export function compareArms(study: StudyResult, measure: DistanceMeasure = "latent"): ComparedArm[] {
   const full = study.results.find(({ arm }) => isPlainRun(arm, study));
   if (full === undefined) throw new ArgumentError(`study: expected a plain run with ${study.steps} steps of ${study.solver}, found none — \`blockcache sweep\` adds it`);
@@ -68,8 +68,4 @@ function isPlain({ cached, solver }: Arm, study: StudyResult): boolean {
 function latency({ seconds, plainSeconds }: ArmResult, full: ArmResult): number {
   const beside = plainSeconds ?? seconds.map(() => median(full.seconds));
   return median(seconds.map((each, index) => each / beside[index]));
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -3,6 +3,7 @@ import { cachedRun } from "../caching/cachedRun.js";
 import { hold } from "../caching/reuseRule.js";
 import type { ReuseRule } from "../caching/reuseRule.js";
 import type { Schedule } from "../caching/schedule.js";
+import { profileSampling } from "../caching/scheduleSampling.js";
 import { transferSchedule, transferTable } from "../caching/transfer.js";
 import type { TransferRow } from "../caching/transfer.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
@@ -10,7 +11,6 @@ import type { Profile } from "../instrument/profile.js";
 import type { FloatTensor } from "../models/tensor.js";
 import { relativeDistances } from "../quality/distance.js";
 import { finalLatents } from "./finalLatents.js";
-import { samplingOfSetting } from "../caching/samplingOfSetting.js";
 
 export interface MeasuredTransferRow extends TransferRow {
   /** relative L2 of the cached run's final latents to the plain run's in the setting `to`, one a trajectory */
@@ -35,9 +35,8 @@ export async function measureTransfer(pipeline: Pipeline, profiles: Readonly<Rec
   const total = Object.keys(profiles).length * (Object.keys(profiles).length + 1);
   let done = 0;
   const latentsIn = async ({ setting, trajectories }: Profile, schedule?: Schedule): Promise<FloatTensor> => {
-    const [height, width] = setting.latent_size.map((extent) => extent * pipeline.vaeScaleFactor);
     const hooks = schedule === undefined ? [] : [cachedRun(schedule, { reuse })];
-    const latents = await finalLatents(pipeline, trajectories.slice(0, count), { ...samplingOfSetting(setting), negativePrompt: setting.negative_prompt ?? undefined, height, width, hooks, signal });
+    const latents = await finalLatents(pipeline, trajectories.slice(0, count), { ...profileSampling(setting, pipeline.vaeScaleFactor), hooks, signal });
     done++;
     onProgress?.(done, total);
     return latents;

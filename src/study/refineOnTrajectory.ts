@@ -6,18 +6,21 @@ import { cachedRun } from "../caching/cachedRun.js";
 import { budgetRecord, secondsOf } from "../caching/heuristics/budget.js";
 import type { Budget } from "../caching/heuristics/budget.js";
 import { predictSeconds } from "../caching/predictSeconds.js";
+import { requireCostsOf } from "../caching/requireCosts.js";
 import { hold } from "../caching/reuseRule.js";
 import type { ReuseRule } from "../caching/reuseRule.js";
 import type { Schedule } from "../caching/schedule.js";
+import { scheduleSampling } from "../caching/scheduleSampling.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
+import { planSampling } from "../diffusion/samplingPlan.js";
 import type { SampleOptions } from "../diffusion/samplingPlan.js";
 import { ArgumentError, InterruptedError } from "../errors.js";
 import type { Trajectory } from "../instrument/profile.js";
+import { mean } from "../instrument/statistics.js";
 import type { FloatTensor } from "../models/tensor.js";
 import { relativeDistances } from "../quality/distance.js";
 import { finalLatents } from "./finalLatents.js";
 import { digestOf, measuredErrors } from "./measuredErrors.js";
-import { samplingOfSetting } from "../caching/samplingOfSetting.js";
 
 export interface RefineOptions extends Budget {
   /** sampled together in every run */
@@ -72,19 +75,20 @@ const MOST_MOVES = 8;
  * are made to compute, paid for by those that harm least a second saved, and the new schedule is kept where
  * its own run has the least error so far. The search ends where no step helps, or with the runs.
  *
- * @throws ArgumentError where the start is not within the budget; InterruptedError on abort, after which
- *   the same call goes on from `file`
+ * @throws ArgumentError where the start is not within the budget, or the costs are of another model or size;
+ *   InterruptedError on abort, after which the same call goes on from `file`
  */
 export async function refineOnTrajectory(pipeline: Pipeline, start: Schedule, options: RefineOptions): Promise<Refined> {
   const { costs, trajectories, reuse = hold, runs: most = 300, file, onProgress, signal } = options;
   const { timesteps } = start;
+  const sampling = { ...scheduleSampling(start), ...options.sampling, signal };
+  requireCostsOf(costs, start.model, planSampling(pipeline, { ...sampling, prompt: "" }).latentSize);
   const allowed = secondsOf(options, timesteps);
   const secondsOfBlocks = (blocks: Blocks): number => predictSeconds(costs, { timesteps, blocks }, reuse);
   if (secondsOfBlocks(start.blocks) > allowed) throw new ArgumentError(`start: expected a schedule within the budget of ${allowed.toPrecision(4)} s, found one of ${secondsOfBlocks(start.blocks).toPrecision(4)} s — withinBudget finds one`);
-  const sampling = { ...samplingOfSetting(start), ...options.sampling, signal };
   const reference = options.reference ?? (await finalLatents(pipeline, trajectories, sampling));
-  const { blocks: _, heuristic: __, edits: ___, ...setting } = start;
-  const known = await measuredErrors(file, digestOf([setting, trajectories, options.sampling, reuse.name, digestOf([...reference.data])]));
+  const { blocks: _, heuristic: __, edits, ...setting } = start;
+  const known = await measuredErrors(file, digestOf([setting, trajectories, stated(options.sampling), reuse.name, digestOf([...reference.data])]));
 
   let [runs, least] = [0, Infinity];
   /** undefined once the runs are used up */
@@ -120,8 +124,9 @@ export async function refineOnTrajectory(pipeline: Pipeline, start: Schedule, op
     if (better === undefined) break;
     [blocks, error] = better;
   }
-  const heuristic = { name: "trajectory-search", start: start.heuristic, ...budgetRecord(options), reuse: reuse.name, trajectories: trajectories.length, error, start_error: startError, runs };
-  return { schedule: { ...start, heuristic, blocks }, error, startError, runs };
+  // The edits came before the search.
+  const heuristic = { name: "trajectory-search", start: start.heuristic, ...(edits === undefined ? {} : { start_edits: edits }), ...budgetRecord(options), reuse: reuse.name, trajectories: trajectories.length, error, start_error: startError, runs };
+  return { schedule: { ...setting, heuristic, blocks }, error, startError, runs };
 
   async function bestStep(from: Blocks, before: number, moves: readonly Move[]): Promise<[Blocks, number] | undefined> {
     const helping = moves.filter(({ gain }) => gain > 0).sort((a, b) => perSecond(b) - perSecond(a));
@@ -141,6 +146,11 @@ export async function refineOnTrajectory(pipeline: Pipeline, start: Schedule, op
   }
 }
 
+/** Nothing where no option is said: the same setting then, and the same digest. */
+function stated(sampling: RefineOptions["sampling"]): RefineOptions["sampling"] {
+  return Object.values(sampling ?? {}).every((value) => value === undefined) ? undefined : sampling;
+}
+
 /** What helps and saves time comes first, then what helps most a second. */
 function perSecond({ gain, seconds }: Move): number {
   return seconds <= 0 ? Infinity : gain / seconds;
@@ -158,8 +168,4 @@ function groupsOf({ blocks, timesteps }: Schedule): readonly Group[] {
 function withGroup(blocks: Blocks, { ids, evaluation }: Group, compute: boolean): Blocks {
   const changed = (computed: readonly number[]): number[] => [...computed.filter((each) => each !== evaluation), ...(compute ? [evaluation] : [])].sort((a, b) => a - b);
   return Object.fromEntries(Object.entries(blocks).map(([id, computed]) => [id, ids.includes(id) ? changed(computed) : computed]));
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

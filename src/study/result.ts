@@ -16,9 +16,9 @@ export interface Arm {
   /** absent in a plain arm */
   readonly cached?: {
     readonly schedule: Schedule;
-    /** name of the reuse rule */
+    /** name of the reuse rule, the library's or a defined one (`defineReuseRule`) */
     readonly reuse: string;
-    /** kinds of block that may be cached, for people: "transformers", "all kinds" */
+    /** what may be cached, for people: "transformers", "all kinds"; for a schedule that was given, its name */
     readonly kinds: string;
     /** the number that a sweep varies (δ, interval, quantile, budget), where there is one */
     readonly parameter?: number;

@@ -2,7 +2,7 @@
 import { stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { scheduleSchema } from "../caching/schedule.js";
+import { scheduleSchema } from "../caching/scheduleFile.js";
 import { solverNames } from "../diffusion/solvers/index.js";
 import { InvalidFileError } from "../errors.js";
 import { readJson, validate } from "../models/json.js";

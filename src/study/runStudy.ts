@@ -5,22 +5,24 @@ import { join } from "node:path";
 import { cachedRun } from "../caching/cachedRun.js";
 import { predictSeconds } from "../caching/predictSeconds.js";
 import type { Costs } from "../caching/costs.js";
+import { requireCostsOf } from "../caching/requireCosts.js";
 import { reuseRule } from "../caching/reuseRule.js";
 import { computedShare } from "../caching/schedule.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { planSampling } from "../diffusion/samplingPlan.js";
 import { ArgumentError } from "../errors.js";
-import { batches } from "../instrument/profile.js";
 import type { Trajectory } from "../instrument/profile.js";
+import { batches } from "../instrument/trajectories.js";
 import { createJob } from "../jobs/job.js";
 import type { Job, JobRunner } from "../jobs/job.js";
 import { runKept } from "../jobs/jobFolder.js";
 import { readJson, writeJson } from "../models/json.js";
 import { writeSafetensors } from "../models/safetensors.js";
 import type { FloatTensor } from "../models/tensor.js";
+import { VERSION } from "../version.js";
 import type { Arm, ArmResult, Distances, StudyResult } from "./result.js";
 import { saveStudy } from "./resultFile.js";
-import { checkDeterministic, resolveSetting, samplingOf } from "./setting.js";
+import { armSampling, checkDeterministic, resolveSetting } from "./setting.js";
 import type { StudySetting, StudySettingOptions } from "./setting.js";
 import { armMeasurementSchema, isPlainRun, latentsSchema, runArm, runConverged } from "./studyJobs.js";
 import type { ArmJob, ArmMeasurement, ConvergedJob } from "./studyJobs.js";
@@ -33,11 +35,11 @@ export interface StudyOptions extends StudySettingOptions {
   readonly arms: readonly Arm[];
   /** Where everything is kept; made where it is missing. An interrupted study goes on, one with more arms grows. */
   readonly folder: string;
-  /** predicts speed-ups; of this model */
+  /** predicts speed-ups; of this model and latent size */
   readonly costs?: Costs;
   /** where the jobs run. Default: this process */
   readonly runner?: JobRunner;
-  /** steps of an image done and to do in all, those found in the folder counted as done */
+  /** network evaluations of one image done and to do in all, those found in the folder counted as done */
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -57,16 +59,25 @@ export async function runStudy(pipeline: Pipeline, options: StudyOptions): Promi
   if (prompts.length === 0) throw new ArgumentError("prompts: expected at least one, found an empty list");
   if (seeds.length === 0) throw new ArgumentError("seeds: expected at least one, found an empty list");
   const setting = await resolveSetting(pipeline, settingOptions);
+  if (costs !== undefined) requireCostsOf(costs, setting.model, setting.latent_size);
   const arms = withPlainRun(given, setting);
   await checkArms(pipeline, setting, arms);
   await openFolder(folder, setting);
 
   const trajectories = prompts.flatMap((prompt) => seeds.map((seed) => ({ prompt, seed })));
   const groups = batches(trajectories, setting.batch);
-  const plain = planSampling(pipeline, { ...samplingOf(pipeline, setting, setting), prompt: "" });
-  const ofAll = (steps: number): number => trajectories.length * steps;
-  const armWork = ({ steps }: Pick<Arm, "steps">): number => setting.repeats * (setting.steps + steps);
-  const total = ofAll(setting.converged_steps) + arms.reduce((sum, arm) => sum + ofAll(armWork(arm)), 0);
+  const planned = new Map<string, readonly number[]>();
+  const timestepsOf = ({ solver, steps }: Pick<Arm, "solver" | "steps">): readonly number[] => {
+    const key = `${solver} ${steps}`;
+    const timesteps = planned.get(key) ?? planSampling(pipeline, { ...armSampling(pipeline, setting, { solver, steps }), prompt: "" }).solver.timesteps;
+    planned.set(key, timesteps);
+    return timesteps;
+  };
+  const plainTimesteps = timestepsOf(setting);
+  // Network evaluations of one image: a step of Heun has two.
+  const convergedWork = timestepsOf({ solver: setting.solver, steps: setting.converged_steps }).length;
+  const armWork = (arm: Arm): number => setting.repeats * (plainTimesteps.length + (isPlainRun(arm, setting) ? 0 : timestepsOf(arm).length));
+  const total = trajectories.length * (convergedWork + arms.reduce((sum, arm) => sum + armWork(arm), 0));
   const report = <Data extends { readonly trajectories: readonly Trajectory[] }>(before: number, work: (data: Data) => number) => (done: readonly Job<Data>[]): void =>
     onProgress?.(before + done.reduce((sum, { data }) => sum + data.trajectories.length * work(data), 0), total);
   const kept = { folder: join(folder, "jobs"), runner, signal };
@@ -76,7 +87,7 @@ export async function runStudy(pipeline: Pipeline, options: StudyOptions): Promi
     jobs: groups.map((group) => createJob<ConvergedJob>({ kind: "converged", setting, trajectories: group })),
     schema: latentsSchema,
     run: (job) => runConverged(pipeline, job, signal),
-    onProgress: report(0, () => setting.converged_steps),
+    onProgress: report(0, () => convergedWork),
   });
   await writeConverged(join(folder, "converged.safetensors"), converged, trajectories);
 
@@ -86,7 +97,7 @@ export async function runStudy(pipeline: Pipeline, options: StudyOptions): Promi
     jobs: groups.flatMap((group, index) => arms.map((arm) => createJob<ArmJob>({ kind: "arm", setting, trajectories: group, arm, converged: converged[index] }))),
     schema: armMeasurementSchema,
     run: (job) => runArm(pipeline, job, signal),
-    onProgress: report(ofAll(setting.converged_steps), ({ arm }) => armWork(arm)),
+    onProgress: report(trajectories.length * convergedWork, ({ arm }) => armWork(arm)),
   });
 
   const study: StudyResult = {
@@ -103,7 +114,7 @@ export async function runStudy(pipeline: Pipeline, options: StudyOptions): Promi
     trajectories,
     results: arms.map((arm, index) => ({
       ...armResult(arm, groups.map((_, group) => measured[group * arms.length + index])),
-      ...(arm.cached === undefined || costs === undefined ? {} : { predictedSpeedup: predictSeconds(costs, { timesteps: plain.solver.timesteps, blocks: {} }) / predictSeconds(costs, arm.cached.schedule, reuseRule(arm.cached.reuse)) }),
+      ...(arm.cached === undefined || costs === undefined ? {} : { predictedSpeedup: predictSeconds(costs, { timesteps: plainTimesteps, blocks: {} }) / predictSeconds(costs, arm.cached.schedule, reuseRule(arm.cached.reuse)) }),
     })),
   };
   await saveStudy(join(folder, "study.json"), study);
@@ -115,30 +126,34 @@ function withPlainRun(arms: readonly Arm[], setting: StudySetting): readonly Arm
   return arms.some((arm) => isPlainRun(arm, setting)) ? arms : [{ name: `plain ${steps}`, solver, steps }, ...arms];
 }
 
-/** Before anything is sampled: names are unique, schedules fit model, solver and timesteps. */
+/** Before anything is sampled: names are unique, reuse rules known, schedules fit model, solver and timesteps. */
 async function checkArms(pipeline: Pipeline, setting: StudySetting, arms: readonly Arm[]): Promise<void> {
   const names = new Set<string>();
   for (const arm of arms) {
     if (names.has(arm.name)) throw new ArgumentError(`arms: expected names that differ, found "${arm.name}" twice`);
     names.add(arm.name);
-    const plan = planSampling(pipeline, { ...samplingOf(pipeline, setting, arm), prompt: "" });
+    const plan = planSampling(pipeline, { ...armSampling(pipeline, setting, arm), prompt: "" });
     checkDeterministic(`arms: "${arm.name}"`, plan.solver);
     if (arm.cached === undefined) continue;
     if (arm.solver !== setting.solver) throw new ArgumentError(`arms: "${arm.name}": expected ${setting.solver}, as the study's plain run, found ${arm.solver} — a study of another solver is one of its own`);
-    const trial = cachedRun(arm.cached.schedule);
+    const trial = cachedRun(arm.cached.schedule, { reuse: reuseRule(arm.cached.reuse) });
     await trial.begin?.(pipeline, plan);
     trial.end?.();
   }
 }
 
+/** What wrote the folders that do not say it. */
+const FIRST_VERSION = "0.1.0";
+
 async function openFolder(folder: string, setting: StudySetting): Promise<void> {
   await mkdir(folder, { recursive: true });
   const path = join(folder, "setting.json");
-  if (!existsSync(path)) return writeJson(path, setting);
-  const found = (await readJson(path)) as Readonly<Record<string, unknown>>;
-  for (const [key, value] of Object.entries(setting)) {
-    if (JSON.stringify(found?.[key]) === JSON.stringify(value)) continue;
-    throw new ArgumentError(`${path}: holds a study with ${key} ${JSON.stringify(found?.[key])}, and this one has ${JSON.stringify(value)} — give another folder`);
+  const wanted: Readonly<Record<string, unknown>> = { ...setting, library_version: VERSION };
+  if (!existsSync(path)) return writeJson(path, wanted);
+  const found: Readonly<Record<string, unknown>> = { library_version: FIRST_VERSION, ...((await readJson(path)) as object) };
+  for (const key of new Set([...Object.keys(wanted), ...Object.keys(found)])) {
+    if (JSON.stringify(found[key]) === JSON.stringify(wanted[key])) continue;
+    throw new ArgumentError(`${path}: holds a study with ${key} ${JSON.stringify(found[key])}, and this one has ${JSON.stringify(wanted[key])} — give another folder`);
   }
 }
 

@@ -8,7 +8,7 @@ import type { SamplingHook } from "../diffusion/samplingPlan.js";
 import type { Trajectory } from "../instrument/profile.js";
 import type { FloatTensor } from "../models/tensor.js";
 import { finalLatents } from "./finalLatents.js";
-import { samplingOf } from "./setting.js";
+import { armSampling } from "./setting.js";
 import type { StudySetting } from "./setting.js";
 import type { Arm } from "./result.js";
 
@@ -22,7 +22,7 @@ export interface SampledBatch {
 /** One sampling of a batch, each trajectory from its own seed's noise. */
 export async function sampleBatch(pipeline: Pipeline, setting: StudySetting, trajectories: readonly Trajectory[], arm: Pick<Arm, "solver" | "steps">, { hooks = [], signal }: { hooks?: readonly SamplingHook[]; signal?: AbortSignal } = {}): Promise<SampledBatch> {
   const started = performance.now();
-  const latents = await finalLatents(pipeline, trajectories, { ...samplingOf(pipeline, setting, arm), hooks, signal });
+  const latents = await finalLatents(pipeline, trajectories, { ...armSampling(pipeline, setting, arm), hooks, signal });
   return { latents, seconds: (performance.now() - started) / 1000 };
 }
 
@@ -52,6 +52,8 @@ export function decodeBatch(pipeline: Pipeline, latents: FloatTensor): Promise<R
   // Last in the map is last used.
   kept.delete(key);
   kept.set(key, images);
+  // What failed is tried again next time.
+  images.catch(() => kept.delete(key));
   for (const oldest of [...kept.keys()].slice(0, -KEPT_BATCHES)) kept.delete(oldest);
   return images;
 }

@@ -2,7 +2,7 @@
 import { ArgumentError } from "../errors.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { planSampling } from "../diffusion/samplingPlan.js";
-import type { SampleOptions } from "../diffusion/samplingPlan.js";
+import type { SampleOptions, SamplingPlan } from "../diffusion/samplingPlan.js";
 import type { Solver, SolverName } from "../diffusion/solvers/index.js";
 
 /** Equal in two studies whose results may be put side by side. */
@@ -15,6 +15,8 @@ export interface StudySetting {
   readonly converged_steps: number;
   /** of every arm and of the reference */
   readonly timestep_spacing: string;
+  /** what else is changed in the scheduler config of every arm and of the reference; absent: nothing */
+  readonly scheduler_config?: Readonly<Record<string, unknown>>;
   readonly guidance_scale: number;
   /** null: what the model takes for none */
   readonly negative_prompt: string | null;
@@ -35,6 +37,8 @@ export interface StudySettingOptions {
   readonly convergedSteps?: number;
   /** Default: trailing, in which every number of steps starts at the last timestep */
   readonly timestepSpacing?: string;
+  /** other changes to the model's scheduler_config.json, for every arm and the reference. Default: none */
+  readonly schedulerConfig?: Readonly<Record<string, unknown>>;
   /** Default: 5 */
   readonly guidanceScale?: number;
   readonly negativePrompt?: string;
@@ -49,11 +53,13 @@ export interface StudySettingOptions {
 
 /** Throws ArgumentError for what does not fit the model. */
 export async function resolveSetting(pipeline: Pipeline, options: StudySettingOptions): Promise<StudySetting> {
-  const { convergedSteps = 200, timestepSpacing = "trailing", batch = 4, repeats = 1, ...sampling } = options;
+  const { convergedSteps = 200, timestepSpacing = "trailing", schedulerConfig = {}, batch = 4, repeats = 1, ...sampling } = options;
   for (const [name, value] of [["batch", batch], ["repeats", repeats]] as const) {
     if (!Number.isInteger(value) || value < 1) throw new ArgumentError(`${name}: expected an integer of 1 or more, found ${value}`);
   }
-  const plan = planSampling(pipeline, { ...sampling, prompt: "", schedulerConfig: { timestep_spacing: timestepSpacing } });
+  const planned = (config: Readonly<Record<string, unknown>>): SamplingPlan => planSampling(pipeline, { ...sampling, prompt: "", schedulerConfig: { ...config, timestep_spacing: timestepSpacing } });
+  const plan = planned(schedulerConfig);
+  const changed = effective(schedulerConfig, plan.solver, planned({}).solver);
   const { numInferenceSteps: steps } = plan.solver;
   checkDeterministic("solver", plan.solver);
   if (!(convergedSteps > steps)) throw new ArgumentError(`convergedSteps: expected more than the ${steps} steps of the arms, found ${convergedSteps}`);
@@ -63,12 +69,18 @@ export async function resolveSetting(pipeline: Pipeline, options: StudySettingOp
     steps: options.steps ?? 20,
     converged_steps: convergedSteps,
     timestep_spacing: timestepSpacing,
+    ...(Object.keys(changed).length === 0 ? {} : { scheduler_config: changed }),
     guidance_scale: plan.guidanceScale,
     negative_prompt: plan.negativePrompts?.[0] ?? null,
     latent_size: plan.latentSize,
     batch,
     repeats,
   };
+}
+
+/** Those of the changes that change something: one configuration is one setting, however it is said. */
+function effective(changes: Readonly<Record<string, unknown>>, { config }: Solver, { config: usual }: Solver): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(changes).filter(([key]) => JSON.stringify(config[key]) !== JSON.stringify(usual[key])));
 }
 
 const NOISY: readonly SolverName[] = ["euler-ancestral", "sde-dpmsolver++", "lcm"];
@@ -81,7 +93,7 @@ export function checkDeterministic(where: string, { name, config }: Pick<Solver,
 }
 
 /** How an arm of the study, or its reference, is sampled. */
-export function samplingOf(pipeline: Pipeline, setting: StudySetting, { solver, steps }: { readonly solver: SolverName; readonly steps: number }): Omit<SampleOptions, "prompt"> {
+export function armSampling(pipeline: Pipeline, setting: StudySetting, { solver, steps }: { readonly solver: SolverName; readonly steps: number }): Omit<SampleOptions, "prompt"> {
   const [height, width] = setting.latent_size.map((extent) => extent * pipeline.vaeScaleFactor);
-  return { solver, steps, schedulerConfig: { timestep_spacing: setting.timestep_spacing }, guidanceScale: setting.guidance_scale, negativePrompt: setting.negative_prompt ?? undefined, height, width };
+  return { solver, steps, schedulerConfig: { ...setting.scheduler_config, timestep_spacing: setting.timestep_spacing }, guidanceScale: setting.guidance_scale, negativePrompt: setting.negative_prompt ?? undefined, height, width };
 }

@@ -1,7 +1,10 @@
 import type { Costs } from "../caching/costs.js";
 import type { NamedHeuristic } from "../caching/heuristics/registry.js";
+import { reuseRule } from "../caching/reuseRule.js";
 import type { ReuseRule } from "../caching/reuseRule.js";
+import type { Schedule } from "../caching/schedule.js";
 import type { SolverName } from "../diffusion/solvers/index.js";
+import { ArgumentError } from "../errors.js";
 import type { BlockKind } from "../graphs/block.js";
 import type { Profile } from "../instrument/profile.js";
 import type { Arm } from "./result.js";
@@ -11,19 +14,29 @@ export interface Sweep {
   readonly heuristics: readonly { readonly heuristic: NamedHeuristic; readonly values?: readonly number[] }[];
   /** sets of kinds that may be cached, each with a name for people */
   readonly kinds: readonly { readonly label: string; readonly kinds: readonly BlockKind[] }[];
+  /** the library's, or those that `defineReuseRule` gave: arms know them by name */
   readonly reuse: readonly ReuseRule[];
   /** num_inference_steps of the plain arms beside the profile's own */
   readonly plainSteps: readonly number[];
+  /** further schedules, each with a name for people: edited ones, or for other numbers of steps */
+  readonly schedules?: readonly { readonly name: string; readonly schedule: Schedule }[];
   /** for heuristics that decide by what a block costs */
   readonly costs?: Costs;
 }
 
-/** Plain arms, and every heuristic × value × set of kinds × reuse rule, with the schedule found from a profile. */
-export function sweepArms(profile: Profile, { heuristics, kinds, reuse, plainSteps, costs }: Sweep): Arm[] {
+/**
+ * Plain arms; every heuristic × value × set of kinds × reuse rule, with the schedule found from a profile; and
+ * every further schedule × reuse rule.
+ *
+ * @throws ArgumentError where a heuristic does for one of its values, or a reuse rule was not defined
+ */
+export function sweepArms(profile: Profile, { heuristics, kinds, reuse, plainSteps, schedules = [], costs }: Sweep): Arm[] {
+  const stray = reuse.find((rule) => reuseRule(rule.name) !== rule);
+  if (stray !== undefined) throw new ArgumentError(`reuse: expected rules as they were defined, found another one named "${stray.name}" — defineReuseRule(rule) makes it the one of this name`);
   const solver = profile.setting.solver as SolverName;
   const steps = profile.setting.num_inference_steps;
   const plain = [...new Set([...plainSteps, steps])].sort((a, b) => a - b).map((count): Arm => ({ name: `plain ${count}`, solver, steps: count }));
-  const cached = heuristics.flatMap(({ heuristic, values = heuristic.values }) =>
+  const found = heuristics.flatMap(({ heuristic, values = heuristic.values }) =>
     kinds.flatMap((choice) =>
       values.flatMap((parameter) =>
         reuse.map((rule): Arm => ({
@@ -36,7 +49,10 @@ export function sweepArms(profile: Profile, { heuristics, kinds, reuse, plainSte
       ),
     ),
   );
-  return [...plain, ...cached];
+  const given = schedules.flatMap(({ name, schedule }) =>
+    reuse.map((rule): Arm => ({ name: `${name}, ${rule.name}`, solver: schedule.solver as SolverName, steps: schedule.num_inference_steps, cached: { schedule, reuse: rule.name, kinds: name } })),
+  );
+  return [...plain, ...found, ...given];
 }
 
 function symbolOf(parameter: string): string {

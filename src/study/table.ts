@@ -34,10 +34,10 @@ function quoted(text: string): string {
   return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** Columns of one width each, two spaces apart; the first is aligned left, the others right. */
-export function alignedTable(rows: readonly (readonly string[])[]): string[] {
+/** Columns of one width each, two spaces apart; the first `left` are aligned left, the others right. */
+export function alignedTable(rows: readonly (readonly string[])[], left = 1): string[] {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  return rows.map((row) => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column]) : cell.padStart(widths[column]))).join("  ").trimEnd());
+  return rows.map((row) => row.map((cell, column) => (column < left ? cell.padEnd(widths[column]) : cell.padStart(widths[column]))).join("  ").trimEnd());
 }
 
 /** The comparison as lines of a table, the head first. */

@@ -147,6 +147,18 @@ test("dynamic programme: never misses more than greedy within the same budget", 
   }), RUNS);
 });
 
+test("dynamic programme: finds the lifetimes that pay for dear keeping, where greedy finds no first step", () => {
+  // One reuse saves nothing (1.5 + 0.6 > 1 + 1), two do: 2.7 s in place of 3.
+  const profile = profileOf([[[0, 1, 1, 1, 1, 1]]]);
+  const of = (value: number) => ({ "down_blocks.0.attentions.0": Float64Array.of(value) });
+  const costs: Costs = { setting: { fingerprint: "sha256:0", device: "cuda", rows: 2, latent_size: [8, 8] }, compute: of(1), keep: of(1.5), reuse: of(0.6), rest: Float64Array.of(0) };
+  expect(() => greedy(profile, { costs, seconds: 5.5 })).toThrow(/seconds: expected at least 6/);
+  const found = dynamicProgramme(profile, { costs, seconds: 5.5 });
+  expect(predictSeconds(costs, found)).toBeLessThanOrEqual(5.5);
+  // Of all 32 schedules the least within 5.5 s: three reuses in a row, 1 + 2 + 3, or two twice.
+  expect(found.heuristic.missed).toBeCloseTo(6, 12);
+});
+
 test.each(HEURISTICS.map(({ name }) => name))("%s meets a budget of seconds through its parameter, or says what it can", (name) => {
   fc.assert(fc.property(profiles(), seconds, fc.double({ min: 0.5, max: 4, noNaN: true }), (profile, prices, speedup) => {
     const costs = costsOf(profile, prices, true);

@@ -10,8 +10,9 @@ import type { Costs } from "../../src/caching/costs.js";
 import { loadCosts, saveCosts } from "../../src/caching/costsFile.js";
 import { threshold } from "../../src/caching/heuristics/threshold.js";
 import { uniform } from "../../src/caching/heuristics/uniform.js";
-import { REUSE_RULES, hold, linear, quadratic, reuseRule } from "../../src/caching/reuseRule.js";
-import { computedShare, loadSchedule, saveSchedule, scheduleCsv } from "../../src/caching/schedule.js";
+import { REUSE_RULES, defineReuseRule, hold, linear, quadratic, reuseRule } from "../../src/caching/reuseRule.js";
+import { computedShare } from "../../src/caching/schedule.js";
+import { loadSchedule, saveSchedule, scheduleCsv } from "../../src/caching/scheduleFile.js";
 import type { Schedule } from "../../src/caching/schedule.js";
 import { peakCacheBytes } from "../../src/caching/executionPlan.js";
 import { evaluationTimes } from "../../src/diffusion/evaluationTimes.js";
@@ -80,6 +81,18 @@ test("reuse rules are exact for polynomials of their degree, each by its own clo
       expect(Math.abs(weights.reduce((sum, weight, index) => sum + weight * polynomial(kept[index]), 0) - expected) / size).toBeLessThan(1e-9);
     }
   }));
+});
+
+test("a user's rule is known by its name once it is defined, and checked", () => {
+  const half = defineReuseRule({ name: "half", history: 1, weights: () => [0.5] });
+  expect(reuseRule("half")).toBe(half);
+  const later = defineReuseRule({ ...half, history: 2 });
+  expect(reuseRule("half")).toBe(later);
+  expect(() => reuseRule("mine")).toThrow(/expected hold, linear, .*half, found "mine" — .*defineReuseRule; on the command line, of a worker too, --reuse \.\/mine\.mjs/);
+  expect(() => defineReuseRule({ ...half, name: "hold" })).toThrow(/another one than the library's own/);
+  for (const name of ["", "a,b", "a/b", "mine.mjs"]) expect(() => defineReuseRule({ ...half, name })).toThrow(/name: expected a text without/);
+  expect(() => defineReuseRule({ ...half, history: 0 })).toThrow(/history: expected an integer of 1 or more, found 0/);
+  expect(() => defineReuseRule({ ...half, weights: [0.5] as never })).toThrow(/weights: expected a function/);
 });
 
 test("a timestep that is evaluated twice counts once, by its newer value", () => {

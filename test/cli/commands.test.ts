@@ -46,6 +46,22 @@ describe("blockcache", () => {
     expect(await relativeError(at("out.safetensors"), "down_blocks.0.attentions.1", "branch/down_blocks.0.attentions.1")).toBeLessThan(1e-4);
   });
 
+  it("forward, with an int64 timestep as torch makes it, once or for every row; not with two", async () => {
+    const source = await openSafetensors(reference);
+    const tensors = new Map(await Promise.all([["sample", "sample"], ["encoder_hidden_states", "prompt_embeds"]].map(async ([to, from]) => [to, { dtype: "F32" as const, ...(await source.readFloat32(from)) }] as const)));
+    const { data: [timestep] } = await source.readFloat32("timestep");
+    await source.close();
+    const forward = async (...values: number[]) => {
+      await writeSafetensors(at("int.safetensors"), new Map([...tensors, ["timestep", { dtype: "I64" as const, dims: [values.length], data: BigInt64Array.from(values, BigInt) }]]));
+      return run("forward", model, "--inputs", at("int.safetensors"), "--out", at("int-out.safetensors"));
+    };
+    for (const values of [[timestep], [timestep, timestep]]) {
+      expect(await forward(...values)).toMatchObject({ status: 0, stderr: "" });
+      expect(await relativeError(at("int-out.safetensors"), "sample", "unet")).toBeLessThan(1e-4);
+    }
+    for (const values of [[1, 2], []]) expect(await forward(...values)).toMatchObject({ status: 1, stderr: expect.stringMatching(/timestep: expected one timestep for the whole batch/) });
+  });
+
   it("encode", async () => {
     writeFileSync(at("prompts.json"), JSON.stringify(["red apple", "A smiling Cat's face, 3 stars!"]));
     expect(run("encode", model, "--prompts", at("prompts.json"), "--out", at("text.safetensors")).status).toBe(0);
@@ -89,6 +105,20 @@ describe("blockcache", () => {
     const files = ["html", "svg", "png", "pdf", "json"].map((ending) => at(`change.${ending}`));
     expect(run("plot", "change", at("p.safetensors"), "--out", ...files, "--theme", "print").status).toBe(0);
     expect(files.every(existsSync)).toBe(true);
+    // Options behind a figure's name are the figure's.
+    expect(JSON.parse(run("plot", "heat-map", at("p.safetensors"), "--out", at("new/folder/map.svg"), "--json").stdout)).toEqual({ written: [at("new/folder/map.svg")] });
+    expect(run("plot", "block-map", model, "--device", "cuda", "--out", at("map.png"))).toMatchObject({ status: 1, stderr: expect.stringMatching(/cuda.*needs/) });
+    expect(run("profile", "--merge", at("p.safetensors"), at("p.safetensors"), "--out", at("merged.safetensors"))).toMatchObject({ status: 0, stdout: expect.stringMatching(/4 trajectories/) });
+  });
+
+  it("plot pca, a strip a block", () => {
+    const files = [at("strips.json"), at("strips.png")];
+    expect(run("plot", "pca", model, "--prompt", "red apple", "--steps", "3", "--at", "2,0,2", "--blocks", "mid_block.*.*,**.attentions.*", "--out", ...files)).toMatchObject({ status: 0, stderr: "" });
+    const { layout } = JSON.parse(readFileSync(files[0], "utf8")) as { layout: { images: unknown[] } };
+    const { blocks } = JSON.parse(run("inspect", model, "--json").stdout) as { blocks: { id: string }[] };
+    const strips = 1 + blocks.filter(({ id }) => /^mid_block\.[^.]+\.[^.]+$|\.attentions\.\d+$/.test(id)).length;
+    expect(layout.images).toHaveLength(2 * strips);
+    expect(run("plot", "pca", model, "--prompt", "x", "--steps", "2", "--blocks", "**.attn1", "--out", files[1])).toMatchObject({ status: 2, stderr: expect.stringMatching(/found only parts inside/) });
   });
 
   it("inspect lists every block", () => {
@@ -99,12 +129,21 @@ describe("blockcache", () => {
 
   it.each([
     [["sample", "/no/such/folder", "--prompt", "x", "--out", "x.png"], 1, /\/no\/such\/folder/],
-    [["sample", model, "--prompt", "x"], 1, /--out image.png/],
+    [["sample", model, "--prompt", "x"], 2, /--out image.png/],
+    [["sample", model, "--prompt", "x", "--out", "x.jpg"], 2, /expected a name that ends in \.png, found "x\.jpg"/],
+    [["sample", model, "--prompt", "x", "--out", "x.png", "--schedule", "s.json", "--delta", "0.5"], 2, /--delta goes with --profile; a schedule says itself/],
+    [["sample", model, "--prompt", "x", "--out", "x.png", "--reuse", "linear"], 2, /--reuse goes with --schedule or --profile/],
+    [["sample", model, "--prompt", "x", "--out", "x.png", "--reuse", "lineer"], 2, /--reuse.*found "lineer"/],
+    [["costs", model, "--height", "16", "--out", "x.safetensors"], 2, /--height and --width: expected both/],
+    [["plot", "pca", model, "--prompt", "x", "--steps", "2", "--at", "0,2", "--out", "x.png"], 2, /--at: expected network evaluations from 0 to 1, found 2/],
+    [["plot", "pca", model, "--prompt", "x", "--out", "x.gif"], 2, /expected names that end in .*found "x\.gif"/],
+    [["transfer", "a/p.safetensors", "b/p.safetensors"], 2, /two or more of different file names/],
+    [["profile", "--steps", "4", "--preset", "paper", "--out", "x.safetensors"], 2, /profile: expected a model/],
     [["sample", model, "--prompt", "x", "--steps", "0"], 2, /--steps.*integer of 1 or more/],
     [["sample", model], 2, /--prompt/],
     [["nonsense"], 2, /unknown command/],
     [["forward", model, "--inputs", reference, "--out", "x.safetensors"], 1, /encoder_hidden_states/],
-    [["vae", model, "--inputs", reference, "--out", "x.safetensors"], 1, /--decode and --encode/],
+    [["vae", model, "--inputs", reference, "--out", "x.safetensors"], 2, /--decode and --encode/],
     [["plot", "change", reference, "--out", "x.png"], 1, /__metadata__\.format/],
     [["sample", model, "--prompt", "x", "--device", "cuda", "--out", "x.png"], 1, /cuda.*needs/],
     [["sample", model, "--prompt", "x", "--height", "31", "--width", "16", "--out", "x.png"], 1, /height: expected a multiple/],
@@ -116,9 +155,10 @@ describe("blockcache", () => {
   });
 
   it("each command's help shows an example", () => {
-    for (const name of ["inspect", "forward", "encode", "vae", "sample", "profile", "schedule", "transfer", "refine", "plot", "sweep", "compare", "worker"]) {
+    for (const name of ["inspect", "forward", "encode", "vae", "sample", "profile", "schedule", "transfer", "refine", "plot", "sweep", "compare", "costs", "bench", "worker"]) {
       const { status, stdout } = run(name, "--help");
       expect(status).toBe(0);
+      expect(stdout).not.toMatch(/default: (\{\}|\[\])/);
       expect(stdout).toMatch(new RegExp(`Example:\\n  blockcache ${name} `));
     }
   });
@@ -178,9 +218,20 @@ describe("blockcache schedule", () => {
     const other = run("sample", model, "--prompt", "red apple", "--steps", "5", "--solver", "ddim", "--schedule", schedule, "--out", at("no.png"));
     expect([other.status, other.stderr]).toEqual([1, expect.stringMatching(/^blockcache: schedule: made for 4 network evaluations, and this run has 5 — /)]);
     expect(existsSync(at("no.png"))).toBe(false);
+    // The first of 4 evaluations computes: no schedule of these blocks is faster, and reuse by hold takes no sums.
+    const { predictedSpeedup, ceiling } = JSON.parse(made.stdout) as { predictedSpeedup: number; ceiling: number };
+    expect(ceiling).toBeCloseTo(predictedSpeedup, 12);
+    expect(run("schedule", profile, "--delta", "0.01", "--costs", costs, "--out", at("slow.json")).stdout).toMatch(new RegExp(`of at most ${ceiling.toFixed(2)} with these blocks`));
+    expect(run("costs", model, "--samples", "1", "--height", "24", "--width", "16", "--out", at("wide-costs.safetensors"))).toMatchObject({ status: 0, stdout: expect.stringMatching(/at 12×8 latents/) });
+    const odd = run("schedule", profile, "--delta", "1", "--costs", at("wide-costs.safetensors"), "--out", at("none.json"));
+    expect([odd.status, odd.stderr]).toEqual([1, expect.stringMatching(/costs: expected those of 8×8 latents, found 12×8/)]);
+    for (const [args, message] of [[["--delta", "0.2", "--interval", "3"], /--interval: the heuristic threshold is tuned by delta/], [["--heuristic", "greedy", "--delta", "0.2", "--speedup", "1.1", "--costs", costs], /--delta: the heuristic greedy is tuned by speedup/], [["--delta", "1", "--option", "typo=1"], /--option: the heuristic threshold has delta, found "typo"/], [["--heuristic", "tresh"], /--heuristic: expected threshold, .*found "tresh"/]] as const) {
+      const refused = run("schedule", profile, ...args, "--out", at("none.json"));
+      expect([refused.status, refused.stderr]).toEqual([2, expect.stringMatching(message)]);
+    }
     expect(run("schedule", profile, "--out", at("none.json")).stderr).toMatch(/expected --delta or --speedup or --latency for the heuristic threshold/);
     expect(run("schedule", profile, "--speedup", "1000", "--costs", costs, "--out", at("none.json")).stderr).toMatch(/the ceiling of these blocks/);
-  });
+  }, 240_000);
 
   it("tunes any heuristic, a user's own too, to a speed-up or a latency, edits the schedule, and says how sure it is", () => {
     const [profile, costs] = ["caching.safetensors", "costs.safetensors"].map(at);
@@ -205,6 +256,18 @@ describe("blockcache schedule", () => {
     expect(Object.values(mine.schedule.blocks).every((computed) => computed.join() === "0,2,3")).toBe(true);
     expect(readFileSync(at("sure.csv"), "utf8")).toMatch(/^block,0,1,2,3\n.*,1,0,1,0\n/);
     expect(find("--heuristic", at("mine.mjs"), "--speedup", "1.2").predictedSpeedup).toBeGreaterThanOrEqual(1.2);
+    const forgetful = at("forgetful.mjs");
+    writeFileSync(forgetful, "export default () => undefined;\nexport const bounds = [1, Infinity];\n");
+    expect(run("schedule", profile, "--heuristic", forgetful, "--out", at("none.json")).stderr).toMatch(/forgetful\.mjs: the schedule that it returned: expected object/);
+    const cached = (...args: string[]) => JSON.parse(run("sample", model, "--prompt", "red apple", "--steps", "4", "--solver", "ddim", "--profile", profile, "--save-latents", at("cached.safetensors"), ...args, "--json").stdout) as { caching: { computedShare: number } };
+    expect(cached("--heuristic", "uniform", "--interval", "2", "--kinds", "resnet").caching.computedShare).toBe(0.5);
+    expect(cached("--heuristic", "uniform", "--speedup", "1.1", "--pattern", "**", "--costs", costs).caching.computedShare).toBeLessThan(1);
+    // A rule of one's own that holds is the library's.
+    writeFileSync(at("same.mjs"), "export default () => [1];\n");
+    for (const rule of [at("same.mjs"), "hold"]) cached("--delta", "100", "--reuse", rule, "--save-latents", at(`${rule === "hold" ? "hold" : "same"}.safetensors`));
+    expect(readFileSync(at("same.safetensors"))).toEqual(readFileSync(at("hold.safetensors")));
+    writeFileSync(at("none.mjs"), "export default () => [];\n");
+    expect(run("sample", model, "--prompt", "red apple", "--steps", "4", "--solver", "ddim", "--profile", profile, "--delta", "100", "--reuse", at("none.mjs"), "--out", at("none.png")).stderr).toMatch(/reuse: none: expected 1 finite weights .* found \[\]/);
     expect(run("schedule", profile, "--heuristic", "direct", "--option", "delta=1", "--out", at("none.json")).stderr).toMatch(/--pair-window/);
     expect(run("schedule", profile, "--heuristic", "greedy", "--option", "speedup=2", "--out", at("none.json")).stderr).toMatch(/costs: expected costs measured/);
     expect(run("schedule", profile, "--heuristic", "./nothing.mjs", "--out", at("none.json")).stderr).toMatch(/nothing\.mjs: expected a JavaScript module/);
@@ -218,5 +281,5 @@ describe("blockcache schedule", () => {
     const sampled = run("sample", model, "--prompt", "red apple", "--steps", "4", "--solver", "ddim", "--schedule", at("refined.json"), "--out", at("refined.png"), "--json");
     const { caching } = JSON.parse(sampled.stdout) as { caching: { peakCacheBytes: number; plannedCacheBytes: number } };
     expect(caching.plannedCacheBytes).toBe(caching.peakCacheBytes);
-  }, 120_000);
+  }, 240_000);
 });

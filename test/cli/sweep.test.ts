@@ -24,6 +24,9 @@ beforeAll(() => {
       format: "blockcache-schedule", version: 1, model: profile.setting.model, solver: profile.setting.solver, num_inference_steps: 6, timesteps: profile.setting.timesteps,
       guidance_scale: 5, heuristic: { name: "alternate", every }, blocks: { "mid_block.attentions.0": [0, 1, 2, 3, 4, 5].filter((step) => step % every === 0) },
     });`);
+  writeFileSync(at("bare.mjs"), "export default () => undefined;\n");
+  writeFileSync(at("same.mjs"), "export default () => [1];\n");
+  expect(run("costs", join("test", "fixtures", "models", "sd1-like"), "--samples", "1", "--out", at("other-costs.safetensors")).status).toBe(0);
   expect(run("profile", model, ...profiled, "--scheduler-config", "timestep_spacing=trailing", "--out", at("p.safetensors")).stderr).toBe("");
 }, 240_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -53,14 +56,44 @@ describe("blockcache sweep", () => {
     expect(json.studies[0].arms.find(({ name }) => name === "plain 6")).toMatchObject({ speedup: 1, againstPlain: { ratio: 1, low: 1, high: 1 } });
   }, 240_000);
 
+  it("takes schedules as arms, for another number of steps too, with a user's reuse rule; the profile's scheduler config is every arm's", () => {
+    // Steps of Karras' spacing: a schedule of them fits no other run.
+    const config = ["--scheduler-config", "timestep_spacing=trailing", "use_karras_sigmas=true"];
+    for (const steps of ["6", "4"]) {
+      const [profile, schedule] = [at(`karras-${steps}.safetensors`), at(`karras-${steps}.json`)];
+      expect(run("profile", model, "--prompts", at("prompts.txt"), "--steps", steps, "--solver", "dpmsolver++", ...config, "--out", profile).stderr).toBe("");
+      expect(run("schedule", profile, "--heuristic", "uniform", "--interval", "2", "--pin", "mid_block.**:3", "--out", schedule).stderr).toBe("");
+    }
+    expect(run("costs", model, "--samples", "1", "--rows", "6", "--out", at("costs.safetensors")).status).toBe(0);
+    const swept = run("sweep", model, "--profile", at("karras-6.safetensors"), "--schedule", at("karras-6.json"), at("karras-4.json"), "--reuse", `hold,${at("same.mjs")}`, "--costs", at("costs.safetensors"),
+      "--prompts", at("prompts.txt"), "--plain-steps", "4", "--converged-steps", "12", "--out", at("given"), "--json");
+    expect({ status: swept.status, stderr: swept.stderr }).toEqual({ status: 0, stderr: "" });
+    // Two prompts with guidance
+    expect((JSON.parse(swept.stdout) as { warnings: string[] }).warnings).toContainEqual(expect.stringMatching(/costs were measured at 6 rows, and a batch here has 4/));
+    const { results } = JSON.parse(readFileSync(join(at("given"), "study.json"), "utf8")) as StudyResult;
+    expect(results.map(({ arm: { name, steps } }) => [name, steps])).toEqual([["plain 4", 4], ["plain 6", 6], ["karras-6, hold", 6], ["karras-6, same", 6], ["karras-4, hold", 4], ["karras-4, same", 4]]);
+    // The rule keeps one value and weighs it 1: it is hold.
+    for (const first of [2, 4]) expect(results[first + 1].toConverged).toEqual(results[first].toConverged);
+    expect(results[4].toConverged.latent.every((distance, row) => distance > 0 && distance !== results[2].toConverged.latent[row])).toBe(true);
+    expect(results[2].arm.cached?.schedule.edits).toEqual([{ edit: "pin", blocks: "mid_block.**", evaluations: [3] }]);
+    expect(JSON.parse(readFileSync(join(at("given"), "setting.json"), "utf8"))).toMatchObject({ scheduler_config: { use_karras_sigmas: true }, timestep_spacing: "trailing" });
+    expect(run("plot", "pareto", at("given"), "--out", at("given.svg"))).toMatchObject({ status: 0, stderr: "" });
+  }, 240_000);
+
   it.each([
-    [["--steps", "5"], /--steps: expected 6, as .*p\.safetensors was measured, found 5/],
-    [["--kinds", "transformer+attention"], /--kinds: expected all, or conv_in/],
-    [["--heuristic", "./nothing.mjs"], /nothing\.mjs: expected a JavaScript module/],
-    [["--redis", "redis://127.0.0.1:1"], /redis:\/\/127\.0\.0\.1:1 does not answer/],
-  ])("%j is refused in one line", (more, message) => {
+    [["--steps", "5"], 1, /--steps: expected 6, as .*p\.safetensors was measured, found 5/],
+    [["--kinds", "transformer+attention"], 2, /--kinds: expected all, or conv_in/],
+    [["--heuristic", "./nothing.mjs"], 1, /nothing\.mjs: expected a JavaScript module/],
+    [["--values", "unifrom=2"], 2, /--values: expected heuristics of this sweep \(threshold\), found "unifrom"/],
+    [["--heuristic", "uniform", "--deltas", "0.1"], 2, /--deltas: no heuristic of this sweep has a δ \(uniform\)/],
+    [["--heuristic", at("bare.mjs")], 2, /--heuristic: bare does not say which option a sweep varies/],
+    [["--reuse", "hold,lineer"], 2, /found "lineer"/],
+    [["--schedule", at("nowhere.json")], 1, /nowhere\.json: expected a JSON file/],
+    [["--costs", at("other-costs.safetensors")], 1, /costs: expected those of sd2-like, found another model's/],
+    [["--redis", "redis://127.0.0.1:1"], 1, /redis:\/\/127\.0\.0\.1:1 does not answer/],
+  ])("%j is refused in one line", (more, code, message) => {
     const { status, stderr } = sweep("refused", ...more);
-    expect(status).toBe(1);
+    expect(status).toBe(code);
     expect(stderr).toMatch(message);
     expect(stderr).not.toMatch(/\n\s+at /);
     expect(existsSync(join(at("refused"), "study.json"))).toBe(false);

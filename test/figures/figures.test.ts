@@ -1,5 +1,5 @@
 /** Figures: right numbers in, right files out, and the same picture with and without a browser. */
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
@@ -74,6 +74,15 @@ it("the block map gives each block its share of time", () => {
 });
 
 gallery(figures, ["light", "dark", "print"]);
+
+it("a figure made for print is a page wide in a PDF, though the export is not told", async () => {
+  await exportFigure(changeCurves(profile, { theme: "print" }), join(folder, "print.pdf"));
+  await exportFigure(changeCurves(profile), join(folder, "light.pdf"), { width: 852 });
+  const width = (name: string): number => Number(/\/MediaBox \[0 0 ([\d.]+) /.exec(readFileSync(join(folder, name), "latin1"))?.[1]);
+  // 6.9 inches of 72 points, in whole pixels of 7 ÷ 12 points; a screen pixel is 3 ÷ 4 of a point.
+  expect(Math.abs(width("print.pdf") - 6.9 * 72)).toBeLessThan(7 / 12);
+  expect(width("light.pdf")).toBeCloseTo(852 * 0.75, 3);
+});
 
 it("another ending is refused, and nothing is left", async () => {
   await expect(exportFigure(figures["heat map"], join(folder, "x.bmp"))).rejects.toThrow(/x\.bmp: expected a name that ends in \.html/);

@@ -14,6 +14,8 @@ import { changeMemoryBytes, profileChange } from "../../src/instrument/profileCh
 import { loadProfile, mergeProfiles, saveProfile } from "../../src/instrument/profileFile.js";
 import type { Profile } from "../../src/instrument/profile.js";
 import { summarise } from "../../src/instrument/statistics.js";
+import { selectTrajectories } from "../../src/instrument/trajectories.js";
+import { openSafetensors, writeSafetensors } from "../../src/models/safetensors.js";
 import { VERSION } from "../../src/version.js";
 
 const folder = mkdtempSync(join(tmpdir(), "blockcache-profile-"));
@@ -91,6 +93,50 @@ describe("a profile", () => {
     await expect(loadProfile(file)).rejects.toThrow(/text\.safetensors/);
     const model = fileURLToPath(new URL("../../models/fluent-ldm/vae/diffusion_pytorch_model.safetensors", import.meta.url));
     await expect(loadProfile(model)).rejects.toThrow(/__metadata__\.format/);
+  });
+
+  it("keeps a user's own metadata out of the way; is refused where it holds NaN or no trajectory", async () => {
+    const file = join(folder, "noted.safetensors");
+    await saveProfile(file, whole);
+    const source = await openSafetensors(file);
+    const tensors = new Map(await Promise.all([...source.tensors].map(async ([name, { dims }]) => [name, { dtype: "F64" as const, dims, data: new Float64Array((await source.readRaw(name)).buffer) }] as const)));
+    const { metadata } = source;
+    await source.close();
+    await writeSafetensors(file, tensors, { ...metadata, note: "hello" });
+    expect(await loadProfile(file)).toEqual(whole);
+    const name = `change/${whole.blocks[1].id}`;
+    const { data } = tensors.get(name)!;
+    data[3] = NaN;
+    await writeSafetensors(file, tensors, metadata);
+    await expect(loadProfile(file)).rejects.toThrow(`noted.safetensors: ${name}: expected numbers, found NaN`);
+    await writeSafetensors(file, tensors, { ...metadata, trajectories: "[]" });
+    await expect(loadProfile(file)).rejects.toThrow(/__metadata__\.trajectories/);
+  });
+
+  it("says where it was measured, each place once; not merged with one of another precision", () => {
+    const rest = selectTrajectories(whole, [1, 2]);
+    const [first, second] = [selectTrajectories(whole, [0]), { ...rest, device: "cuda" }];
+    expect(whole).toMatchObject({ device: "cpu", precision: "float32" });
+    expect(mergeProfiles([first, second, { ...first, device: "cuda, cpu" }])).toMatchObject({ device: "cpu, cuda", precision: "float32", trajectories: whole.trajectories.slice(0, 3) });
+    // One that is only begun was measured nowhere.
+    expect(mergeProfiles([{ ...selectTrajectories(whole, []), device: "here" }, { ...rest, precision: "float16" }])).toMatchObject({ device: "cpu", precision: "float16" });
+    expect(() => mergeProfiles([first, { ...rest, precision: "float16" }])).toThrow(/different precision: float32 and float16/);
+    const { precision: _, ...older } = rest;
+    expect(mergeProfiles([first, older])).toMatchObject({ precision: "float32" });
+  });
+
+  it("does not go on in another precision", async () => {
+    const file = join(folder, "half.safetensors");
+    await saveProfile(file, { ...selectTrajectories(whole, [0]), precision: "float16" });
+    await expect(profileChange(pipeline, { ...options, file })).rejects.toThrow(/half\.safetensors: holds a profile that was measured in float16, and this is float32/);
+  });
+
+  it("measures the layer blocks alone while another hook looks inside the transformers", async () => {
+    const seen = new Set<string>();
+    const meter = changeMeter(pipeline, (id) => void seen.add(id));
+    for await (const _ of sample(pipeline, { prompt: "a", steps: 2, solver: "ddim", hooks: [hook("**.attn1", () => undefined), meter] }));
+    meter.dispose();
+    expect([...seen].sort()).toEqual(pipeline.network.blocks.map(({ id }) => id).sort());
   });
 });
 

@@ -79,6 +79,15 @@ describe("a recording", () => {
     expect(short.bytes).toBeLessThan(whole.bytes);
   });
 
+  it("counts a block once that two patterns name, and one that is recorded anew", async () => {
+    const once = recordToMemory({ blocks: ["mid_block.**.*"], steps: [0] });
+    await generate(pipeline, { ...sampling, hooks: once.hooks });
+    const twice = recordToMemory({ blocks: ["mid_block.**.*", "mid_block.resnets.0"], steps: [0], budget: once.bytes });
+    await generate(pipeline, { ...sampling, hooks: twice.hooks });
+    await generate(pipeline, { ...sampling, hooks: twice.hooks });
+    expect(twice.bytes).toBe(once.bytes);
+  });
+
   it("leaves nothing behind where it is abandoned", async () => {
     const disk = await recordToDisk(pipeline, join(folder, "abandoned.safetensors"), sampling, recorded);
     await disk.abandon();

@@ -2,17 +2,21 @@
 import { spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { defineReuseRule } from "../../src/caching/reuseRule.js";
+import type { Schedule } from "../../src/caching/schedule.js";
 import { loadPipeline } from "../../src/diffusion/pipeline.js";
 import type { Pipeline } from "../../src/diffusion/pipeline.js";
+import { planSampling } from "../../src/diffusion/samplingPlan.js";
 import { InterruptedError } from "../../src/errors.js";
 import { profileChange } from "../../src/instrument/profileChange.js";
+import { loadProfile } from "../../src/instrument/profileFile.js";
 import { createJob } from "../../src/jobs/job.js";
 import type { JobRunner } from "../../src/jobs/job.js";
 import { redisRunner } from "../../src/jobs/redisRunner.js";
@@ -31,8 +35,8 @@ let pipeline: Pipeline;
 const said = new Map<ChildProcess, string>();
 
 /** A worker process; resolves with it when its standard error says `line`. */
-function startWorker(line: RegExp): Promise<ChildProcess> {
-  const worker = spawn(process.execPath, [join("dist", "cli", "main.js"), "worker", "--redis", url, "--lost-after", "4"], { stdio: ["ignore", "ignore", "pipe"] });
+function startWorker(line: RegExp, ...options: string[]): Promise<ChildProcess> {
+  const worker = spawn(process.execPath, [join("dist", "cli", "main.js"), "worker", "--redis", url, "--lost-after", "4", ...options], { stdio: ["ignore", "ignore", "pipe"] });
   workers.push(worker);
   return new Promise((resolve, reject) => {
     worker.stderr.on("data", (chunk: Buffer) => {
@@ -107,6 +111,39 @@ describe.skipIf(!hasRedis)("jobs over Redis", () => {
     const redis = new Redis(url);
     expect((await redis.keys("bull:blockcache-*")).filter((key) => /:[0-9a-f]{32}/.test(key))).toEqual([]);
     await redis.quit();
+  }, 120_000);
+
+  it("know a user's reuse rule where the worker was told of it, and say how where it was not", async () => {
+    const { solver } = planSampling(pipeline, { prompt: "", solver: "ddim", steps: 3, schedulerConfig: { timestep_spacing: "trailing" } });
+    const schedule: Schedule = {
+      format: "blockcache-schedule", version: 1, model: { fingerprint: await pipeline.fingerprint(), name: pipeline.name }, solver: "ddim", num_inference_steps: 3, timesteps: solver.timesteps,
+      guidance_scale: 5, heuristic: { name: "by hand" }, blocks: { "mid_block.attentions.0": [0] },
+    };
+    const module = join(root, "half.mjs");
+    writeFileSync(module, "export const history = 1;\nexport default () => [0.5];\n");
+    defineReuseRule({ name: "half", history: 1, weights: () => [0.5] });
+    const cached = { ...study, prompts: ["tree"], arms: [{ name: "half", solver: "ddim" as const, steps: 3, cached: { schedule, reuse: "half", kinds: "mid block" } }] };
+    const local = await runStudy(pipeline, { ...cached, folder: join(root, "half-local") });
+    const options = { ...cached, folder: join(root, "half"), runner: await countingRunner(new Map()) };
+    await expect(runStudy(pipeline, options)).rejects.toThrow(/failed on a worker: reuse: expected hold, .*found "half" — .*--reuse \.\/half\.mjs/);
+    for (const worker of workers) worker.kill("SIGKILL");
+    await startWorker(/waiting for jobs/, "--reuse", module);
+    expect(timeless(await runStudy(pipeline, options))).toEqual(timeless(local));
+  }, 120_000);
+
+  it("are done by a worker with a model in a single file, and its configs", async () => {
+    const [single, config] = [join("test", "fixtures", "singleFile", "sd1-like.safetensors"), join("test", "fixtures", "models", "sd1-like")];
+    const ofFile = await loadPipeline(single, { config });
+    const job = ["profile", single, "--config", config, "--prompts", join(root, "prompts.txt"), "--steps", "2", "--solver", "ddim", "--redis", url, "--out", join(root, "single.safetensors")];
+    writeFileSync(join(root, "prompts.txt"), "tree\n");
+    const coordinator = spawn(process.execPath, [join("dist", "cli", "main.js"), ...job], { stdio: ["ignore", "ignore", "pipe"] });
+    let errors = "";
+    coordinator.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
+    const [code] = (await once(coordinator, "exit")) as [number];
+    expect({ code, errors }).toEqual({ code: 0, errors: expect.not.stringMatching(/blockcache:/) });
+    const { values } = await profileChange(ofFile, { prompts: ["tree"], seeds: [0], solver: "ddim", steps: 2 });
+    expect((await loadProfile(join(root, "single.safetensors"))).values).toEqual(values);
+    await ofFile.dispose();
   }, 120_000);
 
   it("that fail say why, and leave the queue empty", async () => {

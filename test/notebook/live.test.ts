@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { cachedRun, generate, live, loadPipeline, profileChange, threshold } from "../../src/index.js";
+import { cachedRun, generate, live, loadPipeline, profileChange, quadratic, threshold } from "../../src/index.js";
 import type { Pipeline, Profile, SamplingHook } from "../../src/index.js";
 
 const STEPS = 7;
@@ -48,6 +48,16 @@ describe("a live cell with a schedule", () => {
 
   it("takes a schedule or δ, not both", async () => {
     await expect(live(pipeline, { ...run, delta: 0.1, schedule: threshold(profile, { delta: 0.1 }) })).rejects.toThrow("live: expected a schedule or a delta, found both");
+  });
+
+  it("refuses a schedule that does not fit before anything is measured, and predicts with the rule's own sums", async () => {
+    const schedule = threshold(profile, { delta: 1, kinds: ["transformer", "resnet"] });
+    const forward = vi.spyOn(pipeline.network, "forward");
+    await expect(live(pipeline, { ...run, prompt: "a bird", steps: STEPS + 1, schedule })).rejects.toThrow(/made for 7 network evaluations, and this run has 8/);
+    expect(forward).not.toHaveBeenCalled();
+    forward.mockRestore();
+    const [held, drawn] = [await live(pipeline, { ...run, schedule }), await live(pipeline, { ...run, schedule, reuse: quadratic })];
+    expect(drawn.predictedSpeedup).not.toBe(held.predictedSpeedup);
   });
 
   it("stops at the next block when its signal aborts, and keeps nothing of the run", async () => {

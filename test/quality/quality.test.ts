@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
-import { psnr } from "../../src/quality/distance.js";
+import { psnr, relativeDistances } from "../../src/quality/distance.js";
 import { onParetoFront } from "../../src/quality/dominance.js";
 import { plainAtLatency } from "../../src/quality/equalLatency.js";
 import { pairedRatio } from "../../src/quality/pairedRatio.js";
@@ -24,6 +24,11 @@ describe("ssim and psnr", () => {
     expect(() => psnr(picture(12), picture(13))).toThrow(/expected 12×12 pixels, found 13×12/);
     expect(() => ssim(picture(10), picture(10))).toThrow(/11 pixels or more/);
   });
+});
+
+test("relative distance: what is zero in both is at none, what is zero in the reference alone infinitely far", () => {
+  const rows = (...data: number[]) => ({ dims: [3, 2], data: Float32Array.from(data) });
+  expect(relativeDistances(rows(0, 0, 3, 4, 1, 0), rows(0, 0, 0, 5, 0, 0))).toEqual([0, Math.sqrt(10) / 5, Infinity]);
 });
 
 describe("plain runs at a latency between two of them", () => {

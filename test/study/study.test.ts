@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { cachedRun } from "../../src/caching/cachedRun.js";
+import { measureCosts } from "../../src/caching/costs.js";
 import type { Schedule } from "../../src/caching/schedule.js";
 import { loadPipeline } from "../../src/diffusion/pipeline.js";
 import type { Pipeline } from "../../src/diffusion/pipeline.js";
@@ -19,6 +20,7 @@ import type { Arm, StudyResult } from "../../src/study/result.js";
 import { loadStudy } from "../../src/study/resultFile.js";
 import { runStudy } from "../../src/study/runStudy.js";
 import type { StudyOptions } from "../../src/study/runStudy.js";
+import { VERSION } from "../../src/version.js";
 
 const root = mkdtempSync(join(tmpdir(), "blockcache-study-"));
 const base = { prompts: ["red apple", "blue book", "tree"], seeds: [0], steps: 4, convergedSteps: 7, solver: "ddim" as const, batch: 2 };
@@ -129,13 +131,41 @@ describe("a study", () => {
     await expect(loadStudy(folder)).rejects.toThrow(/results\.0\.toConverged\.latent: expected 2, one a trajectory, found 3 values/);
   });
 
+  it("counts network evaluations, and samples every arm with the changes to the scheduler config", async () => {
+    const seen: [number, number][] = [];
+    const sampling = { solver: "heun" as const, schedulerConfig: { timestep_spacing: "trailing", use_karras_sigmas: true } };
+    const study = await runStudy(pipeline, {
+      prompts: ["red apple"], seeds: [0], solver: "heun", schedulerConfig: { use_karras_sigmas: true, timestep_spacing: "leading" }, steps: 3, convergedSteps: 5, arms: [{ name: "plain 2", solver: "heun", steps: 2 }],
+      folder: join(root, "heun"), onProgress: (done, total) => void seen.push([done, total]),
+    });
+    // Heun has 2 n − 1 evaluations: 9 of the reference, 5 of plain 3, and 5 + 3 of plain 2 beside it.
+    expect(seen).toEqual([[0, 22], [9, 22], [9, 22], [14, 22], [22, 22]]);
+    const [converged, plain] = await Promise.all([5, 3].map((steps) => generate(pipeline, { prompt: "red apple", seed: [0], steps, ...sampling })));
+    expect(study.results[0].toConverged.latent[0]).toBeCloseTo(relativeDistances(plain.latents, converged.latents)[0], 5);
+    expect(JSON.parse(readFileSync(join(root, "heun", "setting.json"), "utf8"))).toMatchObject({ scheduler_config: { use_karras_sigmas: true }, library_version: VERSION });
+  });
+
+  it("takes a configuration for one however it is said, and no folder of another version", async () => {
+    const folder = join(root, "said");
+    cpSync(join(root, "whole"), folder, { recursive: true });
+    const { solver } = planSampling(pipeline, { prompt: "", solver: "ddim", steps: 4, schedulerConfig: { timestep_spacing: "trailing" } });
+    expect(timeless(await runStudy(pipeline, { ...options, repeats: 2, folder, schedulerConfig: solver.config }))).toEqual(timeless(whole));
+    const path = join(folder, "setting.json");
+    const { library_version: version, ...older } = JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
+    writeFileSync(path, JSON.stringify({ ...older, library_version: "0.0.1" }));
+    await expect(runStudy(pipeline, { ...options, repeats: 2, folder })).rejects.toThrow(`holds a study with library_version "0.0.1", and this one has "${String(version)}"`);
+  });
+
   it("refuses arms that do not fit before it samples anything", async () => {
     const refused = (arms: readonly Arm[], message: RegExp) => expect(runStudy(pipeline, { ...options, arms, folder: join(root, "none") })).rejects.toThrow(message);
     const [plain, everywhere] = options.arms;
     await refused([plain, plain], /"plain 2" twice/);
-    await refused([{ ...everywhere, steps: 5 }], /"everywhere": expected ddim with 4 steps/);
+    await refused([{ ...everywhere, steps: 5 }], /made for 4 network evaluations, and this run has 5/);
     await refused([{ ...everywhere, cached: { ...everywhere.cached!, schedule: { ...everywhere.cached!.schedule, timesteps: [1] } } }], /made for 1 network evaluations/);
     await expect(runStudy(pipeline, { ...options, solver: "euler-ancestral", folder: join(root, "none") })).rejects.toThrow(/solver: expected a solver that adds no noise.*found euler-ancestral/);
+    await refused([{ ...everywhere, cached: { ...everywhere.cached!, reuse: "lineer" } }], /reuse: expected hold, .*found "lineer"/);
+    const costs = await measureCosts(pipeline, { samples: 1, latentSize: [8, 16] });
+    await expect(runStudy(pipeline, { ...options, costs, folder: join(root, "none") })).rejects.toThrow(/costs: expected those of 8×8 latents, found 8×16/);
     await refused([plain, { ...plain, name: "noisy", solver: "sde-dpmsolver++" }], /"noisy": expected a solver that adds no noise/);
     await expect(runStudy(pipeline, { ...options, convergedSteps: 4, folder: join(root, "none") })).rejects.toThrow(/convergedSteps: expected more than the 4 steps/);
     expect(readdirSync(root)).not.toContain("none");

@@ -4,7 +4,7 @@ import { createSchedule } from "../schedule.js";
 import type { Schedule } from "../schedule.js";
 import { budgetRecord, secondsOf, unreachable } from "./budget.js";
 import type { Budget } from "./budget.js";
-import { greedy } from "./greedy.js";
+import { greedyBlocks } from "./greedy.js";
 import { cacheableBlocks, cacheableRecord } from "./heuristic.js";
 import type { Cacheable } from "./heuristic.js";
 import { blockLifetimes, totalsOf } from "./lifetimes.js";
@@ -66,9 +66,9 @@ export function dynamicProgramme(profile: Profile, options: DynamicProgrammeOpti
     const plan = planOf(lifetimes, computed, timesteps.length);
     return predicted(plan) <= allowed ? plan : undefined;
   });
-  const greedily = greedy(profile, options).blocks;
-  const rival = planOf(lifetimes, lifetimes.map(({ id }) => greedily[id]), timesteps.length);
-  if (rival.missed < best.missed) best = rival;
+  const greedily = greedyBlocks(profile, options);
+  const rival = planOf(lifetimes, lifetimes.map(({ id }) => greedily.blocks[id]), timesteps.length);
+  if (greedily.seconds <= allowed && rival.missed < best.missed) best = rival;
 
   const budget = best.seconds + (allowed - predicted(best));
   const bound = Math.max(...([[low, slower], [high, faster]] as const).map(([multiplier, { missed, seconds }]) => missed + multiplier * (seconds - budget)));

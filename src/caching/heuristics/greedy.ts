@@ -18,9 +18,17 @@ export interface GreedyOptions extends Cacheable, Budget {}
  *
  * Source: the greedy rule of the fractional knapsack (Dantzig 1957), on the paper's change curves.
  *
- * @throws ArgumentError where no schedule of these blocks is within the budget
+ * @throws ArgumentError where the rule finds no schedule of these blocks within the budget
  */
 export function greedy(profile: Profile, options: GreedyOptions): Schedule {
+  const { timesteps } = profile.setting;
+  const { blocks, seconds } = greedyBlocks(profile, options);
+  if (seconds > secondsOf(options, timesteps)) throw unreachable(options, timesteps, seconds);
+  return createSchedule(profile, { name: "greedy", ...budgetRecord(options), ...cacheableRecord(options) }, blocks);
+}
+
+/** What the rule comes to, and its predicted seconds: more than the budget where it finds nothing within. */
+export function greedyBlocks(profile: Profile, options: GreedyOptions): { readonly blocks: Schedule["blocks"]; readonly seconds: number } {
   const { costs, reuse } = options;
   const { timesteps } = profile.setting;
   const allowed = secondsOf(options, timesteps);
@@ -34,13 +42,13 @@ export function greedy(profile: Profile, options: GreedyOptions): Schedule {
   const secondsAfter = (count: number): number => predictSeconds(costs, { timesteps, blocks: blocksAfter(count) }, reuse);
   let [low, high] = secondsAfter(0) <= allowed ? [-1, 0] : [0, order.length];
   const fastest = secondsAfter(high);
-  if (fastest > allowed) throw unreachable(options, timesteps, fastest);
+  if (fastest > allowed) return { blocks: blocksAfter(high), seconds: fastest };
   while (high - low > 1) {
     const middle = (low + high) >> 1;
     if (secondsAfter(middle) <= allowed) high = middle;
     else low = middle;
   }
-  return createSchedule(profile, { name: "greedy", ...budgetRecord(options), ...cacheableRecord(options) }, blocksAfter(high));
+  return { blocks: blocksAfter(high), seconds: secondsAfter(high) };
 }
 
 /** A cell: a block, by its place in the list, and an evaluation that computes. */

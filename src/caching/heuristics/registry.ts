@@ -16,9 +16,6 @@ export interface NamedOptions extends Cacheable {
   readonly [option: string]: unknown;
 }
 
-/** What a heuristic reads besides the change from step to step: measured costs, change between all pairs of steps. */
-export type HeuristicNeed = "costs" | "pair_change";
-
 /** A heuristic that can be used by name: one of HEURISTICS, or a user's own. */
 export interface NamedHeuristic {
   readonly name: string;
@@ -31,11 +28,12 @@ export interface NamedHeuristic {
   readonly bounds: readonly [least: number, greatest: number];
   /** whether only whole numbers are allowed */
   readonly integer: boolean;
-  readonly needs: readonly HeuristicNeed[];
+  /** the names of its other options, where they are known: another name is then a slip */
+  readonly options?: readonly string[];
 }
 
-/** What a user says of a heuristic; the rest has defaults: bounds 0 to ∞, any number, needs nothing. */
-export interface HeuristicDefinition<Options extends Cacheable> extends Pick<NamedHeuristic, "name" | "parameter" | "values">, Partial<Pick<NamedHeuristic, "bounds" | "integer" | "needs">> {
+/** What a user says of a heuristic; the rest has defaults: bounds 0 to ∞, any number, any options. */
+export interface HeuristicDefinition<Options extends Cacheable> extends Pick<NamedHeuristic, "name" | "parameter" | "values">, Partial<Pick<NamedHeuristic, "bounds" | "integer" | "options">> {
   readonly find: Heuristic<Options>;
 }
 
@@ -43,20 +41,20 @@ export interface HeuristicDefinition<Options extends Cacheable> extends Pick<Nam
  * Makes a heuristic one that sweeps, plots and searches can use:
  * `defineHeuristic({ name: "every", find: uniform, parameter: "interval", values: [2, 3], integer: true })`.
  */
-export function defineHeuristic<Options extends Cacheable>({ find, bounds = [0, Infinity], integer = false, needs = [], ...named }: HeuristicDefinition<Options>): NamedHeuristic {
+export function defineHeuristic<Options extends Cacheable>({ find, bounds = [0, Infinity], integer = false, ...named }: HeuristicDefinition<Options>): NamedHeuristic {
   // Options that come by name cannot be typed; a heuristic checks what it is given.
-  return { ...named, find: find as Heuristic<Cacheable> as Heuristic<NamedOptions>, bounds, integer, needs };
+  return { ...named, find: find as Heuristic<Cacheable> as Heuristic<NamedOptions>, bounds, integer };
 }
 
 /** Every heuristic that comes with the library. */
 export const HEURISTICS: readonly NamedHeuristic[] = [
-  defineHeuristic({ name: "threshold", find: threshold, parameter: "delta", values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5] }),
-  defineHeuristic({ name: "uniform", find: uniform, parameter: "interval", values: [2, 3, 4, 5], bounds: [1, Infinity], integer: true }),
-  defineHeuristic({ name: "direct", find: direct, parameter: "delta", values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5], needs: ["pair_change"] }),
-  defineHeuristic({ name: "smoothcache", find: smoothCache, parameter: "alpha", values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5], needs: ["pair_change"] }),
-  defineHeuristic({ name: "quantile", find: quantile, parameter: "q", values: [0.2, 0.4, 0.5, 0.6, 0.7, 0.8], bounds: [0, 1] }),
-  defineHeuristic({ name: "greedy", find: greedy, parameter: "speedup", values: [1.1, 1.2, 1.3, 1.5, 1.8, 2.2], bounds: [1, Infinity], needs: ["costs"] }),
-  defineHeuristic({ name: "dynamic-programme", find: dynamicProgramme, parameter: "speedup", values: [1.1, 1.2, 1.3, 1.5, 1.8, 2.2], bounds: [1, Infinity], needs: ["costs"] }),
+  defineHeuristic({ name: "threshold", find: threshold, parameter: "delta", values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5], options: [] }),
+  defineHeuristic({ name: "uniform", find: uniform, parameter: "interval", values: [2, 3, 4, 5], bounds: [1, Infinity], integer: true, options: [] }),
+  defineHeuristic({ name: "direct", find: direct, parameter: "delta", values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5], options: [] }),
+  defineHeuristic({ name: "smoothcache", find: smoothCache, parameter: "alpha", values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5], options: [] }),
+  defineHeuristic({ name: "quantile", find: quantile, parameter: "q", values: [0.2, 0.4, 0.5, 0.6, 0.7, 0.8], bounds: [0, 1], options: ["over"] }),
+  defineHeuristic({ name: "greedy", find: greedy, parameter: "speedup", values: [1.1, 1.2, 1.3, 1.5, 1.8, 2.2], bounds: [1, Infinity], options: ["seconds"] }),
+  defineHeuristic({ name: "dynamic-programme", find: dynamicProgramme, parameter: "speedup", values: [1.1, 1.2, 1.3, 1.5, 1.8, 2.2], bounds: [1, Infinity], options: ["seconds"] }),
 ];
 
 /** A heuristic by its name. Throws ArgumentError for an unknown one. */

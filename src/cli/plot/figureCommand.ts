@@ -1,7 +1,7 @@
 /** What every `plot` command shares: files by their ending, and a theme. */
 import type { Command } from "commander";
-import { Option } from "commander";
-import { exportFigure } from "../../figures/export.js";
+import { InvalidArgumentError, Option } from "commander";
+import { FIGURE_FORMATS, exportFigure } from "../../figures/export.js";
 import type { PlotlyFigure } from "../../figures/figure.js";
 import type { Theme } from "../../figures/theme.js";
 import { command, print } from "../command.js";
@@ -14,8 +14,14 @@ export interface PlotOptions extends CommonOptions {
 
 export function figureCommand(usage: string, description: string, example: string): Command {
   return command(usage, description, example)
-    .requiredOption("--out <files...>", "files to write; the ending says how: .html, .svg, .png, .pdf, .json")
-    .addOption(new Option("--theme <name>", "").choices(["light", "dark", "print"]).default("light"));
+    .requiredOption("--out <files...>", `files to write; the ending says how: ${FIGURE_FORMATS.join(", ")}`, figureFile)
+    .addOption(new Option("--theme <name>", "light and dark: for a page or notebook of that kind; print: black on white, 7 pt letters in a PDF").choices(["light", "dark", "print"]).default("light"));
+}
+
+/** Before any work is done for it. */
+function figureFile(path: string, before: readonly string[] = []): string[] {
+  if (!FIGURE_FORMATS.some((ending) => path.toLowerCase().endsWith(ending))) throw new InvalidArgumentError(`expected names that end in ${FIGURE_FORMATS.join(", ")}, found "${path}".`);
+  return [...before, path];
 }
 
 export async function writeFigure(figure: PlotlyFigure, options: PlotOptions): Promise<void> {

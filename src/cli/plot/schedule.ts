@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { loadSchedule } from "../../caching/schedule.js";
+import { loadSchedule } from "../../caching/scheduleFile.js";
 import { scheduleChart } from "../../figures/scheduleChart.js";
 import { figureCommand, writeFigure } from "./figureCommand.js";
 import type { PlotOptions } from "./figureCommand.js";

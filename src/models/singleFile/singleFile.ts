@@ -47,6 +47,8 @@ export async function openSingleFile(path: string, configs: ModelFolder): Promis
   return {
     ...configs,
     name: basename(path, extname(path)),
+    source: path,
+    configs,
     openUNetWeights: () => open((tensors) => unetTensors(tensors, layers[0])),
     openVaeWeights: () => open((tensors) => autoencoderTensors(tensors, configs.vae.block_out_channels.length)),
     textEncoders: configs.textEncoders.map((each) => ({ ...each, openWeights: () => open(textEncoderTensors) })),

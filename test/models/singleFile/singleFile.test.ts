@@ -42,6 +42,7 @@ describe.each(["sd1-like", "sd2-like"])("%s in a single file", (name) => {
   it("has just the weights of its folder", async () => {
     const [single, folder] = [await openModel(fileOf(name), { config: folderOf(name) }), await openModelFolder(folderOf(name))];
     expect(single.name).toBe(name);
+    expect([single.source, single.configs?.path, folder.source]).toEqual([fileOf(name), folderOf(name), folderOf(name)]);
     await expectSameWeights(await single.openUNetWeights(), await folder.openUNetWeights(), name, "unet");
     await expectSameWeights(await single.openVaeWeights(), await folder.openVaeWeights(), name, "vae");
     await expectSameWeights(await single.textEncoders[0].openWeights(), await folder.textEncoders[0].openWeights(), name, "text_encoder");
