@@ -71,7 +71,7 @@ describe("graphs of SDXL's shape", () => {
   });
 });
 
-/** Takes 12 GiB of memory: run with BLOCKCACHE_LARGE=1. */
+/** Takes 10 GiB of memory and three minutes: run with BLOCKCACHE_LARGE=1. */
 describe.skipIf(!process.env.BLOCKCACHE_LARGE)("beyond 2 GiB", () => {
   const MINUTES = 60_000;
   /** Weights that take no disk: zeros, but the last bias, which is then the network's output. */
