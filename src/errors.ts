@@ -90,3 +90,11 @@ export class HubError extends BlockcacheError {
 export class InterruptedError extends BlockcacheError {
   override name = "InterruptedError";
 }
+
+/**
+ * @param what is under way, for the message
+ * @throws InterruptedError where the signal has aborted
+ */
+export function throwIfAborted(signal: AbortSignal | undefined, what: string): void {
+  if (signal?.aborted) throw new InterruptedError(`${what} was interrupted`);
+}

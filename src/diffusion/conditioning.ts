@@ -1,4 +1,5 @@
 /** From a plan to what the network is told: text, sizes, guidance. */
+import { throwIfAborted } from "../errors.js";
 import type { FloatTensor } from "../models/tensor.js";
 import type { AddedConditions, NetworkConditions } from "../runtime/unetInputs.js";
 import { embedGuidanceScale } from "./guidanceEmbedding.js";
@@ -9,12 +10,20 @@ import { timeIdsOf } from "./sizeConditions.js";
 import { stack } from "./tensorRows.js";
 import type { EncodedPrompts } from "./textEncoders.js";
 
-/** The conditions of every evaluation of a sampling run, the unconditional half first where guidance is on. */
-export async function conditionsOf(pipeline: Pipeline, plan: SamplingPlan): Promise<NetworkConditions> {
+/**
+ * The conditions of every evaluation of a sampling run, the unconditional half first where guidance is on.
+ *
+ * @param signal checked before each encoding
+ */
+export async function conditionsOf(pipeline: Pipeline, plan: SamplingPlan, signal?: AbortSignal): Promise<NetworkConditions> {
   const { prompts, negativePrompts, guided, guidanceScale, timeIds } = plan;
-  const positive = await pipeline.encodePrompts(prompts, plan.clipSkip);
+  const encode = (texts: readonly string[], clipSkip?: number): Promise<EncodedPrompts> => {
+    throwIfAborted(signal, "sampling");
+    return pipeline.encodePrompts(texts, clipSkip);
+  };
+  const positive = await encode(prompts, plan.clipSkip);
   const rows = prompts.length;
-  const text = guided ? bothHalves(negativePrompts === undefined ? zeros(positive) : await pipeline.encodePrompts(negativePrompts), positive) : positive;
+  const text = guided ? bothHalves(negativePrompts === undefined ? zeros(positive) : await encode(negativePrompts), positive) : positive;
   const { time_cond_proj_dim } = pipeline.folder.unet;
   return {
     encoderHiddenStates: text.promptEmbeds,
@@ -41,10 +50,10 @@ function addedConditions({ pooledPromptEmbeds }: Text, timeIds: TimeIds | undefi
 }
 
 function bothHalves(negative: Text, positive: Text): Text {
-  const [below, above] = [positive.pooledPromptEmbeds, negative.pooledPromptEmbeds];
+  const [upper, lower] = [negative.pooledPromptEmbeds, positive.pooledPromptEmbeds];
   return {
     promptEmbeds: stack(negative.promptEmbeds, positive.promptEmbeds),
-    pooledPromptEmbeds: above === undefined || below === undefined ? undefined : stack(above, below),
+    pooledPromptEmbeds: upper && lower && stack(upper, lower),
   };
 }
 

@@ -8,6 +8,7 @@ import type { Weights } from "../models/weights.js";
 import { BandedDecoder } from "../runtime/bandedDecoder.js";
 import type { Device } from "../runtime/device.js";
 import { GraphRunner } from "../runtime/graphRunner.js";
+import { Lazy } from "../runtime/lazy.js";
 import { fromHost } from "../runtime/transfer.js";
 import { stack } from "./tensorRows.js";
 
@@ -21,13 +22,16 @@ const WIDEST_AT_ONCE = { whole: 7, inBands: 4 } as const;
 export class ImageAutoencoder {
   readonly #folder: ModelFolder;
   readonly #device: Device;
-  #decoder: Promise<GraphRunner> | undefined;
-  #bandedDecoder: Promise<BandedDecoder> | undefined;
-  #encoder: Promise<GraphRunner> | undefined;
+  readonly #decoder: Lazy<GraphRunner>;
+  readonly #bandedDecoder: Lazy<BandedDecoder>;
+  readonly #encoder: Lazy<GraphRunner>;
 
   constructor(folder: ModelFolder, device: Device) {
     this.#folder = folder;
     this.#device = device;
+    this.#decoder = new Lazy(() => this.#load((weights, names) => GraphRunner.load(decoderGraph(folder.vae, this.#target(), names), weights, device)));
+    this.#bandedDecoder = new Lazy(() => this.#load((weights, names) => BandedDecoder.load(folder.vae, this.#target(), names, weights, device)));
+    this.#encoder = new Lazy(() => this.#load((weights, names) => GraphRunner.load(encoderGraph(folder.vae, this.#target(), names), weights, device)));
   }
 
   /**
@@ -38,19 +42,17 @@ export class ImageAutoencoder {
     const { scaling_factor, shift_factor } = this.#folder.vae;
     const unscaled = { dims: latents.dims, data: latents.data.map((value) => value / scaling_factor + (shift_factor ?? 0)) };
     if (this.#widestBytes(latents.dims[2], latents.dims[3]) > LARGEST_WHOLE_BYTES) return this.#decodeInBands(unscaled);
-    this.#decoder ??= this.#load(async (weights, names) => GraphRunner.load(decoderGraph(this.#folder.vae, this.#target(), names), weights, this.#device));
-    return (await this.#decoder).run("latents", fromHost(unscaled));
+    return (await this.#decoder.get()).run({ latents: fromHost(unscaled) });
   }
 
   /** pixels [batch, 3, height, width] in −1…1 → mean of the latents' distribution, unscaled */
   async encode(pixels: FloatTensor): Promise<FloatTensor> {
-    this.#encoder ??= this.#load(async (weights, names) => GraphRunner.load(encoderGraph(this.#folder.vae, this.#target(), names), weights, this.#device));
-    return (await this.#encoder).run("pixels", fromHost(pixels));
+    return (await this.#encoder.get()).run({ pixels: fromHost(pixels) });
   }
 
   /** Bytes of weights that the first decoding will load. */
   get waitingWeightBytes(): number {
-    if (this.#decoder !== undefined || this.#bandedDecoder !== undefined) return 0;
+    if (this.#decoder.isAskedFor || this.#bandedDecoder.isAskedFor) return 0;
     return decoderGraph(this.#folder.vae, this.#target(), ATTENTION_NAMES).weightBytes();
   }
 
@@ -62,7 +64,7 @@ export class ImageAutoencoder {
 
   /** Releases all sessions. */
   async dispose(): Promise<void> {
-    for (const runner of [this.#decoder, this.#bandedDecoder, this.#encoder]) await (await runner)?.dispose();
+    for (const runner of [this.#decoder, this.#bandedDecoder, this.#encoder]) await (await runner.take())?.dispose();
   }
 
   /** Bytes of one image's feature maps where they are widest: those that the last upsampler gives. */
@@ -73,8 +75,7 @@ export class ImageAutoencoder {
   }
 
   async #decodeInBands({ dims: [batch, ...rest], data }: FloatTensor): Promise<FloatTensor> {
-    this.#bandedDecoder ??= this.#load(async (weights, names) => BandedDecoder.load(this.#folder.vae, this.#target(), names, weights, this.#device));
-    const decoder = await this.#bandedDecoder;
+    const decoder = await this.#bandedDecoder.get();
     const length = data.length / batch;
     const images: FloatTensor[] = [];
     for (let image = 0; image < batch; image++) images.push(await decoder.decode({ dims: [1, ...rest], data: data.subarray(image * length, (image + 1) * length) }));

@@ -6,6 +6,7 @@
 import { Matrix, SVD } from "ml-matrix";
 import type { FloatTensor } from "../models/tensor.js";
 import { elementCount } from "../models/tensor.js";
+import { Lazy } from "../runtime/lazy.js";
 import type { RgbImage } from "./image.js";
 import { TorchGenerator } from "./noise.js";
 import { pixelsToImages } from "./pixels.js";
@@ -14,15 +15,17 @@ import type { Pipeline } from "./pipeline.js";
 /** latents [batch, channels, height, width] → one small picture a row */
 export type LatentPreview = (latents: FloatTensor) => RgbImage[];
 
-const previews = new WeakMap<Pipeline, Promise<LatentPreview>>();
+const previews = new WeakMap<Pipeline, Lazy<LatentPreview>>();
 
-/** Fits the preview once a pipeline: least squares over what the decoder makes of smooth random latents. */
+/**
+ * Fits the preview once a pipeline: least squares over what the decoder makes of flat random latents.
+ *
+ * @throws InvalidFileError, UnsupportedError for the autoencoder's weights
+ */
 export function latentPreview(pipeline: Pipeline): Promise<LatentPreview> {
-  const known = previews.get(pipeline);
-  if (known) return known;
-  const fitting = fit(pipeline);
-  previews.set(pipeline, fitting);
-  return fitting;
+  const preview = previews.get(pipeline) ?? new Lazy(() => fit(pipeline));
+  previews.set(pipeline, preview);
+  return preview.get();
 }
 
 /** Flat latents say what a channel does to the colour; this many of them fit four channels well. */

@@ -22,31 +22,34 @@ type Size = readonly [height: number, width: number];
 export function requireMemory(pipeline: Pipeline, plan: SamplingPlan, available = USABLE_SHARE * availableMemory()): void {
   if (pipeline.device.name !== "cpu") return;
   const { latentSize } = plan;
+  const { unet, keptBytes } = pipeline.network;
   const images = plan.prompts.length;
-  const evaluation = (latents: Size): number => (plan.guided ? 2 : 1) * activationBytes(pipeline.network.unet, { height: latents[0], width: latents[1] });
-  // All images are evaluated together, and decoded one by one.
-  const needed = (count: number, latents: Size): number => pipeline.waitingWeightBytes + Math.max(count * evaluation(latents), pipeline.decodeBytes(latents));
+  // All images are evaluated together, and decoded one by one, beside what the network's sessions keep. What they
+  // keep of earlier runs is taken already.
+  const needed = (count: number, latents: Size): number => {
+    const { kept, passing } = activationBytes(unet, { height: latents[0], width: latents[1] });
+    const rows = plan.guided ? 2 * count : count;
+    return pipeline.waitingWeightBytes + Math.max(0, rows * kept - keptBytes) + Math.max(rows * passing, pipeline.decodeBytes(latents));
+  };
   if (needed(images, latentSize) <= available) return;
 
   const pixels = ([height, width]: Size): string => `${height * pipeline.vaeScaleFactor}×${width * pipeline.vaeScaleFactor} pixels`;
   const what = `sampling ${images} ${images === 1 ? "image" : "images"} of ${pixels(latentSize)} takes about ${gibibytes(needed(images, latentSize))}, and ${gibibytes(available)} can be taken`;
-  if (needed(1, latentSize) <= available) {
-    const batch = Math.floor((available - pipeline.waitingWeightBytes) / evaluation(latentSize));
-    throw new ArgumentError(`memory: ${what} — at most ${batch} of this size fit at once: sample them in several calls`);
-  }
-  const side = largestSide(Math.max(...latentSize), (latents) => needed(1, latents) <= available);
-  throw new ArgumentError(`memory: ${what} — ${side === undefined ? "no image fits: free memory" : `one image of ${pixels([side, side])} fits`}`);
+  const batch = largest(images, (count) => needed(count, latentSize) <= available);
+  if (batch > 0) throw new ArgumentError(`memory: ${what} — at most ${batch} of this size fit at once: sample them in several calls`);
+  const side = LATENT_STEP * largest(Math.ceil(Math.max(...latentSize) / LATENT_STEP), (steps) => needed(1, [steps * LATENT_STEP, steps * LATENT_STEP]) <= available);
+  throw new ArgumentError(`memory: ${what} — ${side === 0 ? "no image fits: free memory" : `one image of ${pixels([side, side])} fits`}`);
 }
 
-/** The side of the largest square of latents that fits, in steps. */
-function largestSide(start: number, fits: (latents: Size) => boolean): number | undefined {
-  let [low, high] = [0, Math.ceil(start / LATENT_STEP)];
+/** The largest number below `limit` that fits, or 0; what is larger than one that does not fit does not fit either. */
+function largest(limit: number, fits: (count: number) => boolean): number {
+  let [low, high] = [0, limit];
   while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (fits([middle * LATENT_STEP, middle * LATENT_STEP])) low = middle;
+    const middle = Math.floor((low + high) / 2);
+    if (fits(middle)) low = middle;
     else high = middle;
   }
-  return low === 0 ? undefined : low * LATENT_STEP;
+  return low;
 }
 
 function gibibytes(bytes: number): string {

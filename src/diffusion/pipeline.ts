@@ -9,6 +9,7 @@ import type { FloatTensor } from "../models/tensor.js";
 import { BlockNetwork } from "../runtime/blockNetwork.js";
 import { openDevice } from "../runtime/device.js";
 import type { Device, DeviceOptions } from "../runtime/device.js";
+import { Lazy } from "../runtime/lazy.js";
 import { ImageAutoencoder } from "./imageAutoencoder.js";
 import { TextEncoders } from "./textEncoders.js";
 import type { EncodedPrompts } from "./textEncoders.js";
@@ -26,8 +27,9 @@ export interface LoadOptions extends DeviceOptions, Omit<OpenOptions, "variant">
  * @param model what `openModel` takes: a folder in the diffusers layout, a single file, `fluent-ldm`, or an id
  *   on the Hugging Face hub (`owner/name`, `owner/name@revision`). Precision float16 takes the fp16 variant of
  *   the weights where there is one
- * @throws InvalidFileError, UnsupportedError for what is wrong in the model's files; HubError where the hub
- *   does not give it; DeviceUnavailableError; InterruptedError
+ * @throws ArgumentError for a text that names no model, an unknown device, or float16 on cpu; InvalidFileError,
+ *   UnsupportedError for what is wrong in the model's files; HubError where the hub does not give it;
+ *   DeviceUnavailableError; InterruptedError
  */
 export async function loadPipeline(model: string, options: LoadOptions = {}): Promise<Pipeline> {
   const device = await openDevice(options);
@@ -45,7 +47,7 @@ export class Pipeline {
   /** tokenizers and text encoders */
   readonly text: TextEncoders;
   readonly #autoencoder: ImageAutoencoder;
-  #fingerprint: Promise<string> | undefined;
+  readonly #fingerprint: Lazy<string>;
 
   constructor(folder: ModelFolder, device: Device, network: BlockNetwork, text: TextEncoders) {
     this.folder = folder;
@@ -53,6 +55,7 @@ export class Pipeline {
     this.network = network;
     this.text = text;
     this.#autoencoder = new ImageAutoencoder(folder, device);
+    this.#fingerprint = new Lazy(() => fingerprint(folder));
   }
 
   /** The model's name: that of its folder, or its id. */
@@ -60,9 +63,9 @@ export class Pipeline {
     return this.folder.name;
   }
 
-  /** `sha256:…` of the network's config and weights; read from disk once. */
+  /** `sha256:…` of the network's config and weights, all of which are read from disk, once. Throws what {@link fingerprint} throws. */
   fingerprint(): Promise<string> {
-    return (this.#fingerprint ??= fingerprint(this.folder));
+    return this.#fingerprint.get();
   }
 
   /** How many pixels one latent stands for, each way. */

@@ -31,7 +31,9 @@ export interface SamplingStep {
 /**
  * Samples images step by step (diffusers' StableDiffusionPipeline.__call__).
  *
- * @throws ArgumentError for options that do not fit the model or the memory; InterruptedError when `signal` aborts
+ * @throws ArgumentError for options that do not fit the model or the memory; UnsupportedError, InvalidFileError for
+ *   what {@link planSampling} refuses and for the text encoders' weights; InterruptedError when `signal` aborts;
+ *   what a hook throws
  */
 export async function* sample(pipeline: Pipeline, options: SampleOptions): AsyncGenerator<SamplingStep, void, undefined> {
   const plan = planSampling(pipeline, options);
@@ -41,7 +43,17 @@ export async function* sample(pipeline: Pipeline, options: SampleOptions): Async
     for (const hook of hooks) await hook.begin?.(pipeline, plan);
     yield* run(pipeline, options, plan, hooks);
   } finally {
-    for (const hook of hooks) hook.end?.();
+    endAll(hooks);
+  }
+}
+
+/** Every hook ends, whatever another one throws. */
+function endAll([hook, ...others]: readonly SamplingHook[]): void {
+  if (hook === undefined) return;
+  try {
+    hook.end?.();
+  } finally {
+    endAll(others);
   }
 }
 
@@ -49,7 +61,7 @@ async function* run(pipeline: Pipeline, options: SampleOptions, plan: SamplingPl
   const { solver, prompts, guided, guidanceScale } = plan;
   const images = prompts.length;
   const generators = generatorsOf(options.seed ?? 0, images);
-  const conditions = await conditionsOf(pipeline, plan);
+  const conditions = await conditionsOf(pipeline, plan, options.signal);
   const unitNormal = startLatents([images, pipeline.folder.unet.in_channels, ...plan.latentSize], options.latents, generators);
   const start = { dims: unitNormal.dims, data: unitNormal.data.map((value) => value * solver.initNoiseSigma) };
 
@@ -78,10 +90,15 @@ async function* run(pipeline: Pipeline, options: SampleOptions, plan: SamplingPl
   }
 }
 
-/** Samples to the end. */
+/**
+ * Samples to the end, and decodes.
+ *
+ * @returns latents [images, channels, height, width] as sampled, and a picture of each
+ * @throws what {@link sample} and {@link decodeImages} throw
+ */
 export async function generate(pipeline: Pipeline, options: SampleOptions): Promise<{ latents: FloatTensor; images: RgbImage[] }> {
   let latents: FloatTensor | undefined;
   for await (const step of sample(pipeline, options)) latents = step.latents;
   if (latents === undefined) throw new TypeError("the solver yielded no step");
-  return { latents, images: await decodeImages(pipeline, latents) };
+  return { latents, images: await decodeImages(pipeline, latents, options.signal) };
 }

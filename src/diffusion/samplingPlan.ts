@@ -1,5 +1,6 @@
 /** A sampling run: what may be asked for, and what it will do before it does it. */
 import { ArgumentError } from "../errors.js";
+import { elementCount } from "../models/tensor.js";
 import type { FloatTensor } from "../models/tensor.js";
 import type { BlockObserver } from "../runtime/observer.js";
 import type { Pipeline } from "./pipeline.js";
@@ -48,14 +49,15 @@ export interface SampleOptions extends SizeConditions {
   readonly guidanceRescale?: number;
   /** DDIM's η. Default: 0 */
   readonly eta?: number;
-  /** pixels; both must be given or neither. Default: what the model was trained at */
+  /** pixels; both must be given or neither. Default: those of `latents`, else what the model was trained at */
   readonly height?: number;
   readonly width?: number;
   /** Default: 1 */
   readonly imagesPerPrompt?: number;
-  /** Default: 0 */
+  /** how many of the text encoders' last layers the prompt's embedding leaves out; negative prompts keep them, as in diffusers. Default: 0 */
   readonly clipSkip?: number;
   readonly hooks?: readonly SamplingHook[];
+  /** checked between blocks, before texts are encoded, and between images that are decoded */
   readonly signal?: AbortSignal;
 }
 
@@ -75,7 +77,12 @@ export interface SamplingPlan {
   readonly timeIds?: TimeIds;
 }
 
-/** Resolves options against a model. Throws ArgumentError for what does not fit. */
+/**
+ * Resolves options against a model.
+ *
+ * @throws ArgumentError for what does not fit; UnsupportedError for a scheduler that is not implemented, or asks for
+ *   what is not; InvalidFileError for a value that the scheduler does not take
+ */
 export function planSampling(pipeline: Pipeline, options: SampleOptions): SamplingPlan {
   const { scheduler, pipelineClass, unet, forceZerosForEmptyPrompt } = pipeline.folder;
   const solverName = options.solver ?? solverOfScheduler(scheduler._class_name);
@@ -118,9 +125,19 @@ function refuseUnknownKeys(schedulerConfig: SampleOptions["schedulerConfig"]): v
 }
 
 function latentSize(pipeline: Pipeline, { height, width, latents }: SampleOptions): readonly [height: number, width: number] {
-  if (latents !== undefined) return [latents.dims[2], latents.dims[3]];
-  if (height === undefined && width === undefined) return pipeline.defaultLatentSize;
   const factor = pipeline.vaeScaleFactor;
+  if (latents !== undefined) {
+    const { dims, data } = latents;
+    if (dims.length !== 4 || elementCount(dims) !== data.length) {
+      throw new ArgumentError(`latents: expected [images, channels, height, width] and as many numbers, found [${dims.join(", ")}] and ${data.length} numbers`);
+    }
+    const [rows, columns] = [dims[2] * factor, dims[3] * factor];
+    if ((height ?? rows) !== rows || (width ?? columns) !== columns) {
+      throw new ArgumentError(`height, width: expected ${rows} and ${columns}, the pixels that the latents make, found ${height ?? rows} and ${width ?? columns} — leave them out`);
+    }
+    return [dims[2], dims[3]];
+  }
+  if (height === undefined && width === undefined) return pipeline.defaultLatentSize;
   for (const [name, size] of [["height", height], ["width", width]] as const) {
     if (size === undefined || !Number.isInteger(size) || size < factor || size % factor !== 0) {
       throw new ArgumentError(`${name}: expected a multiple of ${factor} pixels (one latent), found ${size} — give height and width together`);

@@ -8,6 +8,7 @@ import type { ClipTokenizer } from "../models/tokenizer.js";
 import { ClipTextEncoder } from "../runtime/clipTextEncoder.js";
 import type { EncodedText } from "../runtime/clipTextEncoder.js";
 import type { Device } from "../runtime/device.js";
+import { Lazy } from "../runtime/lazy.js";
 import { joinLast } from "./tensorRows.js";
 
 /** Text as the tokenizers and the text encoders see it. */
@@ -27,13 +28,14 @@ export class TextEncoders {
   /** SDXL reads the hidden states before the last layer, and without its norm */
   readonly #penultimate: boolean;
   readonly #device: Device;
-  #loaded: Promise<readonly ClipTextEncoder[]> | undefined;
+  readonly #encoders: readonly Lazy<ClipTextEncoder>[];
 
   private constructor(folder: ModelFolder, tokenizers: readonly ClipTokenizer[], device: Device) {
     this.#folders = folder.textEncoders;
     this.#penultimate = folder.pipelineClass === "StableDiffusionXLPipeline";
     this.tokenizers = tokenizers;
     this.#device = device;
+    this.#encoders = folder.textEncoders.map((encoder, index) => new Lazy(() => load(encoder, tokenizers[index], device)));
   }
 
   /** Loads the tokenizers. Throws InvalidFileError where they are damaged, or make prompts of different lengths. */
@@ -51,42 +53,37 @@ export class TextEncoders {
    *
    * @param clipSkip how many of the text encoders' last layers to leave out, as diffusers' clip_skip; the
    *   pooled embedding is the last layer's in every case
-   * @throws ArgumentError where there are not as many layers
+   * @throws ArgumentError where there are not as many layers; InvalidFileError, UnsupportedError for the weights
    */
   async encode(prompts: readonly string[], clipSkip = 0): Promise<EncodedPrompts> {
     const layers = Math.min(...this.#folders.map(({ config }) => config.num_hidden_layers));
     if (!Number.isInteger(clipSkip) || clipSkip < 0 || clipSkip >= layers) throw new ArgumentError(`clip_skip: expected an integer from 0 to ${layers - 1}, found ${clipSkip}`);
     const inputIds = this.tokenizers.map((tokenizer) => tokenizer.encodePrompts(prompts).inputIds);
-    const encoders = await (this.#loaded ??= this.#load());
     const options = this.#penultimate ? { skippedLayers: clipSkip + 1, normed: false } : { skippedLayers: clipSkip, normed: true };
     const encoded: EncodedText[] = [];
-    for (const [index, encoder] of encoders.entries()) encoded.push(await encoder.encode(inputIds[index], options));
+    for (const [index, encoder] of this.#encoders.entries()) encoded.push(await (await encoder.get()).encode(inputIds[index], options));
     const promptEmbeds = encoded.map(({ hiddenStates }) => hiddenStates).reduce(joinLast);
     return { inputIds, promptEmbeds, pooledPromptEmbeds: encoded.find(({ pooled }) => pooled !== undefined)?.pooled };
   }
 
   /** Bytes of weights that the first use will load. */
   get waitingWeightBytes(): number {
-    if (this.#loaded !== undefined) return 0;
-    const { precision } = this.#device;
-    return this.#folders.reduce((sum, { config }, index) => sum + clipParameterCount({ config, tokens: this.tokenizers[index].length, prefix: "" }) * (precision === "float16" ? 2 : 4), 0);
+    const bytes = this.#device.precision === "float16" ? 2 : 4;
+    const waiting = this.#folders.map(({ config }, index) => (this.#encoders[index].isAskedFor ? 0 : clipParameterCount({ config, tokens: this.tokenizers[index].length, prefix: "" })));
+    return bytes * waiting.reduce((sum, count) => sum + count, 0);
   }
 
   /** Releases all sessions. */
   async dispose(): Promise<void> {
-    for (const encoder of (await this.#loaded) ?? []) await encoder.dispose();
+    for (const encoder of this.#encoders) await (await encoder.take())?.dispose();
   }
+}
 
-  async #load(): Promise<readonly ClipTextEncoder[]> {
-    const encoders: ClipTextEncoder[] = [];
-    for (const [index, folder] of this.#folders.entries()) {
-      const weights = await folder.openWeights();
-      try {
-        encoders.push(await ClipTextEncoder.load(folder.config, this.tokenizers[index].length, folder.projects, weights, this.#device));
-      } finally {
-        await weights.close();
-      }
-    }
-    return encoders;
+async function load({ openWeights, config, projects }: TextEncoderFolder, { length }: ClipTokenizer, device: Device): Promise<ClipTextEncoder> {
+  const weights = await openWeights();
+  try {
+    return await ClipTextEncoder.load(config, length, projects, weights, device);
+  } finally {
+    await weights.close();
   }
 }

@@ -32,14 +32,19 @@ export function keepsMemory({ config: { sample_size } }: UNet, block: Block): bo
   return workBytes(block, { height, width }) <= LARGE_WORK_BYTES;
 }
 
-/**
- * Bytes that float32 evaluations take besides weights for each batch row: every skip connection, the memory that
- * sessions keep, and the work of the largest block that keeps none.
- */
-export function activationBytes(unet: UNet, latents: Extent): number {
+/** Bytes that a float32 evaluation takes besides weights, for each batch row. */
+export interface ActivationBytes {
+  /** what sessions keep for the next evaluation */
+  readonly kept: number;
+  /** every skip connection, and the work of the largest block that keeps none: given back when the evaluation is over */
+  readonly passing: number;
+}
+
+/** Estimates what an evaluation takes; both parts are on the high side. */
+export function activationBytes(unet: UNet, latents: Extent): ActivationBytes {
   const blocks = unet.stages.filter(isBlock);
   const skips = blocks.filter(({ id }) => id === "conv_in" || id.startsWith("down_blocks.")).reduce((sum, block) => sum + resultBytes(block, latents), 0);
   const kept = blocks.filter((block) => keepsMemory(unet, block)).reduce((sum, block) => sum + workBytes(block, latents), 0);
-  const passing = blocks.filter((block) => !keepsMemory(unet, block)).map((block) => workBytes(block, latents));
-  return skips + kept + Math.max(0, ...passing);
+  const largest = Math.max(0, ...blocks.filter((block) => !keepsMemory(unet, block)).map((block) => workBytes(block, latents)));
+  return { kept, passing: skips + largest };
 }

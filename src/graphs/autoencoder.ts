@@ -5,7 +5,6 @@ import type { AutoencoderConfig } from "../models/configs/autoencoder.js";
 import { GraphBuilder } from "./graphBuilder.js";
 import type { GraphTarget, Value } from "./graphBuilder.js";
 import { activation, attention, cast, conv2d, doubleNearest, fromTokens, groupNorm, linear, toTokens } from "./layers.js";
-import type { Activation } from "./layers.js";
 import { resnetBranch, resnetMerge } from "./resnetBlock.js";
 import type { ResnetBlock } from "./resnetBlock.js";
 
@@ -123,7 +122,7 @@ class AutoencoderLayers {
       outChannels,
       groups: this.#config.norm_num_groups,
       epsilon: AUTOENCODER_EPSILON,
-      activation: this.#config.act_fn as Activation,
+      activation: this.#config.act_fn,
       outputScaleFactor: 1,
     };
     return resnetMerge(this.#graph, block, x, resnetBranch(this.#graph, block, x));

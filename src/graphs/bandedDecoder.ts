@@ -24,7 +24,7 @@ export interface BandStep {
 
 /** The steps from the mid block's output to pixels. */
 export function decoderSteps(config: AutoencoderConfig): readonly BandStep[] {
-  const act = config.act_fn as Activation;
+  const { act_fn } = config;
   const levels = [...config.block_out_channels].reverse();
   const steps: BandStep[] = [];
   let channels = levels[0];
@@ -33,8 +33,8 @@ export function decoderSteps(config: AutoencoderConfig): readonly BandStep[] {
     for (let layer = 0; layer <= config.layers_per_block; layer++) {
       const name = `${block}.resnets.${layer}`;
       const shortcut = channels === outChannels ? undefined : `${name}.conv_shortcut`;
-      steps.push({ conv: `${name}.conv1`, inChannels: channels, outChannels, norm: { name: `${name}.norm1`, activation: act }, opensResidual: true });
-      steps.push({ conv: `${name}.conv2`, inChannels: outChannels, outChannels, norm: { name: `${name}.norm2`, activation: act }, residual: { channels, shortcut } });
+      steps.push({ conv: `${name}.conv1`, inChannels: channels, outChannels, norm: { name: `${name}.norm1`, activation: act_fn }, opensResidual: true });
+      steps.push({ conv: `${name}.conv2`, inChannels: outChannels, outChannels, norm: { name: `${name}.norm2`, activation: act_fn }, residual: { channels, shortcut } });
       channels = outChannels;
     }
     if (level < levels.length - 1) steps.push({ conv: `${block}.upsamplers.0.conv`, inChannels: channels, outChannels: channels });

@@ -62,6 +62,7 @@ export class GraphBuilder {
     this.fusedAttention = target.fusedAttention;
   }
 
+  /** Declares an input; the name is its value. */
   input(name: string, dims: readonly Dimension[], elementType: ElementType = this.precision): Value {
     this.#inputs.push({ name, elementType, dims });
     return name;
@@ -98,6 +99,7 @@ export class GraphBuilder {
     return value;
   }
 
+  /** A constant, int64 [length]. */
   integers(values: readonly number[]): Value {
     const value = this.#fresh("integers");
     const data = BigInt64Array.from(values, BigInt);
@@ -105,6 +107,7 @@ export class GraphBuilder {
     return value;
   }
 
+  /** A constant of the tensor's shape; without dims a scalar. */
   constant(tensor: FloatTensor, elementType: "float32" | "float16" = this.precision): Value {
     const value = this.#fresh("constant");
     this.#constants.push({ name: value, elementType, dims: tensor.dims, bytes: encodeFloats(tensor.data, elementType) });
@@ -114,7 +117,8 @@ export class GraphBuilder {
   /**
    * Reads the weights and encodes the graph as an ONNX model.
    *
-   * @throws UnsupportedError where the weights do not fit one graph; no weight is read then
+   * @throws UnsupportedError where the weights do not fit one graph; no weight is read then. InvalidFileError for one
+   *   that is missing, of another shape or not finite
    */
   async encode(weights: Weights): Promise<Uint8Array> {
     if (this.weightBytes() > MAX_GRAPH_BYTES) {

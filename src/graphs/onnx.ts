@@ -5,7 +5,7 @@
 import protobuf from "protobufjs/minimal.js";
 
 /** Element types that our graphs use, with onnx.proto's TensorProto.DataType numbers. */
-export const ELEMENT_TYPES = { float32: 1, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
+export const ELEMENT_TYPES = { float32: 1, int32: 6, int64: 7, float16: 10 } as const;
 export type ElementType = keyof typeof ELEMENT_TYPES;
 
 /** A dimension: a size, or the name of one that is known only when the graph runs. */

@@ -6,7 +6,6 @@ import type { UNetConfig } from "../models/configs/unet.js";
 import type { BlockInput, Stage } from "./block.js";
 import type { GraphBuilder, Value } from "./graphBuilder.js";
 import { activation, cast, linear, silu } from "./layers.js";
-import type { Activation } from "./layers.js";
 
 /** The id of the stage; its result is act(embedding), the same activation for every ResNet block. */
 export const TIME_EMBEDDING = "time_embedding";
@@ -31,7 +30,6 @@ export function timeEmbeddingWidth(config: UNetConfig): number {
 export function timeEmbeddingStage(config: UNetConfig): Stage {
   const inputWidth = config.block_out_channels[0];
   const width = timeEmbeddingWidth(config);
-  const act = config.act_fn as Activation;
   const { time_cond_proj_dim: condWidth, projection_class_embeddings_input_dim: addedWidth } = config;
   const guided = condWidth !== null;
   const added = config.addition_embed_type === "text_time";
@@ -49,13 +47,13 @@ export function timeEmbeddingStage(config: UNetConfig): Stage {
       const [sinusoid, ...others] = values.map((value) => (graph.precision === "float16" ? cast(graph, value, "float16") : value));
       let input = sinusoid;
       if (guided) input = graph.node("Add", [input, linear(graph, others[0], "time_embedding.cond_proj", condWidth, inputWidth, { bias: false })]);
-      let embedding = perceptron(graph, input, "time_embedding", inputWidth, width, (x) => activation(graph, x, act));
+      let embedding = perceptron(graph, input, "time_embedding", inputWidth, width, (x) => activation(graph, x, config.act_fn));
       if (added && addedWidth !== null) {
         const joined = graph.node("Concat", others.slice(-2), { axis: 1n });
         // add_embedding is a TimestepEmbedding with its own default activation, whatever act_fn says.
         embedding = graph.node("Add", [embedding, perceptron(graph, joined, "add_embedding", addedWidth, width, (x) => silu(graph, x))]);
       }
-      return activation(graph, embedding, act);
+      return activation(graph, embedding, config.act_fn);
     },
   };
 }

@@ -2,15 +2,14 @@
  * UNet2DConditionModel of Stable Diffusion 1.x, 2.x and XL as a list of blocks
  * (diffusers 0.42: models/unets/unet_2d_condition.py, unet_2d_blocks.py).
  */
+import { atLevel } from "../models/configs/schema.js";
 import type { UNetConfig } from "../models/configs/unet.js";
 import type { Block, BlockInput, Extent, Stage } from "./block.js";
 import type { GraphBuilder, Value } from "./graphBuilder.js";
 import { activation, cast, conv2d, groupNorm, resizeNearest } from "./layers.js";
-import type { Activation } from "./layers.js";
 import { resnetBranch, resnetMerge, resnetMultiplyAdds } from "./resnetBlock.js";
 import type { ResnetBlock } from "./resnetBlock.js";
-import { attentionMultiplyAdds, transformerBranch } from "./spatialTransformer.js";
-import { feedForwardMultiplyAdds } from "./spatialTransformer.js";
+import { attentionMultiplyAdds, feedForwardMultiplyAdds, transformerBranch } from "./spatialTransformer.js";
 import type { SpatialTransformer } from "./spatialTransformer.js";
 import { TIME_EMBEDDING, timeEmbeddingStage, timeEmbeddingWidth } from "./timestepEmbedding.js";
 import { transformerParts } from "./transformerParts.js";
@@ -110,7 +109,7 @@ class UNetDescription {
     const name = `down_blocks.${level}`;
     const channels = block_out_channels[level];
     const crossAttention = down_block_types[level] === "CrossAttnDownBlock2D";
-    const layers = perLevel(this.#config.layers_per_block, level);
+    const layers = atLevel(this.#config.layers_per_block, level);
     for (let layer = 0; layer < layers; layer++) {
       this.#resnet(`${name}.resnets.${layer}`, level, channels, 1);
       if (crossAttention) this.#transformer(`${name}.attentions.${layer}`, level, layer, this.#attentionOfLevel(level));
@@ -141,7 +140,7 @@ class UNetDescription {
     const name = `up_blocks.${index}`;
     const channels = block_out_channels[level];
     const crossAttention = up_block_types[index] === "CrossAttnUpBlock2D";
-    const layers = perLevel(this.#config.layers_per_block, level) + 1;
+    const layers = atLevel(this.#config.layers_per_block, level) + 1;
     const attention = this.#attentionOfLevel(level);
     if (reverse_transformer_layers_per_block !== null) attention.layersOfBlock = reverse_transformer_layers_per_block[index];
     for (let layer = 0; layer < layers; layer++) {
@@ -152,13 +151,13 @@ class UNetDescription {
   }
 
   #attentionOfLevel(level: number): AttentionOfLevel {
-    const { attention_head_dim, num_attention_heads, cross_attention_dim, only_cross_attention, transformer_layers_per_block } = this.#config;
+    const { attention_head_dim, cross_attention_dim, only_cross_attention, transformer_layers_per_block } = this.#config;
     return {
       // diffusers calls the number of heads attention_head_dim, and means it so (issue 2011 there).
-      heads: perLevel(num_attention_heads ?? attention_head_dim, level),
-      contextWidth: perLevel(cross_attention_dim, level),
-      onlyCrossAttention: perLevel(only_cross_attention, level),
-      layersOfBlock: perLevel<number | readonly number[]>(transformer_layers_per_block, level),
+      heads: atLevel(attention_head_dim, level),
+      contextWidth: atLevel(cross_attention_dim, level),
+      onlyCrossAttention: atLevel(only_cross_attention, level),
+      layersOfBlock: atLevel<number | readonly number[]>(transformer_layers_per_block, level),
     };
   }
 
@@ -176,12 +175,8 @@ class UNetDescription {
       extent: (latents) => latents,
       multiplyAdds: ({ height, width }) => height * width * conv_out_kernel ** 2 * channels * out_channels,
       branch: (graph, [x]) => {
-        let hidden = x;
-        if (norm_num_groups !== null) {
-          hidden = groupNorm(graph, hidden, "conv_norm_out", channels, norm_num_groups, norm_eps);
-          hidden = activation(graph, hidden, act_fn as Activation);
-        }
-        hidden = conv2d(graph, hidden, "conv_out", channels, out_channels, { kernel: conv_out_kernel, padding: (conv_out_kernel - 1) >> 1 });
+        const normalised = activation(graph, groupNorm(graph, x, "conv_norm_out", channels, norm_num_groups, norm_eps), act_fn);
+        const hidden = conv2d(graph, normalised, "conv_out", channels, out_channels, { kernel: conv_out_kernel, padding: (conv_out_kernel - 1) >> 1 });
         return graph.precision === "float16" ? cast(graph, hidden, "float32") : hidden;
       },
     });
@@ -193,9 +188,9 @@ class UNetDescription {
       name: id,
       inChannels: channels + (skip?.channels ?? 0),
       outChannels,
-      groups: this.#groups(channels),
+      groups: this.#config.norm_num_groups,
       epsilon: this.#config.norm_eps,
-      activation: this.#config.act_fn as Activation,
+      activation: this.#config.act_fn,
       timeEmbeddingWidth: this.#timeEmbeddingWidth,
       outputScaleFactor,
     };
@@ -226,7 +221,7 @@ class UNetDescription {
       heads,
       layers: typeof layersOfBlock === "number" ? layersOfBlock : layersOfBlock[index],
       contextWidth,
-      groups: this.#groups(channels),
+      groups: this.#config.norm_num_groups,
       useLinearProjection: this.#config.use_linear_projection,
       onlyCrossAttention,
       upcastAttention: this.#config.upcast_attention,
@@ -294,10 +289,6 @@ class UNetDescription {
     this.#hidden = { value: block.id, channels: block.channels };
   }
 
-  #groups(channels: number): number {
-    return this.#config.norm_num_groups ?? Math.min(Math.floor(channels / 4), 32);
-  }
-
   #extent(latents: Extent, level: number): Extent {
     const padding = this.#config.downsample_padding;
     // A 3×3 convolution of stride 2; padding 0 stands for one row below and one column at the right.
@@ -323,8 +314,4 @@ interface AttentionOfLevel {
 
 function features(value: string, channels: number): BlockInput {
   return { value, dims: [FEATURES[0], channels, FEATURES[1], FEATURES[2]] };
-}
-
-function perLevel<T>(setting: T | readonly T[], level: number): T {
-  return Array.isArray(setting) ? (setting as readonly T[])[level] : (setting as T);
 }

@@ -7,7 +7,10 @@ const LATER_KEYS: readonly string[] = ["time_cond_proj_dim", "addition_embed_typ
 
 /**
  * Identifies a denoising network: `sha256:…` of its config with keys in order, and of its weight files
- * in order of name. Profiles and schedules carry it, so that none is used with another model.
+ * in order of name. Profiles and schedules carry it, so that none is used with another model. All weights are
+ * read for it: seconds a gigabyte.
+ *
+ * @throws InvalidFileError, UnsupportedError for weights that cannot be opened
  */
 export async function fingerprint(folder: ModelFolder): Promise<string> {
   const hash = createHash("sha256");

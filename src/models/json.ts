@@ -3,8 +3,8 @@ import type { z } from "zod";
 import { InvalidFileError } from "../errors.js";
 import { replaceFile } from "./replaceFile.js";
 
-// Python writes numbers that JSON does not have, such as diffusers' `"lambda_min_clipped": -Infinity`.
-const PYTHON_NUMBER = /([:,[]\s*)(-?Infinity|NaN)(?=\s*[,}\]])/g;
+// Python writes numbers that JSON does not have, such as diffusers' `"lambda_min_clipped": -Infinity`. Strings match first, so that these words stay as they are inside them.
+const STRING_OR_PYTHON_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?Infinity|NaN/g;
 
 /**
  * Reads a JSON file; Python's bare -Infinity, Infinity and NaN become strings of that name.
@@ -19,7 +19,7 @@ export async function readJson(path: string): Promise<unknown> {
     throw new InvalidFileError({ file: path, found: error instanceof Error && "code" in error ? String(error.code) : "no readable file", expected: "a JSON file" });
   }
   try {
-    return JSON.parse(text.replace(PYTHON_NUMBER, '$1"$2"'));
+    return JSON.parse(text.replace(STRING_OR_PYTHON_NUMBER, (match) => (match.startsWith('"') ? match : `"${match}"`)));
   } catch (error) {
     throw new InvalidFileError({ file: path, found: error instanceof Error ? error.message : "no JSON", expected: "JSON" });
   }

@@ -3,15 +3,15 @@
  * (https://github.com/huggingface/safetensors#format). The header is checked in full before
  * anything is allocated for what it describes.
  */
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { open, rename, rm } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { endianness } from "node:os";
-import { dirname } from "node:path";
-import { randomUUID } from "node:crypto";
 import { ArgumentError, InvalidFileError } from "../errors.js";
+import { temporaryBeside } from "./replaceFile.js";
 import { elementCount } from "./tensor.js";
 import type { FloatTensor } from "./tensor.js";
 import { widenBfloat16, widenFloat16, widenFloat64 } from "./widen.js";
+import { writeFully } from "./writeFully.js";
 
 /** Bytes of one element. */
 const ELEMENT_SIZE = {
@@ -120,7 +120,9 @@ async function readFully(path: string, handle: FileHandle, bytes: Uint8Array, po
 }
 
 async function readHeader(path: string, handle: FileHandle): Promise<Header> {
-  const { size } = await handle.stat();
+  const information = await handle.stat();
+  if (!information.isFile()) throw new InvalidFileError({ file: path, found: information.isDirectory() ? "a folder" : "no regular file", expected: "a safetensors file" });
+  const { size } = information;
   if (size < LENGTH_BYTES) throw new InvalidFileError({ file: path, found: `${size} bytes`, expected: "at least 8, the header's length", hint: "the file is truncated; download it again" });
   const lengthBytes = new Uint8Array(LENGTH_BYTES);
   await readFully(path, handle, lengthBytes, 0);
@@ -193,13 +195,19 @@ export type TensorLayout = Pick<OutgoingTensor, "dtype" | "dims">;
 /** Writes tensors of a known layout in any order; the file has its name only once it is whole. */
 export interface SafetensorsWriter {
   write(name: string, data: OutgoingTensor["data"]): Promise<void>;
-  /** Renames the file to its name. Throws ArgumentError where a tensor was not written. */
+  /** Renames the file to its name; where that fails, nothing is left. Throws ArgumentError where a tensor was not written. */
   close(): Promise<void>;
   /** Removes what was written. */
   abandon(): Promise<void>;
 }
 
-/** Begins a file; its folder is made where it is missing. */
+/**
+ * Begins a file; its folder is made where it is missing.
+ *
+ * @param path gets the file only when it is closed; one that is there stays as it is until then
+ * @param layout every tensor that will be written, by name
+ * @throws the file system's own error where the folder is not writable or full
+ */
 export async function createSafetensorsWriter(path: string, layout: ReadonlyMap<string, TensorLayout>, metadata: Readonly<Record<string, string>> = {}): Promise<SafetensorsWriter> {
   const entries: Record<string, unknown> = Object.keys(metadata).length === 0 ? {} : { __metadata__: metadata };
   const offsets = new Map<string, number>();
@@ -218,10 +226,21 @@ export async function createSafetensorsWriter(path: string, layout: ReadonlyMap<
   new DataView(head.buffer).setBigUint64(0, BigInt(headerLength), true);
   head.set(json, LENGTH_BYTES);
 
-  await mkdir(dirname(path), { recursive: true });
-  const temporary = `${path}.${randomUUID()}.tmp`;
+  const temporary = await temporaryBeside(path);
   const handle = await open(temporary, "w");
-  await handle.write(head, 0, head.length, 0);
+  const abandon = async (): Promise<void> => {
+    await handle.close();
+    await rm(temporary, { force: true });
+  };
+  const orAbandon = async (work: () => Promise<void>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      await abandon();
+      throw error;
+    }
+  };
+  await orAbandon(() => writeFully(handle, head, 0));
   const missing = new Set(layout.keys());
   return {
     async write(name, data) {
@@ -229,25 +248,20 @@ export async function createSafetensorsWriter(path: string, layout: ReadonlyMap<
       const offset = offsets.get(name);
       if (place === undefined || offset === undefined) throw new ArgumentError(`${path}: ${name} is not in the layout that the file was opened with`);
       if (data.length !== elementCount(place.dims)) throw new ArgumentError(`${path}: ${name}: expected ${elementCount(place.dims)} elements, found ${data.length}`);
-      if (data.byteLength > 0) await handle.write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), 0, data.byteLength, head.length + offset);
+      await writeFully(handle, new Uint8Array(data.buffer, data.byteOffset, data.byteLength), head.length + offset);
       missing.delete(name);
     },
-    async close() {
-      await handle.close();
-      if (missing.size > 0) {
-        await rm(temporary, { force: true });
-        throw new ArgumentError(`${path}: ${[...missing][0]} was never written`);
-      }
-      await rename(temporary, path);
-    },
-    async abandon() {
-      await handle.close();
-      await rm(temporary, { force: true });
-    },
+    close: () =>
+      orAbandon(async () => {
+        if (missing.size > 0) throw new ArgumentError(`${path}: ${[...missing][0]} was never written`);
+        await handle.close();
+        await rename(temporary, path);
+      }),
+    abandon,
   };
 }
 
-/** Writes a whole file in one go. */
+/** Writes a whole file in one go. Throws the file system's own error; nothing is left of the file then. */
 export async function writeSafetensors(path: string, tensors: ReadonlyMap<string, OutgoingTensor>, metadata: Readonly<Record<string, string>> = {}): Promise<void> {
   const writer = await createSafetensorsWriter(path, tensors, metadata);
   try {

@@ -52,8 +52,10 @@ export async function loadClipTokenizer(folder: string, positions: number): Prom
   };
   const [start, end, pad] = [idOf(special.start), idOf(special.end), idOf(special.pad)];
   const tokenizer = new Tokenizer(tokenizerJson(vocabulary, merges, special), {});
-  const specialIds = new Map([[special.start, start], [special.end, end]]);
-  const boundary = new RegExp(`(${[...specialIds.keys()].map(escapeRegExp).join("|")})`);
+  // The padding token too: Stable Diffusion 2 and SDXL pad with "!", so each "!" of a prompt is padding (diffusers issue 4153).
+  const specialIds = new Map([[special.start, start], [special.end, end], [special.pad, pad]]);
+  const longestFirst = [...specialIds.keys()].sort((a, b) => b.length - a.length);
+  const boundary = new RegExp(`(${longestFirst.map(escapeRegExp).join("|")})`);
 
   // Special tokens count only as they are written: what lower case makes look like one is text.
   const idsOf = (piece: string): number[] => {
@@ -106,12 +108,14 @@ interface SpecialTokens {
 }
 
 async function loadSettings(folder: string): Promise<{ special: SpecialTokens; maxLength: number }> {
-  const settings: Record<string, unknown> = {};
-  for (const name of ["special_tokens_map.json", "tokenizer_config.json"]) {
-    const file = join(folder, name);
-    if (existsSync(file)) Object.assign(settings, await readJson(file));
-  }
-  const parsed = settingsSchema.safeParse(settings);
+  const read = async (name: string): Promise<object> => {
+    const json = existsSync(join(folder, name)) ? await readJson(join(folder, name)) : {};
+    return typeof json === "object" && json !== null ? json : {};
+  };
+  const config = await read("tokenizer_config.json");
+  // Before transformers wrote added_tokens_decoder, special_tokens_map.json had the last word: Stable Diffusion 2.1 pads with its "!".
+  const specialTokens = "added_tokens_decoder" in config ? {} : await read("special_tokens_map.json");
+  const parsed = settingsSchema.safeParse({ ...config, ...specialTokens });
   if (!parsed.success) throw new InvalidFileError({ file: join(folder, "tokenizer_config.json"), field: parsed.error.issues[0].path.join("."), found: parsed.error.issues[0].code, expected: "a token" });
   const { bos_token: start, eos_token: end, unk_token, pad_token, model_max_length } = parsed.data;
   return { special: { start, end, unknown: unk_token ?? end, pad: pad_token ?? "<|endoftext|>" }, maxLength: Math.floor(model_max_length ?? Infinity) };

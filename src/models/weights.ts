@@ -14,7 +14,6 @@ export interface Weights {
   /** paths of the files that hold them */
   readonly files: readonly string[];
   names(): readonly string[];
-  has(name: string): boolean;
   /**
    * Reads a tensor as float32.
    *
@@ -24,7 +23,7 @@ export interface Weights {
   close(): Promise<void>;
 }
 
-const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
+const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()).refine((map) => Object.keys(map).length > 0) });
 
 /**
  * Opens the weights in a component's folder.
@@ -43,16 +42,18 @@ export async function openWeights(folder: string, basename: string, preferred?: 
  * the only variant that is there.
  *
  * @param folder for messages; nothing is read
+ * @param exact take no other variant than the preferred one
  * @returns one safetensors file, or an index and its shards
  * @throws InvalidFileError where there are none; UnsupportedError for pickled ones
  */
-export function findWeights(folder: string, present: readonly string[], basename: string, preferred?: string): readonly string[] {
-  for (const variant of [preferred, undefined, soleVariant(present, basename)]) {
+export function findWeights(folder: string, present: readonly string[], basename: string, preferred?: string, exact = false): readonly string[] {
+  for (const variant of exact ? [preferred] : [preferred, undefined, soleVariant(present, basename)]) {
     const infix = variant === undefined ? "" : `.${variant}`;
     const single = `${basename}${infix}.safetensors`;
     if (present.includes(single)) return [single];
-    const index = `${basename}.safetensors.index${infix}.json`;
-    if (present.includes(index)) return [index, ...shardsOf(folder, present, basename, infix)];
+    // The second as diffusers named it before 0.31.
+    const index = [`${basename}.safetensors.index${infix}.json`, `${basename}.safetensors${infix}.index.json`].find((name) => present.includes(name));
+    if (index !== undefined) return [index, ...shardsOf(folder, present, basename, infix)];
   }
   const pickled = present.find((name) => /\.(bin|ckpt|pt|pth)$/.test(name));
   if (pickled !== undefined) {
@@ -75,7 +76,7 @@ function shardsOf(folder: string, present: readonly string[], basename: string, 
 /** The variant that is there, where there is just one. */
 function soleVariant(present: readonly string[], basename: string): string | undefined {
   const escaped = basename.replace(/[.]/g, "\\.");
-  const pattern = new RegExp(`^${escaped}(?:\\.safetensors\\.index)?\\.([A-Za-z0-9_]+)\\.(?:safetensors|json)$`);
+  const pattern = new RegExp(`^${escaped}(?:\\.safetensors(?:\\.index)?)?\\.([A-Za-z0-9_]+)(?:\\.index)?\\.(?:safetensors|json)$`);
   const variants = new Set(present.flatMap((name) => pattern.exec(name)?.[1] ?? []));
   variants.delete("safetensors");
   variants.delete("index");
@@ -85,7 +86,7 @@ function soleVariant(present: readonly string[], basename: string): string | und
 async function openShards(folder: string, index: string): Promise<Weights> {
   const path = join(folder, index);
   const parsed = indexSchema.safeParse(await readJson(path));
-  if (!parsed.success) throw new InvalidFileError({ file: path, field: "weight_map", found: "no such object", expected: "tensor names and the shard that holds each" });
+  if (!parsed.success) throw new InvalidFileError({ file: path, field: "weight_map", found: "none", expected: "tensor names and the shard that holds each" });
   const shards = [...new Set(Object.values(parsed.data.weight_map))];
   const files: SafetensorsFile[] = [];
   try {
@@ -109,7 +110,6 @@ export function weightsOf(files: readonly SafetensorsFile[]): Weights {
   return {
     files: files.map(({ path }) => path),
     names: () => [...owner.keys()],
-    has: (name) => owner.has(name),
     async read(name, dims) {
       const file = owner.get(name);
       if (file === undefined) throw new InvalidFileError({ file: files[0].path, field: name, found: "no such tensor", expected: `[${dims.join(", ")}], as the config asks for`, hint: "the config and the weights belong to different models" });

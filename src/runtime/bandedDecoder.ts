@@ -9,12 +9,16 @@ import type { FloatTensor } from "../models/tensor.js";
 import type { Weights } from "../models/weights.js";
 import type { Device } from "./device.js";
 import { GraphRunner } from "./graphRunner.js";
-import { createSession } from "./session.js";
 import type { DeviceTensor } from "./session.js";
-import { fromHost, toHost } from "./transfer.js";
+import { fromHost } from "./transfer.js";
 
 /** Bytes of a band's input: enough for the cores, little beside the image's own tensors. */
 const BAND_BYTES = 32 * 2 ** 20;
+
+interface RunnableStep {
+  readonly step: BandStep;
+  readonly runner: GraphRunner;
+}
 
 /**
  * Decodes one image band by band, in float32. At its largest, three tensors of the image are in host memory (a
@@ -22,23 +26,22 @@ const BAND_BYTES = 32 * 2 ** 20;
  * Equal to decoding whole up to rounding.
  */
 export class BandedDecoder {
-  readonly #device: Device;
   readonly #groups: number;
   readonly #head: GraphRunner;
-  readonly #steps: readonly { readonly step: BandStep; readonly session: ort.InferenceSession }[];
+  readonly #steps: readonly RunnableStep[];
 
-  private constructor(device: Device, groups: number, head: GraphRunner, steps: readonly { step: BandStep; session: ort.InferenceSession }[]) {
-    this.#device = device;
+  private constructor(groups: number, head: GraphRunner, steps: readonly RunnableStep[]) {
     this.#groups = groups;
     this.#head = head;
     this.#steps = steps;
   }
 
+  /** Compiles every step; throws what {@link GraphRunner.loadAll} throws. */
   static async load(config: AutoencoderConfig, target: GraphTarget, attentionNames: AttentionNames, weights: Weights, device: Device): Promise<BandedDecoder> {
-    const head = await GraphRunner.load(decoderHeadGraph(config, target, attentionNames), weights, device);
-    const steps = [];
-    for (const step of decoderSteps(config)) steps.push({ step, session: await createSession(await bandGraph(step, target).encode(weights), device) });
-    return new BandedDecoder(device, config.norm_num_groups, head, steps);
+    const steps = decoderSteps(config);
+    const graphs = [decoderHeadGraph(config, target, attentionNames), ...steps.map((step) => bandGraph(step, target))];
+    const [head, ...runners] = await GraphRunner.loadAll(graphs, weights, device);
+    return new BandedDecoder(config.norm_num_groups, head, steps.map((step, index) => ({ step, runner: runners[index] })));
   }
 
   /**
@@ -47,11 +50,11 @@ export class BandedDecoder {
    * @returns [1, 3, …] in about −1…1
    */
   async decode(latents: FloatTensor, bandBytes = BAND_BYTES): Promise<FloatTensor> {
-    let hidden = await this.#head.run("latents", fromHost(latents));
+    let hidden = await this.#head.run({ latents: fromHost(latents) });
     let residual: FloatTensor | undefined;
-    for (const { step, session } of this.#steps) {
+    for (const { step, runner } of this.#steps) {
       if (step.opensResidual) residual = hidden;
-      hidden = await this.#run(step, session, hidden, residual, bandBytes);
+      hidden = await this.#run(step, runner, hidden, residual, bandBytes);
       if (step.residual) residual = undefined;
     }
     return hidden;
@@ -60,10 +63,10 @@ export class BandedDecoder {
   /** Releases all sessions. */
   async dispose(): Promise<void> {
     await this.#head.dispose();
-    for (const { session } of this.#steps) await session.release();
+    for (const { runner } of this.#steps) await runner.dispose();
   }
 
-  async #run(step: BandStep, session: ort.InferenceSession, x: FloatTensor, residual: FloatTensor | undefined, bandBytes: number): Promise<FloatTensor> {
+  async #run(step: BandStep, runner: GraphRunner, x: FloatTensor, residual: FloatTensor | undefined, bandBytes: number): Promise<FloatTensor> {
     const [, channels, height, width] = x.dims;
     const scale = step.norm === undefined ? 2 : 1;
     const dims = [1, step.outChannels, scale * height, scale * width];
@@ -77,9 +80,7 @@ export class BandedDecoder {
       const [top, bottom] = [start === 0 ? 1 : 1 - scale, end === height ? 1 : 1 - scale];
       const feeds: Record<string, DeviceTensor> = { ...shared, [BAND_INPUTS.x]: fromHost(rowsOf(x, above, below)), [BAND_INPUTS.pads]: padsOf(top, bottom) };
       if (step.residual && residual) feeds[BAND_INPUTS.residual] = fromHost(rowsOf(residual, start, end));
-      const { y } = await session.run(feeds);
-      setRows(output, scale * start, await toHost(this.#device, y));
-      if (y.location !== "cpu") y.dispose();
+      setRows(output, scale * start, await runner.run(feeds));
     }
     return output;
   }

@@ -3,8 +3,8 @@
  * each disposed of when its last reader is done.
  */
 import * as ort from "onnxruntime-node";
-import { InterruptedError } from "../errors.js";
-import { keepsMemory } from "../graphs/activationBytes.js";
+import { throwIfAborted } from "../errors.js";
+import { activationBytes, keepsMemory } from "../graphs/activationBytes.js";
 import { BRANCH, OUT, declareInputs, hasMerge, isBlock, mergeReads, outputElementType } from "../graphs/block.js";
 import type { Block, MergingBlock, Stage } from "../graphs/block.js";
 import { GraphBuilder } from "../graphs/graphBuilder.js";
@@ -13,6 +13,7 @@ import type { UNet } from "../graphs/unet.js";
 import type { Weights } from "../models/weights.js";
 import type { FloatTensor } from "../models/tensor.js";
 import type { Device } from "./device.js";
+import { Lazy } from "./lazy.js";
 import { liveStages } from "./liveness.js";
 import type { EvaluatedStage } from "./liveness.js";
 import type { BlockObserver, BlockWants, Evaluation } from "./observer.js";
@@ -52,17 +53,19 @@ interface PlannedStage extends EvaluatedStage {
 
 const NOTHING: BlockWants = { branch: false, out: false };
 
-interface CompiledStage {
-  readonly stage: Stage | Block;
-  readonly compute: Compiled;
-  /** out from the merge's inputs and a given C; compiled when first needed */
-  merge?: Promise<Compiled>;
+/** A stage's sessions, compiled when first needed. */
+interface StageSessions {
+  readonly compute: Lazy<Compiled>;
+  /** out from the merge's inputs and a given C */
+  readonly merge?: Lazy<Compiled>;
 }
 
 interface Compiled {
   readonly session: ort.InferenceSession;
   /** bytes of weights that the session holds */
   readonly weightBytes: number;
+  /** of these, those that another session holds too */
+  readonly sharedBytes: number;
 }
 
 /** A UNet ready to run on one device. */
@@ -70,9 +73,10 @@ export class BlockNetwork {
   readonly unet: UNet;
   readonly device: Device;
   readonly #weights: Weights;
-  readonly #compiled = new Map<Stage | Block, Promise<CompiledStage>>();
+  readonly #sessions = new Map<Stage | Block, StageSessions>();
   #weightBytes = 0;
   #sharedWeightBytes = 0;
+  #keptBytes = 0;
   /** evaluations that are under way */
   #evaluating = 0;
 
@@ -82,16 +86,24 @@ export class BlockNetwork {
     this.device = device;
   }
 
-  /** Compiles every stage; one stage's weights are in JavaScript's memory at a time. Throws InterruptedError on abort. */
+  /**
+   * Compiles every stage; one stage's weights are in JavaScript's memory at a time. Where that fails, what was
+   * compiled is released and the weights are closed.
+   *
+   * @throws InvalidFileError for weights that are missing, of another shape or not finite; UnsupportedError for a
+   *   block of more than 2 GiB; InterruptedError on abort
+   */
   static async load(unet: UNet, weights: Weights, device: Device, options: CompileOptions = {}): Promise<BlockNetwork> {
     const network = new BlockNetwork(unet, weights, device);
-    for (const [index, stage] of unet.stages.entries()) {
-      if (options.signal?.aborted) {
-        await network.dispose();
-        throw new InterruptedError("loading was interrupted");
+    try {
+      for (const [index, stage] of unet.stages.entries()) {
+        throwIfAborted(options.signal, "loading");
+        await network.#sessionsOf(stage).compute.get();
+        options.onProgress?.(index + 1, unet.stages.length);
       }
-      await network.#compile(stage);
-      options.onProgress?.(index + 1, unet.stages.length);
+    } catch (error) {
+      await network.dispose();
+      throw error;
     }
     return network;
   }
@@ -111,6 +123,11 @@ export class BlockNetwork {
     return this.#sharedWeightBytes;
   }
 
+  /** Bytes, about, that the sessions keep of the evaluations so far, on cpu: the most that any of them took. */
+  get keptBytes(): number {
+    return this.#keptBytes;
+  }
+
   /**
    * One network evaluation.
    *
@@ -126,7 +143,7 @@ export class BlockNetwork {
     try {
       await this.#releaseOtherForms(options.inParts);
       for (const [index, { stage, reused, wants }] of planned.entries()) {
-        if (options.signal?.aborted) throw new InterruptedError("sampling was interrupted");
+        throwIfAborted(options.signal, "sampling");
         const started = performance.now();
         const target = this.unet.upsampleTargets.get(stage.id);
         if (target !== undefined && !reused) values.set(upsampleSizeName(stage.id), extentOf(read(values, target)));
@@ -138,6 +155,8 @@ export class BlockNetwork {
         }
         options.onStageTime?.(stage.id, (performance.now() - started) / 1000);
       }
+      const [rows, , height, width] = inputs.sample.dims;
+      this.#keptBytes = Math.max(this.#keptBytes, rows * activationBytes(this.unet, { height, width }).kept);
       return await toHost(this.device, read(values, UNET_OUTPUT));
     } finally {
       this.#evaluating--;
@@ -147,7 +166,7 @@ export class BlockNetwork {
 
   /** Releases every session and closes the weights. */
   async dispose(): Promise<void> {
-    for (const stage of [...this.#compiled.keys()]) await this.#releaseStage(stage);
+    for (const stage of this.#sessions.keys()) await this.#releaseStage(stage);
     await this.#weights.close();
   }
 
@@ -164,17 +183,13 @@ export class BlockNetwork {
   }
 
   async #releaseStage(stage: Stage | Block): Promise<void> {
-    const pending = this.#compiled.get(stage);
-    if (pending === undefined) return;
-    this.#compiled.delete(stage);
-    const { compute, merge } = await pending;
-    await compute.session.release();
-    this.#weightBytes -= compute.weightBytes;
-    if (merge === undefined) return;
-    const { session, weightBytes } = await merge;
-    await session.release();
-    this.#weightBytes -= weightBytes;
-    this.#sharedWeightBytes -= weightBytes;
+    const { compute, merge } = this.#sessionsOf(stage);
+    for (const compiled of await Promise.all([compute.take(), merge?.take()])) {
+      if (compiled === undefined) continue;
+      await compiled.session.release();
+      this.#weightBytes -= compiled.weightBytes;
+      this.#sharedWeightBytes -= compiled.sharedBytes;
+    }
   }
 
   #plan({ inParts, observer, evaluation }: ForwardOptions): readonly PlannedStage[] {
@@ -191,66 +206,71 @@ export class BlockNetwork {
 
   async #reuse(stage: Stage | Block, values: ReadonlyMap<string, DeviceTensor>, { observer, evaluation }: ForwardOptions): Promise<DeviceTensor> {
     if (!isBlock(stage) || observer?.standIn === undefined || evaluation === undefined) throw new TypeError(`${stage.id}: reused without a stand-in`);
-    const out = await this.#merge(await this.#compile(stage), values, await observer.standIn(stage, evaluation));
+    const out = await this.#merge(stage, values, await observer.standIn(stage, evaluation));
     observer.executed?.(stage, "reused", evaluation);
     return out;
   }
 
   async #run(stage: Stage | Block, wants: BlockWants, values: ReadonlyMap<string, DeviceTensor>, options: ForwardOptions): Promise<DeviceTensor> {
-    const compiled = await this.#compile(stage);
     const feeds = stage.inputs.map((input) => read(values, input.value));
     const { observer, evaluation } = options;
-    if (!isBlock(stage) || observer === undefined || evaluation === undefined) return this.#compute(compiled, feeds);
+    if (!isBlock(stage) || observer === undefined || evaluation === undefined) return this.#compute(stage, feeds);
 
     observer.executed?.(stage, "computed", evaluation);
-    if (!wants.branch && !wants.out) return this.#compute(compiled, feeds);
+    if (!wants.branch && !wants.out) return this.#compute(stage, feeds);
 
     const merges = hasMerge(stage);
-    const results = await this.#fetch(compiled, feeds, merges && wants.branch ? [BRANCH, OUT] : [OUT]);
+    const results = await this.#fetch(stage, feeds, merges ? [BRANCH, OUT] : [OUT]);
     const out = results[OUT];
     const branch = merges ? results[BRANCH] : out;
-    const replaced = await observer.computed(stage, { branch, out }, evaluation);
-    let result = out;
-    if (replaced?.out !== undefined) result = replaced.out;
-    else if (replaced?.branch !== undefined) result = await this.#merge(compiled, values, replaced.branch);
-    if (merges && wants.branch) release(branch);
-    if (result !== out) release(out);
-    return result;
+    let result: DeviceTensor | undefined;
+    try {
+      const replaced = await observer.computed(stage, { branch, out }, evaluation);
+      if (replaced?.out !== undefined) result = replaced.out;
+      else if (replaced?.branch === undefined || (!merges && replaced.branch === out)) result = out;
+      else result = await this.#merge(stage, values, replaced.branch);
+      return result;
+    } finally {
+      if (merges && result !== branch) release(branch);
+      if (result !== out) release(out);
+    }
   }
 
-  async #compute(compiled: CompiledStage, feeds: readonly DeviceTensor[]): Promise<DeviceTensor> {
-    return (await this.#fetch(compiled, feeds, [OUT]))[OUT];
+  async #compute(stage: Stage | Block, feeds: readonly DeviceTensor[]): Promise<DeviceTensor> {
+    return (await this.#fetch(stage, feeds, [OUT]))[OUT];
   }
 
-  async #fetch({ compute }: CompiledStage, feeds: readonly DeviceTensor[], outputs: readonly string[]): Promise<Record<string, DeviceTensor>> {
+  async #fetch(stage: Stage | Block, feeds: readonly DeviceTensor[], outputs: readonly string[]): Promise<Record<string, DeviceTensor>> {
+    const { session } = await this.#sessionsOf(stage).compute.get();
     const named: Record<string, DeviceTensor> = {};
     feeds.forEach((tensor, index) => (named[`input_${index}`] = tensor));
-    if (!this.device.keepsTensors) return compute.session.run(named, outputs) as Promise<Record<string, DeviceTensor>>;
+    if (!this.device.keepsTensors) return session.run(named, outputs) as Promise<Record<string, DeviceTensor>>;
     // With outputs kept on the device onnxruntime-node 1.30 binds all of them, and refuses to fetch a part.
-    const results = (await compute.session.run(named)) as Record<string, DeviceTensor>;
+    const results = (await session.run(named)) as Record<string, DeviceTensor>;
     for (const [name, tensor] of Object.entries(results)) if (!outputs.includes(name)) release(tensor);
     return results;
   }
 
   /** out from a given C; where the two are one, the value has one more owner from now on. */
-  async #merge(compiled: CompiledStage, values: ReadonlyMap<string, DeviceTensor>, branch: DeviceTensor): Promise<DeviceTensor> {
-    const block = compiled.stage;
-    if (!hasMerge(block)) return retain(branch);
-    compiled.merge ??= this.#compileMerge(block);
+  async #merge(block: Block, values: ReadonlyMap<string, DeviceTensor>, branch: DeviceTensor): Promise<DeviceTensor> {
+    const { merge } = this.#sessionsOf(block);
+    if (merge === undefined) return retain(branch);
+    const { session } = await merge.get();
     const named: Record<string, DeviceTensor> = { [BRANCH]: branch };
     for (const index of block.mergeInputs) named[`input_${index}`] = read(values, block.inputs[index].value);
-    return (await (await compiled.merge).session.run(named))[OUT];
+    return (await session.run(named))[OUT];
   }
 
-  #compile(stage: Stage | Block): Promise<CompiledStage> {
-    const known = this.#compiled.get(stage);
-    if (known) return known;
-    const compiling = this.#compileCompute(stage);
-    this.#compiled.set(stage, compiling);
-    return compiling;
+  #sessionsOf(stage: Stage | Block): StageSessions {
+    const known = this.#sessions.get(stage);
+    if (known !== undefined) return known;
+    const compute = new Lazy(() => this.#compileCompute(stage));
+    const sessions = hasMerge(stage) ? { compute, merge: new Lazy(() => this.#compileMerge(stage)) } : { compute };
+    this.#sessions.set(stage, sessions);
+    return sessions;
   }
 
-  async #compileCompute(stage: Stage | Block): Promise<CompiledStage> {
+  async #compileCompute(stage: Stage | Block): Promise<Compiled> {
     const graph = new GraphBuilder(stage.id, this.device);
     const inputs = declareInputs(graph, stage);
     const branch = stage.branch(graph, inputs);
@@ -261,7 +281,7 @@ export class BlockNetwork {
     } else {
       graph.output(OUT, branch, stage.outputDims, elementType);
     }
-    return { stage, compute: await this.#compileGraph(graph, !isBlock(stage) || keepsMemory(this.unet, stage)) };
+    return this.#compileGraph(graph, !isBlock(stage) || keepsMemory(this.unet, stage));
   }
 
   async #compileMerge(block: MergingBlock): Promise<Compiled> {
@@ -271,14 +291,14 @@ export class BlockNetwork {
     graph.output(OUT, block.merge(graph, inputs, branch), block.outputDims);
     const compiled = await this.#compileGraph(graph, keepsMemory(this.unet, block));
     this.#sharedWeightBytes += compiled.weightBytes;
-    return compiled;
+    return { ...compiled, sharedBytes: compiled.weightBytes };
   }
 
   async #compileGraph(graph: GraphBuilder, keeps: boolean): Promise<Compiled> {
     const session = await createSession(await graph.encode(this.#weights), this.device, { keepsMemory: keeps });
     const weightBytes = graph.weightBytes();
     this.#weightBytes += weightBytes;
-    return { session, weightBytes };
+    return { session, weightBytes, sharedBytes: 0 };
   }
 }
 

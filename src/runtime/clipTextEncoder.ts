@@ -1,13 +1,12 @@
 import * as ort from "onnxruntime-node";
 import { clipEmbeddingsGraph, clipLayerGraph, clipNormGraph, clipProjectionGraph } from "../graphs/clipText.js";
 import type { ClipText } from "../graphs/clipText.js";
-import type { GraphBuilder } from "../graphs/graphBuilder.js";
 import type { ClipTextConfig } from "../models/configs/clipText.js";
 import type { Weights } from "../models/weights.js";
 import type { FloatTensor } from "../models/tensor.js";
 import type { Device } from "./device.js";
 import { release } from "./ownership.js";
-import { createSession } from "./session.js";
+import { createSessions } from "./session.js";
 import type { DeviceTensor } from "./session.js";
 import { toHost } from "./transfer.js";
 
@@ -34,7 +33,7 @@ export class ClipTextEncoder {
   readonly #norm: ort.InferenceSession;
   readonly #projection: ort.InferenceSession | undefined;
 
-  private constructor(device: Device, tokens: number, [embeddings, norm, ...layers]: readonly ort.InferenceSession[], projection: ort.InferenceSession | undefined) {
+  private constructor(device: Device, tokens: number, [embeddings, norm, ...layers]: readonly ort.InferenceSession[], projection?: ort.InferenceSession) {
     this.#device = device;
     this.#tokens = tokens;
     this.#embeddings = embeddings;
@@ -48,19 +47,21 @@ export class ClipTextEncoder {
    *
    * @param tokens of a prompt
    * @param projects a CLIPTextModelWithProjection
+   * @throws what {@link createSessions} throws
    */
   static async load(config: ClipTextConfig, tokens: number, projects: boolean, weights: Weights, device: Device): Promise<ClipTextEncoder> {
     // CLIPTextModel kept its layers under `text_model.` until transformers 5.
     const prefix = weights.names().some((name) => name.startsWith("text_model.")) ? "text_model." : "";
     const clip: ClipText = { config, tokens, prefix };
-    const compile = async (graph: GraphBuilder): Promise<ort.InferenceSession> => createSession(await graph.encode(weights), device);
-    const sessions = [await compile(clipEmbeddingsGraph(clip, device)), await compile(clipNormGraph(clip, device))];
-    for (let layer = 0; layer < config.num_hidden_layers; layer++) sessions.push(await compile(clipLayerGraph(clip, layer, device)));
-    const projection = projects && typeof config.eos_token_id === "number" ? await compile(clipProjectionGraph(clip, config.eos_token_id, device)) : undefined;
-    return new ClipTextEncoder(device, tokens, sessions, projection);
+    const graphs = [clipEmbeddingsGraph(clip, device), clipNormGraph(clip, device)];
+    for (let layer = 0; layer < config.num_hidden_layers; layer++) graphs.push(clipLayerGraph(clip, layer, device));
+    const layered = graphs.length;
+    if (projects && typeof config.eos_token_id === "number") graphs.push(clipProjectionGraph(clip, config.eos_token_id, device));
+    const sessions = await createSessions(graphs, weights, device);
+    return new ClipTextEncoder(device, tokens, sessions.slice(0, layered), sessions[layered]);
   }
 
-  /** input ids [prompts, tokens] → hidden states, and the pooled embedding of the last layer */
+  /** input ids [prompts · tokens] → hidden states, and the pooled embedding of the last layer */
   async encode(inputIds: Int32Array, { skippedLayers, normed }: EncodeTextOptions): Promise<EncodedText> {
     const ids = new ort.Tensor("int32", inputIds, [inputIds.length / this.#tokens, this.#tokens]);
     const kept = this.#layers.length - skippedLayers;

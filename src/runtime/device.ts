@@ -23,6 +23,7 @@ export interface DeviceOptions {
   readonly device?: DeviceName | "auto";
   /** Default: float32. */
   readonly precision?: Precision;
+  /** inside an operator, on cpu. Default: onnxruntime's own choice, one a core */
   readonly threads?: number;
 }
 

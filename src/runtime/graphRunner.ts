@@ -3,11 +3,12 @@ import type { GraphBuilder } from "../graphs/graphBuilder.js";
 import type { Weights } from "../models/weights.js";
 import type { FloatTensor } from "../models/tensor.js";
 import type { Device } from "./device.js";
-import { createSession } from "./session.js";
+import { release } from "./ownership.js";
+import { createSessions } from "./session.js";
 import type { DeviceTensor } from "./session.js";
 import { toHost } from "./transfer.js";
 
-/** A network that runs as one session, once or twice an image: the text encoder, the autoencoder's two halves. */
+/** A graph with one result that goes to host memory: the autoencoder's two halves, and the steps of the banded decoder. */
 export class GraphRunner {
   readonly #session: ort.InferenceSession;
   readonly #device: Device;
@@ -17,17 +18,26 @@ export class GraphRunner {
     this.#device = device;
   }
 
+  /** Compiles a graph; throws what {@link createSessions} throws. */
   static async load(graph: GraphBuilder, weights: Weights, device: Device): Promise<GraphRunner> {
-    return new GraphRunner(await createSession(await graph.encode(weights), device), device);
+    const [runner] = await GraphRunner.loadAll([graph], weights, device);
+    return runner;
   }
 
-  /** Runs the graph; its only result comes back in host memory. */
-  async run(input: string, tensor: DeviceTensor): Promise<FloatTensor> {
-    const results = await this.#session.run({ [input]: tensor });
+  /** Compiles several, all or none; throws what {@link createSessions} throws. */
+  static async loadAll(graphs: readonly GraphBuilder[], weights: Weights, device: Device): Promise<GraphRunner[]> {
+    return (await createSessions(graphs, weights, device)).map((session) => new GraphRunner(session, device));
+  }
+
+  /** @param feeds the graph's inputs by name */
+  async run(feeds: Readonly<Record<string, DeviceTensor>>): Promise<FloatTensor> {
+    const results = await this.#session.run(feeds);
     const result = results[this.#session.outputNames[0]];
-    const host = await toHost(this.#device, result);
-    if (result.location !== "cpu") result.dispose();
-    return host;
+    try {
+      return await toHost(this.#device, result);
+    } finally {
+      release(result);
+    }
   }
 
   async dispose(): Promise<void> {

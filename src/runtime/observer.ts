@@ -1,3 +1,4 @@
+import { hasMerge } from "../graphs/block.js";
 import type { Block } from "../graphs/block.js";
 import type { DeviceTensor } from "./session.js";
 
@@ -22,7 +23,7 @@ export interface BlockWants {
 
 /** A block's results. */
 export interface BlockResult {
-  /** C, before the residual; there only where it was wanted */
+  /** C, before the residual */
   readonly branch: DeviceTensor;
   /** the block's output; the same tensor as C in a block without a residual */
   readonly out: DeviceTensor;
@@ -33,7 +34,7 @@ export interface BlockResult {
  * Tensors are the network's: who keeps one retains it (ownership.ts).
  */
 export interface BlockObserver {
-  /** Which of the block's results are looked at; the others may not be fetched at all. */
+  /** Which of the block's results are looked at; where none is, `computed` is not called. */
   wants(block: Block, evaluation: Evaluation): BlockWants;
   /** Whether `standIn` gives this block's C, so that the branch is not run. Asked for all blocks before any runs. */
   standsIn?(block: Block, evaluation: Evaluation): boolean;
@@ -47,7 +48,10 @@ export interface BlockObserver {
   evaluated?(evaluation: Evaluation): Promise<void>;
 }
 
-/** Several observers as one; each sees what the one before it left, and the first stand-in counts. */
+/**
+ * Several observers as one; each sees what the one before it left, and the first stand-in counts. Where one gives a
+ * block with a residual another C, those after it still see the output as it was computed.
+ */
 export function combineObservers(observers: readonly BlockObserver[]): BlockObserver {
   return {
     wants(block, evaluation) {
@@ -67,11 +71,20 @@ export function combineObservers(observers: readonly BlockObserver[]): BlockObse
     },
     async computed(block, result, evaluation) {
       let replaced: Partial<BlockResult> | undefined;
+      let current = result;
       for (const observer of observers) {
-        const { branch, out } = observer.wants(block, evaluation);
-        if (!branch && !out) continue;
-        const response = await observer.computed(block, { ...result, ...replaced }, evaluation);
-        if (response !== undefined) replaced = { ...replaced, ...response };
+        const wanted = observer.wants(block, evaluation);
+        if (!wanted.branch && !wanted.out) continue;
+        const { branch, out } = (await observer.computed(block, current, evaluation)) ?? {};
+        if (branch !== undefined) {
+          // It undoes an earlier output, as the residual is added to it anew.
+          replaced = { branch };
+          current = { branch, out: hasMerge(block) ? result.out : branch };
+        }
+        if (out !== undefined) {
+          replaced = { ...replaced, out };
+          current = { ...current, out };
+        }
       }
       return replaced;
     },

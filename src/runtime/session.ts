@@ -1,5 +1,7 @@
 import { cpus } from "node:os";
 import * as ort from "onnxruntime-node";
+import type { GraphBuilder } from "../graphs/graphBuilder.js";
+import type { Weights } from "../models/weights.js";
 import type { Device } from "./device.js";
 
 /** A tensor where the device keeps it. */
@@ -17,6 +19,8 @@ export interface SessionOptions {
  * fight for the cores (6.5 times slower on two); pools that sleep between operators pay a wake-up for
  * each. So the threads spin within a run, longer than any operator that keeps only one of them busy, and
  * are stopped at its end: one wake-up a run.
+ *
+ * @throws onnxruntime's own Error, where the device has no room or no such operator
  */
 export async function createSession(model: Uint8Array, device: Device, { keepsMemory = false }: SessionOptions = {}): Promise<ort.InferenceSession> {
   return ort.InferenceSession.create(model, {
@@ -27,6 +31,24 @@ export async function createSession(model: Uint8Array, device: Device, { keepsMe
     enableCpuMemArena: keepsMemory,
     logSeverityLevel: 3,
   });
+}
+
+/**
+ * Compiles graphs one after the other; one graph's weights are in JavaScript's memory at a time. Where one fails,
+ * those before it are released.
+ *
+ * @throws InvalidFileError for weights that are missing, of another shape or not finite; UnsupportedError for a
+ *   graph of more than 2 GiB
+ */
+export async function createSessions(graphs: readonly GraphBuilder[], weights: Weights, device: Device): Promise<ort.InferenceSession[]> {
+  const sessions: ort.InferenceSession[] = [];
+  try {
+    for (const graph of graphs) sessions.push(await createSession(await graph.encode(weights), device));
+    return sessions;
+  } catch (error) {
+    for (const session of sessions) await session.release();
+    throw error;
+  }
 }
 
 /**

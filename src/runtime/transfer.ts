@@ -6,6 +6,8 @@ import { toHalf } from "../graphs/half.js";
 import type { FloatTensor } from "../models/tensor.js";
 import { widenFloat16 } from "../models/widen.js";
 import type { Device } from "./device.js";
+import { Lazy } from "./lazy.js";
+import { createSession } from "./session.js";
 import type { DeviceTensor } from "./session.js";
 
 /** Wraps host numbers for a session, in the element type that the graph's input asks for. */
@@ -30,19 +32,24 @@ export async function toHost(device: Device, tensor: DeviceTensor): Promise<Floa
   throw new TypeError(`toHost: expected a float tensor, found ${host.type}`);
 }
 
-const readers = new Map<string, Promise<ort.InferenceSession>>();
+/** by element type and rank */
+const readers = new WeakMap<Device, Map<string, Lazy<ort.InferenceSession>>>();
 
 async function readBack(device: Device, tensor: DeviceTensor): Promise<ort.Tensor> {
   const elementType = tensor.type === "float16" ? "float16" : "float32";
-  const key = `${device.name} ${elementType} ${tensor.dims.length}`;
-  let reader = readers.get(key);
-  if (reader === undefined) {
-    const graph = new GraphBuilder("read back", { ...FLOAT32, precision: elementType });
-    const dims = tensor.dims.map((_, axis) => `dim_${axis}`);
-    graph.output("y", graph.input("x", dims), dims);
-    reader = ort.InferenceSession.create(graph.encodeWithoutWeights(), { executionProviders: [device.name], preferredOutputLocation: "cpu" });
-    readers.set(key, reader);
-  }
-  const { y } = await (await reader).run({ x: tensor });
+  const known = readers.get(device) ?? new Map<string, Lazy<ort.InferenceSession>>();
+  readers.set(device, known);
+  const key = `${elementType} ${tensor.dims.length}`;
+  const reader = known.get(key) ?? new Lazy(() => createReader(device, elementType, tensor.dims.length));
+  known.set(key, reader);
+  const { y } = await (await reader.get()).run({ x: tensor });
   return y;
+}
+
+/** An Identity graph whose result is on the host. */
+function createReader(device: Device, elementType: Precision, rank: number): Promise<ort.InferenceSession> {
+  const graph = new GraphBuilder("read back", { ...FLOAT32, precision: elementType });
+  const dims = Array.from({ length: rank }, (_, axis) => `dim_${axis}`);
+  graph.output("y", graph.input("x", dims), dims);
+  return createSession(graph.encodeWithoutWeights(), { ...device, keepsTensors: false });
 }

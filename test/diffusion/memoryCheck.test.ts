@@ -1,11 +1,13 @@
 /** What does not fit in memory is refused before anything is allocated, with what would fit. */
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { requireMemory } from "../../src/diffusion/memoryCheck.js";
 import { loadPipeline } from "../../src/diffusion/pipeline.js";
 import type { Pipeline } from "../../src/diffusion/pipeline.js";
 import { generate } from "../../src/diffusion/sample.js";
 import { planSampling } from "../../src/diffusion/samplingPlan.js";
+import { activationBytes } from "../../src/graphs/activationBytes.js";
+import { availableMemory } from "../../src/runtime/availableMemory.js";
 
 const MEBIBYTE = 2 ** 20;
 
@@ -40,6 +42,55 @@ describe("memory", () => {
     expect(refusal(1, side, 512 * MEBIBYTE)).toBeUndefined();
     expect(refusal(1, side + 16, 512 * MEBIBYTE)).toMatch(/pixels fits/);
     expect(refusal(1, 128, 1000)).toMatch(/no image fits/);
+  });
+
+  /** The least that must be free, by bisection. */
+  const least = (images: number, size: number): number => {
+    let [low, high] = [0, 2 ** 40];
+    while (high - low > 1) {
+      const middle = Math.floor((low + high) / 2);
+      if (refusal(images, size, middle) === undefined) high = middle;
+      else low = middle;
+    }
+    return high;
+  };
+
+  it("what sessions keep is taken once: a run needs less by it when it is made again, and a larger one only what goes beyond it", async () => {
+    const [size, latents] = [128, { height: 64, width: 64 }];
+    const { kept, passing } = activationBytes(pipeline.network.unet, latents);
+    expect(kept).toBeGreaterThan(0);
+    const first = least(1, size);
+    // Guided: two rows. Decoding comes on top of what is kept, and not of what passes.
+    expect(first).toBe(Math.ceil(pipeline.waitingWeightBytes + 2 * kept + Math.max(2 * passing, pipeline.decodeBytes([64, 64]))));
+    const waiting = pipeline.waitingWeightBytes;
+    await generate(pipeline, { prompt: "", height: size, width: size, steps: 1 });
+    expect(pipeline.network.keptBytes).toBe(2 * kept);
+    expect(least(1, size)).toBe(first - waiting - 2 * kept);
+    expect(least(2, size)).toBe(Math.ceil(2 * kept + Math.max(4 * passing, pipeline.decodeBytes([64, 64]))));
+    expect(least(1, size / 2)).toBeLessThan(least(1, size));
+    // A smaller run gives nothing back.
+    await generate(pipeline, { prompt: "", height: size / 2, width: size / 2, steps: 1 });
+    expect(pipeline.network.keptBytes).toBe(2 * kept);
+  });
+
+  it("in a container is what its limit leaves to this process", () => {
+    const machine = availableMemory();
+    const limit = vi.spyOn(process, "constrainedMemory");
+    const resident = vi.spyOn(process.memoryUsage, "rss").mockReturnValue(300 * MEBIBYTE);
+    try {
+      limit.mockReturnValue(500 * MEBIBYTE);
+      expect(availableMemory()).toBe(200 * MEBIBYTE);
+      limit.mockReturnValue(200 * MEBIBYTE);
+      expect(availableMemory()).toBe(0);
+      // libuv's answers where there is no limit
+      for (const none of [0, Number(2n ** 64n - 1n)]) {
+        limit.mockReturnValue(none);
+        expect(Math.abs(availableMemory() - machine)).toBeLessThan(machine / 2);
+      }
+    } finally {
+      limit.mockRestore();
+      resident.mockRestore();
+    }
   });
 
   it("sampling petabytes is refused at once", async () => {

@@ -1,20 +1,24 @@
 /** Files from outside may be damaged in any way: always one clear error, never a crash or a large allocation. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
-import { afterAll, describe, expect, it } from "vitest";
-import { BlockcacheError } from "../../src/errors.js";
+import { afterAll, describe, expect, it, vi } from "vitest";
+import { BlockcacheError, InvalidFileError } from "../../src/errors.js";
 import { parseAutoencoderConfig } from "../../src/models/configs/autoencoder.js";
 import { parseClipTextConfig } from "../../src/models/configs/clipText.js";
 import { parseUNetConfig } from "../../src/models/configs/unet.js";
-import { openSafetensors, writeSafetensors } from "../../src/models/safetensors.js";
+import { readJson, writeJson } from "../../src/models/json.js";
+import { createSafetensorsWriter, openSafetensors, writeSafetensors } from "../../src/models/safetensors.js";
 import { openWeights } from "../../src/models/weights.js";
 
 const folder = mkdtempSync(join(tmpdir(), "blockcache-damage-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const model = fileURLToPath(new URL("../../models/fluent-ldm/", import.meta.url));
+const unet = fileURLToPath(new URL("../fixtures/models/three-levels-odd/unet", import.meta.url));
+const INDEX = "diffusion_pytorch_model.safetensors.index.json";
 
 /** Opens a file and reads all of it; says what went wrong, or nothing. */
 async function readAll(bytes: Uint8Array): Promise<unknown> {
@@ -82,7 +86,6 @@ describe("safetensors", () => {
 
   it("refuses weights that are not finite, missing, or of another shape", async () => {
     const weights = join(folder, "weights");
-    const { mkdirSync } = await import("node:fs");
     mkdirSync(weights, { recursive: true });
     await writeSafetensors(join(weights, "model.safetensors"), new Map([["a", { dtype: "F32", dims: [3], data: Float32Array.of(1, NaN, 2) }]]));
     const opened = await openWeights(weights, "model");
@@ -94,10 +97,116 @@ describe("safetensors", () => {
 
   it("refuses pickled weights and says why", async () => {
     const pickled = join(folder, "pickled");
-    const { mkdirSync } = await import("node:fs");
     mkdirSync(pickled, { recursive: true });
     writeFileSync(join(pickled, "diffusion_pytorch_model.bin"), "x");
     await expect(openWeights(pickled, "diffusion_pytorch_model")).rejects.toThrow(/pickled.*safe_serialization/);
+  });
+
+  it("refuses a folder in a file's place", async () => {
+    const weights = join(folder, "folders");
+    mkdirSync(join(weights, "model.safetensors"), { recursive: true });
+    await expect(openWeights(weights, "model")).rejects.toThrow(InvalidFileError);
+    await expect(openWeights(weights, "model")).rejects.toThrow(/model\.safetensors: expected a safetensors file, found a folder$/);
+  });
+
+  it.each([["a shard that is the folder above", { weight_map: { a: ".." } }], ["an index without tensors", { weight_map: {} }], ["an index of numbers", { weight_map: { a: 1 } }]])("refuses %s", async (_, index) => {
+    const weights = join(folder, "index");
+    mkdirSync(weights, { recursive: true });
+    writeFileSync(join(weights, "model.safetensors.index.json"), JSON.stringify(index));
+    await expect(openWeights(weights, "model")).rejects.toThrow(InvalidFileError);
+  });
+});
+
+describe("writing safetensors", () => {
+  const tensor = (value: number) => ({ dtype: "F32" as const, dims: [64], data: new Float32Array(64).fill(value) });
+  const written = (): string[] => readdirSync(folder).filter((name) => name.startsWith("written")).sort();
+  /** What a nearly full disk does: half of what is asked for, and no error, as long as `bytes` are left. */
+  async function withDiskOf(bytes: number, work: () => Promise<void>): Promise<void> {
+    const handle = await open(join(folder, "any"), "w");
+    await handle.close();
+    const prototype = Object.getPrototypeOf(handle) as { write(data: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesWritten: number }> };
+    const { write } = prototype;
+    let left = bytes;
+    const spy = vi.spyOn(prototype, "write").mockImplementation(async function (this: typeof prototype, data, offset, length, position) {
+      const part = Math.min(left, Math.ceil(length / 2));
+      if (part === 0) throw Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+      left -= part;
+      return write.call(this, data, offset, part, position);
+    });
+    try {
+      await work();
+    } finally {
+      spy.mockRestore();
+    }
+  }
+
+  it("goes on where the disk takes a part at a time", async () => {
+    const path = join(folder, "written.safetensors");
+    await withDiskOf(Infinity, () => writeSafetensors(path, new Map([["a", tensor(1)], ["b", tensor(2)]])));
+    const file = await openSafetensors(path);
+    expect((await file.readFloat32("b")).data).toEqual(tensor(2).data);
+    await file.close();
+  });
+
+  it.each([[0, "the header"], [100, "the header's middle"], [400, "a tensor's middle"]])("on a disk with room for %i bytes leaves what was there, and nothing else", async (bytes) => {
+    const path = join(folder, "written.safetensors");
+    await writeSafetensors(path, new Map([["a", tensor(1)]]));
+    const before = readFileSync(path);
+    await withDiskOf(bytes, () => expect(writeSafetensors(path, new Map([["a", tensor(3)], ["b", tensor(4)]]))).rejects.toThrow(/ENOSPC/));
+    expect(readFileSync(path)).toEqual(before);
+    expect(written()).toEqual(["written.safetensors"]);
+  });
+
+  it("under a folder's name, or without one of its tensors, leaves nothing", async () => {
+    mkdirSync(join(folder, "writtenFolder", "inside"), { recursive: true });
+    await expect(writeSafetensors(join(folder, "writtenFolder"), new Map([["a", tensor(1)]]))).rejects.toThrow(/EISDIR|ENOTEMPTY|EEXIST/);
+    const writer = await createSafetensorsWriter(join(folder, "writtenPart.safetensors"), new Map([["a", tensor(1)], ["b", tensor(2)]]));
+    await writer.write("a", tensor(1).data);
+    await expect(writer.close()).rejects.toThrow(/writtenPart\.safetensors: b was never written/);
+    expect(written()).toEqual(["written.safetensors", "writtenFolder"]);
+  });
+});
+
+describe("shards of a variant", () => {
+  const shards = readdirSync(unet).filter((name) => name.includes("-of-"));
+  it.each([
+    ["before 0.31", (name: string) => name.replace(".safetensors.index.json", ".safetensors.fp16.index.json").replace(/(-of-\d+)\.safetensors/, "$1.fp16.safetensors")],
+    ["since", (name: string) => name.replace(".safetensors.index.json", ".safetensors.index.fp16.json").replace(/(-\d+-of-\d+)\.safetensors/, ".fp16$1.safetensors")],
+  ])("as diffusers named them %s", async (_, rename) => {
+    const renamed = mkdtempSync(join(folder, "variant-"));
+    for (const name of shards) cpSync(join(unet, name), join(renamed, rename(name)));
+    const index = readFileSync(join(unet, INDEX), "utf8");
+    writeFileSync(join(renamed, rename(INDEX)), index.replace(/[\w-]+-of-\d+\.safetensors/g, rename));
+    const plain = await openWeights(unet, "diffusion_pytorch_model");
+    for (const preferred of ["fp16", undefined]) {
+      const opened = await openWeights(renamed, "diffusion_pytorch_model", preferred);
+      expect([...opened.names()].sort()).toEqual([...plain.names()].sort());
+      expect(await opened.read("conv_in.bias", [16])).toEqual(await plain.read("conv_in.bias", [16]));
+      await opened.close();
+    }
+    await plain.close();
+    rmSync(join(renamed, rename(shards[0])));
+    await expect(openWeights(renamed, "diffusion_pytorch_model", "fp16")).rejects.toThrow(`${shards.length - 1} of ${shards.length} shards`);
+  });
+});
+
+describe("JSON", () => {
+  it.each([-Infinity, Infinity, NaN].map(String))("Python's bare %s is its name, inside text it stays as it is", async (name) => {
+    const path = join(folder, "numbers.json");
+    writeFileSync(path, `{"a": ${name}, "b":[1,${name} , ${name}], "prompt, ${name}, in it": "a sign: \\", ${name}, \\\\", "c": ${name}}`);
+    expect(await readJson(path)).toEqual({ a: name, b: [1, name, name], [`prompt, ${name}, in it`]: `a sign: ", ${name}, \\`, c: name });
+  });
+
+  it("what was written is what is read, whatever the text", async () => {
+    const path = join(folder, "round.json");
+    const word = fc.constantFrom("NaN", "Infinity", "-Infinity", ", ", ": ", "[", "]", '"', "\\", "\n", " a");
+    await fc.assert(
+      fc.asyncProperty(fc.dictionary(fc.array(word, { maxLength: 5 }).map((words) => words.join("")), fc.array(word, { maxLength: 8 }).map((words) => words.join(""))), async (value) => {
+        await writeJson(path, value);
+        expect(await readJson(path)).toEqual(JSON.parse(JSON.stringify(value)));
+      }),
+      { numRuns: 200 },
+    );
   });
 });
 
@@ -139,6 +248,22 @@ describe.each([
   it("refuses a key that it does not know, with a value that could matter", () => {
     expect(() => parse({ ...whole, some_new_layer: "on" }, name)).toThrow(/some_new_layer = "on"/);
     expect(() => parse({ ...whole, some_new_layer: null }, name)).not.toThrow();
+  });
+});
+
+describe("a text encoder's config", () => {
+  const whole = JSON.parse(readFileSync(join(model, "text_encoder/config.json"), "utf8")) as Record<string, unknown>;
+  it("may be written out in full, as transformers 4 did", () => {
+    // What CLIPTextConfig().to_dict() holds there besides (transformers 4.30, configuration_utils.py).
+    const dumped = {
+      add_cross_attention: false, bad_words_ids: null, begin_suppress_tokens: null, chunk_size_feed_forward: 0, cross_attention_hidden_size: null, decoder_start_token_id: null, diversity_penalty: 0.0, do_sample: false, early_stopping: false,
+      encoder_no_repeat_ngram_size: 0, exponential_decay_length_penalty: null, finetuning_task: null, forced_bos_token_id: null, forced_eos_token_id: null, id2label: { 0: "LABEL_0", 1: "LABEL_1" }, is_decoder: false, is_encoder_decoder: false,
+      label2id: { LABEL_0: 0, LABEL_1: 1 }, length_penalty: 1.0, max_length: 20, min_length: 0, no_repeat_ngram_size: 0, num_beam_groups: 1, num_beams: 1, num_return_sequences: 1, output_attentions: false, output_hidden_states: false, output_scores: false,
+      prefix: null, problem_type: null, pruned_heads: {}, remove_invalid_values: false, repetition_penalty: 1.0, return_dict: true, return_dict_in_generate: false, sep_token_id: null, suppress_tokens: null, task_specific_params: null, temperature: 1.0,
+      tf_legacy_loss: false, tie_encoder_decoder: false, tie_word_embeddings: true, tokenizer_class: null, top_k: 50, top_p: 1.0, torch_dtype: null, torchscript: false, typical_p: 1.0, use_bfloat16: false,
+    };
+    expect(parseClipTextConfig({ ...dumped, ...whole }, "text_encoder/config.json")).toEqual(parseClipTextConfig(whole, "text_encoder/config.json"));
+    expect(() => parseClipTextConfig({ ...whole, pruned_heads: { 0: [1] } }, "text_encoder/config.json")).toThrow(/pruned_heads = \{"0":\[1\]\} is not supported/);
   });
 });
 

@@ -1,6 +1,8 @@
 /** Token ids against transformers' CLIPTokenizer; the fixture is made by test/fixtures/tokenizer.py. */
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadClipTokenizer } from "../../src/models/tokenizer.js";
@@ -9,6 +11,8 @@ import type { ClipTokenizer } from "../../src/models/tokenizer.js";
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 const fixture = JSON.parse(readFileSync(path("../fixtures/tokenizer.json"), "utf8")) as {
   texts: { text: string; ids: number[] }[];
+  /** the files of a tokenizer beside its vocabulary, and ids */
+  padded: { name: string; files: Record<string, unknown>; texts: string[]; ids: number[][] }[];
   /** [first code point, how many are assigned, hash of their ids] */
   assigned: [number, number, string][];
 };
@@ -23,6 +27,15 @@ describe("CLIP tokenizer", () => {
 
   it.each(fixture.texts)("$text", ({ text, ids }) => {
     expect(Array.from(tokenizer.encodePrompts([text]).inputIds)).toEqual(ids);
+  });
+
+  it.each(fixture.padded)("prompts with the padding token, by $name", async ({ files, texts, ids }) => {
+    const folder = mkdtempSync(join(tmpdir(), "blockcache-tokenizer-"));
+    for (const name of ["vocab.json", "merges.txt"]) copyFileSync(path(`../../models/fluent-ldm/tokenizer/${name}`), join(folder, name));
+    for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), JSON.stringify(content));
+    const padded = await loadClipTokenizer(folder, 32);
+    expect(texts.map((text) => Array.from(padded.encodePrompts([text]).inputIds))).toEqual(ids);
+    rmSync(folder, { recursive: true });
   });
 
   it("every assigned code point, alone and inside a word", () => {

@@ -180,6 +180,13 @@ describe.each(readdirSync(models))("%s equals PyTorch", (name) => {
     else await expect(pipeline.network.forward({ ...whole, timestepCond: whole.sample })).rejects.toThrow(/timestep_cond: the network takes none/);
   });
 
+  it("a distilled network by its own solver, which adds noise", async () => {
+    const final = await given("final/lcm/4");
+    if (final === undefined) return;
+    const { latents } = await generate(pipeline, { prompt: prompts[0], steps: 4, guidanceScale: 8.5, seed: 3, latents: await expected("latents") });
+    expect(relativeError(latents, final)).toBeLessThan(LATENTS);
+  });
+
   it("conditions that are missing or not the network's are refused", async () => {
     const whole = await inputs();
     const wrong = { textEmbeds: { dims: [2, 3], data: new Float32Array(6) }, timeIds: { dims: [2, 6], data: new Float32Array(12) } };

@@ -20,7 +20,7 @@ import { alphasCumprod } from "../noiseSchedule.js";
 import { roundHalfToEven, spacedTimesteps } from "../timestepSpacing.js";
 import { keepInRange, predictNoise, predictOriginal, signalAndNoise } from "./predictedOriginal.js";
 import { fromConfig, noiseScheduleKeys, requireFewerSteps, requireSignal, requireTrainedTimesteps, rescaleBetasZeroSnr, stepsOffset, thresholdingKeys, timestepSpacing } from "./schedulerConfig.js";
-import type { Denoise, SampleOptions, Solver, SolverStep } from "./solver.js";
+import type { Denoise, Solver, SolverOptions, SolverStep } from "./solver.js";
 
 const ddimConfig = z.object({
   ...noiseScheduleKeys,
@@ -68,7 +68,7 @@ async function* sampleDdim(
   stepDistance: number,
   denoise: Denoise,
   start: FloatTensor,
-  { eta = 0, generator }: SampleOptions,
+  { eta = 0, generator }: SolverOptions,
 ): AsyncGenerator<SolverStep, void, undefined> {
   const { fround, sqrt } = Math;
   if (!(eta >= 0)) throw new ArgumentError(`eta: must be 0 or more, got ${eta}`);

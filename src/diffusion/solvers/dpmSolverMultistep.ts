@@ -14,15 +14,12 @@
  *
  * Source: diffusers/schedulers/scheduling_dpmsolver_multistep.py (0.42).
  */
-import type { FloatTensor } from "../../models/tensor.js";
-import { randnTensor, requireGenerators } from "../noise.js";
+import { dpmSolver } from "./dpmSolver.js";
+import type { DpmMethod } from "./dpmSolver.js";
 import type { DpmSolverMultistepConfig } from "./dpmSolverConfig.js";
 import { resolveMultistepConfig } from "./dpmSolverConfig.js";
-import { convertModelOutput } from "./dpmSolverPrediction.js";
-import { scalesOf, updateWeights } from "./dpmSolverWeights.js";
 import { noiseLevels } from "./noiseLevels.js";
-import type { NoiseLevels } from "./noiseLevels.js";
-import type { Denoise, SampleOptions, Solver, SolverStep } from "./solver.js";
+import type { Solver } from "./solver.js";
 
 /** Below this many steps lower_order_final has effect. */
 const FEW_STEPS = 15;
@@ -48,79 +45,47 @@ export function createSdeDpmSolverMultistep(schedulerConfig: Readonly<Record<str
 
 function multistep(name: Solver["name"], config: DpmSolverMultistepConfig, numInferenceSteps: number): Solver {
   const levels = noiseLevels(config, numInferenceSteps, { rounds: config.beta_schedule !== "squaredcos_cap_v2", end: "trained" });
-  return {
-    name,
-    config,
-    numInferenceSteps,
-    timesteps: levels.timesteps,
-    initNoiseSigma: 1,
-    sample: (denoise, latents, options = {}) => sampleDpmSolver(config, levels, denoise, latents, options),
-  };
+  return dpmSolver(name, config, numInferenceSteps, levels, multistepMethod(config, levels.timesteps.length));
 }
 
-async function* sampleDpmSolver(
-  config: DpmSolverMultistepConfig,
-  { timesteps, sigmas }: NoiseLevels,
-  denoise: Denoise,
-  start: FloatTensor,
-  { generator }: SampleOptions,
-): AsyncGenerator<SolverStep, void, undefined> {
+/** Each evaluation goes on from where it was made, with differences to the predictions before it. */
+function multistepMethod(config: DpmSolverMultistepConfig, count: number): DpmMethod {
   const { fround } = Math;
-  const generators = config.algorithm_type.startsWith("sde-") ? requireGenerators(generator, `algorithm_type: ${config.algorithm_type}`) : undefined;
-  const levels = Array.from(sigmas, scalesOf);
-  const lastIndex = timesteps.length - 1;
-  const fewSteps = config.lower_order_final && timesteps.length < FEW_STEPS;
-  const dims = start.dims;
-  let latents = start;
-  /** Predictions of this step and up to two before, newest first. */
-  let predictions: Float32Array[] = [];
+  const lastIndex = count - 1;
+  const fewSteps = config.lower_order_final && count < FEW_STEPS;
+  return (levels) => {
+    /** Predictions of this step and up to two before, newest first. */
+    let predictions: Float32Array[] = [];
+    return (index, from, prediction) => {
+      predictions = [prediction, ...predictions.slice(0, 2)];
+      // As many predictions as there are, fewer towards the end.
+      const firstOrder = index === lastIndex && (config.euler_at_final || fewSteps || config.final_sigmas_type === "zero");
+      const secondOrder = index === lastIndex - 1 && fewSteps;
+      const order = firstOrder ? 1 : Math.min(config.solver_order, index + 1, secondOrder ? 2 : 3);
+      if (order === 1) return { order, from, source: index, prediction };
 
-  for (const [index, timestep] of timesteps.entries()) {
-    const modelOutput = await denoise(latents, timestep);
-    const x = latents.data;
-    const source = levels[index];
-    const target = levels[index + 1];
-
-    // 1. What is integrated, and the predicted original, from what the network predicts.
-    const { prediction, predictedOriginal } = convertModelOutput(config, config.algorithm_type.endsWith("++"), source, modelOutput.data, latents);
-    predictions = [prediction, ...predictions.slice(0, 2)];
-
-    // 2. Noise of the stochastic variants, drawn after the network ran.
-    const noise = generators === undefined ? undefined : randnTensor(dims, generators).data;
-
-    // 3. The order of this step: as many predictions as there are, fewer towards the end.
-    const firstOrder = index === lastIndex && (config.euler_at_final || fewSteps || config.final_sigmas_type === "zero");
-    const secondOrder = index === lastIndex - 1 && fewSteps;
-    const order = firstOrder ? 1 : Math.min(config.solver_order, index + 1, secondOrder ? 2 : 3);
-
-    // 4. x_t = (…) x_s + (…) D_0 + (…) D_1 + (…) D_2 + (…) ε   (2211.01095, algorithms 2 and 3)
-    const h = fround(target.lambda - source.lambda);
-    const weights = updateWeights(config, order, source, target, h);
-    const d0 = predictions[0];
-    const next = new Float32Array(x.length);
-    for (let i = 0; i < x.length; i += 1) next[i] = fround(weights.x * x[i]) + weights.d0 * d0[i];
-    if (order === 2) {
-      const r0 = fround(fround(source.lambda - levels[index - 1].lambda) / h);
-      const m1 = predictions[1];
-      for (let i = 0; i < x.length; i += 1) next[i] += weights.d1 * (fround(1 / r0) * fround(d0[i] - m1[i]));
-    }
-    if (order === 3) {
-      const r0 = fround(fround(source.lambda - levels[index - 1].lambda) / h);
-      const r1 = fround(fround(levels[index - 1].lambda - levels[index - 2].lambda) / h);
-      const [, m1, m2] = predictions;
-      const extrapolation = fround(r0 / fround(r0 + r1));
-      for (let i = 0; i < x.length; i += 1) {
-        const recent = fround(fround(1 / r0) * fround(d0[i] - m1[i]));
-        const earlier = fround(fround(1 / r1) * fround(m1[i] - m2[i]));
-        const change = fround(recent - earlier);
-        const d1 = recent + extrapolation * change;
-        const d2 = change / fround(r0 + r1);
-        next[i] += weights.d1 * d1 + weights.d2 * d2;
-      }
-    }
-    if (noise !== undefined) for (let i = 0; i < x.length; i += 1) next[i] += weights.noise * noise[i];
-
-    latents = { dims, data: next };
-    yield { index, timestep, latents, predictedOriginal };
-  }
+      // 2211.01095, algorithms 2 and 3
+      const [d0, m1, m2] = predictions;
+      return {
+        order,
+        from,
+        source: index,
+        prediction,
+        differences(weights, h) {
+          const r0 = fround(fround(levels[index].lambda - levels[index - 1].lambda) / h);
+          if (order === 2) return (i) => weights.d1 * (fround(1 / r0) * fround(d0[i] - m1[i]));
+          const r1 = fround(fround(levels[index - 1].lambda - levels[index - 2].lambda) / h);
+          const extrapolation = fround(r0 / fround(r0 + r1));
+          return (i) => {
+            const recent = fround(fround(1 / r0) * fround(d0[i] - m1[i]));
+            const earlier = fround(fround(1 / r1) * fround(m1[i] - m2[i]));
+            const change = fround(recent - earlier);
+            const d1 = recent + extrapolation * change;
+            const d2 = change / fround(r0 + r1);
+            return weights.d1 * d1 + weights.d2 * d2;
+          };
+        },
+      };
+    };
+  };
 }

@@ -9,14 +9,12 @@
  * Source: diffusers/schedulers/scheduling_dpmsolver_singlestep.py (0.42).
  */
 import type { FloatTensor } from "../../models/tensor.js";
-import { randnTensor, requireGenerators } from "../noise.js";
+import { dpmSolver } from "./dpmSolver.js";
+import type { DpmMethod } from "./dpmSolver.js";
 import type { DpmSolverSinglestepConfig } from "./dpmSolverConfig.js";
 import { resolveSinglestepConfig } from "./dpmSolverConfig.js";
-import { convertModelOutput } from "./dpmSolverPrediction.js";
-import { scalesOf, updateWeights } from "./dpmSolverWeights.js";
 import { noiseLevels } from "./noiseLevels.js";
-import type { NoiseLevels } from "./noiseLevels.js";
-import type { Denoise, SampleOptions, Solver, SolverStep } from "./solver.js";
+import type { Solver } from "./solver.js";
 
 /**
  * The DPM-Solver with the meaning of `DPMSolverSinglestepScheduler.from_config(schedulerConfig)`. The
@@ -31,14 +29,7 @@ export function createDpmSolverSinglestep(schedulerConfig: Readonly<Record<strin
   const config = resolveSinglestepConfig(name, schedulerConfig);
   const spacing = { ...config, timestep_spacing: "linspace", steps_offset: 0 } as const;
   const levels = noiseLevels(spacing, numInferenceSteps, { rounds: true, end: "trained" });
-  return {
-    name,
-    config,
-    numInferenceSteps,
-    timesteps: levels.timesteps,
-    initNoiseSigma: 1,
-    sample: (denoise, latents, options = {}) => sampleSinglestep(config, levels, denoise, latents, options),
-  };
+  return dpmSolver(name, config, numInferenceSteps, levels, singlestepMethod(config, levels.timesteps.length));
 }
 
 /** The order of the update after each evaluation (diffusers' `get_order_list`): 1, 2, …, solver_order over and over, lower at the end. */
@@ -55,60 +46,42 @@ function orders(config: DpmSolverSinglestepConfig, count: number): number[] {
   return list;
 }
 
-async function* sampleSinglestep(
-  config: DpmSolverSinglestepConfig,
-  { timesteps, sigmas }: NoiseLevels,
-  denoise: Denoise,
-  start: FloatTensor,
-  { generator }: SampleOptions,
-): AsyncGenerator<SolverStep, void, undefined> {
+/** Each evaluation goes on from where its step started, with differences to the prediction there. */
+function singlestepMethod(config: DpmSolverSinglestepConfig, count: number): DpmMethod {
   const { fround } = Math;
-  const generators = config.algorithm_type.startsWith("sde-") ? requireGenerators(generator, `algorithm_type: ${config.algorithm_type}`) : undefined;
-  const levels = Array.from(sigmas, scalesOf);
-  const orderOf = orders(config, timesteps.length);
-  let latents = start;
-  /** The latents that the step under way started from. */
-  let origin = start;
-  /** Predictions of the step under way, in order. */
-  let predictions: Float32Array[] = [];
+  const orderOf = orders(config, count);
+  return (levels) => {
+    /** The latents that the step under way started from, and its predictions so far. */
+    let step: { readonly from: FloatTensor; readonly predictions: Float32Array[] } | undefined;
+    return (index, latents, newest) => {
+      const order = orderOf[index];
+      if (order === 1 || step === undefined) step = { from: latents, predictions: [] };
+      step.predictions.push(newest);
+      const source = index - order + 1;
+      const [prediction, middle, end] = step.predictions;
+      if (order === 1) return { order, from: step.from, source, prediction };
 
-  for (const [index, timestep] of timesteps.entries()) {
-    const output = await denoise(latents, timestep);
-    const { prediction, predictedOriginal } = convertModelOutput(config, config.algorithm_type.endsWith("++"), levels[index], output.data, latents);
-    const noise = generators === undefined ? undefined : randnTensor(latents.dims, generators).data;
-    const order = orderOf[index];
-    if (order === 1) {
-      origin = latents;
-      predictions = [];
-    }
-    predictions.push(prediction);
-
-    // x_t = (…) x_s + (…) D_0 + (…) D_1 + (…) D_2 + (…) ε   (2206.00927, algorithms 1 to 3)
-    const source = levels[index - order + 1];
-    const h = fround(levels[index + 1].lambda - source.lambda);
-    const weights = updateWeights(config, order, source, levels[index + 1], h);
-    const x = origin.data;
-    const [d0, ...later] = predictions;
-    const next = new Float32Array(x.length);
-    for (let i = 0; i < x.length; i += 1) next[i] = fround(weights.x * x[i]) + weights.d0 * d0[i];
-    /** How far along the step each later prediction was made. */
-    const ratios = later.map((_, k) => fround(fround(levels[index - order + 2 + k].lambda - source.lambda) / h));
-    if (order === 2) {
-      for (let i = 0; i < x.length; i += 1) next[i] += weights.d1 * (fround(1 / ratios[0]) * fround(later[0][i] - d0[i]));
-    }
-    if (order === 3) {
-      const [r1, r0] = ratios;
-      for (let i = 0; i < x.length; i += 1) {
-        const middle = fround(fround(1 / r1) * fround(later[0][i] - d0[i]));
-        const end = fround(fround(1 / r0) * fround(later[1][i] - d0[i]));
-        const d1 = config.solver_type === "midpoint" ? end : (r0 * middle - r1 * end) / fround(r0 - r1);
-        const d2 = config.solver_type === "midpoint" ? 0 : (2 * fround(end - middle)) / fround(r0 - r1);
-        next[i] += weights.d1 * d1 + weights.d2 * d2;
-      }
-    }
-    if (noise !== undefined) for (let i = 0; i < x.length; i += 1) next[i] += weights.noise * noise[i];
-
-    latents = { dims: latents.dims, data: next };
-    yield { index, timestep, latents, predictedOriginal };
-  }
+      // 2206.00927, algorithms 1 to 3
+      return {
+        order,
+        from: step.from,
+        source,
+        prediction,
+        differences(weights, h) {
+          /** How far along the step a later prediction was made. */
+          const ratioOf = (level: number): number => fround(fround(levels[level].lambda - levels[source].lambda) / h);
+          const r1 = ratioOf(source + 1);
+          if (order === 2) return (i) => weights.d1 * (fround(1 / r1) * fround(middle[i] - prediction[i]));
+          const r0 = ratioOf(source + 2);
+          return (i) => {
+            const first = fround(fround(1 / r1) * fround(middle[i] - prediction[i]));
+            const second = fround(fround(1 / r0) * fround(end[i] - prediction[i]));
+            const d1 = config.solver_type === "midpoint" ? second : (r0 * first - r1 * second) / fround(r0 - r1);
+            const d2 = config.solver_type === "midpoint" ? 0 : (2 * fround(second - first)) / fround(r0 - r1);
+            return weights.d1 * d1 + weights.d2 * d2;
+          };
+        },
+      };
+    };
+  };
 }

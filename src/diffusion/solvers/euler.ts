@@ -11,11 +11,11 @@
 import { z } from "zod";
 import type { FloatTensor } from "../../models/tensor.js";
 import type { NoiseLevels } from "./noiseLevels.js";
-import type { PredictionType } from "./predictedOriginal.js";
 import { requireOneSpacing, respacingKeys } from "./respacedSigmas.js";
 import { fromConfig, noiseScheduleKeys, rescaleBetasZeroSnr, stepsOffset, timestepSpacing } from "./schedulerConfig.js";
-import type { Denoise, Solver, SolverStep } from "./solver.js";
-import { advance, derivative, initNoiseSigma, predictOriginalAt, scaleModelInput, varianceExplodingLevels } from "./varianceExploding.js";
+import type { Solver, SolverStep } from "./solver.js";
+import { advance, varianceExplodingSolver } from "./varianceExploding.js";
+import type { EvaluateAt } from "./varianceExploding.js";
 
 const eulerConfig = z.object({
   ...noiseScheduleKeys,
@@ -38,30 +38,14 @@ const eulerConfig = z.object({
 export function createEuler(schedulerConfig: Readonly<Record<string, unknown>>, numInferenceSteps: number): Solver {
   const config = fromConfig(eulerConfig, schedulerConfig);
   requireOneSpacing(config);
-  const levels = varianceExplodingLevels(config, numInferenceSteps);
-  return {
-    name: "euler",
-    config,
-    numInferenceSteps,
-    timesteps: levels.timesteps,
-    initNoiseSigma: initNoiseSigma(config, levels),
-    sample: (denoise, latents) => sampleEuler(config.prediction_type, levels, denoise, latents),
-  };
+  return varianceExplodingSolver({ name: "euler", config, numInferenceSteps, sample: sampleEuler });
 }
 
-async function* sampleEuler(
-  predictionType: PredictionType,
-  { timesteps, sigmas }: NoiseLevels,
-  denoise: Denoise,
-  start: FloatTensor,
-): AsyncGenerator<SolverStep, void, undefined> {
+async function* sampleEuler(evaluate: EvaluateAt, { timesteps, sigmas }: NoiseLevels, start: FloatTensor): AsyncGenerator<SolverStep, void, undefined> {
   let latents = start;
   for (const [index, timestep] of timesteps.entries()) {
-    const sigma = sigmas[index];
-    const output = await denoise(scaleModelInput(latents, sigma), timestep);
-    const predictedOriginal = predictOriginalAt(predictionType, sigma, output.data, latents);
-    const slope = derivative(latents, predictedOriginal, sigma);
-    latents = advance(latents, slope, Math.fround(sigmas[index + 1] - sigma));
+    const { predictedOriginal, slope } = await evaluate(latents, index);
+    latents = advance(latents, slope, Math.fround(sigmas[index + 1] - sigmas[index]));
     yield { index, timestep, latents, predictedOriginal };
   }
 }

@@ -12,10 +12,10 @@ import { z } from "zod";
 import type { FloatTensor } from "../../models/tensor.js";
 import { randnTensor, requireGenerators } from "../noise.js";
 import type { NoiseLevels } from "./noiseLevels.js";
-import type { PredictionType } from "./predictedOriginal.js";
 import { fromConfig, noiseScheduleKeys, rescaleBetasZeroSnr, stepsOffset, timestepSpacing } from "./schedulerConfig.js";
-import type { Denoise, SampleOptions, Solver, SolverStep } from "./solver.js";
-import { advance, derivative, initNoiseSigma, predictOriginalAt, scaleModelInput, varianceExplodingLevels } from "./varianceExploding.js";
+import type { Solver, SolverOptions, SolverStep } from "./solver.js";
+import { advance, varianceExplodingSolver } from "./varianceExploding.js";
+import type { EvaluateAt } from "./varianceExploding.js";
 
 const eulerAncestralConfig = z.object({
   ...noiseScheduleKeys,
@@ -34,39 +34,28 @@ const eulerAncestralConfig = z.object({
  */
 export function createEulerAncestral(schedulerConfig: Readonly<Record<string, unknown>>, numInferenceSteps: number): Solver {
   const config = fromConfig(eulerAncestralConfig, schedulerConfig);
-  const levels = varianceExplodingLevels(config, numInferenceSteps);
-  return {
-    name: "euler-ancestral",
-    config,
-    numInferenceSteps,
-    timesteps: levels.timesteps,
-    initNoiseSigma: initNoiseSigma(config, levels),
-    sample: (denoise, latents, options = {}) => sampleEulerAncestral(config.prediction_type, levels, denoise, latents, options),
-  };
+  return varianceExplodingSolver({ name: "euler-ancestral", config, numInferenceSteps, sample: sampleEulerAncestral });
 }
 
 async function* sampleEulerAncestral(
-  predictionType: PredictionType,
+  evaluate: EvaluateAt,
   { timesteps, sigmas }: NoiseLevels,
-  denoise: Denoise,
   start: FloatTensor,
-  { generator }: SampleOptions,
+  { generator }: SolverOptions,
 ): AsyncGenerator<SolverStep, void, undefined> {
   const { fround, sqrt } = Math;
   const generators = requireGenerators(generator, "euler-ancestral");
   let latents = start;
   for (const [index, timestep] of timesteps.entries()) {
-    const sigma = sigmas[index];
-    const output = await denoise(scaleModelInput(latents, sigma), timestep);
-    const predictedOriginal = predictOriginalAt(predictionType, sigma, output.data, latents);
+    const { predictedOriginal, slope } = await evaluate(latents, index);
 
+    const sigma = sigmas[index];
     const squared = fround(sigma * sigma);
     const nextSquared = fround(sigmas[index + 1] * sigmas[index + 1]);
     const up = fround(sqrt(fround(fround(nextSquared * fround(squared - nextSquared)) / squared)));
     // Between levels far apart rounding can take this below 0, where diffusers goes on with NaN.
     const down = fround(sqrt(Math.max(0, fround(nextSquared - fround(up * up)))));
 
-    const slope = derivative(latents, predictedOriginal, sigma);
     const lowered = advance(latents, slope, fround(down - sigma));
     latents = advance(lowered, randnTensor(latents.dims, generators).data, up);
     yield { index, timestep, latents, predictedOriginal };

@@ -13,11 +13,11 @@
 import { z } from "zod";
 import type { FloatTensor } from "../../models/tensor.js";
 import type { NoiseLevels } from "./noiseLevels.js";
-import { keepInRange } from "./predictedOriginal.js";
 import { requireOneSpacing, respacingKeys } from "./respacedSigmas.js";
 import { fromConfig, noiseScheduleKeys, stepsOffset, timestepSpacing } from "./schedulerConfig.js";
-import type { Denoise, Solver, SolverStep } from "./solver.js";
-import { advance, derivative, initNoiseSigma, predictOriginalAt, scaleModelInput, varianceExplodingLevels } from "./varianceExploding.js";
+import type { Solver, SolverStep } from "./solver.js";
+import { advance, varianceExplodingSolver } from "./varianceExploding.js";
+import type { EvaluateAt } from "./varianceExploding.js";
 
 const heunConfig = z.object({
   ...noiseScheduleKeys,
@@ -32,8 +32,6 @@ const heunConfig = z.object({
   steps_offset: stepsOffset,
 });
 
-type HeunConfig = z.output<typeof heunConfig>;
-
 /**
  * Heun's method with the meaning of `HeunDiscreteScheduler.from_config(schedulerConfig)`: 2 n − 1 network
  * evaluations for n steps.
@@ -44,29 +42,12 @@ type HeunConfig = z.output<typeof heunConfig>;
 export function createHeun(schedulerConfig: Readonly<Record<string, unknown>>, numInferenceSteps: number): Solver {
   const config = fromConfig(heunConfig, schedulerConfig);
   requireOneSpacing(config);
-  const levels = varianceExplodingLevels(config, numInferenceSteps);
-  return {
-    name: "heun",
-    config,
-    numInferenceSteps,
-    timesteps: levels.timesteps.flatMap((timestep, step) => (step === 0 ? [timestep] : [timestep, timestep])),
-    initNoiseSigma: initNoiseSigma(config, levels),
-    sample: (denoise, latents) => sampleHeun(config, levels, denoise, latents),
-  };
+  const evaluations = (timestep: number, step: number): readonly number[] => (step === 0 ? [timestep] : [timestep, timestep]);
+  return varianceExplodingSolver({ name: "heun", config, numInferenceSteps, evaluations, sample: sampleHeun });
 }
 
-async function* sampleHeun(
-  config: HeunConfig,
-  { timesteps, sigmas }: NoiseLevels,
-  denoise: Denoise,
-  start: FloatTensor,
-): AsyncGenerator<SolverStep, void, undefined> {
+async function* sampleHeun(evaluate: EvaluateAt, { timesteps, sigmas }: NoiseLevels, start: FloatTensor): AsyncGenerator<SolverStep, void, undefined> {
   const { fround } = Math;
-  const evaluate = async (latents: FloatTensor, step: number): Promise<{ predictedOriginal: FloatTensor; slope: Float32Array }> => {
-    const output = await denoise(scaleModelInput(latents, sigmas[step]), timesteps[step]);
-    const predictedOriginal = keepInRange(config, predictOriginalAt(config.prediction_type, sigmas[step], output.data, latents));
-    return { predictedOriginal, slope: derivative(latents, predictedOriginal, sigmas[step]) };
-  };
   let latents = start;
   let index = 0;
   for (const [step, timestep] of timesteps.entries()) {

@@ -15,7 +15,7 @@ import { randnTensor, requireGenerators } from "../noise.js";
 import { alphasCumprod } from "../noiseSchedule.js";
 import { keepInRange, predictOriginal, signalAndNoise } from "./predictedOriginal.js";
 import { fromConfig, noiseScheduleKeys, requireFewerSteps, requireSignal, rescaleBetasZeroSnr, stepsOffset, thresholdingKeys, timestepSpacing } from "./schedulerConfig.js";
-import type { Denoise, SampleOptions, Solver, SolverStep } from "./solver.js";
+import type { Denoise, Solver, SolverOptions, SolverStep } from "./solver.js";
 
 const lcmConfig = z.object({
   ...noiseScheduleKeys,
@@ -72,7 +72,7 @@ async function* sampleLcm(
   timesteps: readonly number[],
   denoise: Denoise,
   start: FloatTensor,
-  { generator }: SampleOptions,
+  { generator }: SolverOptions,
 ): AsyncGenerator<SolverStep, void, undefined> {
   const { fround } = Math;
   let latents = start;

@@ -49,7 +49,7 @@ export interface SolverStep {
 }
 
 /** What a sampling run may choose beside the scheduler config. */
-export interface SampleOptions {
+export interface SolverOptions {
   /** DDIM's η: 0 is deterministic (default), 1 is as noisy as DDPM. The other solvers have no such knob. */
   readonly eta?: number;
   /**
@@ -75,5 +75,5 @@ export interface Solver {
    * Scales what the network is given where the class does (`scale_model_input`). The latents handed in are not
    * changed.
    */
-  sample(denoise: Denoise, latents: FloatTensor, options?: SampleOptions): AsyncGenerator<SolverStep, void, undefined>;
+  sample(denoise: Denoise, latents: FloatTensor, options?: SolverOptions): AsyncGenerator<SolverStep, void, undefined>;
 }

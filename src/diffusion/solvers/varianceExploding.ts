@@ -10,10 +10,12 @@ import type { NoiseScheduleConfig } from "../noiseSchedule.js";
 import { spacedTimesteps } from "../timestepSpacing.js";
 import type { TimestepSpacingConfig } from "../timestepSpacing.js";
 import type { NoiseLevels } from "./noiseLevels.js";
-import type { PredictionType } from "./predictedOriginal.js";
+import { keepInRange } from "./predictedOriginal.js";
+import type { PredictionType, RangeConfig } from "./predictedOriginal.js";
 import { respacedSigmas } from "./respacedSigmas.js";
 import type { RespacingConfig } from "./respacedSigmas.js";
 import { requireFewerSteps } from "./schedulerConfig.js";
+import type { Solver, SolverOptions, SolverStep } from "./solver.js";
 import { sigmaAt, timestepAt, trainingSigmas } from "./trainingSigmas.js";
 
 /** The keys that these solvers take their noise levels from; those that a class lacks keep their default. */
@@ -24,12 +26,8 @@ interface VarianceExplodingConfig extends NoiseScheduleConfig, TimestepSpacingCo
   readonly final_sigmas_type?: "zero" | "sigma_min";
 }
 
-/**
- * Timesteps (they may lie between the training ones) and noise levels for a number of steps.
- *
- * @throws ArgumentError if so many steps cannot be told apart among the training timesteps
- */
-export function varianceExplodingLevels(config: VarianceExplodingConfig, numInferenceSteps: number): NoiseLevels {
+/** Timesteps (they may lie between the training ones) and noise levels for a number of steps. */
+function varianceExplodingLevels(config: VarianceExplodingConfig, numInferenceSteps: number): NoiseLevels {
   requireFewerSteps(numInferenceSteps, config.num_train_timesteps);
   const { fround, log } = Math;
   const trained = trainingSigmas(positiveAlphasCumprod(config));
@@ -53,22 +51,60 @@ export function varianceExplodingLevels(config: VarianceExplodingConfig, numInfe
   return { timesteps, sigmas };
 }
 
+/** What one of these solvers does beside what they share. */
+interface VarianceExplodingMethod {
+  readonly name: Solver["name"];
+  readonly config: VarianceExplodingConfig & RangeConfig & Solver["config"];
+  readonly numInferenceSteps: number;
+  /** network evaluations of a step at one of the levels' timesteps. Default: that one */
+  readonly evaluations?: (timestep: number, step: number) => readonly number[];
+  readonly sample: (evaluate: EvaluateAt, levels: NoiseLevels, start: FloatTensor, options: SolverOptions) => AsyncGenerator<SolverStep, void, undefined>;
+}
+
+/** Runs the network at a step's noise level: x_0 as predicted there, and dx/dσ. */
+export type EvaluateAt = (latents: FloatTensor, step: number) => Promise<{ readonly predictedOriginal: FloatTensor; readonly slope: Float32Array }>;
+
+/**
+ * A solver of this form.
+ *
+ * @throws ArgumentError if so many steps cannot be told apart among the training timesteps
+ */
+export function varianceExplodingSolver({ name, config, numInferenceSteps, evaluations, sample }: VarianceExplodingMethod): Solver {
+  const levels = varianceExplodingLevels(config, numInferenceSteps);
+  const { timesteps, sigmas } = levels;
+  return {
+    name,
+    config,
+    numInferenceSteps,
+    timesteps: evaluations === undefined ? timesteps : timesteps.flatMap(evaluations),
+    initNoiseSigma: initNoiseSigma(config, levels),
+    sample(denoise, start, options = {}) {
+      const evaluate: EvaluateAt = async (latents, step) => {
+        const output = await denoise(scaleModelInput(latents, sigmas[step]), timesteps[step]);
+        const predictedOriginal = keepInRange(config, predictOriginalAt(config.prediction_type, sigmas[step], output.data, latents));
+        return { predictedOriginal, slope: derivative(latents, predictedOriginal, sigmas[step]) };
+      };
+      return sample(evaluate, levels, start, options);
+    },
+  };
+}
+
 /** The scale of the start noise: the first σ, so that leading spacing, which starts lower, also holds the original's own variance. */
-export function initNoiseSigma({ timestep_spacing }: TimestepSpacingConfig, { sigmas }: NoiseLevels): number {
+function initNoiseSigma({ timestep_spacing }: TimestepSpacingConfig, { sigmas }: NoiseLevels): number {
   const { fround, sqrt } = Math;
   const highest = sigmas.reduce((most, sigma) => Math.max(most, sigma));
   return timestep_spacing === "leading" ? fround(sqrt(fround(fround(highest * highest) + 1))) : highest;
 }
 
 /** The latents as the network was trained on them: x / √(σ² + 1). */
-export function scaleModelInput({ dims, data }: FloatTensor, sigma: number): FloatTensor {
+function scaleModelInput({ dims, data }: FloatTensor, sigma: number): FloatTensor {
   const { fround, sqrt } = Math;
   const scale = fround(sqrt(fround(fround(sigma * sigma) + 1)));
   return { dims, data: data.map((value) => value / scale) };
 }
 
 /** The original x_0 from what the network predicted, of the latents' shape. */
-export function predictOriginalAt(type: PredictionType, sigma: number, output: Float32Array, { dims, data: x }: FloatTensor): FloatTensor {
+function predictOriginalAt(type: PredictionType, sigma: number, output: Float32Array, { dims, data: x }: FloatTensor): FloatTensor {
   const { fround, sqrt } = Math;
   switch (type) {
     case "epsilon":
@@ -84,7 +120,7 @@ export function predictOriginalAt(type: PredictionType, sigma: number, output: F
 }
 
 /** dx/dσ = (x − x_0) / σ (Karras et al. 2022, eq. 3). */
-export function derivative({ data: x }: FloatTensor, predictedOriginal: FloatTensor, sigma: number): Float32Array {
+function derivative({ data: x }: FloatTensor, predictedOriginal: FloatTensor, sigma: number): Float32Array {
   return x.map((value, i) => Math.fround(value - predictedOriginal.data[i]) / sigma);
 }
 

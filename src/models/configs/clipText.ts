@@ -31,7 +31,7 @@ const HARMLESS = [
   "repetition_penalty", "length_penalty", "diversity_penalty", "num_beam_groups", "num_return_sequences", "no_repeat_ngram_size",
   "encoder_no_repeat_ngram_size", "early_stopping", "typical_p", "use_bfloat16",
 ];
-const NEUTRAL = { use_attention_mask: [false, null] };
+const NEUTRAL = { use_attention_mask: [false, null], pruned_heads: [{}, null] };
 
 export type ClipTextConfig = z.infer<typeof schema>;
 

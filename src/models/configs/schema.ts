@@ -9,9 +9,14 @@ const MAX_LAYERS = 512;
 export const channels = count.max(MAX_CHANNELS);
 export const layers = count.max(MAX_LAYERS);
 
-/** One value for every level, or a list with one a level. */
+/** One value for every level, or a list with one a level ({@link atLevel}). */
 export function perLevel<T extends z.ZodType>(value: T): z.ZodUnion<[T, z.ZodArray<T>]> {
   return z.union([value, z.array(value).min(1)]);
+}
+
+/** A level's value of such a setting. */
+export function atLevel<T>(setting: T | readonly T[], level: number): T {
+  return Array.isArray(setting) ? (setting as readonly T[])[level] : (setting as T);
 }
 
 /**
@@ -39,6 +44,6 @@ export function readConfig<S extends z.ZodObject>(file: string, json: unknown, s
 }
 
 /** A rule between keys. */
-export function refuse(file: string, field: string, found: unknown, expected: string, hint?: string): never {
-  throw new InvalidFileError({ file, field, found: JSON.stringify(found), expected, hint });
+export function refuse(file: string, field: string, found: unknown, expected: string): never {
+  throw new InvalidFileError({ file, field, found: JSON.stringify(found), expected });
 }

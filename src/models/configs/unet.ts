@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { UnsupportedError } from "../../errors.js";
-import { channels, count, layers, perLevel, readConfig, refuse } from "./schema.js";
+import { atLevel, channels, count, layers, perLevel, readConfig, refuse } from "./schema.js";
 
 const DOWN_BLOCKS = ["CrossAttnDownBlock2D", "DownBlock2D"] as const;
 const UP_BLOCKS = ["UpBlock2D", "CrossAttnUpBlock2D"] as const;
@@ -23,7 +23,7 @@ const schema = z.object({
   downsample_padding: z.number().int().min(0).max(1).default(1),
   mid_block_scale_factor: z.number().default(1),
   act_fn: z.enum(["silu", "swish", "mish", "gelu", "relu"]).default("silu"),
-  norm_num_groups: count.nullable().default(32),
+  norm_num_groups: count.default(32),
   norm_eps: z.number().positive().default(1e-5),
   cross_attention_dim: perLevel(channels).default(1280),
   transformer_layers_per_block: perLevel(z.union([layers, z.array(layers).min(1)])).default(1),
@@ -93,10 +93,9 @@ export function parseUNetConfig(json: unknown, file: string): UNetConfig {
   }
   checkTransformerLayers(file, config);
 
-  if (norm_num_groups === null) refuse(file, "norm_num_groups", null, "a number of groups", "networks without group normalisation are not supported");
   block_out_channels.forEach((width, level) => {
     if (width % norm_num_groups !== 0) refuse(file, `block_out_channels.${level}`, width, `a multiple of norm_num_groups (${norm_num_groups})`);
-    const heads = Array.isArray(config.attention_head_dim) ? config.attention_head_dim[level] : config.attention_head_dim;
+    const heads = atLevel(config.attention_head_dim, level);
     if (attends(config, level) && width % heads !== 0) {
       refuse(file, `block_out_channels.${level}`, width, `a multiple of attention_head_dim (${heads}), which in diffusers is the number of heads`);
     }
@@ -105,7 +104,7 @@ export function parseUNetConfig(json: unknown, file: string): UNetConfig {
     if (config[key] % 2 === 0) refuse(file, key, config[key], "an odd number");
   }
   if (block_out_channels[0] % 2 !== 0) refuse(file, "block_out_channels.0", block_out_channels[0], "an even number, half sines and half cosines");
-  return { ...config, norm_num_groups };
+  return config;
 }
 
 /** SDXL's `text_time` needs its two widths; the other kinds belong to other families. */
@@ -122,7 +121,6 @@ function checkAddedEmbedding(file: string, { addition_embed_type, addition_time_
 /** A block's list has one entry for each of its transformers; an up block has one more than a down block. */
 function checkTransformerLayers(file: string, config: UNetConfig): void {
   const { block_out_channels, layers_per_block, down_block_types, up_block_types } = config;
-  const layersOf = (level: number): number => (Array.isArray(layers_per_block) ? layers_per_block[level] : layers_per_block);
   const check = (key: "transformer_layers_per_block" | "reverse_transformer_layers_per_block", transformersOf: (block: number) => number): void => {
     const setting = config[key];
     if (!Array.isArray(setting)) return;
@@ -131,8 +129,8 @@ function checkTransformerLayers(file: string, config: UNetConfig): void {
       if (Array.isArray(entry) && entry.length < transformers) refuse(file, `${key}.${block}`, entry, `a number, or a list of ${transformers}, one for each transformer of the block`);
     });
   };
-  check("transformer_layers_per_block", (block) => (down_block_types[block] === "CrossAttnDownBlock2D" ? layersOf(block) : 0));
-  check("reverse_transformer_layers_per_block", (block) => (up_block_types[block] === "CrossAttnUpBlock2D" ? layersOf(block_out_channels.length - 1 - block) + 1 : 0));
+  check("transformer_layers_per_block", (block) => (down_block_types[block] === "CrossAttnDownBlock2D" ? atLevel(layers_per_block, block) : 0));
+  check("reverse_transformer_layers_per_block", (block) => (up_block_types[block] === "CrossAttnUpBlock2D" ? atLevel(layers_per_block, block_out_channels.length - 1 - block) + 1 : 0));
 }
 
 /** Whether a level holds spatial transformers. */

@@ -6,6 +6,7 @@ import type { FileHandle } from "node:fs/promises";
 import type { ReadableStream } from "node:stream/web";
 import { setTimeout as delay } from "node:timers/promises";
 import { HubError } from "../../errors.js";
+import { writeFully } from "../writeFully.js";
 import { codeOf, onDisk } from "./disk.js";
 import { bytesSoFar, claim, keepFresh, removeStale } from "./partial.js";
 import { SILENCE_MILLISECONDS, anyOf, causeOf } from "./request.js";
@@ -122,6 +123,7 @@ async function transfer(file: RemoteFile, handle: FileHandle, options: DownloadO
     }
     for await (const chunk of chunksOf(response, position, file, options)) {
       timer.refresh();
+      // At its position: should two processes ever fill one file, they write the same bytes to the same places.
       await onDisk(options.label, () => writeFully(handle, chunk, position));
       position += chunk.length;
       options.onBytes(position);
@@ -129,12 +131,6 @@ async function transfer(file: RemoteFile, handle: FileHandle, options: DownloadO
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** At its position: should two processes ever fill one file, they write the same bytes to the same places. */
-async function writeFully(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  let done = 0;
-  while (done < bytes.length) done += (await handle.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
 }
 
 async function* chunksOf(response: Response, start: number, { bytes }: RemoteFile, { label }: DownloadOptions): AsyncGenerator<Uint8Array> {

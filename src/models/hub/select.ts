@@ -34,9 +34,10 @@ const indexSchema = z.record(z.string(), z.unknown());
  * @param repository for messages
  * @param present paths with `/`
  * @param index content of model_index.json
+ * @param exact weights of the variant asked for, and no others in their place
  * @throws InvalidFileError where one that is needed is missing; UnsupportedError where weights are pickled
  */
-export function selectFiles(repository: string, present: readonly string[], index: unknown, { variant, weights }: Selection): string[] {
+export function selectFiles(repository: string, present: readonly string[], index: unknown, { variant, weights }: Selection, exact = false): string[] {
   const components = validate(indexSchema, index, { file: `${repository}/${MODEL_INDEX}` });
   const chosen = [MODEL_INDEX];
   for (const [component, { config, weights: basename }] of Object.entries(COMPONENTS)) {
@@ -46,7 +47,7 @@ export function selectFiles(repository: string, present: readonly string[], inde
     const names = present.filter((path) => path.startsWith(`${component}/`)).map((path) => path.slice(component.length + 1)).filter((name) => /^[\w-][\w.-]*$/.test(name));
     if (config !== undefined && !names.includes(config)) throw new InvalidFileError({ file: `${folder}/${config}`, found: "no such file in the repository", expected: `the config of the ${component} that ${MODEL_INDEX} names` });
     const settings = basename === undefined ? names.filter((name) => /\.(json|txt)$/.test(name)) : names.filter((name) => name === config);
-    const files = weights && basename !== undefined ? findWeights(folder, names, basename, variant) : [];
+    const files = weights && basename !== undefined ? findWeights(folder, names, basename, variant, exact) : [];
     chosen.push(...[...settings, ...files].map((name) => `${component}/${name}`));
   }
   return chosen;

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { listFiles, modelInfo } from "@huggingface/hub";
 import { BlockcacheError, HubError, InterruptedError, InvalidFileError } from "../../errors.js";
+import type { HubRefusal } from "../../errors.js";
 import { readJson } from "../json.js";
 import { onDisk, requireRoom } from "./disk.js";
 import { download, missingBytes } from "./download.js";
@@ -23,8 +24,8 @@ export interface SnapshotOptions extends Selection {
 }
 
 /**
- * The folder of a model from the hub. Files that the cache has are not fetched again, and without an answer
- * from the hub what the cache has is used.
+ * The folder of a model from the hub. Files that the cache has are not fetched again. Where the hub cannot be
+ * asked, or refuses access, what the cache has is used, as huggingface_hub does.
  *
  * @throws HubError; InvalidFileError or UnsupportedError where the repository holds no pipeline that we run; InterruptedError
  */
@@ -33,10 +34,20 @@ export async function fetchSnapshot(id: ModelId, options: SnapshotOptions): Prom
   const repository = new Repository(environment.cacheFolder, id.name);
   const cached = await cachedSnapshot(repository, id, options);
   if (typeof cached === "string") {
-    if (isCommit(id.revision) || environment.offline) return cached;
+    // A cache without the files asked for may hold another variant in their place: then only the hub knows whether they exist.
+    const complete = isCommit(id.revision) && typeof (await cachedSnapshot(repository, id, options, true)) === "string";
+    if (complete || environment.offline) return cached;
   } else if (environment.offline) throw offlineError(environment, id, cached);
   try {
-    return await updateSnapshot(repository, environment, id, options);
+    const fetch = hubFetch(environment, id, options.signal);
+    let listing: Listing;
+    try {
+      listing = await listRepository(environment, id, fetch);
+    } catch (error) {
+      if (typeof cached === "string" && error instanceof HubError && ACCESS_REFUSED.includes(error.reason)) return cached;
+      throw error;
+    }
+    return await updateSnapshot(repository, environment, id, listing, fetch, options);
   } catch (error) {
     if (options.signal?.aborted) throw new InterruptedError(`${id.name}: the download was interrupted — run again: it goes on where it stopped`);
     if (typeof cached === "string" && error instanceof HubError && error.reason === "unreachable") return cached;
@@ -44,15 +55,18 @@ export async function fetchSnapshot(id: ModelId, options: SnapshotOptions): Prom
   }
 }
 
+/** Refusals that say nothing of the model itself: a token that is missing or not valid, a model made private or gated since. */
+const ACCESS_REFUSED: readonly HubRefusal[] = ["not-found", "gated", "unauthorized"];
+
 /** The folder where the cache holds all of it, else what it lacks, if it holds the model at all. */
-async function cachedSnapshot(repository: Repository, { name, revision }: ModelId, selection: Selection): Promise<string | BlockcacheError | undefined> {
+async function cachedSnapshot(repository: Repository, { name, revision }: ModelId, selection: Selection, exact = false): Promise<string | BlockcacheError | undefined> {
   const commit = await repository.commitOf(revision);
   if (commit === undefined) return undefined;
   const folder = repository.snapshot(commit);
   const present = await repository.filesOf(commit);
   if (!present.includes(MODEL_INDEX)) return undefined;
   try {
-    selectFiles(name, present, await readJson(join(folder, MODEL_INDEX)), selection);
+    selectFiles(name, present, await readJson(join(folder, MODEL_INDEX)), selection, exact);
     return folder;
   } catch (error) {
     if (error instanceof BlockcacheError) return error;
@@ -65,9 +79,13 @@ function offlineError({ cacheFolder }: HubEnvironment, { name, revision }: Model
   return new HubError("offline", `${name}: HF_HUB_OFFLINE is set, and ${found} — unset HF_HUB_OFFLINE to download it`);
 }
 
-async function updateSnapshot(repository: Repository, environment: HubEnvironment, id: ModelId, options: SnapshotOptions): Promise<string> {
-  const fetch = hubFetch(environment, id, options.signal);
-  const { commit, files } = await listRepository(environment, id, fetch);
+/** What a repository holds at a revision. */
+interface Listing {
+  readonly commit: string;
+  readonly files: ReadonlyMap<string, RemoteFile>;
+}
+
+async function updateSnapshot(repository: Repository, environment: HubEnvironment, id: ModelId, { commit, files }: Listing, fetch: typeof globalThis.fetch, options: SnapshotOptions): Promise<string> {
   const snapshot = repository.snapshot(commit);
   await onDisk(id.name, () => repository.prepare());
 
@@ -99,7 +117,7 @@ async function updateSnapshot(repository: Repository, environment: HubEnvironmen
   return snapshot;
 }
 
-async function listRepository({ endpoint }: HubEnvironment, { name, revision }: ModelId, fetch: typeof globalThis.fetch): Promise<{ commit: string; files: Map<string, RemoteFile> }> {
+async function listRepository({ endpoint }: HubEnvironment, { name, revision }: ModelId, fetch: typeof globalThis.fetch): Promise<Listing> {
   const nonsense = (what: string): HubError => new HubError("damaged", `${name}: ${endpoint} answers with ${what} — check that HF_ENDPOINT is a Hugging Face hub`);
   const files = new Map<string, RemoteFile>();
   let commit: string;

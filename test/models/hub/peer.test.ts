@@ -56,6 +56,16 @@ describe.skipIf(!existsSync(python))("with Python's huggingface_hub", () => {
     expect(hub.requests.filter(({ path }) => path.includes("/resolve"))).toEqual([]);
   }, PROCESSES);
 
+  it("both use the cache where a token is not accepted", async () => {
+    const home = join(root, "refused");
+    const folder = await peer(["fill", id.name], { HF_HOME: home, HF_ENDPOINT: hub.endpoint, HF_HUB_DISABLE_PROGRESS_BARS: "1" });
+    const refused = { HF_HOME: home, HF_ENDPOINT: hub.endpoint, HF_TOKEN: "hf_old", HF_HUB_DISABLE_PROGRESS_BARS: "1" };
+    expect(await peer(["fill", id.name], refused)).toBe(folder);
+    Object.assign(process.env, refused);
+    expect(await fetchSnapshot(id, { weights: true })).toBe(folder);
+    delete process.env.HF_TOKEN;
+  }, PROCESSES);
+
   it("the environment means the same", async () => {
     const home = join(root, "settings");
     mkdirSync(home);

@@ -145,12 +145,27 @@ describe("a download", () => {
     expect(readdirSync(join(folder, "vae")).sort()).toEqual(["config.json", "diffusion_pytorch_model.safetensors"]);
   });
 
+  it("asks the hub about a commit of which the cache holds another variant, and uses that only where the hub does not answer", async () => {
+    const pinned = `tiny/sd1-like@${hub.commitOf("tiny/sd1-like")}`;
+    const folder = await get(pinned, { variant: "fp16" });
+    const weights = (): string[] => readdirSync(join(folder, "unet")).filter((name) => name !== "config.json").sort();
+    expect(weights()).toEqual(["diffusion_pytorch_model.fp16.safetensors"]);
+    hub.faults.set("api", { status: 503 });
+    expect(await get(pinned)).toBe(folder);
+    hub.faults.clear();
+    expect(await get(pinned)).toBe(folder);
+    expect(weights()).toEqual(["diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.safetensors"]);
+    hub.requests.length = 0;
+    await get(pinned);
+    expect(hub.requests).toEqual([]);
+  });
+
   it("takes all shards, and refuses where one is not there", async () => {
     const folder = await get("tiny/sharded");
     const shards = [...sharded.keys()].filter((path) => path.startsWith("unet/diffusion"));
     expect(readdirSync(join(folder, "unet")).filter((name) => name !== "config.json").sort()).toEqual(shards.map((path) => path.slice(5)).sort());
     const weights = await (await openModel("tiny/sharded")).openUNetWeights();
-    expect(weights.has("conv_in.weight")).toBe(true);
+    expect(weights.names()).toContain("conv_in.weight");
     await weights.close();
     await expect(get("tiny/shard-missing")).rejects.toThrow(/^tiny\/shard-missing\/unet\/.*: expected all of them, found \d+ of \d+ shards — download the missing ones/);
   });
@@ -286,6 +301,27 @@ describe("without a hub", () => {
     expect(await get("tiny/sd1-like")).toBe(folder);
     process.env.HF_ENDPOINT = "http://127.0.0.1:9";
     expect(await get("tiny/sd1-like")).toBe(folder);
+  });
+
+  it.each([["made private since", 401, undefined], ["forbidden", 403, acceptedToken], ["taken away", 404, acceptedToken]])("uses what the cache holds of a model that was %s, as huggingface_hub does", async (_, status, token) => {
+    const folder = await get("tiny/sd1-like");
+    if (token !== undefined) process.env.HF_TOKEN = token;
+    hub.faults.set("api", { status });
+    expect(await get("tiny/sd1-like")).toBe(folder);
+    // What is not whole is no substitute: the hub's own answer is told.
+    rmSync(join(folder, UNET));
+    expect(await refusal("tiny/sd1-like")).toMatchObject({ reason: status === 403 ? "unauthorized" : "not-found" });
+  });
+
+  it("uses what the cache holds where a token is no longer accepted, but not of a revision that is gone", async () => {
+    process.env.HF_TOKEN = acceptedToken;
+    const folder = await get("tiny/gated");
+    process.env.HF_TOKEN = "hf_old";
+    expect(await get("tiny/gated")).toBe(folder);
+    delete process.env.HF_TOKEN;
+    expect(await get("tiny/gated")).toBe(folder);
+    writeFileSync(join(folder, "..", "..", "refs", "v9"), hub.commitOf("tiny/gated"));
+    expect(await refusal("tiny/gated@v9")).toMatchObject({ reason: "no-revision" });
   });
 
   it("says what the cache lacks", async () => {
