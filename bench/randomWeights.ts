@@ -36,12 +36,15 @@ export async function writeComponent(folder: string, basename: string, config: o
 /** Numbers drawn for a tensor; a larger one repeats them. */
 const PATTERN = 1 << 16;
 
-/** Uniform in ±√(3 / fan in), which keeps the variance of activations; norms are the identity. */
+/**
+ * Uniform in ±√(3 / fan in), which keeps the variance of activations; norms are the identity. Every tensor has
+ * numbers of its own: onnxruntime holds equal weights of a session once.
+ */
 function randomWeight(name: string, dims: readonly number[]): Uint16Array {
   const length = elementCount(dims);
   if (dims.length === 1) return toHalf(new Float32Array(length).fill(/norm\w*\.weight$/.test(name) ? 1 : 0));
   const bound = Math.sqrt((3 * dims[0]) / length);
-  let state = 12345 + length;
+  let state = [...name].reduce((hash, character) => Math.imul(hash ^ character.charCodeAt(0), 16777619) >>> 0, 2166136261);
   const pattern = toHalf(
     new Float32Array(Math.min(length, PATTERN)).map(() => {
       state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
