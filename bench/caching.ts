@@ -88,7 +88,7 @@ const QUESTIONS: Readonly<Record<string, Question>> = {
     budgets: [],
     spaced: [
       spaced(50, 2, 1, 0), spaced(50, 2, 11, 4), spaced(50, 3, 11, 4),
-      spaced(67, 2, 1, 1), spaced(82, 3, 1, 1), spaced(91, 3, 1, 1), spaced(109, 4, 1, 1), spaced(133, 5, 1, 1),
+      spaced(61, 3, 1, 1), spaced(67, 2, 1, 1), spaced(73, 3, 1, 1), spaced(82, 3, 1, 1), spaced(91, 3, 1, 1), spaced(97, 4, 1, 1), spaced(109, 4, 1, 1), spaced(133, 5, 1, 1),
     ],
   },
 };
