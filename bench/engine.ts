@@ -62,8 +62,8 @@ interface Shape extends InputShape {
   readonly unetFolder: string;
   readonly cases: readonly { readonly batch: number; readonly rounds: number }[];
   readonly splitGoal: number;
-  /** fewer than the others' where the processor computes bfloat16 by emulation, minutes an evaluation */
-  readonly bfloat16Rounds: number;
+  /** of diffusers; bfloat16 is left out where a processor that emulates it takes many minutes an evaluation */
+  readonly peerTypes: readonly ("float32" | "bfloat16")[];
 }
 
 async function describe(unetFolder: string): Promise<UNet> {
@@ -113,7 +113,7 @@ async function measureShape(shape: Shape, threads: number, python: string | unde
     const network = await openNetwork(shape.unetFolder, threads);
     const session = await openSingle(shape.unetFolder, scratch, threads);
     if (python !== undefined) {
-      for (const dtype of ["float32", "bfloat16"] as const) peers.set(dtype, await Peer.open(diffusersCommand(python, shape.unetFolder, { dtype, threads })));
+      for (const dtype of shape.peerTypes) peers.set(dtype, await Peer.open(diffusersCommand(python, shape.unetFolder, { dtype, threads })));
     }
     // The meter reads nothing of a pipeline but its device; the other parts are the embedded model's.
     const folder = await openModelFolder(EMBEDDED);
@@ -159,7 +159,7 @@ async function measureShape(shape: Shape, threads: number, python: string | unde
 }
 
 async function measureCase(shape: Shape, batch: number, rounds: number, sides: ReadonlyMap<string, Side>): Promise<CaseResult> {
-  const { timings, outputs } = await takeTurns(`${shape.name}, batch ${batch}`, rounds, sides, { "diffusers bfloat16": shape.bfloat16Rounds });
+  const { timings, outputs } = await takeTurns(`${shape.name}, batch ${batch}`, rounds, sides);
   const wanted: readonly Ratio[] = [
     { what: "split ÷ single", over: "ours", under: "single", goal: shape.splitGoal },
     { what: "ours ÷ diffusers float32", over: "ours", under: "diffusers float32", goal: 0.8 },
@@ -222,8 +222,8 @@ function report(name: string, cases: readonly CaseResult[], footprints: Readonly
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { sd15: { type: "boolean", default: false }, threads: { type: "string", default: "2" }, footprint: { type: "string" }, unet: { type: "string" } } });
   const threads = Number(values.threads);
-  const embedded: Shape = { name: "embedded", unetFolder: join(EMBEDDED, "unet"), latentSize: 16, tokens: 32, cases: [{ batch: 2, rounds: 40 }, { batch: 16, rounds: 12 }], splitGoal: 1.1, bfloat16Rounds: Infinity };
-  const sd15 = (unetFolder: string): Shape => ({ name: "SD-1.5 shape", unetFolder, latentSize: 64, tokens: 77, cases: [{ batch: 2, rounds: 5 }], splitGoal: 1.03, bfloat16Rounds: 1 });
+  const embedded: Shape = { name: "embedded", unetFolder: join(EMBEDDED, "unet"), latentSize: 16, tokens: 32, cases: [{ batch: 2, rounds: 40 }, { batch: 16, rounds: 12 }], splitGoal: 1.1, peerTypes: ["float32", "bfloat16"] };
+  const sd15 = (unetFolder: string): Shape => ({ name: "SD-1.5 shape", unetFolder, latentSize: 64, tokens: 77, cases: [{ batch: 2, rounds: 5 }], splitGoal: 1.03, peerTypes: ["float32"] });
   if (values.footprint !== undefined && values.unet !== undefined) {
     await printFootprint(values.footprint, values.unet === embedded.unetFolder ? embedded : sd15(values.unet), threads);
     return;

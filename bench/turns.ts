@@ -32,10 +32,9 @@ function shuffled<T>(items: readonly T[]): T[] {
 
 /**
  * @param label of the progress line
- * @param fewerRounds for a side that is too slow for all of them
  * @returns seconds, and the mean of |output| of each side
  */
-export async function takeTurns(label: string, rounds: number, sides: ReadonlyMap<string, Side>, fewerRounds: Readonly<Record<string, number>> = {}): Promise<{ timings: Timings; outputs: Record<string, number> }> {
+export async function takeTurns(label: string, rounds: number, sides: ReadonlyMap<string, Side>): Promise<{ timings: Timings; outputs: Record<string, number> }> {
   const timings: Timings = {};
   const outputs: Record<string, number> = {};
   for (const [name, side] of sides) {
@@ -46,7 +45,6 @@ export async function takeTurns(label: string, rounds: number, sides: ReadonlyMa
   for (let round = 0; round < rounds; round++) {
     // Another order each time, so that none always comes after the same one.
     for (const [name, side] of shuffled([...sides])) {
-      if (round >= (fewerRounds[name] ?? Infinity)) continue;
       await new Promise((resolve) => setTimeout(resolve, REST_MILLISECONDS));
       timings[name].push((await side()).seconds);
     }
