@@ -1,5 +1,5 @@
 /** What a block's computing and reusing cost on this machine, as measured. */
-import { ArgumentError, InterruptedError } from "../errors.js";
+import { ArgumentError, throwIfAborted } from "../errors.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import type { Block } from "../graphs/block.js";
 import { hasMerge } from "../graphs/block.js";
@@ -84,7 +84,7 @@ export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOpti
   const kept = new KeptBranches(device);
 
   const evaluate = async (group: CostGroup, turn: number): Promise<void> => {
-    if (signal?.aborted) throw new InterruptedError("measuring costs was interrupted");
+    throwIfAborted(signal, "measuring costs");
     let inBlocks = 0;
     const started = performance.now();
     await network.forward(

@@ -26,6 +26,11 @@ export function predictSeconds(costs: Costs, schedule: Planned, reuse: Pick<Reus
   return seconds;
 }
 
+/** Seconds of one plain network evaluation, without the text. */
+export function evaluationSeconds(costs: Costs): number {
+  return predictSeconds(costs, { timesteps: [0], blocks: {} }) - pricesOf(costs).text;
+}
+
 /** Plain seconds ÷ the schedule's, as predicted. */
 export function predictSpeedup(costs: Costs, schedule: Planned, reuse: Pick<ReuseRule, "history"> = hold): number {
   return predictSeconds(costs, { ...schedule, blocks: {} }) / predictSeconds(costs, schedule, reuse);

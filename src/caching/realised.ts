@@ -8,16 +8,12 @@ import { hold } from "./reuseRule.js";
 import type { ReuseRule } from "./reuseRule.js";
 import { scheduleSampling } from "./scheduleSampling.js";
 import type { Schedule } from "./schedule.js";
-import { timingInputs } from "./timingInputs.js";
 
 export interface RealisedOptions {
+  /** what the network is given, but for its timestep: `timingInputs`, or one's own */
+  readonly inputs: Omit<UNetInputs, "timestep">;
   /** what stands in for C. Default: hold */
   readonly reuse?: ReuseRule;
-  /** rows of a network evaluation. Default: 2, one image with guidance */
-  readonly rows?: number;
-  readonly latentSize?: readonly [height: number, width: number];
-  /** what the network is given. Default: numbers of ordinary size, and empty prompts */
-  readonly inputs?: Omit<UNetInputs, "timestep">;
   /** checked between blocks */
   readonly signal?: AbortSignal;
 }
@@ -35,8 +31,7 @@ export interface Realised {
  *
  * @throws ArgumentError where the schedule does not fit the pipeline; InterruptedError on abort
  */
-export async function timeRealised(pipeline: Pipeline, schedule: Schedule, { reuse = hold, rows = 2, latentSize = pipeline.defaultLatentSize, inputs: given, signal }: RealisedOptions = {}): Promise<Realised> {
-  const inputs = given ?? (await timingInputs(pipeline, rows, latentSize));
+export async function timeRealised(pipeline: Pipeline, schedule: Schedule, { inputs, reuse = hold, signal }: RealisedOptions): Promise<Realised> {
   const evaluate = async (observer?: BlockObserver): Promise<{ seconds: number; stages: readonly ReadonlyMap<string, number>[] }> => {
     const stages: Map<string, number>[] = [];
     const started = performance.now();

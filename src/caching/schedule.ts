@@ -3,6 +3,7 @@
  * computed before. Plain data; scheduleFile.ts has it on disk.
  */
 import { ArgumentError } from "../errors.js";
+import type { SamplingRecord } from "../diffusion/samplingRecord.js";
 import type { Profile } from "../instrument/profile.js";
 import { profileDigest } from "../instrument/profileDigest.js";
 
@@ -34,9 +35,12 @@ export const FORMAT = "blockcache-schedule";
 
 /** A schedule for the setting of a profile. Throws ArgumentError where `blocks` breaks a rule. */
 export function createSchedule(profile: Profile, heuristic: Schedule["heuristic"], blocks: Schedule["blocks"]): Schedule {
-  const { model, solver, solver_config, num_inference_steps, timesteps, guidance_scale } = profile.setting;
-  const source = { digest: profileDigest(profile), trajectories: profile.trajectories.length };
-  return checkSchedule({ format: FORMAT, version: 1, model, solver, solver_config, num_inference_steps, timesteps, guidance_scale, profile: source, heuristic, blocks });
+  return scheduleOf(profile.setting, { profile: { digest: profileDigest(profile), trajectories: profile.trajectories.length }, heuristic, blocks });
+}
+
+/** A schedule for the network evaluations of a sampling. Throws ArgumentError where `blocks` breaks a rule. */
+export function scheduleOf({ model, solver, solver_config, num_inference_steps, timesteps, guidance_scale }: SamplingRecord, found: Pick<Schedule, "profile" | "heuristic" | "blocks">): Schedule {
+  return checkSchedule({ format: FORMAT, version: 1, model, solver, solver_config, num_inference_steps, timesteps, guidance_scale, ...found });
 }
 
 /** The schedule as it is. Throws ArgumentError where its blocks break a rule. */

@@ -1,11 +1,9 @@
-import type * as ort from "onnxruntime-node";
 import { FLOAT32, GraphBuilder } from "../graphs/graphBuilder.js";
 import type { Device } from "../runtime/device.js";
 import { createSession } from "../runtime/session.js";
 import type { DeviceTensor } from "../runtime/session.js";
+import { sharedSessions } from "../runtime/sharedSessions.js";
 import { fromHost } from "../runtime/transfer.js";
-
-const sessions = new WeakMap<Device, Map<string, Promise<ort.InferenceSession>>>();
 
 /** Σ weight · tensor over tensors of one shape, computed where they are; the result is the caller's to release. */
 export async function weightedSum(device: Device, tensors: readonly DeviceTensor[], weights: readonly number[]): Promise<DeviceTensor> {
@@ -14,18 +12,11 @@ export async function weightedSum(device: Device, tensors: readonly DeviceTensor
     feeds[`tensor_${index}`] = tensor;
     feeds[`weight_${index}`] = fromHost({ dims: [1], data: Float32Array.of(weights[index]) }, device.precision);
   });
-  const { sum } = await (await sessionFor(device, tensors.length, tensors[0].dims.length)).run(feeds);
+  const { sum } = await (await sumOf(device, tensors.length, tensors[0].dims.length)).run(feeds);
   return sum;
 }
 
-function sessionFor(device: Device, terms: number, rank: number): Promise<ort.InferenceSession> {
-  const known = sessions.get(device) ?? new Map<string, Promise<ort.InferenceSession>>();
-  sessions.set(device, known);
-  const key = `${terms} ${rank}`;
-  const compiled = known.get(key) ?? createSession(graphOf(device, terms, rank), device, { keepsMemory: true });
-  known.set(key, compiled);
-  return compiled;
-}
+const sumOf = sharedSessions((device, terms: number, rank: number) => createSession(graphOf(device, terms, rank), device, { keepsMemory: true }));
 
 function graphOf(device: Device, terms: number, rank: number): Uint8Array {
   const graph = new GraphBuilder("weighted sum", { ...FLOAT32, precision: device.precision });

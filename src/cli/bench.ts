@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { Option } from "commander";
 import { measureCosts } from "../caching/costs.js";
 import type { Costs } from "../caching/costs.js";
-import { predictSeconds, predictSpeedup, pricesOf, speedupCeiling } from "../caching/predictSeconds.js";
+import { evaluationSeconds, predictSpeedup, speedupCeiling } from "../caching/predictSeconds.js";
 import { speedups, timeRealised } from "../caching/realised.js";
 import type { Realised } from "../caching/realised.js";
 import { regularSchedule } from "../caching/regularSchedule.js";
@@ -10,6 +10,7 @@ import type { ReuseRule } from "../caching/reuseRule.js";
 import { computedShare } from "../caching/schedule.js";
 import { loadSchedule } from "../caching/scheduleFile.js";
 import type { Schedule } from "../caching/schedule.js";
+import { timingInputs } from "../caching/timingInputs.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { median } from "../instrument/statistics.js";
 import { alignedTable } from "../study/table.js";
@@ -53,19 +54,22 @@ export function benchCommand(): Command {
       const given = await Promise.all((options.schedule ?? []).map(async (path) => ({ label: path, schedule: await loadSchedule(path) })));
       const pipeline = await openPipeline(model, options);
       const signal = abortOnInterrupt();
+      const measuring = createProgress("measuring costs", "rounds");
       const progress = createProgress("timing", "rounds");
       try {
-        const costs = await measureCosts(pipeline, { rows: options.rows, signal });
+        const costs = await measureCosts(pipeline, { rows: options.rows, onProgress: measuring.update, signal });
+        measuring.stop();
+        const inputs = await timingInputs(pipeline, options.rows, pipeline.defaultLatentSize);
         const schedules = given.length > 0 ? given : await Promise.all(sets.map(async ({ label, kinds }) => ({ label: `every ${options.interval}, ${label}`, schedule: await regularSchedule(pipeline, { kinds, interval: options.interval, steps: 2 * options.interval }) })));
         const arms = schedules.flatMap(({ label, schedule }) => rules.map((reuse): TimedArm => ({ name: `${label}, ${reuse.name}`, schedule, reuse, timings: [] })));
         for (let round = 0; round < options.rounds; round++) {
           for (const [index, { schedule, reuse, timings }] of arms.entries()) {
-            timings.push(await timeRealised(pipeline, schedule, { reuse, rows: options.rows, signal }));
+            timings.push(await timeRealised(pipeline, schedule, { inputs, reuse, signal }));
             progress.update(round * arms.length + index + 1, options.rounds * arms.length);
           }
         }
         progress.stop();
-        const evaluation = predictSeconds(costs, { timesteps: [0], blocks: {} }) - pricesOf(costs).text;
+        const evaluation = evaluationSeconds(costs);
         const ceilings = sets.map(({ label, kinds }) => ({ kinds: label, speedup: ceilingOf(pipeline, costs, kinds, schedules[0].schedule) }));
         const rows = arms.map((arm) => summaryOf(arm, costs));
         print(options, { secondsAnEvaluation: evaluation, ceilings, arms: rows }, [
@@ -73,6 +77,7 @@ export function benchCommand(): Command {
           ...table(rows),
         ]);
       } finally {
+        measuring.stop();
         progress.stop();
       }
       await pipeline.dispose();

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { COST_GROUPS, measureCosts } from "../caching/costs.js";
 import { saveCosts } from "../caching/costsFile.js";
-import { predictSeconds, pricesOf } from "../caching/predictSeconds.js";
+import { evaluationSeconds, pricesOf } from "../caching/predictSeconds.js";
 import { median } from "../instrument/statistics.js";
 import { MODEL, abortOnInterrupt, command, latentSizeOf, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions, SizeOptions } from "./command.js";
@@ -31,7 +31,7 @@ export function costsCommand(): Command {
         await saveCosts(options.out, costs);
         progress.stop();
         const { text } = pricesOf(costs);
-        const evaluation = predictSeconds(costs, { timesteps: [0], blocks: {} }) - text;
+        const evaluation = evaluationSeconds(costs);
         const groups = Object.fromEntries(COST_GROUPS.map((group) => [group, Object.values(costs[group] ?? {}).reduce((sum, samples) => sum + median(samples), 0)]));
         print(options, { out: options.out, latentSize, secondsAnEvaluation: evaluation, secondsOfAllBlocks: groups, secondsOfText: text }, [
           `${options.out}: ${Object.keys(costs.compute).length} blocks at ${latentSize.join("×")} latents, ${milliseconds(evaluation)} an evaluation of ${options.rows} rows, and ${milliseconds(text)} for the text once`,

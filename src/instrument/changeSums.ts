@@ -1,10 +1,11 @@
 /** The sums that every measure of change is made of, taken where the tensors are. */
-import * as ort from "onnxruntime-node";
 import { FLOAT32, GraphBuilder } from "../graphs/graphBuilder.js";
 import type { Precision } from "../graphs/graphBuilder.js";
 import { cast } from "../graphs/layers.js";
 import type { Device } from "../runtime/device.js";
+import { createSession } from "../runtime/session.js";
 import type { DeviceTensor } from "../runtime/session.js";
+import { sharedSessions } from "../runtime/sharedSessions.js";
 import { toHost } from "../runtime/transfer.js";
 import { hostSums } from "./hostSums.js";
 
@@ -41,16 +42,8 @@ function named([absoluteDifference, absolute, squaredDifference, squared]: Itera
   return { absoluteDifference, absolute, squaredDifference, squared };
 }
 
-const sessions = new WeakMap<Device, Promise<ort.InferenceSession>>();
-
-/** One session serves all blocks: the shapes are free. */
-function sumsSession(device: Device): Promise<ort.InferenceSession> {
-  const known = sessions.get(device);
-  if (known) return known;
-  const session = ort.InferenceSession.create(sumsGraph(device.precision), { executionProviders: [device.name] });
-  sessions.set(device, session);
-  return session;
-}
+/** One session serves all blocks: the shapes are free. Its few numbers come back to the host. */
+const sumsSession = sharedSessions((device) => createSession(sumsGraph(device.precision), { ...device, keepsTensors: false }));
 
 function sumsGraph(precision: Precision): Uint8Array {
   const graph = new GraphBuilder("change", { ...FLOAT32, precision });

@@ -1,3 +1,4 @@
+import type { SamplingRecord } from "../diffusion/samplingRecord.js";
 import type { BlockKind } from "../graphs/block.js";
 import type { Precision } from "../graphs/graphBuilder.js";
 
@@ -32,15 +33,7 @@ export interface ProfiledBlock {
 }
 
 /** What must be equal for two profiles to be of the same setting. */
-export interface ProfileSetting {
-  readonly model: { readonly fingerprint: string; readonly name: string };
-  readonly solver: string;
-  /** the solver's whole configuration, as plain JSON */
-  readonly solver_config: Readonly<Record<string, unknown>>;
-  readonly num_inference_steps: number;
-  /** one entry a network evaluation, in sampling order */
-  readonly timesteps: readonly number[];
-  readonly guidance_scale: number;
+export interface ProfileSetting extends SamplingRecord {
   /** null: none given, and the model takes zeros as its embedding */
   readonly negative_prompt: string | null;
   /** latent height and width */

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { ArgumentError } from "../errors.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { planSampling } from "../diffusion/samplingPlan.js";
+import { samplingRecord } from "../diffusion/samplingRecord.js";
 import { sample } from "../diffusion/sample.js";
 import type { SampleOptions } from "../diffusion/samplingPlan.js";
 import { createJob, runLocally } from "../jobs/job.js";
@@ -100,18 +101,10 @@ export function changeMemoryBytes(pipeline: Pipeline, { batch = 4, ...sampling }
 }
 
 async function emptyProfile(pipeline: Pipeline, options: ProfileSampling): Promise<Profile> {
-  const { solver, guidanceScale, latentSize, negativePrompts } = planSampling(pipeline, { ...options, prompt: "" });
+  const plan = planSampling(pipeline, { ...options, prompt: "" });
+  const { latentSize, negativePrompts } = plan;
   const [height, width] = latentSize;
-  const setting: ProfileSetting = {
-    model: { fingerprint: await pipeline.fingerprint(), name: pipeline.name },
-    solver: solver.name,
-    solver_config: solver.config,
-    num_inference_steps: solver.numInferenceSteps,
-    timesteps: solver.timesteps,
-    guidance_scale: guidanceScale,
-    negative_prompt: negativePrompts?.[0] ?? null,
-    latent_size: latentSize,
-  };
+  const setting: ProfileSetting = { ...(await samplingRecord(pipeline, plan)), negative_prompt: negativePrompts?.[0] ?? null, latent_size: latentSize };
   const blocks = pipeline.network.blocks.map((block) => {
     const extent = block.extent({ height, width });
     return { id: block.id, kind: block.kind, resolution: [extent.height, extent.width] as const };

@@ -4,8 +4,8 @@ import type { RgbImage } from "../diffusion/image.js";
 const HEADER_BYTES = 54;
 
 /**
- * A small picture as `data:image/bmp;base64,…`, uncompressed: it is there in microseconds, while a codec's
- * threads would take their turn from the network's (18 % of a sampling of the embedded model).
+ * A small picture as `data:image/bmp;base64,…`, uncompressed: small pictures are there in microseconds, and no
+ * codec's threads take their turn from the network's.
  */
 export function bitmapUri({ width, height, rgb }: RgbImage): string {
   const stride = 4 * Math.ceil((3 * width) / 4);

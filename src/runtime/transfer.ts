@@ -6,9 +6,9 @@ import { toHalf } from "../graphs/half.js";
 import type { FloatTensor } from "../models/tensor.js";
 import { widenFloat16 } from "../models/widen.js";
 import type { Device } from "./device.js";
-import { Lazy } from "./lazy.js";
 import { createSession } from "./session.js";
 import type { DeviceTensor } from "./session.js";
+import { sharedSessions } from "./sharedSessions.js";
 
 /** Wraps host numbers for a session, in the element type that the graph's input asks for. */
 export function fromHost(tensor: FloatTensor, precision: Precision = "float32"): DeviceTensor {
@@ -32,24 +32,16 @@ export async function toHost(device: Device, tensor: DeviceTensor): Promise<Floa
   throw new TypeError(`toHost: expected a float tensor, found ${host.type}`);
 }
 
-/** by element type and rank */
-const readers = new WeakMap<Device, Map<string, Lazy<ort.InferenceSession>>>();
-
 async function readBack(device: Device, tensor: DeviceTensor): Promise<ort.Tensor> {
   const elementType = tensor.type === "float16" ? "float16" : "float32";
-  const known = readers.get(device) ?? new Map<string, Lazy<ort.InferenceSession>>();
-  readers.set(device, known);
-  const key = `${elementType} ${tensor.dims.length}`;
-  const reader = known.get(key) ?? new Lazy(() => createReader(device, elementType, tensor.dims.length));
-  known.set(key, reader);
-  const { y } = await (await reader.get()).run({ x: tensor });
+  const { y } = await (await readerOf(device, elementType, tensor.dims.length)).run({ x: tensor });
   return y;
 }
 
 /** An Identity graph whose result is on the host. */
-function createReader(device: Device, elementType: Precision, rank: number): Promise<ort.InferenceSession> {
+const readerOf = sharedSessions((device, elementType: Precision, rank: number) => {
   const graph = new GraphBuilder("read back", { ...FLOAT32, precision: elementType });
   const dims = Array.from({ length: rank }, (_, axis) => `dim_${axis}`);
   graph.output("y", graph.input("x", dims), dims);
   return createSession(graph.encodeWithoutWeights(), { ...device, keepsTensors: false });
-}
+});

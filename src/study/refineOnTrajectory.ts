@@ -14,7 +14,7 @@ import { scheduleSampling } from "../caching/scheduleSampling.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { planSampling } from "../diffusion/samplingPlan.js";
 import type { SampleOptions } from "../diffusion/samplingPlan.js";
-import { ArgumentError, InterruptedError } from "../errors.js";
+import { ArgumentError, throwIfAborted } from "../errors.js";
 import type { Trajectory } from "../instrument/profile.js";
 import { mean } from "../instrument/statistics.js";
 import type { FloatTensor } from "../models/tensor.js";
@@ -94,7 +94,7 @@ export async function refineOnTrajectory(pipeline: Pipeline, start: Schedule, op
   /** undefined once the runs are used up */
   const errorOf = async (blocks: Blocks): Promise<number | undefined> => {
     if (runs === most) return undefined;
-    if (signal?.aborted) throw new InterruptedError("the search was interrupted");
+    throwIfAborted(signal, "the search");
     let error = known.get(blocks);
     if (error === undefined) {
       const latents = await finalLatents(pipeline, trajectories, { ...sampling, hooks: [cachedRun({ ...start, blocks }, { reuse })] });

@@ -13,7 +13,13 @@ export interface UniformOptions extends Cacheable {
 /** Every block at one fixed interval: DeepCache's and FORA's schedule, and the baseline of the others. */
 export function uniform(profile: Profile, options: UniformOptions): Schedule {
   const { interval } = options;
-  if (!Number.isInteger(interval) || interval < 1) throw new ArgumentError(`interval: expected an integer of 1 or more, found ${interval}`);
-  const blocks = computeWhen(profile, cacheableBlocks(profile, options), (_, evaluation) => evaluation % interval === 0);
+  const computes = everyInterval(interval);
+  const blocks = computeWhen(profile, cacheableBlocks(profile, options), (_, evaluation) => computes(evaluation));
   return createSchedule(profile, { name: "uniform", interval, ...cacheableRecord(options) }, blocks);
+}
+
+/** Whether a network evaluation computes at an interval, from the first on. Throws ArgumentError where the interval is no positive integer. */
+export function everyInterval(interval: number): (evaluation: number) => boolean {
+  if (!Number.isInteger(interval) || interval < 1) throw new ArgumentError(`interval: expected an integer of 1 or more, found ${interval}`);
+  return (evaluation) => evaluation % interval === 0;
 }
