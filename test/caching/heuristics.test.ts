@@ -159,6 +159,19 @@ test("dynamic programme: finds the lifetimes that pay for dear keeping, where gr
   expect(found.heuristic.missed).toBeCloseTo(6, 12);
 });
 
+test.each([["greedy", greedy], ["dynamic programme", dynamicProgramme]] as const)("%s reaches what reusing saves by leaving other blocks unread", (_, find) => {
+  // Reusing costs more than computing here, block by block; but where the downsampler is reused, nothing reads the two before it.
+  const profile = profileOf([[0, 1, 2].map((block) => Array.from({ length: 12 }, (_, step) => (step + block) / 12))], { kinds: ["resnet", "transformer", "downsampler"] });
+  const costs = costsOf(profile, [0.0619, 0.93, 0.499, 0.598, 0.862], true);
+  const ceiling = predictSpeedup(costs, { timesteps: profile.setting.timesteps, blocks: Object.fromEntries(profile.blocks.map(({ id }) => [id, [0]])) });
+  expect(ceiling).toBeGreaterThan(1.3);
+  const speedup = 1 + 0.99 * (ceiling - 1);
+  const schedule = find(profile, { ...all, costs, speedup });
+  expectValid(schedule, profile);
+  expect(predictSpeedup(costs, schedule)).toBeGreaterThanOrEqual(speedup);
+  expect(() => find(profile, { ...all, costs, speedup: 1.01 * ceiling })).toThrow(/^speedup: expected at most/);
+});
+
 test.each(HEURISTICS.map(({ name }) => name))("%s meets a budget of seconds through its parameter, or says what it can", (name) => {
   fc.assert(fc.property(profiles(), seconds, fc.double({ min: 0.5, max: 4, noNaN: true }), (profile, prices, speedup) => {
     const costs = costsOf(profile, prices, true);

@@ -29,7 +29,8 @@ const FACTOR = 16;
  * exactly; bisection finds the smallest λ whose schedule is fast enough.
  *
  * Blocks are then taken over from the next slower schedule as far as the budget goes, and where greedy
- * misses less within it (the budget falls between two schedules of the convex hull), its schedule is taken.
+ * misses less within it (the budget falls between two schedules of the convex hull), or alone is within it (blocks
+ * that save by leaving others unread), its schedule is taken.
  * `heuristic` records λ, the missed change, and `gap`: at most so much of it could be spared by an exact
  * optimum (the dual bound; the time saved by what nothing reads taken as the schedule has it).
  *
@@ -49,26 +50,27 @@ export function dynamicProgramme(profile: Profile, options: DynamicProgrammeOpti
   let [low, high] = [0, 0];
   let slower = planAt(0);
   let faster = slower;
-  for (let round = 0; predicted(faster) > allowed; round++) {
-    if (round === ROUNDS) throw unreachable(options, timesteps, predicted(faster));
+  for (let round = 0; round < ROUNDS && predicted(faster) > allowed; round++) {
     [low, slower] = [high, faster];
     high = FACTOR * Math.max(high, 1 / FACTOR);
     faster = planAt(high);
   }
-  for (let round = 0; round < ROUNDS && high > low; round++) {
+  const fastest = predicted(faster);
+  for (let round = 0; round < ROUNDS && high > low && fastest <= allowed; round++) {
     const middle = (low + high) / 2;
     const between = planAt(middle);
     if (predicted(between) <= allowed) [high, faster] = [middle, between];
     else [low, slower] = [middle, between];
   }
 
+  const greedily = greedyBlocks(profile, options);
+  if (Math.min(fastest, greedily.seconds) > allowed) throw unreachable(options, timesteps, Math.min(fastest, greedily.seconds));
+  const rival = planOf(lifetimes, lifetimes.map(({ id }) => greedily.blocks[id]), timesteps.length);
   let best = fill(faster, slower, (computed) => {
     const plan = planOf(lifetimes, computed, timesteps.length);
     return predicted(plan) <= allowed ? plan : undefined;
   });
-  const greedily = greedyBlocks(profile, options);
-  const rival = planOf(lifetimes, lifetimes.map(({ id }) => greedily.blocks[id]), timesteps.length);
-  if (greedily.seconds <= allowed && rival.missed < best.missed) best = rival;
+  if (greedily.seconds <= allowed && (fastest > allowed || rival.missed < best.missed)) best = rival;
 
   const budget = best.seconds + (allowed - predicted(best));
   const bound = Math.max(...([[low, slower], [high, faster]] as const).map(([multiplier, { missed, seconds }]) => missed + multiplier * (seconds - budget)));

@@ -14,7 +14,9 @@ export interface GreedyOptions extends Cacheable, Budget {}
 /**
  * From computing everywhere, the cell that misses least change per second it saves is reused next, until
  * the schedule is within the budget. Reusing a cell joins two lifetimes of its block: lifetimes.ts says
- * what that misses and saves. The schedules of all budgets are nested.
+ * what that misses and saves. Where that does not suffice and the costs know what reads what, cells that save
+ * nothing by themselves follow, the least missed change first: what is before them may be left unread then.
+ * The schedules of all budgets are nested.
  *
  * Source: the greedy rule of the fractional knapsack (Dantzig 1957), on the paper's change curves.
  *
@@ -33,7 +35,8 @@ export function greedyBlocks(profile: Profile, options: GreedyOptions): { readon
   const { timesteps } = profile.setting;
   const allowed = secondsOf(options, timesteps);
   const lifetimes = blockLifetimes(profile, cacheableBlocks(profile, options), options);
-  const order = reuseOrder(lifetimes, timesteps.length);
+  const computed = lifetimes.map(() => [...timesteps.keys()]);
+  const order = reuseOrder(lifetimes, computed, timesteps.length, (missed, saved) => (saved > 0 ? missed / saved : undefined));
   const blocksAfter = (count: number): Record<string, number[]> => {
     const reused = lifetimes.map(() => new Set<number>());
     for (const { block, evaluation } of order.slice(0, count)) reused[block].add(evaluation);
@@ -41,7 +44,12 @@ export function greedyBlocks(profile: Profile, options: GreedyOptions): { readon
   };
   const secondsAfter = (count: number): number => predictSeconds(costs, { timesteps, blocks: blocksAfter(count) }, reuse);
   let [low, high] = secondsAfter(0) <= allowed ? [-1, 0] : [0, order.length];
-  const fastest = secondsAfter(high);
+  let fastest = secondsAfter(high);
+  if (fastest > allowed && costs.network !== undefined) {
+    order.push(...reuseOrder(lifetimes, computed, timesteps.length, (missed) => missed));
+    [low, high] = [high, order.length];
+    fastest = Math.min(fastest, secondsAfter(high));
+  }
   if (fastest > allowed) return { blocks: blocksAfter(high), seconds: fastest };
   while (high - low > 1) {
     const middle = (low + high) >> 1;
@@ -55,14 +63,16 @@ export function greedyBlocks(profile: Profile, options: GreedyOptions): { readon
 interface Cell {
   readonly block: number;
   readonly evaluation: number;
-  /** missed change ÷ seconds saved by reusing it next */
+  /** the lower, the sooner it is reused */
   readonly price: number;
 }
 
-/** Every cell that saves time, in the order in which they are reused. */
-function reuseOrder(lifetimes: readonly BlockLifetimes[], evaluations: number): readonly Cell[] {
-  const computed = lifetimes.map(() => Array.from({ length: evaluations }, (_, evaluation) => evaluation));
-  const cheapest = lifetimes.map((_, block) => cheapestCell(lifetimes[block], block, computed[block], evaluations));
+/** A cell's price by the change that reusing it misses more and the seconds that it saves; none where it is not to be reused. */
+type PriceOf = (missed: number, saved: number) => number | undefined;
+
+/** Every cell that has a price, in the order in which they are reused; they are taken out of `computed`. */
+function reuseOrder(lifetimes: readonly BlockLifetimes[], computed: readonly number[][], evaluations: number, priceOf: PriceOf): Cell[] {
+  const cheapest = lifetimes.map((_, block) => cheapestCell(lifetimes[block], block, computed[block], evaluations, priceOf));
   const order: Cell[] = [];
   for (;;) {
     let next: Cell | undefined;
@@ -71,18 +81,17 @@ function reuseOrder(lifetimes: readonly BlockLifetimes[], evaluations: number): 
     order.push(next);
     const { block, evaluation } = next;
     computed[block].splice(computed[block].indexOf(evaluation), 1);
-    cheapest[block] = cheapestCell(lifetimes[block], block, computed[block], evaluations);
+    cheapest[block] = cheapestCell(lifetimes[block], block, computed[block], evaluations, priceOf);
   }
 }
 
-function cheapestCell({ missed, seconds }: BlockLifetimes, block: number, computed: readonly number[], evaluations: number): Cell | undefined {
+function cheapestCell({ missed, seconds }: BlockLifetimes, block: number, computed: readonly number[], evaluations: number, priceOf: PriceOf): Cell | undefined {
   let cheapest: Cell | undefined;
   for (let place = 1; place < computed.length; place++) {
     const [from, evaluation, to] = [computed[place - 1], computed[place], computed[place + 1] ?? evaluations];
     const saved = seconds(from, evaluation) + seconds(evaluation, to) - seconds(from, to);
-    if (!(saved > 0)) continue;
-    const price = (missed(from, to) - missed(from, evaluation) - missed(evaluation, to)) / saved;
-    if (cheapest === undefined || price < cheapest.price) cheapest = { block, evaluation, price };
+    const price = priceOf(missed(from, to) - missed(from, evaluation) - missed(evaluation, to), saved);
+    if (price !== undefined && (cheapest === undefined || price < cheapest.price)) cheapest = { block, evaluation, price };
   }
   return cheapest;
 }
