@@ -132,7 +132,7 @@ export interface SizeOptions {
 export function latentSizeOf({ height, width }: SizeOptions, { vaeScaleFactor: factor }: Pipeline): readonly [height: number, width: number] | undefined {
   if (height === undefined && width === undefined) return undefined;
   if (height === undefined || width === undefined || height % factor !== 0 || width % factor !== 0) {
-    throw new UsageError(`--height and --width: expected both, as multiples of ${factor}, found ${height} and ${width}`);
+    throw new UsageError(`--height and --width: expected both, as multiples of ${factor}, found ${height ?? "none"} and ${width ?? "none"}`);
   }
   return [height / factor, width / factor];
 }

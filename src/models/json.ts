@@ -21,7 +21,8 @@ export async function readJson(path: string): Promise<unknown> {
   try {
     return JSON.parse(text.replace(STRING_OR_PYTHON_NUMBER, (match) => (match.startsWith('"') ? match : `"${match}"`)));
   } catch (error) {
-    throw new InvalidFileError({ file: path, found: error instanceof Error ? error.message : "no JSON", expected: "JSON" });
+    // The message quotes the text, its line breaks too.
+    throw new InvalidFileError({ file: path, found: error instanceof Error ? error.message.replace(/\s+/g, " ") : "no JSON", expected: "JSON" });
   }
 }
 

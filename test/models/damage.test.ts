@@ -191,6 +191,14 @@ describe("shards of a variant", () => {
 });
 
 describe("JSON", () => {
+  it("that is none is refused in one line, though the text has several", async () => {
+    const path = join(folder, "lines.json");
+    writeFileSync(path, "red apple\ncat face\n");
+    const error = await readJson(path).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(InvalidFileError);
+    expect((error as InvalidFileError).message).toMatch(/lines\.json: expected JSON, found [^\n]+$/);
+  });
+
   it.each([-Infinity, Infinity, NaN].map(String))("Python's bare %s is its name, inside text it stays as it is", async (name) => {
     const path = join(folder, "numbers.json");
     writeFileSync(path, `{"a": ${name}, "b":[1,${name} , ${name}], "prompt, ${name}, in it": "a sign: \\", ${name}, \\\\", "c": ${name}}`);
