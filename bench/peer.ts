@@ -43,9 +43,13 @@ export class Peer {
     this.start = start;
   }
 
-  /** Starts a command that speaks engine_peer.py's lines; throws where it ends before it has loaded, with its last words. */
-  static async open([command, ...args]: readonly string[]): Promise<Peer> {
-    const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
+  /**
+   * Starts a command that speaks engine_peer.py's lines; throws where it ends before it has loaded, with its last words.
+   *
+   * @param env the environment. Default: this process's
+   */
+  static async open([command, ...args]: readonly string[], env = process.env): Promise<Peer> {
+    const child = spawn(command, args, { env, stdio: ["pipe", "pipe", "pipe"] });
     let lastWords = "";
     child.stderr.on("data", (text: Buffer) => {
       process.stderr.write(text);

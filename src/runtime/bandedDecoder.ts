@@ -13,7 +13,7 @@ import type { DeviceTensor } from "./session.js";
 import { fromHost } from "./transfer.js";
 
 /** Bytes of a band's input: enough for the cores, little beside the image's own tensors. */
-const BAND_BYTES = 32 * 2 ** 20;
+const BAND_BYTES = 8 * 2 ** 20;
 
 interface RunnableStep {
   readonly step: BandStep;

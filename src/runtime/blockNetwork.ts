@@ -88,7 +88,8 @@ export class BlockNetwork {
 
   /**
    * Compiles every stage; one stage's weights are in JavaScript's memory at a time. Where that fails, what was
-   * compiled is released and the weights are closed.
+   * compiled is released and the weights are closed. The largest come first, so that the others find the memory
+   * which compiling them took and gave back (1.2 GiB of holes otherwise, for Stable Diffusion 1.5).
    *
    * @throws InvalidFileError for weights that are missing, of another shape or not finite; UnsupportedError for a
    *   block of more than 2 GiB; InterruptedError on abort
@@ -96,7 +97,9 @@ export class BlockNetwork {
   static async load(unet: UNet, weights: Weights, device: Device, options: CompileOptions = {}): Promise<BlockNetwork> {
     const network = new BlockNetwork(unet, weights, device);
     try {
-      for (const [index, stage] of unet.stages.entries()) {
+      const weightBytes = new Map(unet.stages.map((stage) => [stage, network.#computeGraph(stage).weightBytes()]));
+      const largestFirst = [...unet.stages].sort((a, b) => (weightBytes.get(b) ?? 0) - (weightBytes.get(a) ?? 0));
+      for (const [index, stage] of largestFirst.entries()) {
         throwIfAborted(options.signal, "loading");
         await network.#sessionsOf(stage).compute.get();
         options.onProgress?.(index + 1, unet.stages.length);
@@ -264,13 +267,13 @@ export class BlockNetwork {
   #sessionsOf(stage: Stage | Block): StageSessions {
     const known = this.#sessions.get(stage);
     if (known !== undefined) return known;
-    const compute = new Lazy(() => this.#compileCompute(stage));
+    const compute = new Lazy(() => this.#compileGraph(this.#computeGraph(stage), !isBlock(stage) || keepsMemory(this.unet, stage)));
     const sessions = hasMerge(stage) ? { compute, merge: new Lazy(() => this.#compileMerge(stage)) } : { compute };
     this.#sessions.set(stage, sessions);
     return sessions;
   }
 
-  async #compileCompute(stage: Stage | Block): Promise<Compiled> {
+  #computeGraph(stage: Stage | Block): GraphBuilder {
     const graph = new GraphBuilder(stage.id, this.device);
     const inputs = declareInputs(graph, stage);
     const branch = stage.branch(graph, inputs);
@@ -281,7 +284,7 @@ export class BlockNetwork {
     } else {
       graph.output(OUT, branch, stage.outputDims, elementType);
     }
-    return this.#compileGraph(graph, !isBlock(stage) || keepsMemory(this.unet, stage));
+    return graph;
   }
 
   async #compileMerge(block: MergingBlock): Promise<Compiled> {

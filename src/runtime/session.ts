@@ -29,6 +29,8 @@ export async function createSession(model: Uint8Array, device: Device, { keepsMe
     ...(device.keepsTensors ? { preferredOutputLocation: "gpu-buffer" as const } : {}),
     extra: { session: { force_spinning_stop: "1", intra_op: { allow_spinning: "1", spin_duration_us: "1000" }, ...placement(device) } },
     enableCpuMemArena: keepsMemory,
+    // A pattern takes all of a run's memory in one piece: without an arena a new one each time, larger than any that is free.
+    enableMemPattern: keepsMemory,
     logSeverityLevel: 3,
   });
 }
