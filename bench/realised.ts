@@ -80,7 +80,7 @@ async function measureSd15(embedded: Pipeline): Promise<Awaited<ReturnType<typeo
     const file = join(folder, "config.json");
     const network = await BlockNetwork.load(describeUNet(parseUNetConfig(await readJson(file), file)), await openWeights(folder, "diffusion_pytorch_model"), embedded.device);
     // The hook reads nothing of a pipeline but its network, device and solver; the other parts are the embedded model's.
-    const measured = await measure(new Pipeline(embedded.folder, embedded.device, network, embedded.text), { name: "SD-1.5 shape", rows: 2, latentSize: 64, tokens: 77, rounds: 2 });
+    const measured = await measure(new Pipeline(embedded.folder, embedded.device, network, embedded.text), { name: "SD-1.5 shape", rows: 2, latentSize: 64, tokens: 77, rounds: 3 });
     await network.dispose();
     return measured;
   } finally {
@@ -91,7 +91,7 @@ async function measureSd15(embedded: Pipeline): Promise<Awaited<ReturnType<typeo
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { sd15: { type: "boolean", default: false } } });
   const embedded = await loadPipeline(join("models", "fluent-ldm"));
-  const results = await measure(embedded, { name: "embedded", rows: 16, latentSize: 16, tokens: 32, rounds: 7 });
+  const results = await measure(embedded, { name: "embedded", rows: 16, latentSize: 16, tokens: 32, rounds: 15 });
   if (values.sd15) results.push(...(await measureSd15(embedded)));
   const lines = [
     "# bench/realised", "",

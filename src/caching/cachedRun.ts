@@ -54,15 +54,22 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
   const reusedAt = new Map<string, number[]>();
   let device: Device | undefined;
   let times: readonly EvaluationTime[] = [];
+  let cacheBytes = 0;
   let peakCacheBytes = 0;
 
-  const held = (): DeviceTensor[] => [...passing, ...[...kept.values()].flatMap((values) => values.map(({ branch }) => branch))];
-  const countBytes = (): void => {
-    peakCacheBytes = Math.max(peakCacheBytes, bytesOf(held()));
+  const counted = (tensor: DeviceTensor): DeviceTensor => {
+    cacheBytes += bytesOf(tensor);
+    peakCacheBytes = Math.max(peakCacheBytes, cacheBytes);
+    return tensor;
   };
-  const releaseAll = (): void => {
-    for (const tensor of held()) release(tensor);
-    passing.length = 0;
+  const drop = (tensor: DeviceTensor): void => {
+    cacheBytes -= bytesOf(tensor);
+    release(tensor);
+  };
+  const dropPassing = (): void => passing.splice(0).forEach(drop);
+  const dropAll = (): void => {
+    dropPassing();
+    for (const values of kept.values()) for (const { branch } of values) drop(branch);
     kept.clear();
   };
 
@@ -74,7 +81,7 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
     },
     async begin(pipeline, sampling) {
       await checkFit(schedule, pipeline, sampling, allow);
-      releaseAll();
+      dropAll();
       computedAt.clear();
       reusedAt.clear();
       peakCacheBytes = 0;
@@ -94,19 +101,15 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
       // A rule may be a user's own.
       if (weights?.length !== values.length || !weights.every(Number.isFinite)) throw new ArgumentError(`reuse: ${reuse.name}: expected ${values.length} finite weights for ${id} at evaluation ${index}, found ${JSON.stringify(weights)}`);
       if (weights.length === 1 && weights[0] === 1) return values[0].branch;
-      const tensor = await weightedSum(device, values.map(({ branch }) => branch), weights);
+      const tensor = counted(await weightedSum(device, values.map(({ branch }) => branch), weights));
       passing.push(tensor);
-      countBytes();
       return tensor;
     },
     async computed({ id }, { branch }, { index }) {
       const values = [...(kept.get(id) ?? []), { time: times[index], branch: retain(branch) }];
-      while (values.length > reuse.history) {
-        const oldest = values.shift();
-        if (oldest) release(oldest.branch);
-      }
+      for (const oldest of values.splice(0, values.length - reuse.history)) drop(oldest.branch);
+      counted(branch);
       kept.set(id, values);
-      countBytes();
       return undefined;
     },
     executed({ id }, how, { index }) {
@@ -114,14 +117,14 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
       record.set(id, [...(record.get(id) ?? []), index]);
     },
     async evaluated() {
-      for (const tensor of passing.splice(0)) release(tensor);
+      dropPassing();
     },
-    end: releaseAll,
+    end: dropAll,
   };
 }
 
-function bytesOf(tensors: readonly DeviceTensor[]): number {
-  return tensors.reduce((bytes, { size, type }) => bytes + size * (type === "float16" ? 2 : 4), 0);
+function bytesOf({ size, type }: DeviceTensor): number {
+  return size * (type === "float16" ? 2 : 4);
 }
 
 async function checkFit(schedule: Schedule, pipeline: Pipeline, { solver }: SamplingPlan, allow: readonly ScheduleMismatch[]): Promise<void> {

@@ -50,7 +50,12 @@ export function changeMeter(pipeline: Pipeline, listener: ChangeListener, { pair
   const layerBlocks = new Set(pipeline.network.blocks.map(({ id }) => id));
   /** newest first, at most pairWindow of them */
   const kept = new Map<string, readonly Kept[]>();
+  let bytes = 0;
   let peakBytes = 0;
+  const drop = (each: Kept): void => {
+    bytes -= bytesOf(each);
+    release(each.branch);
+  };
 
   return {
     get peakBytes() {
@@ -61,28 +66,30 @@ export function changeMeter(pipeline: Pipeline, listener: ChangeListener, { pair
     },
     async computed(block, { branch }, evaluation) {
       const before = evaluation.index === 0 ? [] : (kept.get(block.id) ?? []);
-      if (evaluation.index === 0) for (const each of kept.get(block.id) ?? []) release(each.branch);
+      if (evaluation.index === 0) for (const each of kept.get(block.id) ?? []) drop(each);
       const compared: (readonly RowSums[])[] = [];
       // The first evaluation has nothing to compare with; its squares are needed at the second.
       for (const earlier of before.length === 0 ? [branch] : before.map((each) => each.branch)) compared.push(await rowSums(pipeline.device, branch, earlier));
       const images = Array.from({ length: evaluation.images }, (_, image) => (before.length === 0 ? FIRST : changeOf(compared[0], before[0].sums, image, evaluation)));
       const pairs = images.map((_, image) => (before.length === 0 ? [] : compared.map((sums) => relativeL1(rowsOf(sums, image, evaluation)))));
-      const values = [{ branch: retain(branch), sums: compared[0] }, ...before];
-      for (const { branch: oldest } of values.splice(pairWindow)) release(oldest);
+      const newest = { branch: retain(branch), sums: compared[0] };
+      const values = [newest, ...before];
+      bytes += bytesOf(newest);
+      for (const oldest of values.splice(pairWindow)) drop(oldest);
       kept.set(block.id, values);
-      peakBytes = Math.max(peakBytes, bytesOf(kept));
+      peakBytes = Math.max(peakBytes, bytes);
       listener(block.id, evaluation.index, images, pairs);
       return undefined;
     },
     dispose() {
-      for (const { branch } of [...kept.values()].flat()) release(branch);
+      for (const each of [...kept.values()].flat()) drop(each);
       kept.clear();
     },
   };
 }
 
-function bytesOf(kept: ReadonlyMap<string, readonly Kept[]>): number {
-  return [...kept.values()].flat().reduce((bytes, { branch: { size, type } }) => bytes + size * (type === "float16" ? 2 : 4), 0);
+function bytesOf({ branch: { size, type } }: Kept): number {
+  return size * (type === "float16" ? 2 : 4);
 }
 
 /** An image's rows: with guidance, one of each half. */

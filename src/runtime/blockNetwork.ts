@@ -77,6 +77,8 @@ export class BlockNetwork {
   #weightBytes = 0;
   #sharedWeightBytes = 0;
   #keptBytes = 0;
+  /** values of the largest latents that an evaluation was given */
+  #largestSample = 0;
   /** evaluations that are under way */
   #evaluating = 0;
 
@@ -158,13 +160,18 @@ export class BlockNetwork {
         }
         options.onStageTime?.(stage.id, (performance.now() - started) / 1000);
       }
-      const [rows, , height, width] = inputs.sample.dims;
-      this.#keptBytes = Math.max(this.#keptBytes, rows * activationBytes(this.unet, { height, width }).kept);
+      this.#countKept(inputs.sample);
       return await toHost(this.device, read(values, UNET_OUTPUT));
     } finally {
       this.#evaluating--;
       for (const [name, tensor] of values) if (!fed.has(name)) release(tensor);
     }
+  }
+
+  #countKept({ dims: [rows, , height, width], data: { length } }: FloatTensor): void {
+    if (length <= this.#largestSample) return;
+    this.#largestSample = length;
+    this.#keptBytes = rows * activationBytes(this.unet, { height, width }).kept;
   }
 
   /** Releases every session and closes the weights. */

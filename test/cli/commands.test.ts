@@ -275,8 +275,9 @@ describe("blockcache schedule", () => {
     const table = run("transfer", profile, at("paired.safetensors"), "--option", "delta=1", "--model", model, "--trajectories", "1", "--out", at("transfer.csv"));
     expect(table.stdout).toMatch(/^from +to +computed_share +agreement +missed +distance\n/);
     expect(readFileSync(at("transfer.csv"), "utf8").split("\n")).toHaveLength(6);
-    find("--heuristic", "uniform", "--interval", "2");
-    const refined = run("refine", model, at("found.json"), "--costs", costs, "--speedup", "1.1", "--prompt", "red apple", "--runs", "3", "--out", at("refined.json"), "--json");
+    // As fast as it is predicted to be: on so small a network, costs measured in passing promise no certain gain.
+    const { predictedSpeedup } = find("--heuristic", "uniform", "--interval", "2");
+    const refined = run("refine", model, at("found.json"), "--costs", costs, "--speedup", String(0.99 * predictedSpeedup), "--prompt", "red apple", "--runs", "3", "--out", at("refined.json"), "--json");
     expect(JSON.parse(refined.stdout)).toMatchObject({ runs: 3 });
     const sampled = run("sample", model, "--prompt", "red apple", "--steps", "4", "--solver", "ddim", "--schedule", at("refined.json"), "--out", at("refined.png"), "--json");
     const { caching } = JSON.parse(sampled.stdout) as { caching: { peakCacheBytes: number; plannedCacheBytes: number } };
