@@ -5,7 +5,7 @@ import type { EvaluationTime } from "../diffusion/evaluationTimes.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import type { SamplingHook, SamplingPlan } from "../diffusion/samplingPlan.js";
 import type { Device } from "../runtime/device.js";
-import { release, retain } from "../runtime/ownership.js";
+import { HeldTensors } from "../runtime/heldTensors.js";
 import type { DeviceTensor } from "../runtime/session.js";
 import { executionPlan } from "./executionPlan.js";
 import { hold } from "./reuseRule.js";
@@ -54,22 +54,14 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
   const reusedAt = new Map<string, number[]>();
   let device: Device | undefined;
   let times: readonly EvaluationTime[] = [];
-  let cacheBytes = 0;
-  let peakCacheBytes = 0;
+  let held = new HeldTensors();
 
-  const counted = (tensor: DeviceTensor): DeviceTensor => {
-    cacheBytes += bytesOf(tensor);
-    peakCacheBytes = Math.max(peakCacheBytes, cacheBytes);
-    return tensor;
+  const releasePassing = (): void => {
+    for (const tensor of passing.splice(0)) held.release(tensor);
   };
-  const drop = (tensor: DeviceTensor): void => {
-    cacheBytes -= bytesOf(tensor);
-    release(tensor);
-  };
-  const dropPassing = (): void => passing.splice(0).forEach(drop);
-  const dropAll = (): void => {
-    dropPassing();
-    for (const values of kept.values()) for (const { branch } of values) drop(branch);
+  const releaseAll = (): void => {
+    releasePassing();
+    for (const values of kept.values()) for (const { branch } of values) held.release(branch);
     kept.clear();
   };
 
@@ -77,14 +69,14 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
     computedAt,
     reusedAt,
     get peakCacheBytes() {
-      return peakCacheBytes;
+      return held.peakBytes;
     },
     async begin(pipeline, sampling) {
       await checkFit(schedule, pipeline, sampling, allow);
-      dropAll();
+      releaseAll();
       computedAt.clear();
       reusedAt.clear();
-      peakCacheBytes = 0;
+      held = new HeldTensors();
       device = pipeline.device;
       times = evaluationTimes(sampling.solver);
     },
@@ -101,15 +93,14 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
       // A rule may be a user's own.
       if (weights?.length !== values.length || !weights.every(Number.isFinite)) throw new ArgumentError(`reuse: ${reuse.name}: expected ${values.length} finite weights for ${id} at evaluation ${index}, found ${JSON.stringify(weights)}`);
       if (weights.length === 1 && weights[0] === 1) return values[0].branch;
-      const tensor = counted(await weightedSum(device, values.map(({ branch }) => branch), weights));
+      const tensor = held.hold(await weightedSum(device, values.map(({ branch }) => branch), weights));
       passing.push(tensor);
       return tensor;
     },
     async computed({ id }, { branch }, { index }) {
-      const values = [...(kept.get(id) ?? []), { time: times[index], branch: retain(branch) }];
-      for (const oldest of values.splice(0, values.length - reuse.history)) drop(oldest.branch);
-      counted(branch);
-      kept.set(id, values);
+      const values = kept.get(id) ?? [];
+      for (const oldest of values.splice(0, values.length + 1 - reuse.history)) held.release(oldest.branch);
+      kept.set(id, [...values, { time: times[index], branch: held.retain(branch) }]);
       return undefined;
     },
     executed({ id }, how, { index }) {
@@ -117,14 +108,10 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
       record.set(id, [...(record.get(id) ?? []), index]);
     },
     async evaluated() {
-      dropPassing();
+      releasePassing();
     },
-    end: dropAll,
+    end: releaseAll,
   };
-}
-
-function bytesOf({ size, type }: DeviceTensor): number {
-  return size * (type === "float16" ? 2 : 4);
 }
 
 async function checkFit(schedule: Schedule, pipeline: Pipeline, { solver }: SamplingPlan, allow: readonly ScheduleMismatch[]): Promise<void> {

@@ -9,7 +9,7 @@
 import type { Pipeline } from "../diffusion/pipeline.js";
 import type { SamplingHook } from "../diffusion/samplingPlan.js";
 import type { Evaluation } from "../runtime/observer.js";
-import { release, retain } from "../runtime/ownership.js";
+import { HeldTensors } from "../runtime/heldTensors.js";
 import type { DeviceTensor } from "../runtime/session.js";
 import { rowSums } from "./changeSums.js";
 import type { RowSums } from "./changeSums.js";
@@ -50,46 +50,33 @@ export function changeMeter(pipeline: Pipeline, listener: ChangeListener, { pair
   const layerBlocks = new Set(pipeline.network.blocks.map(({ id }) => id));
   /** newest first, at most pairWindow of them */
   const kept = new Map<string, readonly Kept[]>();
-  let bytes = 0;
-  let peakBytes = 0;
-  const drop = (each: Kept): void => {
-    bytes -= bytesOf(each);
-    release(each.branch);
-  };
+  const held = new HeldTensors();
 
   return {
     get peakBytes() {
-      return peakBytes;
+      return held.peakBytes;
     },
     wants(block) {
       return { branch: layerBlocks.has(block.id), out: false };
     },
     async computed(block, { branch }, evaluation) {
       const before = evaluation.index === 0 ? [] : (kept.get(block.id) ?? []);
-      if (evaluation.index === 0) for (const each of kept.get(block.id) ?? []) drop(each);
+      if (evaluation.index === 0) for (const each of kept.get(block.id) ?? []) held.release(each.branch);
       const compared: (readonly RowSums[])[] = [];
       // The first evaluation has nothing to compare with; its squares are needed at the second.
       for (const earlier of before.length === 0 ? [branch] : before.map((each) => each.branch)) compared.push(await rowSums(pipeline.device, branch, earlier));
       const images = Array.from({ length: evaluation.images }, (_, image) => (before.length === 0 ? FIRST : changeOf(compared[0], before[0].sums, image, evaluation)));
       const pairs = images.map((_, image) => (before.length === 0 ? [] : compared.map((sums) => relativeL1(rowsOf(sums, image, evaluation)))));
-      const newest = { branch: retain(branch), sums: compared[0] };
-      const values = [newest, ...before];
-      bytes += bytesOf(newest);
-      for (const oldest of values.splice(pairWindow)) drop(oldest);
-      kept.set(block.id, values);
-      peakBytes = Math.max(peakBytes, bytes);
+      for (const oldest of before.slice(pairWindow - 1)) held.release(oldest.branch);
+      kept.set(block.id, [{ branch: held.retain(branch), sums: compared[0] }, ...before.slice(0, pairWindow - 1)]);
       listener(block.id, evaluation.index, images, pairs);
       return undefined;
     },
     dispose() {
-      for (const each of [...kept.values()].flat()) drop(each);
+      for (const { branch } of [...kept.values()].flat()) held.release(branch);
       kept.clear();
     },
   };
-}
-
-function bytesOf({ branch: { size, type } }: Kept): number {
-  return size * (type === "float16" ? 2 : 4);
 }
 
 /** An image's rows: with guidance, one of each half. */

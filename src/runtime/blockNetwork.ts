@@ -11,6 +11,7 @@ import { GraphBuilder } from "../graphs/graphBuilder.js";
 import { UNET_OUTPUT, computeReads, upsampleSizeName } from "../graphs/unet.js";
 import type { UNet } from "../graphs/unet.js";
 import type { Weights } from "../models/weights.js";
+import { elementCount } from "../models/tensor.js";
 import type { FloatTensor } from "../models/tensor.js";
 import type { Device } from "./device.js";
 import { Lazy } from "./lazy.js";
@@ -76,9 +77,8 @@ export class BlockNetwork {
   readonly #sessions = new Map<Stage | Block, StageSessions>();
   #weightBytes = 0;
   #sharedWeightBytes = 0;
-  #keptBytes = 0;
-  /** values of the largest latents that an evaluation was given */
-  #largestSample = 0;
+  /** dims of the largest latents that an evaluation was given */
+  #largestSample: readonly number[] = [0, 0, 0, 0];
   /** evaluations that are under way */
   #evaluating = 0;
 
@@ -99,9 +99,8 @@ export class BlockNetwork {
   static async load(unet: UNet, weights: Weights, device: Device, options: CompileOptions = {}): Promise<BlockNetwork> {
     const network = new BlockNetwork(unet, weights, device);
     try {
-      const weightBytes = new Map(unet.stages.map((stage) => [stage, network.#computeGraph(stage).weightBytes()]));
-      const largestFirst = [...unet.stages].sort((a, b) => (weightBytes.get(b) ?? 0) - (weightBytes.get(a) ?? 0));
-      for (const [index, stage] of largestFirst.entries()) {
+      const sized = unet.stages.map((stage) => ({ stage, bytes: network.#computeGraph(stage).weightBytes() }));
+      for (const [index, { stage }] of sized.sort((a, b) => b.bytes - a.bytes).entries()) {
         throwIfAborted(options.signal, "loading");
         await network.#sessionsOf(stage).compute.get();
         options.onProgress?.(index + 1, unet.stages.length);
@@ -130,7 +129,8 @@ export class BlockNetwork {
 
   /** Bytes, about, that the sessions keep of the evaluations so far, on cpu: the most that any of them took. */
   get keptBytes(): number {
-    return this.#keptBytes;
+    const [rows, , height, width] = this.#largestSample;
+    return rows * activationBytes(this.unet, { height, width }).kept;
   }
 
   /**
@@ -160,18 +160,13 @@ export class BlockNetwork {
         }
         options.onStageTime?.(stage.id, (performance.now() - started) / 1000);
       }
-      this.#countKept(inputs.sample);
+      const { dims } = inputs.sample;
+      if (elementCount(dims) > elementCount(this.#largestSample)) this.#largestSample = dims;
       return await toHost(this.device, read(values, UNET_OUTPUT));
     } finally {
       this.#evaluating--;
       for (const [name, tensor] of values) if (!fed.has(name)) release(tensor);
     }
-  }
-
-  #countKept({ dims: [rows, , height, width], data: { length } }: FloatTensor): void {
-    if (length <= this.#largestSample) return;
-    this.#largestSample = length;
-    this.#keptBytes = rows * activationBytes(this.unet, { height, width }).kept;
   }
 
   /** Releases every session and closes the weights. */
