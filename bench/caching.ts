@@ -1,12 +1,13 @@
 /**
  * At equal latency, cached N steps or plain fewer steps? A study of the embedded model: every arm against a
- * 200-step solution from the same noise, trailing spacing throughout; chosen on one half of the prompts,
+ * 200-step solution from the same noise, one spacing throughout; chosen on one half of the prompts,
  * where the profile is measured too, and reported on the other.
  *
- *   npm run bench:caching -- [--steps 20|50] [--solver dpmsolver++|ddim] [--prompts 16]
+ *   npm run bench:caching -- [--steps 20|50] [--solver dpmsolver++|ddim] [--spacing trailing|leading|linspace] [--prompts 16]
  *
- * Goes on where it was interrupted. Writes bench/results/caching-<steps>.md and study-<steps>.json (every raw
- * value; `blockcache compare` and `blockcache plot pareto` read it), with the solver's name where it is not the default.
+ * Goes on where it was interrupted. Writes bench/results/caching-<steps>.md and study-<steps>.json (every raw value;
+ * `blockcache compare` and `blockcache plot pareto` read it), with the solver's and the spacing's name where they
+ * are not the defaults.
  */
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
@@ -44,6 +45,8 @@ import { studyWarnings } from "../src/study/warnings.js";
 import { writeResult } from "./results.js";
 
 const SOLVER = "dpmsolver++";
+/** Every number of steps starts at the last timestep; with another, fewer steps may start at less noise than the noise given. */
+const SPACING = "trailing";
 const BATCH = 8;
 const TRANSFORMERS = { label: "transformers", kinds: ["transformer"] as readonly BlockKind[] };
 const ALL_KINDS = { label: "all kinds", kinds: CACHEABLE_KINDS };
@@ -143,19 +146,21 @@ function atEqualEvaluations(study: StudyResult): string[] {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { steps: { type: "string", default: "20" }, solver: { type: "string", default: SOLVER }, prompts: { type: "string", default: "16" } } });
+  const { values } = parseArgs({ options: { steps: { type: "string", default: "20" }, solver: { type: "string", default: SOLVER }, spacing: { type: "string", default: SPACING }, prompts: { type: "string", default: "16" } } });
   const count = Number(values.prompts);
   if (!(values.steps in QUESTIONS) || !(Number.isInteger(count) && count >= 2 && count <= PAPER_PRESET.prompts.length)) throw new RangeError(`expected --steps 20 or 50, and --prompts from 2 to ${PAPER_PRESET.prompts.length}`);
   const steps = Number(values.steps);
   const solver = values.solver as SolverName;
+  const { spacing } = values;
+  const named = [...(solver === SOLVER ? [] : [solver]), ...(spacing === SPACING ? [] : [spacing])];
   const pipeline = await loadPipeline(join("models", "fluent-ldm"));
   const prompts = PAPER_PRESET.prompts.slice(0, count);
-  const folder = join(".cache", "bench-caching", `${solver}-${steps}-${count}`);
+  const folder = join(".cache", "bench-caching", [steps, ...named, count].join("-"));
   await mkdir(folder, { recursive: true });
-  const profile = await profileChange(pipeline, { prompts: prompts.slice(0, count >> 1), seeds: [1], steps, solver, schedulerConfig: { timestep_spacing: "trailing" }, file: join(folder, "profile.safetensors") });
+  const profile = await profileChange(pipeline, { prompts: prompts.slice(0, count >> 1), seeds: [1], steps, solver, schedulerConfig: { timestep_spacing: spacing }, file: join(folder, "profile.safetensors") });
   const costs = await keptCosts(pipeline, join(folder, "costs.safetensors"));
   const progress = createProgress(`study of ${steps} steps`, "evaluations");
-  const study = await runStudy(pipeline, { prompts, seeds: [0], arms: await armsOf(pipeline, profile, costs, QUESTIONS[values.steps]), folder, costs, solver, steps, batch: BATCH, onProgress: progress.update });
+  const study = await runStudy(pipeline, { prompts, seeds: [0], arms: await armsOf(pipeline, profile, costs, QUESTIONS[values.steps]), folder, costs, solver, steps, timestepSpacing: spacing, batch: BATCH, onProgress: progress.update });
   progress.stop();
 
   const [, reporting] = halves(study);
@@ -163,10 +168,10 @@ async function main(): Promise<void> {
     const ids = profile.blocks.filter(({ kind }) => kinds.includes(kind)).map(({ id }) => id);
     return `${label} ${speedupCeiling(costs, { ...profile.setting, blocks: {} }, ids).toFixed(2)}`;
   });
-  const name = solver === SOLVER ? String(steps) : `${steps}-${solver}`;
+  const name = [steps, ...named].join("-");
   const lines = [
     `# bench/caching, ${steps} steps`, "",
-    `Embedded model, ${solver}, trailing, guidance 5, ${count} prompts in batches of ${BATCH}; ${study.machine}. Distance: to the ${study.converged_steps}-step solution from the same noise. The profile and every choice are of one half of the prompts; every number below is of the other half.`, "",
+    `Embedded model, ${solver}, ${spacing}, guidance 5, ${count} prompts in batches of ${BATCH}; ${study.machine}. Distance: to the ${study.converged_steps}-step solution from the same noise. The profile and every choice are of one half of the prompts; every number below is of the other half.`, "",
     `Ceiling by time, were every such branch free but at the first evaluation: ${ceilings.join("; ")}.`, "",
     "## What was chosen", "",
     ...(Object.keys(DISTANCE_MEASURES) as DistanceMeasure[]).flatMap((measure) => choiceLines(measure, study)), "",

@@ -48,6 +48,8 @@ const asDiffusersUsersHaveIt = Object.fromEntries(Object.entries(process.env).fi
 interface Footprint {
   readonly loadSeconds: number;
   readonly peakBytes: number;
+  /** pages that one evaluation asked Linux for, others before it */
+  readonly pageFaults?: number;
 }
 
 interface CaseResult {
@@ -147,7 +149,7 @@ async function measureShape(shape: Shape, threads: number, python: string | unde
       for (const [dtype, peer] of peers) {
         sides.set(`diffusers ${dtype}`, async () => {
           const run = await peer.run(inputsFile);
-          footprints[`diffusers ${dtype}`] = { loadSeconds: peer.start.loadSeconds, peakBytes: run.peakBytes };
+          footprints[`diffusers ${dtype}`] = { loadSeconds: peer.start.loadSeconds, peakBytes: run.peakBytes, pageFaults: run.pageFaults };
           return run;
         });
       }
@@ -198,13 +200,25 @@ async function printFootprint(side: string, shape: Shape, threads: number): Prom
     const network = side === "ours" ? await openNetwork(shape.unetFolder, threads) : undefined;
     const session = side === "single" ? await openSingle(shape.unetFolder, scratch, threads) : undefined;
     const loadSeconds = (performance.now() - started) / 1000;
-    await network?.forward(inputs);
-    if (session !== undefined) await runSingle(session, unet, inputs);
-    const kibibytes = /VmHWM:\s*(\d+)/.exec(await readFile("/proc/self/status", "utf8"))?.[1];
-    process.stdout.write(JSON.stringify({ loadSeconds, peakBytes: Number(kibibytes) * 1024 } satisfies Footprint));
+    const evaluate = async (): Promise<void> => {
+      await network?.forward(inputs);
+      if (session !== undefined) await runSingle(session, unet, inputs);
+    };
+    await evaluate();
+    const peakBytes = await peakResidentBytes();
+    await evaluate();
+    const faultsBefore = process.resourceUsage().minorPageFault;
+    await evaluate();
+    const pageFaults = process.resourceUsage().minorPageFault - faultsBefore;
+    process.stdout.write(JSON.stringify({ loadSeconds, peakBytes, pageFaults } satisfies Footprint));
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
+}
+
+async function peakResidentBytes(): Promise<number> {
+  const kibibytes = /VmHWM:\s*(\d+)/.exec(await readFile("/proc/self/status", "utf8"))?.[1];
+  return Number(kibibytes) * 1024;
 }
 
 function report(name: string, cases: readonly CaseResult[], footprints: Readonly<Record<string, Footprint>>, machine: string): string {
@@ -219,9 +233,9 @@ function report(name: string, cases: readonly CaseResult[], footprints: Readonly
   for (const { batch, outputsAgree } of cases) {
     for (const [side, difference] of Object.entries(outputsAgree)) if (side !== "ours") lines.push(`| ${name} | ${batch} | ${side} | ${difference.toExponential(1)} |`);
   }
-  lines.push("", "| network | side | load, seconds | peak memory, MiB |", "| --- | --- | --- | --- |");
-  for (const [side, { loadSeconds, peakBytes }] of Object.entries(footprints)) lines.push(`| ${name} | ${side} | ${loadSeconds.toFixed(1)} | ${Math.round(peakBytes / 2 ** 20)} |`);
-  lines.push("", "Loading the single session includes writing its ONNX file. Peaks are of a process that loads and runs one evaluation at batch 2; diffusers' at the largest batch.", "");
+  lines.push("", "| network | side | load, seconds | peak memory, MiB | page faults an evaluation |", "| --- | --- | --- | --- | --- |");
+  for (const [side, { loadSeconds, peakBytes, pageFaults }] of Object.entries(footprints)) lines.push(`| ${name} | ${side} | ${loadSeconds.toFixed(1)} | ${Math.round(peakBytes / 2 ** 20)} | ${pageFaults ?? "–"} |`);
+  lines.push("", "Loading the single session includes writing its ONNX file. Peaks are of a process that loads and runs one evaluation at batch 2, page faults of its third; diffusers' are at the largest batch.", "");
   return lines.join("\n");
 }
 

@@ -6,6 +6,7 @@ and `time_ids`) is one evaluation. Answers each with one line of JSON.
 """
 import argparse
 import json
+import resource
 import sys
 import time
 
@@ -58,9 +59,11 @@ with torch.inference_mode():
         given = dict(inputs[path])
         sample, context = given.pop("sample"), given.pop("encoder_hidden_states")
         finish()
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         started = time.perf_counter()
         output = unet(sample, timestep, context, added_cond_kwargs=given or None).sample
         finish()
         seconds = time.perf_counter() - started
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
         size = output.double().abs().mean().item()
-        print(json.dumps({"seconds": seconds, "meanAbsoluteOutput": size, "peakBytes": peak_bytes()}), flush=True)
+        print(json.dumps({"seconds": seconds, "meanAbsoluteOutput": size, "peakBytes": peak_bytes(), "pageFaults": faults}), flush=True)

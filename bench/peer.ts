@@ -9,6 +9,8 @@ export interface PeerRun {
   readonly seconds: number;
   readonly meanAbsoluteOutput: number;
   readonly peakBytes: number;
+  /** pages that the evaluation asked Linux for, where the side counts them */
+  readonly pageFaults?: number;
   /** of the first evaluation, where the side counts them */
   readonly copies?: Copies;
 }

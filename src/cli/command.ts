@@ -40,6 +40,11 @@ export class UsageError extends ArgumentError {
   override name = "UsageError";
 }
 
+/** "1 block", "2 blocks". */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
 /** What every command takes as its model. */
 export const MODEL = "a folder in the diffusers layout, a Hugging Face id (owner/name, owner/name@revision), a single .safetensors file, or fluent-ldm";
 

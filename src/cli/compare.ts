@@ -10,7 +10,7 @@ import type { StudyResult } from "../study/result.js";
 import { loadStudy } from "../study/resultFile.js";
 import { comparisonCsv, comparisonTable, verdict } from "../study/table.js";
 import { studyWarnings } from "../study/warnings.js";
-import { command, print } from "./command.js";
+import { command, counted, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 
 interface CompareCommandOptions extends CommonOptions {
@@ -58,7 +58,7 @@ function asText({ path, study, arms, choices, warnings }: Comparison, measure: D
   const { model, solver, steps, timestep_spacing, guidance_scale, trajectories, converged_steps, machine } = study;
   const chosen = choices.filter(({ reported }) => reported !== undefined);
   return [
-    `${path}: ${model.name}, ${solver}, ${steps} steps, ${timestep_spacing}, guidance ${guidance_scale}, ${trajectories.length} trajectories; ${machine}`,
+    `${path}: ${model.name}, ${solver}, ${counted(steps, "step")}, ${timestep_spacing}, guidance ${guidance_scale}, ${counted(trajectories.length, "trajectory", "trajectories")}; ${machine}`,
     `distance: ${measure}, to the ${converged_steps}-step solution from the same noise; ● no arm is both as fast and as near`,
     "",
     ...comparisonTable(arms),

@@ -3,7 +3,7 @@ import { COST_GROUPS, measureCosts } from "../caching/costs.js";
 import { saveCosts } from "../caching/costsFile.js";
 import { evaluationSeconds, pricesOf } from "../caching/predictSeconds.js";
 import { median } from "../instrument/statistics.js";
-import { MODEL, abortOnInterrupt, command, latentSizeOf, openPipeline, positiveInteger, print } from "./command.js";
+import { MODEL, abortOnInterrupt, command, counted, latentSizeOf, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions, SizeOptions } from "./command.js";
 import { createProgress } from "./progress.js";
 
@@ -34,7 +34,7 @@ export function costsCommand(): Command {
         const evaluation = evaluationSeconds(costs);
         const groups = Object.fromEntries(COST_GROUPS.map((group) => [group, Object.values(costs[group] ?? {}).reduce((sum, samples) => sum + median(samples), 0)]));
         print(options, { out: options.out, latentSize, secondsAnEvaluation: evaluation, secondsOfAllBlocks: groups, secondsOfText: text }, [
-          `${options.out}: ${Object.keys(costs.compute).length} blocks at ${latentSize.join("×")} latents, ${milliseconds(evaluation)} an evaluation of ${options.rows} rows, and ${milliseconds(text)} for the text once`,
+          `${options.out}: ${counted(Object.keys(costs.compute).length, "block")} at ${latentSize.join("×")} latents, ${milliseconds(evaluation)} an evaluation of ${counted(options.rows, "row")}, and ${milliseconds(text)} for the text once`,
           `all blocks together: ${Object.entries(groups).map(([group, seconds]) => `${group} ${milliseconds(seconds)}`).join(", ")}`,
         ]);
       } finally {

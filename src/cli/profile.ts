@@ -5,7 +5,7 @@ import type { SolverName } from "../diffusion/solvers/index.js";
 import { PAPER_PRESET } from "../instrument/paperPreset.js";
 import { changeMemoryBytes, profileChange } from "../instrument/profileChange.js";
 import { loadProfile, mergeProfiles, saveProfile } from "../instrument/profileFile.js";
-import { MODEL, UsageError, abortOnInterrupt, command, finiteNumber, integerList, mebibytes, openPipeline, positiveInteger, print } from "./command.js";
+import { MODEL, UsageError, abortOnInterrupt, command, counted, finiteNumber, integerList, mebibytes, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions, SizeOptions } from "./command.js";
 import { createProgress } from "./progress.js";
 import { readPromptLines } from "./promptFile.js";
@@ -51,7 +51,7 @@ export function profileCommand(): Command {
       if (options.merge !== undefined) {
         const merged = mergeProfiles(await Promise.all(options.merge.map(loadProfile)));
         await saveProfile(options.out, merged);
-        print(options, { out: options.out, trajectories: merged.trajectories.length }, [`${options.out}: ${merged.trajectories.length} trajectories`]);
+        print(options, { out: options.out, trajectories: merged.trajectories.length }, [`${options.out}: ${counted(merged.trajectories.length, "trajectory", "trajectories")}`]);
         return;
       }
       const preset = options.preset === "paper" ? PAPER_PRESET : undefined;
@@ -85,7 +85,7 @@ export function profileCommand(): Command {
         const { length } = profile.trajectories;
         progress.stop();
         print(options, { out: options.out, trajectories: length, blocks: profile.blocks.length, steps: profile.setting.timesteps.length, keptBytes: kept }, [
-          `${options.out}: change of ${profile.blocks.length} blocks over ${profile.setting.timesteps.length} network evaluations, ${length} trajectories, ${mebibytes(kept)} of branches kept`,
+          `${options.out}: change of ${counted(profile.blocks.length, "block")} over ${counted(profile.setting.timesteps.length, "network evaluation")}, ${counted(length, "trajectory", "trajectories")}, ${mebibytes(kept)} of branches kept`,
         ]);
       } finally {
         progress.stop();

@@ -14,7 +14,7 @@ import { saveSchedule, scheduleCsv } from "../caching/scheduleFile.js";
 import type { Profile } from "../instrument/profile.js";
 import { loadProfile } from "../instrument/profileFile.js";
 import { replaceFile } from "../models/replaceFile.js";
-import { command, mebibytes, positiveInteger, print } from "./command.js";
+import { command, counted, mebibytes, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { findSchedule, withFinding } from "./findSchedule.js";
 import type { FindOptions } from "./findSchedule.js";
@@ -62,12 +62,13 @@ function report(schedule: Schedule, costs: Costs | undefined, reuse: ReuseRule, 
   const predicted = costs && {
     speedup: predictSpeedup(costs, schedule, reuse),
     seconds: predictSeconds(costs, schedule, reuse),
+    rows: costs.setting.rows,
     ceiling: speedupCeiling(costs, schedule, Object.keys(schedule.blocks)),
   };
   const cacheBytes = costs?.network === undefined ? undefined : peakCacheBytes(costs.network, schedule, costs.setting.rows, reuse);
   const said = [
-    `${options.out}: ${Object.keys(schedule.blocks).length} blocks compute ${(100 * share).toFixed(0)} % of ${schedule.timesteps.length} evaluations`,
-    ...(predicted === undefined ? [] : [`predicted speed-up ${predicted.speedup.toFixed(2)} of at most ${predicted.ceiling.toFixed(2)} with these blocks, ${predicted.seconds.toFixed(3)} s a sampling of ${costs?.setting.rows} rows`]),
+    `${options.out}: ${counted(Object.keys(schedule.blocks).length, "block")}, computing ${(100 * share).toFixed(0)} % of ${counted(schedule.timesteps.length, "evaluation")}`,
+    ...(predicted === undefined ? [] : [`predicted speed-up ${predicted.speedup.toFixed(2)} of at most ${predicted.ceiling.toFixed(2)} with these blocks, ${predicted.seconds.toFixed(3)} s a sampling of ${counted(predicted.rows, "row")}`]),
     ...(cacheBytes === undefined ? [] : [`at most ${mebibytes(cacheBytes)} kept`]),
   ];
   print(options, { out: options.out, heuristic: schedule.heuristic, computedShare: share, predictedSpeedup: predicted?.speedup, ceiling: predicted?.ceiling, predictedSeconds: predicted?.seconds, peakCacheBytes: cacheBytes }, [

@@ -14,7 +14,7 @@ import type { Profile } from "../instrument/profile.js";
 import { runStudy } from "../study/runStudy.js";
 import { sweepArms } from "../study/sweepArms.js";
 import { studyWarnings } from "../study/warnings.js";
-import { MODEL, UsageError, abortOnInterrupt, command, finiteNumber, integerList, openPipeline, positiveInteger, print } from "./command.js";
+import { MODEL, UsageError, abortOnInterrupt, command, counted, finiteNumber, integerList, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { HEURISTIC_NAMES, loadHeuristic } from "./heuristic.js";
 import { KINDS, kindSetOf } from "./kinds.js";
@@ -121,7 +121,7 @@ export function sweepCommand(): Command {
         progress.stop();
         const warnings = [...studyWarnings(study), ...caveats];
         print(options, { out: options.out, arms: study.results.length, trajectories: study.trajectories.length, warnings }, [
-          `${options.out}: ${study.results.length} arms on ${study.trajectories.length} trajectories — \`blockcache compare ${options.out}\` prints the comparison`,
+          `${options.out}: ${counted(study.results.length, "arm")} on ${counted(study.trajectories.length, "trajectory", "trajectories")} — \`blockcache compare ${options.out}\` prints the comparison`,
           ...warnings.map((warning) => `warning: ${warning}`),
         ]);
       } finally {

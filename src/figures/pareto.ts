@@ -122,7 +122,8 @@ function summary(points: readonly StudyPoint[]): string {
   const count = (wanted: Verdict): number => verdicts.filter((each) => each === wanted).length;
   const [better, worse, even] = [count("better"), count("worse"), count("even")];
   if (better + worse + even === 0) return "No cached arm lies within the plain runs' times";
-  return `Of ${better + worse + even} cached arms, ${better} are nearer than plain sampling of equal time, ${worse} are farther, ${even} cannot be told apart (95 %)`;
+  const arms = better + worse + even === 1 ? "1 cached arm" : `${better + worse + even} cached arms`;
+  return `Of ${arms}, nearer than plain sampling of equal time: ${better}; farther: ${worse}; not to be told apart (95 %): ${even}`;
 }
 
 function ratio({ ratio: middle, low, high }: { ratio: number; low: number; high: number }): string {

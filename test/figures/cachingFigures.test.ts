@@ -95,7 +95,7 @@ describe("the Pareto plot", () => {
   it("compares with plain sampling of equal time, between its runs in the logarithm", () => {
     // Plain is at √(0.4 · 0.25) = 0.316 where linear is at 0.3, and √(0.25 · 0.1) = 0.158 where δ 0.1 is at 0.1;
     // at 0.25^0.8 · 0.1^0.2 = 0.208 where δ 0.2 is at 0.3, and at 0.4 where δ 0.4 is at 0.5. Both trajectories say the same.
-    expect(titleOf("Pareto plot")).toBe("Of 4 cached arms, 2 are nearer than plain sampling of equal time, 2 are farther, 0 cannot be told apart (95 %)");
+    expect(titleOf("Pareto plot")).toBe("Of 4 cached arms, nearer than plain sampling of equal time: 2; farther: 2; not to be told apart (95 %): 0");
     expect((traceOf("Pareto plot", "threshold: transformers, linear").hovertext as string[])[0]).toMatch(/÷ plain's of equal time: 0\.95 \(0\.95 to 0\.95\)/);
   });
   it("has bars from the least to the most time, and from the lower to the higher trajectory's distance", () => {
