@@ -12,6 +12,7 @@ interface DisplayModule {
 }
 
 const require = createRequire(import.meta.url);
+let displayModule: string | undefined;
 
 /** True inside a tslab notebook. */
 export function inJupyter(): boolean {
@@ -20,8 +21,8 @@ export function inJupyter(): boolean {
 
 /** Writes an output of the running cell, or replaces the one of the same display id. */
 export function writeDisplay(data: MimeBundle, displayId: string, isUpdate: boolean): void {
+  displayModule ??= Object.keys(require.cache).find((file) => file.replaceAll("\\", "/").endsWith("tslab/dist/jupyter.js"));
   // Read afresh on each call: tslab exchanges the function from cell to cell.
-  const path = Object.keys(require.cache).find((file) => file.replaceAll("\\", "/").endsWith("tslab/dist/jupyter.js"));
-  const exports = path === undefined ? undefined : (require.cache[path]?.exports as DisplayModule | undefined);
+  const exports = displayModule === undefined ? undefined : (require.cache[displayModule]?.exports as DisplayModule | undefined);
   exports?.lastWriteDisplayData?.({ data, metadata: {}, transient: { display_id: displayId } }, isUpdate);
 }

@@ -1,8 +1,13 @@
 /**
- * Device memory is not garbage-collected, and a block's C may be read by the network, a cache and a
- * measurement at once. Each tensor has one owner when it is made; whoever keeps it longer retains it,
- * and the last to release it disposes of it. Host tensors need none of this and ignore it.
+ * A tensor's memory is given back when its last owner is done with it: a device's is not garbage-collected, and
+ * host tensors left to the collector keep it busy on the cores that compute, and every block in memory that is
+ * cold (measuring change in every block cost 12 % of a sampling instead of 5, bench/live). A block's C may be read
+ * by the network, a cache and a measurement at once: each tensor has one owner when it is made, whoever keeps it
+ * longer retains it, and the last to release it disposes of it.
+ *
+ * Numbers that JavaScript has in hand stay: `fromHost` and `toHost` retain what they share and nobody releases it.
  */
+import { MessageChannel } from "node:worker_threads";
 import type { DeviceTensor } from "./session.js";
 
 const extraOwners = new WeakMap<DeviceTensor, number>();
@@ -13,9 +18,25 @@ export function retain(tensor: DeviceTensor): DeviceTensor {
   return tensor;
 }
 
-/** Gives up one owner's share; the last one disposes of the device memory. */
+/** Gives up one owner's share; the last one disposes of the memory. */
 export function release(tensor: DeviceTensor): void {
   const others = extraOwners.get(tensor) ?? 0;
-  if (others > 0) extraOwners.set(tensor, others - 1);
-  else if (tensor.location !== "cpu") tensor.dispose();
+  if (others > 0) {
+    extraOwners.set(tensor, others - 1);
+    return;
+  }
+  const memory = tensor.location === "cpu" && ArrayBuffer.isView(tensor.data) ? tensor.data.buffer : undefined;
+  tensor.dispose();
+  if (memory instanceof ArrayBuffer) free(memory);
 }
+
+/**
+ * Frees an array's memory now. Node 20 has no `ArrayBuffer.prototype.transfer`; but what moves to a port that nobody
+ * reads is dropped on the way (3 µs).
+ */
+function free(memory: ArrayBuffer): void {
+  nowhere.postMessage(undefined, [memory]);
+}
+
+const { port1: nowhere, port2: reader } = new MessageChannel();
+reader.close();

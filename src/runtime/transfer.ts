@@ -6,23 +6,27 @@ import { toHalf } from "../graphs/half.js";
 import type { FloatTensor } from "../models/tensor.js";
 import { widenFloat16 } from "../models/widen.js";
 import type { Device } from "./device.js";
+import { retain } from "./ownership.js";
 import { createSession } from "./session.js";
 import type { DeviceTensor } from "./session.js";
 import { sharedSessions } from "./sharedSessions.js";
 
-/** Wraps host numbers for a session, in the element type that the graph's input asks for. */
+/**
+ * Wraps host numbers for a session, in the element type that the graph's input asks for. In float32 they are not
+ * copied, and stay the caller's.
+ */
 export function fromHost(tensor: FloatTensor, precision: Precision = "float32"): DeviceTensor {
   const dims = [...tensor.dims];
-  return precision === "float16" ? new ort.Tensor("float16", toHalf(tensor.data), dims) : new ort.Tensor("float32", tensor.data, dims);
+  return precision === "float16" ? new ort.Tensor("float16", toHalf(tensor.data), dims) : retain(new ort.Tensor("float32", tensor.data, dims));
 }
 
 /**
- * Reads a tensor into host memory as float32. The numbers of a host tensor are not copied.
+ * Reads a tensor into host memory as float32. The numbers of a host tensor are not copied, and the caller may keep them.
  * `getData()` on a GPU tensor aborts the process in onnxruntime-node 1.30, so an Identity graph with
  * its result on the host reads it back.
  */
 export async function toHost(device: Device, tensor: DeviceTensor): Promise<FloatTensor> {
-  const host = tensor.location === "cpu" ? tensor : await readBack(device, tensor);
+  const host = tensor.location === "cpu" ? retain(tensor) : await readBack(device, tensor);
   const data = host.data;
   if (data instanceof Float32Array) return { dims: host.dims, data };
   if (host.type === "float16") {

@@ -10,6 +10,7 @@ import { blockMap } from "../../src/instrument/blockMap.js";
 import { openSafetensors } from "../../src/models/safetensors.js";
 import type { UNetInputs } from "../../src/runtime/unetInputs.js";
 import type { BlockObserver } from "../../src/runtime/observer.js";
+import { retain } from "../../src/runtime/ownership.js";
 import type { DeviceTensor } from "../../src/runtime/session.js";
 
 const folder = fileURLToPath(new URL("../fixtures/models/sd1-like", import.meta.url));
@@ -49,7 +50,7 @@ it("reusing blocks holds their shortcuts twice, as the dry run says", async () =
   const keep: BlockObserver = {
     wants: () => ({ branch: true, out: false }),
     async computed({ id }, { branch }) {
-      branches.set(id, branch);
+      branches.set(id, retain(branch));
       return undefined;
     },
   };

@@ -14,9 +14,9 @@ export interface GreedyOptions extends Cacheable, Budget {}
 /**
  * From computing everywhere, the cell that misses least change per second it saves is reused next, until
  * the schedule is within the budget. Reusing a cell joins two lifetimes of its block: lifetimes.ts says
- * what that misses and saves. Where that does not suffice and the costs know what reads what, cells that save
- * nothing by themselves follow, the least missed change first: what is before them may be left unread then.
- * The schedules of all budgets are nested.
+ * what that misses and saves. Where that does not suffice, cells that save nothing by themselves follow, the least
+ * missed change first: keeping a value may take several reuses to pay for itself, and what is before a reused block
+ * may be left unread. The schedules of all budgets are nested.
  *
  * Source: the greedy rule of the fractional knapsack (Dantzig 1957), on the paper's change curves.
  *
@@ -45,7 +45,7 @@ export function greedyBlocks(profile: Profile, options: GreedyOptions): { readon
   const secondsAfter = (count: number): number => predictSeconds(costs, { timesteps, blocks: blocksAfter(count) }, reuse);
   let [low, high] = secondsAfter(0) <= allowed ? [-1, 0] : [0, order.length];
   let fastest = secondsAfter(high);
-  if (fastest > allowed && costs.network !== undefined) {
+  if (fastest > allowed) {
     order.push(...reuseOrder(lifetimes, computed, timesteps.length, (missed) => missed));
     [low, high] = [high, order.length];
     fastest = Math.min(fastest, secondsAfter(high));
