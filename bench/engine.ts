@@ -62,11 +62,18 @@ interface CaseResult {
   readonly timings: Timings;
 }
 
+interface Case {
+  readonly batch: number;
+  readonly rounds: number;
+  /** counted evaluations of a turn after one that is not counted (turns.ts) */
+  readonly following: number;
+}
+
 interface Shape extends InputShape {
   readonly name: string;
   /** folder of the UNet component */
   readonly unetFolder: string;
-  readonly cases: readonly { readonly batch: number; readonly rounds: number }[];
+  readonly cases: readonly Case[];
   readonly splitGoal: number;
   /** of diffusers; bfloat16 is left out where a processor that emulates it takes many minutes an evaluation */
   readonly peerTypes: readonly ("float32" | "bfloat16")[];
@@ -127,7 +134,8 @@ async function measureShape(shape: Shape, threads: number, python: string | unde
     const pipeline = new Pipeline(folder, network.device, network, await TextEncoders.open(folder, network.device));
 
     const cases: CaseResult[] = [];
-    for (const { batch, rounds } of shape.cases) {
+    for (const each of shape.cases) {
+      const { batch } = each;
       const inputs = randomInputs(network.unet.config, shape, batch);
       const inputsFile = join(scratch, `inputs-${batch}.safetensors`);
       await writeInputs(inputsFile, inputs);
@@ -153,7 +161,7 @@ async function measureShape(shape: Shape, threads: number, python: string | unde
           return run;
         });
       }
-      cases.push(await measureCase(shape, batch, rounds, sides));
+      cases.push(await measureCase(shape, each, sides));
       meter.dispose();
     }
     await session.release();
@@ -165,8 +173,8 @@ async function measureShape(shape: Shape, threads: number, python: string | unde
   }
 }
 
-async function measureCase(shape: Shape, batch: number, rounds: number, sides: ReadonlyMap<string, Side>): Promise<CaseResult> {
-  const { timings, outputs } = await takeTurns(`${shape.name}, batch ${batch}`, rounds, sides);
+async function measureCase(shape: Shape, { batch, rounds, following }: Case, sides: ReadonlyMap<string, Side>): Promise<CaseResult> {
+  const { timings, outputs } = await takeTurns(`${shape.name}, batch ${batch}`, rounds, sides, following);
   const wanted: readonly Ratio[] = [
     { what: "split ÷ single", over: "ours", under: "single", goal: shape.splitGoal },
     { what: "ours ÷ diffusers float32", over: "ours", under: "diffusers float32", goal: 0.8 },
@@ -222,7 +230,7 @@ async function peakResidentBytes(): Promise<number> {
 }
 
 function report(name: string, cases: readonly CaseResult[], footprints: Readonly<Record<string, Footprint>>, machine: string): string {
-  const lines = ["# bench/engine", "", machine, "", "Ratios of one round's seconds: median (min–max). Below 1 the first is faster.", ""];
+  const lines = ["# bench/engine", "", machine, "", "Ratios of one round's seconds an evaluation: median (min–max). Below 1 the first is faster.", ""];
   lines.push("| network | batch | ratio | median (min–max) | goal | met |", "| --- | --- | --- | --- | --- | --- |");
   for (const { batch, ratios } of cases) {
     for (const { what, rounds, median: middle, min, max, goal, met } of ratios) {
@@ -242,8 +250,8 @@ function report(name: string, cases: readonly CaseResult[], footprints: Readonly
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { sd15: { type: "boolean", default: false }, threads: { type: "string", default: "2" }, footprint: { type: "string" }, unet: { type: "string" } } });
   const threads = Number(values.threads);
-  const embedded: Shape = { name: "embedded", unetFolder: join(EMBEDDED, "unet"), latentSize: 16, tokens: 32, cases: [{ batch: 2, rounds: 40 }, { batch: 16, rounds: 12 }], splitGoal: 1.1, peerTypes: ["float32", "bfloat16"] };
-  const sd15 = (unetFolder: string): Shape => ({ name: "SD-1.5 shape", unetFolder, latentSize: 64, tokens: 77, cases: [{ batch: 2, rounds: 5 }], splitGoal: 1.03, peerTypes: ["float32"] });
+  const embedded: Shape = { name: "embedded", unetFolder: join(EMBEDDED, "unet"), latentSize: 16, tokens: 32, cases: [{ batch: 2, rounds: 40, following: 5 }, { batch: 16, rounds: 15, following: 2 }], splitGoal: 1.1, peerTypes: ["float32", "bfloat16"] };
+  const sd15 = (unetFolder: string): Shape => ({ name: "SD-1.5 shape", unetFolder, latentSize: 64, tokens: 77, cases: [{ batch: 2, rounds: 5, following: 0 }], splitGoal: 1.03, peerTypes: ["float32"] });
   if (values.footprint !== undefined && values.unet !== undefined) {
     await printFootprint(values.footprint, values.unet === embedded.unetFolder ? embedded : sd15(values.unet), threads);
     return;

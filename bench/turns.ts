@@ -32,9 +32,11 @@ function shuffled<T>(items: readonly T[]): T[] {
 
 /**
  * @param label of the progress line
- * @returns seconds, and the mean of |output| of each side
+ * @param following evaluations of a turn that are counted after one that is not, as a sampling's follow one another:
+ *   the first finds what the other sides left in the caches. With 0 that one is counted itself
+ * @returns seconds of an evaluation, a mean a turn, and the mean of |output| of each side
  */
-export async function takeTurns(label: string, rounds: number, sides: ReadonlyMap<string, Side>): Promise<{ timings: Timings; outputs: Record<string, number> }> {
+export async function takeTurns(label: string, rounds: number, sides: ReadonlyMap<string, Side>, following = 0): Promise<{ timings: Timings; outputs: Record<string, number> }> {
   const timings: Timings = {};
   const outputs: Record<string, number> = {};
   for (const [name, side] of sides) {
@@ -46,7 +48,10 @@ export async function takeTurns(label: string, rounds: number, sides: ReadonlyMa
     // Another order each time, so that none always comes after the same one.
     for (const [name, side] of shuffled([...sides])) {
       await new Promise((resolve) => setTimeout(resolve, REST_MILLISECONDS));
-      timings[name].push((await side()).seconds);
+      let { seconds } = await side();
+      if (following > 0) seconds = 0;
+      for (let evaluation = 0; evaluation < following; evaluation++) seconds += (await side()).seconds / following;
+      timings[name].push(seconds);
     }
     if (process.stdout.isTTY) process.stdout.write(`\r${label}: round ${round + 1} of ${rounds}${round + 1 === rounds ? "\n" : ""}`);
   }

@@ -39,8 +39,8 @@ export class ImageAutoencoder {
    * decoded in bands, to the same pixels.
    */
   async decode(latents: FloatTensor): Promise<FloatTensor> {
-    const { scaling_factor, shift_factor } = this.#folder.vae;
-    const unscaled = { dims: latents.dims, data: latents.data.map((value) => value / scaling_factor + (shift_factor ?? 0)) };
+    const { scaling_factor } = this.#folder.vae;
+    const unscaled = { dims: latents.dims, data: latents.data.map((value) => value / scaling_factor) };
     if (this.#widestBytes(latents.dims[2], latents.dims[3]) > LARGEST_WHOLE_BYTES) return this.#decodeInBands(unscaled);
     return (await this.#decoder.get()).run({ latents: fromHost(unscaled) });
   }

@@ -2,6 +2,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import type { z } from "zod";
 import { InvalidFileError } from "../errors.js";
 import { replaceFile } from "./replaceFile.js";
+import { schemaProblem } from "./schemaProblem.js";
 
 // Python writes numbers that JSON does not have, such as diffusers' `"lambda_min_clipped": -Infinity`. Strings match first, so that these words stay as they are inside them.
 const STRING_OR_PYTHON_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?Infinity|NaN/g;
@@ -16,13 +17,13 @@ export async function readJson(path: string): Promise<unknown> {
   try {
     text = await readFile(path, "utf8");
   } catch (error) {
-    throw new InvalidFileError({ file: path, found: error instanceof Error && "code" in error ? String(error.code) : "no readable file", expected: "a JSON file" });
+    throw new InvalidFileError({ file: path, found: error instanceof Error && "code" in error && error.code === "ENOENT" ? "no such file" : "no readable file", expected: "a JSON file" });
   }
   try {
     return JSON.parse(text.replace(STRING_OR_PYTHON_NUMBER, (match) => (match.startsWith('"') ? match : `"${match}"`)));
   } catch (error) {
     // The message quotes the text, its line breaks too.
-    throw new InvalidFileError({ file: path, found: error instanceof Error ? error.message.replace(/\s+/g, " ") : "no JSON", expected: "JSON" });
+    throw new InvalidFileError({ file: path, found: error instanceof Error ? error.message.replace(/\s+/g, " ") : "no JSON", expected: "JSON", hint: "mend it, or take it anew from where it came" });
   }
 }
 
@@ -40,6 +41,7 @@ export async function writeJson(path: string, value: unknown): Promise<void> {
 export function validate<Schema extends z.ZodType>(schema: Schema, value: unknown, where: { file: string; field?: string; hint?: string }): z.infer<Schema> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new InvalidFileError({ ...where, field: [...(where.field === undefined ? [] : [where.field]), ...issue.path].join("."), found: issue.code, expected: issue.message.replace(/^Invalid input: expected /, "") });
+  const { field, found, expected } = schemaProblem(parsed.error, value);
+  const path = [where.field, field].filter((part) => part !== undefined && part !== "").join(".");
+  throw new InvalidFileError({ ...where, field: path === "" ? undefined : path, found, expected });
 }

@@ -61,7 +61,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   try {
     handle = await open(path, "r");
   } catch (error) {
-    throw new InvalidFileError({ file: path, found: error instanceof Error && "code" in error ? String(error.code) : "no readable file", expected: "a safetensors file" });
+    throw new InvalidFileError({ file: path, found: error instanceof Error && "code" in error && error.code === "ENOENT" ? "no such file" : "no readable file", expected: "a safetensors file" });
   }
   try {
     const header = await readHeader(path, handle);
@@ -98,7 +98,7 @@ function fileOf(path: string, handle: FileHandle, { metadata, tensors }: Header)
     async readFloat32(name) {
       const { dtype, dims } = entryOf(name);
       if (dtype !== "F32" && dtype !== "F16" && dtype !== "BF16" && dtype !== "F64") {
-        throw new InvalidFileError({ file: path, field: name, found: dtype, expected: "F64, F32, F16 or BF16" });
+        throw new InvalidFileError({ file: path, field: name, found: dtype, expected: "F64, F32, F16 or BF16", hint: "convert the tensor, quantised weights are not supported" });
       }
       const { buffer } = await readRaw(name);
       if (dtype === "F32") return { dims, data: new Float32Array(buffer) };

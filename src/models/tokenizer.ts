@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { z } from "zod";
 import { InvalidFileError } from "../errors.js";
-import { readJson } from "./json.js";
+import { readJson, validate } from "./json.js";
 
 /** Turns prompts into token ids of one length. */
 export interface ClipTokenizer {
@@ -80,17 +80,14 @@ async function loadVocabulary(folder: string): Promise<{ vocabulary: Record<stri
   const vocabularyFile = join(folder, "vocab.json");
   const mergesFile = join(folder, "merges.txt");
   if (existsSync(vocabularyFile) && existsSync(mergesFile)) {
-    const parsed = vocabularySchema.safeParse(await readJson(vocabularyFile));
-    if (!parsed.success) throw new InvalidFileError({ file: vocabularyFile, found: "something else", expected: "an object from token to id" });
+    const vocabulary = validate(vocabularySchema, await readJson(vocabularyFile), { file: vocabularyFile, hint: "it must be an object from token to id" });
     const lines = (await readFile(mergesFile, "utf8")).split("\n").filter((line) => line !== "" && !line.startsWith("#version"));
     const merges = lines.map((line, index) => pairOf(mergesFile, line.replace(/\r$/, ""), index));
-    return { vocabulary: parsed.data, merges, file: vocabularyFile };
+    return { vocabulary, merges, file: vocabularyFile };
   }
   const file = join(folder, "tokenizer.json");
   if (!existsSync(file)) throw new InvalidFileError({ file: folder, found: "neither", expected: "vocab.json with merges.txt, or tokenizer.json" });
-  const parsed = tokenizerSchema.safeParse(await readJson(file));
-  if (!parsed.success) throw new InvalidFileError({ file, field: parsed.error.issues[0].path.join("."), found: parsed.error.issues[0].code, expected: "a byte-pair model with vocab and merges" });
-  const { vocab, merges } = parsed.data.model;
+  const { vocab, merges } = validate(tokenizerSchema, await readJson(file), { file, hint: "it must be a byte-pair model with vocab and merges" }).model;
   return { vocabulary: vocab, merges: merges.map((merge, index) => (typeof merge === "string" ? pairOf(file, merge, index) : merge)), file };
 }
 
@@ -115,9 +112,8 @@ async function loadSettings(folder: string): Promise<{ special: SpecialTokens; m
   const config = await read("tokenizer_config.json");
   // Before transformers wrote added_tokens_decoder, special_tokens_map.json had the last word: Stable Diffusion 2.1 pads with its "!".
   const specialTokens = "added_tokens_decoder" in config ? {} : await read("special_tokens_map.json");
-  const parsed = settingsSchema.safeParse({ ...config, ...specialTokens });
-  if (!parsed.success) throw new InvalidFileError({ file: join(folder, "tokenizer_config.json"), field: parsed.error.issues[0].path.join("."), found: parsed.error.issues[0].code, expected: "a token" });
-  const { bos_token: start, eos_token: end, unk_token, pad_token, model_max_length } = parsed.data;
+  const settings = validate(settingsSchema, { ...config, ...specialTokens }, { file: join(folder, "tokenizer_config.json") });
+  const { bos_token: start, eos_token: end, unk_token, pad_token, model_max_length } = settings;
   return { special: { start, end, unknown: unk_token ?? end, pad: pad_token ?? "<|endoftext|>" }, maxLength: Math.floor(model_max_length ?? Infinity) };
 }
 

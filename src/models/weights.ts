@@ -4,7 +4,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { InvalidFileError, UnsupportedError } from "../errors.js";
-import { readJson } from "./json.js";
+import { readJson, validate } from "./json.js";
 import { openSafetensors } from "./safetensors.js";
 import type { SafetensorsFile } from "./safetensors.js";
 import type { FloatTensor } from "./tensor.js";
@@ -85,16 +85,15 @@ function soleVariant(present: readonly string[], basename: string): string | und
 
 async function openShards(folder: string, index: string): Promise<Weights> {
   const path = join(folder, index);
-  const parsed = indexSchema.safeParse(await readJson(path));
-  if (!parsed.success) throw new InvalidFileError({ file: path, field: "weight_map", found: "none", expected: "tensor names and the shard that holds each" });
-  const shards = [...new Set(Object.values(parsed.data.weight_map))];
+  const { weight_map } = validate(indexSchema, await readJson(path), { file: path, hint: "weight_map names the shard of each tensor" });
+  const shards = [...new Set(Object.values(weight_map))];
   const files: SafetensorsFile[] = [];
   try {
     for (const shard of shards) {
       if (shard !== shard.replace(/[\\/]/g, "")) throw new InvalidFileError({ file: path, field: "weight_map", found: JSON.stringify(shard), expected: "the name of a file beside it" });
       files.push(await openSafetensors(join(folder, shard)));
     }
-    for (const [name, shard] of Object.entries(parsed.data.weight_map)) {
+    for (const [name, shard] of Object.entries(weight_map)) {
       if (!files[shards.indexOf(shard)].tensors.has(name)) throw new InvalidFileError({ file: join(folder, shard), field: name, found: "no such tensor", expected: `the tensor, as ${index} says` });
     }
   } catch (error) {
@@ -119,7 +118,7 @@ export function weightsOf(files: readonly SafetensorsFile[]): Weights {
       }
       const tensor = await file.readFloat32(name);
       const bad = tensor.data.findIndex((value) => !Number.isFinite(value));
-      if (bad >= 0) throw new InvalidFileError({ file: file.path, field: name, found: `${tensor.data[bad]} at element ${bad}`, expected: "finite numbers" });
+      if (bad >= 0) throw new InvalidFileError({ file: file.path, field: name, found: `${tensor.data[bad]} at element ${bad}`, expected: "finite numbers", hint: "the file is damaged, or the model was trained or converted to them; take another copy of it" });
       return tensor;
     },
     async close() {

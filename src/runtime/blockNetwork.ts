@@ -3,7 +3,7 @@
  * each disposed of when its last reader is done.
  */
 import * as ort from "onnxruntime-node";
-import { throwIfAborted } from "../errors.js";
+import { ArgumentError, throwIfAborted } from "../errors.js";
 import { activationBytes, keepsMemory } from "../graphs/activationBytes.js";
 import { BRANCH, OUT, declareInputs, hasMerge, isBlock, mergeReads, outputElementType } from "../graphs/block.js";
 import type { Block, MergingBlock, Stage } from "../graphs/block.js";
@@ -143,6 +143,7 @@ export class BlockNetwork {
     const planned = this.#plan(options);
     const lastReader = lastReaders(planned);
     const fed = feedUNet(this.unet.config, inputs, this.device.precision);
+    this.#requireExtent(inputs.sample.dims);
     const values = new Map<string, DeviceTensor>(fed);
     this.#evaluating++;
     try {
@@ -166,6 +167,13 @@ export class BlockNetwork {
     } finally {
       this.#evaluating--;
       for (const [name, tensor] of values) if (!fed.has(name)) release(tensor);
+    }
+  }
+
+  #requireExtent([, , height, width]: readonly number[]): void {
+    for (const { id, extent } of this.blocks) {
+      const block = extent({ height, width });
+      if (block.height < 1 || block.width < 1) throw new ArgumentError(`sample: expected latents large enough for every block, found ${height}×${width}, of which ${id} would have ${block.height}×${block.width} — take a larger size`);
     }
   }
 

@@ -32,7 +32,7 @@ describe("a model folder", () => {
     ["sd1-like", "unet/config.json", { cross_attention_dim: 48 }, /cross_attention_dim: expected 32, the hidden_size of text_encoder, found 48/],
     ["sd1-like", "unet/config.json", { addition_embed_type: "text_time", addition_time_embed_dim: 8, projection_class_embeddings_input_dim: 80 }, /addition_embed_type = "text_time" is not supported in a StableDiffusionPipeline/],
     ["sd1-like", "model_index.json", { _class_name: "StableDiffusionInpaintPipeline" }, /_class_name = "StableDiffusionInpaintPipeline" is not supported.*text to image/],
-    ["sd1-like", "model_index.json", { _class_name: 3 }, /model_index\.json: _class_name: expected string/],
+    ["sd1-like", "model_index.json", { _class_name: 3 }, /model_index\.json: _class_name: expected a string/],
     ["sd1-like", "model_index.json", { text_encoder: ["transformers", "T5EncoderModel"] }, /text_encoder = "T5EncoderModel" is not supported \(supported: CLIPTextModel\)/],
     ["sd1-like", "model_index.json", { text_encoder: NONE }, /text_encoder = null is not supported/],
     ["xl-like", "unet/config.json", { addition_embed_type: null }, /addition_embed_type = null is not supported in a StableDiffusionXLPipeline/],

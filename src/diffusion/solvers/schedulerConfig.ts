@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { ArgumentError, InvalidFileError } from "../../errors.js";
+import { schemaProblem } from "../../models/schemaProblem.js";
 
 /** Keys of the forward process, which all scheduler classes know. */
 export const noiseScheduleKeys = {
@@ -44,13 +45,7 @@ export function fromConfig<Schema extends z.ZodObject>(
   const passedOver = { ...Object.fromEntries(Object.entries(config).filter(([key]) => !defaulted.has(key))), ...overrides };
   const parsed = schema.safeParse(passedOver);
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new InvalidFileError({
-    file: "scheduler_config.json",
-    field: issue.path.join("."),
-    found: JSON.stringify(passedOver[String(issue.path[0])]),
-    expected: issue.message,
-  });
+  throw new InvalidFileError({ file: "scheduler_config.json", ...schemaProblem(parsed.error, passedOver), hint: "mend the model's file, or give another value (--scheduler-config on the command line)" });
 }
 
 /**

@@ -14,7 +14,6 @@ const schema = z.object({
   latent_channels: channels.default(4),
   norm_num_groups: count.default(32),
   scaling_factor: z.number().positive().default(0.18215),
-  shift_factor: z.number().nullable().default(null),
   use_quant_conv: z.boolean().default(true),
   use_post_quant_conv: z.boolean().default(true),
   mid_block_add_attention: z.boolean().default(true),
@@ -22,8 +21,8 @@ const schema = z.object({
 });
 
 const NEUTRAL = { latents_mean: [null], latents_std: [null] };
-/** sample_size only guides tiling. */
-const HARMLESS = ["sample_size"];
+/** sample_size only guides tiling; the pipelines of Stable Diffusion do not look at shift_factor. */
+const HARMLESS = ["sample_size", "shift_factor"];
 
 export type AutoencoderConfig = z.infer<typeof schema>;
 

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { InvalidFileError } from "../../errors.js";
+import { validate } from "../json.js";
 
 const schema = z.looseObject({ _class_name: z.string() });
 
@@ -8,7 +8,5 @@ export type SchedulerConfig = Readonly<Record<string, unknown>> & { readonly _cl
 
 /** Reads scheduler/scheduler_config.json. Throws InvalidFileError where it names no class. */
 export function parseSchedulerConfig(json: unknown, file: string): SchedulerConfig {
-  const parsed = schema.safeParse(json);
-  if (!parsed.success) throw new InvalidFileError({ file, field: "_class_name", found: "no such string", expected: "the name of a diffusers scheduler" });
-  return parsed.data;
+  return validate(schema, json, { file, hint: "_class_name is the name of a diffusers scheduler" });
 }

@@ -1,6 +1,7 @@
 /** What the config schemas share: how a key is read, refused or ignored. */
 import { z } from "zod";
 import { InvalidFileError, UnsupportedError } from "../../errors.js";
+import { validate } from "../json.js";
 
 export const count = z.number().int().positive();
 /** Larger networks do not exist; a config that asks for more is damaged, and must not be allocated for. */
@@ -36,11 +37,7 @@ export function readConfig<S extends z.ZodObject>(file: string, json: unknown, s
       throw new UnsupportedError(`${file}: ${key} = ${JSON.stringify(value)} is not supported (supported: ${accepted.map((item) => JSON.stringify(item)).join(", ")})`);
     }
   }
-  const parsed = schema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  const found = issue.path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], json);
-  throw new InvalidFileError({ file, field: issue.path.join("."), found: found === undefined ? "nothing" : (JSON.stringify(found) ?? String(found)).slice(0, 60), expected: issue.message });
+  return validate(schema, json, { file, hint: "the file as it was published has it" });
 }
 
 /** A rule between keys. */
