@@ -9,7 +9,9 @@
 import type { Pipeline } from "../diffusion/pipeline.js";
 import type { SamplingHook } from "../diffusion/samplingPlan.js";
 import type { Evaluation } from "../runtime/observer.js";
-import { branchHistory } from "./branchHistory.js";
+import { HeldTensors } from "../runtime/heldTensors.js";
+import type { DeviceTensor } from "../runtime/session.js";
+import { rowSums } from "./changeSums.js";
 import type { RowSums } from "./changeSums.js";
 import type { Measure } from "./profile.js";
 
@@ -37,38 +39,42 @@ export interface ChangeMeter extends SamplingHook {
 /** Nothing has changed yet at the first evaluation. */
 const FIRST: ChangeValues = { change: 0, change_cond: 0, change_uncond: 0, change_l2: 0, cosine: 1 };
 
+interface Kept {
+  readonly branch: DeviceTensor;
+  readonly sums: readonly RowSums[];
+}
+
 /** Measures the change of the layer blocks' branches while sampling. */
 export function changeMeter(pipeline: Pipeline, listener: ChangeListener, { pairWindow = 1 }: ChangeMeterOptions = {}): ChangeMeter {
   // Parts inside of transformers run on their own where another hook looks at them.
   const layerBlocks = new Set(pipeline.network.blocks.map(({ id }) => id));
-  const history = branchHistory(pipeline.device, pairWindow);
-  /** of each block's last C */
-  const sumsBefore = new Map<string, readonly RowSums[]>();
+  /** newest first, at most pairWindow of them */
+  const kept = new Map<string, readonly Kept[]>();
+  const held = new HeldTensors();
 
   return {
     get peakBytes() {
-      return history.peakBytes;
+      return held.peakBytes;
     },
     wants(block) {
       return { branch: layerBlocks.has(block.id), out: false };
     },
     async computed(block, { branch }, evaluation) {
-      if (evaluation.index === 0) {
-        history.clear(block.id);
-        sumsBefore.delete(block.id);
-      }
-      const before = sumsBefore.get(block.id);
-      const compared = await history.push(block.id, branch);
+      const before = evaluation.index === 0 ? [] : (kept.get(block.id) ?? []);
+      if (evaluation.index === 0) for (const each of kept.get(block.id) ?? []) held.release(each.branch);
+      const compared: (readonly RowSums[])[] = [];
       // The first evaluation has nothing to compare with; its squares are needed at the second.
-      sumsBefore.set(block.id, compared[0]);
-      const images = Array.from({ length: evaluation.images }, (_, image) => (before === undefined ? FIRST : changeOf(compared[0], before, image, evaluation)));
-      const pairs = images.map((_, image) => (before === undefined ? [] : compared.map((sums) => relativeL1(rowsOf(sums, image, evaluation)))));
+      for (const earlier of before.length === 0 ? [branch] : before.map((each) => each.branch)) compared.push(await rowSums(pipeline.device, branch, earlier));
+      const images = Array.from({ length: evaluation.images }, (_, image) => (before.length === 0 ? FIRST : changeOf(compared[0], before[0].sums, image, evaluation)));
+      const pairs = images.map((_, image) => (before.length === 0 ? [] : compared.map((sums) => relativeL1(rowsOf(sums, image, evaluation)))));
+      for (const oldest of before.slice(pairWindow - 1)) held.release(oldest.branch);
+      kept.set(block.id, [{ branch: held.retain(branch), sums: compared[0] }, ...before.slice(0, pairWindow - 1)]);
       listener(block.id, evaluation.index, images, pairs);
       return undefined;
     },
     dispose() {
-      history.clear();
-      sumsBefore.clear();
+      for (const { branch } of [...kept.values()].flat()) held.release(branch);
+      kept.clear();
     },
   };
 }

@@ -7,6 +7,7 @@ import { createSession } from "../runtime/session.js";
 import type { DeviceTensor } from "../runtime/session.js";
 import { sharedSessions } from "../runtime/sharedSessions.js";
 import { toHost } from "../runtime/transfer.js";
+import { hostSums } from "./hostSums.js";
 
 /** The four sums over one batch row. */
 export interface RowSums {
@@ -20,15 +21,24 @@ export interface RowSums {
   readonly squared: number;
 }
 
-/** The sums of each batch row of tensors on the device: they stay there, and four numbers a row come back. */
+/**
+ * The sums of each batch row. A host tensor is read once (hostSums.ts): a graph of five operators reads
+ * it five times, and made sampling 17 to 20 % slower instead of a few per cent. Device tensors stay where
+ * they are, and four numbers a row come back.
+ */
 export async function rowSums(device: Device, current: DeviceTensor, previous: DeviceTensor): Promise<RowSums[]> {
+  const rows = current.dims[0];
+  const [now, then] = [current, previous].map((tensor) => (tensor.location === "cpu" ? tensor.data : undefined));
+  if (now instanceof Float32Array && then instanceof Float32Array) {
+    const length = now.length / rows;
+    return Array.from({ length: rows }, (_, row) => named(hostSums(now, then, row * length, (row + 1) * length)));
+  }
   const { sums } = await (await sumsSession(device)).run({ current, previous });
   const { data } = await toHost(device, sums);
-  return Array.from({ length: current.dims[0] }, (_, row) => namedSums(data.subarray(4 * row, 4 * row + 4)));
+  return Array.from({ length: rows }, (_, row) => named(data.subarray(4 * row, 4 * row + 4)));
 }
 
-/** The sums under their names, from their order. */
-export function namedSums([absoluteDifference, absolute, squaredDifference, squared]: Iterable<number>): RowSums {
+function named([absoluteDifference, absolute, squaredDifference, squared]: Iterable<number>): RowSums {
   return { absoluteDifference, absolute, squaredDifference, squared };
 }
 
