@@ -96,6 +96,29 @@ const QUESTIONS: Readonly<Record<string, Question>> = {
   },
 };
 
+/**
+ * diffusers' DDIM goes on by ⌊1000 / N⌋ timesteps: a number of steps that does not divide 1000 leaves noise behind
+ * (61 steps: 24 timesteps' worth), in plain runs and cached ones. Only those that do are compared.
+ */
+const DDIM_QUESTIONS: Readonly<Record<string, Question>> = {
+  "20": {
+    ...QUESTIONS["20"],
+    plainSteps: [8, 10, 25],
+    spaced: [
+      spaced(20, 2, 1, 0), spaced(20, 2, 1, 0, quadratic), spaced(20, 2, 4, 2), spaced(20, 2, 8, 3), spaced(20, 3, 7, 2),
+      spaced(25, 2, 1, 1), spaced(25, 2, 4, 1), spaced(40, 3, 1, 1), spaced(40, 3, 1, 2), spaced(40, 3, 3, 2), spaced(50, 4, 1, 1), spaced(50, 4, 3, 2), spaced(50, 5, 1, 1),
+    ],
+  },
+  "50": {
+    ...QUESTIONS["50"],
+    plainSteps: [20, 25, 40],
+    spaced: [
+      spaced(50, 2, 1, 0), spaced(50, 2, 11, 4), spaced(50, 3, 11, 4),
+      spaced(100, 3, 1, 1), spaced(100, 3, 4, 2), spaced(100, 4, 1, 1), spaced(125, 4, 1, 1), spaced(125, 5, 1, 1),
+    ],
+  },
+};
+
 async function armsOf(pipeline: Pipeline, profile: Profile, costs: Costs, { plainSteps, deltas, budgets, spaced: whole }: Question): Promise<Arm[]> {
   const named = (name: string, values: readonly number[]) => ({ heuristic: heuristicNamed(name), values });
   const paper = sweepArms(profile, { plainSteps, costs, heuristics: [named("threshold", deltas)], kinds: [TRANSFORMERS, ALL_KINDS], reuse: [hold] });
@@ -160,7 +183,7 @@ async function main(): Promise<void> {
   const profile = await profileChange(pipeline, { prompts: prompts.slice(0, count >> 1), seeds: [1], steps, solver, schedulerConfig: { timestep_spacing: spacing }, file: join(folder, "profile.safetensors") });
   const costs = await keptCosts(pipeline, join(folder, "costs.safetensors"));
   const progress = createProgress(`study of ${steps} steps`, "evaluations");
-  const study = await runStudy(pipeline, { prompts, seeds: [0], arms: await armsOf(pipeline, profile, costs, QUESTIONS[values.steps]), folder, costs, solver, steps, timestepSpacing: spacing, batch: BATCH, onProgress: progress.update });
+  const study = await runStudy(pipeline, { prompts, seeds: [0], arms: await armsOf(pipeline, profile, costs, (solver === "ddim" ? DDIM_QUESTIONS : QUESTIONS)[values.steps]), folder, costs, solver, steps, timestepSpacing: spacing, batch: BATCH, onProgress: progress.update });
   progress.stop();
 
   const [, reporting] = halves(study);

@@ -20,6 +20,7 @@ export type { BlockKind } from "./graphs/block.js";
 export type { FloatTensor } from "./models/tensor.js";
 export { openSafetensors, writeSafetensors } from "./models/safetensors.js";
 export type { DeviceName } from "./runtime/device.js";
+export { release, retain } from "./runtime/ownership.js";
 export { blockMap, timeBlocks } from "./instrument/blockMap.js";
 export type { BlockMapEntry } from "./instrument/blockMap.js";
 export { changeMeter } from "./instrument/change.js";

@@ -60,8 +60,11 @@ export function changeMeter(pipeline: Pipeline, listener: ChangeListener, { pair
       return { branch: layerBlocks.has(block.id), out: false };
     },
     async computed(block, { branch }, evaluation) {
-      const before = evaluation.index === 0 ? [] : (kept.get(block.id) ?? []);
-      if (evaluation.index === 0) for (const each of kept.get(block.id) ?? []) held.release(each.branch);
+      if (evaluation.index === 0) {
+        for (const each of kept.get(block.id) ?? []) held.release(each.branch);
+        kept.delete(block.id);
+      }
+      const before = kept.get(block.id) ?? [];
       const compared: (readonly RowSums[])[] = [];
       // The first evaluation has nothing to compare with; its squares are needed at the second.
       for (const earlier of before.length === 0 ? [branch] : before.map((each) => each.branch)) compared.push(await rowSums(pipeline.device, branch, earlier));

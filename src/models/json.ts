@@ -17,7 +17,7 @@ export async function readJson(path: string): Promise<unknown> {
   try {
     text = await readFile(path, "utf8");
   } catch (error) {
-    throw new InvalidFileError({ file: path, found: error instanceof Error && "code" in error && error.code === "ENOENT" ? "no such file" : "no readable file", expected: "a JSON file" });
+    throw new InvalidFileError({ file: path, found: unreadable(error), expected: "a JSON file" });
   }
   try {
     return JSON.parse(text.replace(STRING_OR_PYTHON_NUMBER, (match) => (match.startsWith('"') ? match : `"${match}"`)));
@@ -25,6 +25,12 @@ export async function readJson(path: string): Promise<unknown> {
     // The message quotes the text, its line breaks too.
     throw new InvalidFileError({ file: path, found: error instanceof Error ? error.message.replace(/\s+/g, " ") : "no JSON", expected: "JSON", hint: "mend it, or take it anew from where it came" });
   }
+}
+
+/** What is found where a file cannot be read. */
+export function unreadable(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
+  return code === "ENOENT" ? "no such file" : `no readable file (${code})`;
 }
 
 /** Writes plain data as JSON; the file is replaced in one go. */
@@ -42,6 +48,6 @@ export function validate<Schema extends z.ZodType>(schema: Schema, value: unknow
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const { field, found, expected } = schemaProblem(parsed.error, value);
-  const path = [where.field, field].filter((part) => part !== undefined && part !== "").join(".");
-  throw new InvalidFileError({ ...where, field: path === "" ? undefined : path, found, expected });
+  const path = [where.field, field].filter((part) => part !== undefined).join(".");
+  throw new InvalidFileError({ ...where, field: path || undefined, found, expected });
 }

@@ -7,6 +7,7 @@ import { open, rename, rm } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { endianness } from "node:os";
 import { ArgumentError, InvalidFileError } from "../errors.js";
+import { unreadable } from "./json.js";
 import { temporaryBeside } from "./replaceFile.js";
 import { elementCount } from "./tensor.js";
 import type { FloatTensor } from "./tensor.js";
@@ -61,7 +62,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   try {
     handle = await open(path, "r");
   } catch (error) {
-    throw new InvalidFileError({ file: path, found: error instanceof Error && "code" in error && error.code === "ENOENT" ? "no such file" : "no readable file", expected: "a safetensors file" });
+    throw new InvalidFileError({ file: path, found: unreadable(error), expected: "a safetensors file" });
   }
   try {
     const header = await readHeader(path, handle);

@@ -23,7 +23,7 @@ export interface Weights {
   close(): Promise<void>;
 }
 
-const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()).refine((map) => Object.keys(map).length > 0) });
+const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()).refine((map) => Object.keys(map).length > 0, "the shard of at least one tensor") });
 
 /**
  * Opens the weights in a component's folder.

@@ -173,7 +173,7 @@ export class BlockNetwork {
   #requireExtent([, , height, width]: readonly number[]): void {
     for (const { id, extent } of this.blocks) {
       const block = extent({ height, width });
-      if (block.height < 1 || block.width < 1) throw new ArgumentError(`sample: expected latents large enough for every block, found ${height}×${width}, of which ${id} would have ${block.height}×${block.width} — take a larger size`);
+      if (block.height < 1 || block.width < 1) throw new ArgumentError(`sample: expected latents large enough for every block, found ${height}×${width}, at which ${id} would have ${block.height}×${block.width} — take a larger size`);
     }
   }
 

@@ -31,7 +31,8 @@ export interface BlockResult {
 
 /**
  * Looks at blocks while the network runs, and may change what they give.
- * Tensors are the network's: who keeps one retains it (ownership.ts).
+ * Tensors are the network's, and their numbers end with them: who keeps one retains it (ownership.ts). An `out` that
+ * an observer gives in place of the network's becomes the network's; a branch that it gives stays its own.
  */
 export interface BlockObserver {
   /** Which of the block's results are looked at; where none is, `computed` is not called. */

@@ -1,9 +1,9 @@
 /**
- * A tensor's memory is given back when its last owner is done with it: a device's is not garbage-collected, and
- * host tensors left to the collector keep it busy on the cores that compute, and every block in memory that is
- * cold (measuring change in every block cost 12 % of a sampling instead of 5, bench/live). A block's C may be read
- * by the network, a cache and a measurement at once: each tensor has one owner when it is made, whoever keeps it
- * longer retains it, and the last to release it disposes of it.
+ * A tensor's memory is given back when its last owner is done with it. A device's is not garbage-collected; a host's
+ * is, but the collector then takes its time from the cores that compute, and each block writes to memory that no
+ * cache holds (measuring change in every block cost 12 % of a sampling instead of 5, bench/live). A block's C may be
+ * read by the network, a cache and a measurement at once: each tensor has one owner when it is made, whoever keeps
+ * it longer retains it, and the last to release it disposes of it.
  *
  * Numbers that JavaScript has in hand stay: `fromHost` and `toHost` retain what they share and nobody releases it.
  */

@@ -21,14 +21,14 @@ export function fromHost(tensor: FloatTensor, precision: Precision = "float32"):
 }
 
 /**
- * Reads a tensor into host memory as float32. The numbers of a host tensor are not copied, and the caller may keep them.
+ * Reads a tensor into host memory as float32. A host tensor's float32 numbers are not copied, and the caller may keep them.
  * `getData()` on a GPU tensor aborts the process in onnxruntime-node 1.30, so an Identity graph with
  * its result on the host reads it back.
  */
 export async function toHost(device: Device, tensor: DeviceTensor): Promise<FloatTensor> {
-  const host = tensor.location === "cpu" ? retain(tensor) : await readBack(device, tensor);
+  const host = tensor.location === "cpu" ? tensor : await readBack(device, tensor);
   const data = host.data;
-  if (data instanceof Float32Array) return { dims: host.dims, data };
+  if (data instanceof Float32Array) return { dims: retain(host).dims, data };
   if (host.type === "float16") {
     const { buffer, byteOffset, length } = data as Uint16Array;
     return { dims: host.dims, data: widenFloat16(new Uint16Array(buffer, byteOffset, length)) };

@@ -211,3 +211,14 @@ test("what a heuristic needs and does not get is named", () => {
   expect(() => heuristicNamed("nonsense")).toThrow(/expected threshold, uniform, .*found "nonsense"/);
   expect(() => heuristicNamed("greedy").find(profile, { costs: costsOf(profile, [1], false), speedup: 9 })).toThrow(/speedup: expected at most 1\./);
 });
+
+test("greedy: a block whose reuse never pays is left out where others' takes several reuses to pay", () => {
+  // Of the first block two reuses pay for keeping (1.5 + 0.6 + 0.6 < 3), of the second none ever do.
+  const profile = profileOf([[[0, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, 1]]]);
+  const [first, second] = profile.blocks.map(({ id }) => id);
+  const of = (a: number, b: number) => ({ [first]: Float64Array.of(a), [second]: Float64Array.of(b) });
+  const costs: Costs = { setting: { fingerprint: "sha256:0", device: "cpu", rows: 2, latent_size: [8, 8] }, compute: of(1, 1), keep: of(1.5, 1.5), reuse: of(0.6, 1.2), rest: Float64Array.of(0) };
+  // The first alone reused throughout: 1.5 + 5 × 0.6 + 6.
+  for (const seconds of [11.9, 11, 10.5]) expect(predictSeconds(costs, greedy(profile, { kinds: CACHEABLE_KINDS, costs, seconds }))).toBeLessThanOrEqual(seconds);
+  expect(() => greedy(profile, { kinds: CACHEABLE_KINDS, costs, seconds: 10.4 })).toThrow(/seconds: expected at least 10.5/);
+});

@@ -16,7 +16,7 @@ export interface GreedyOptions extends Cacheable, Budget {}
  * the schedule is within the budget. Reusing a cell joins two lifetimes of its block: lifetimes.ts says
  * what that misses and saves. Where that does not suffice, cells that save nothing by themselves follow, the least
  * missed change first: keeping a value may take several reuses to pay for itself, and what is before a reused block
- * may be left unread. The schedules of all budgets are nested.
+ * may be left unread where the costs know what reads what. The schedules of all budgets are nested.
  *
  * Source: the greedy rule of the fractional knapsack (Dantzig 1957), on the paper's change curves.
  *
@@ -46,7 +46,9 @@ export function greedyBlocks(profile: Profile, options: GreedyOptions): { readon
   let [low, high] = secondsAfter(0) <= allowed ? [-1, 0] : [0, order.length];
   let fastest = secondsAfter(high);
   if (fastest > allowed) {
-    order.push(...reuseOrder(lifetimes, computed, timesteps.length, (missed) => missed));
+    const evaluations = timesteps.length;
+    const mayPay = lifetimes.map(({ seconds }) => costs.network !== undefined || seconds(0, evaluations) < evaluations * seconds(0, 1));
+    order.push(...reuseOrder(lifetimes, computed.map((each, block) => (mayPay[block] ? each : [])), evaluations, (missed) => missed));
     [low, high] = [high, order.length];
     fastest = Math.min(fastest, secondsAfter(high));
   }

@@ -37,7 +37,7 @@ export function readConfig<S extends z.ZodObject>(file: string, json: unknown, s
       throw new UnsupportedError(`${file}: ${key} = ${JSON.stringify(value)} is not supported (supported: ${accepted.map((item) => JSON.stringify(item)).join(", ")})`);
     }
   }
-  return validate(schema, json, { file, hint: "the file as it was published has it" });
+  return validate(schema, json, { file, hint: "mend the file, or take it as it was published" });
 }
 
 /** A rule between keys. */
