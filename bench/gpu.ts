@@ -26,16 +26,29 @@ import { SD15_UNET, SDXL_UNET } from "./shapes.js";
 const FIXTURES = join("test", "fixtures", "models");
 const TINIEST = join(FIXTURES, "lcm-like");
 
-/** In a process of its own, so that a driver's crash ends nothing else. */
-function parityOf(device: string, precision: string, folders: readonly string[]): ParityResult {
-  const script = fileURLToPath(new URL("gpuParity.js", import.meta.url));
-  const { stdout, stderr, status, signal } = spawnSync(process.execPath, [script, device, precision, ...folders], { encoding: "utf8" });
-  const results = stdout.split("\n").filter((line) => line.startsWith("{")).map((line) => JSON.parse(line) as FolderParity);
-  if (status === 0) return { device, precision, folders: results };
-  return { device, precision, folders: results, skipped: `${signal === null ? "" : `${signal}: `}${stderr.trim().split("\n").at(-1)}` };
+interface ParitySetting {
+  readonly device: string;
+  readonly precision: "float32" | "float16";
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
-async function enginesOf(tiny: boolean, devices: readonly string[]): Promise<EngineResult[]> {
+/** On cuda float32 products are of TF32, whose mantissa has 10 bits, unless NVIDIA's libraries are told otherwise. */
+function paritySettings(device: string): ParitySetting[] {
+  const settings: ParitySetting[] = [{ device, precision: "float32" }, { device, precision: "float16" }];
+  return device === "cuda" ? [{ device, precision: "float32", environment: { NVIDIA_TF32_OVERRIDE: "0" } }, ...settings] : settings;
+}
+
+/** In a process of its own, so that a driver's crash ends nothing else. */
+function parityOf({ device, precision, environment = {} }: ParitySetting, folders: readonly string[]): ParityResult {
+  const script = fileURLToPath(new URL("gpuParity.js", import.meta.url));
+  const { stdout, stderr, status, signal } = spawnSync(process.execPath, [script, device, precision, ...folders], { encoding: "utf8", env: { ...process.env, ...environment } });
+  const results = stdout.split("\n").filter((line) => line.startsWith("{")).map((line) => JSON.parse(line) as FolderParity);
+  const setting = [precision, ...Object.entries(environment).map(([name, value]) => `${name}=${value}`)].join(", ");
+  if (status === 0) return { device, setting, folders: results };
+  return { device, setting, folders: results, skipped: `${signal === null ? "" : `${signal}: `}${stderr.trim().split("\n").at(-1)}` };
+}
+
+async function* enginesOf(tiny: boolean, devices: readonly string[]): AsyncGenerator<EngineResult> {
   const python = process.env.BLOCKCACHE_PYTHON;
   const shapes: readonly { readonly shape: EngineShape; readonly json?: object }[] = tiny
     ? [{ shape: { name: "lcm-like fixture", latentSize: 8, tokens: 8, rounds: 2, precision: "float32" } }]
@@ -43,17 +56,15 @@ async function enginesOf(tiny: boolean, devices: readonly string[]): Promise<Eng
         { shape: { name: "SD-1.5 shape", latentSize: 64, tokens: 77, rounds: 20, precision: "float16" }, json: SD15_UNET },
         { shape: { name: "SDXL shape", latentSize: 128, tokens: 77, rounds: 10, precision: "float16" }, json: SDXL_UNET },
       ];
-  const results: EngineResult[] = [];
   for (const { shape, json } of shapes) {
     const scratch = await mkdtemp(join(tmpdir(), "blockcache-gpu-"));
     try {
       if (json !== undefined) await writeRandomUNet(scratch, json);
-      results.push(await measureEngine(shape, json === undefined ? join(TINIEST, "unet") : scratch, scratch, devices, python));
+      yield await measureEngine(shape, json === undefined ? join(TINIEST, "unet") : scratch, scratch, devices, python);
     } finally {
       await rm(scratch, { recursive: true, force: true });
     }
   }
-  return results;
 }
 
 /** The NVIDIA card, where there is one. */
@@ -69,15 +80,12 @@ async function main(): Promise<void> {
   const load = loadavg()[0];
   const folders = values.tiny ? [TINIEST] : readdirSync(FIXTURES).map((name) => join(FIXTURES, name));
   const parity: ParityResult[] = [];
-  for (const device of devices) {
-    for (const precision of ["float32", "float16"]) {
-      console.log(`parity: ${device}, ${precision}`);
-      const result = parityOf(device, precision, folders);
-      if (result.skipped !== undefined) console.log(`skipped: ${result.skipped}`);
-      parity.push(result);
-    }
+  for (const setting of devices.flatMap(paritySettings)) {
+    const result = parityOf(setting, folders);
+    console.log(`parity: ${setting.device}, ${result.setting}${result.skipped === undefined ? "" : `: skipped: ${result.skipped}`}`);
+    parity.push(result);
   }
-  // Written before the long part too, so that a machine that is taken away leaves what it found.
+  // Written after each part, so that a machine that is taken away leaves what it found.
   const name = software ? "gpu-software-vulkan" : values.tiny ? "gpu-tiny" : "gpu";
   const machine = `${card()}; ${cpus()[0].model}, ${cpus().length} cores; Node ${process.version}; load average ${load.toFixed(2)} at the start.`;
   const write = async (engines: readonly EngineResult[]): Promise<void> => {
@@ -85,8 +93,11 @@ async function main(): Promise<void> {
     await writeResult(`${name}.md`, gpuReport(machine, software, parity, engines));
   };
   await write([]);
-  const engines = await enginesOf(values.tiny, devices);
-  await write(engines);
+  const engines: EngineResult[] = [];
+  for await (const engine of enginesOf(values.tiny, devices)) {
+    engines.push(engine);
+    await write(engines);
+  }
   console.log(gpuReport(machine, software, parity, engines));
 }
 

@@ -32,6 +32,8 @@ export interface EngineResult {
   readonly timings: Timings;
 }
 
+/** Counted evaluations of a turn, after one that is not: a card that has rested takes its time to clock up. */
+const FOLLOWING = 4;
 /** Rows of the batch: one guided image. */
 const BATCH = 2;
 const EAGER = "diffusers on cuda";
@@ -70,7 +72,7 @@ export async function measureEngine(shape: EngineShape, unetFolder: string, scra
         skipped[name] = error instanceof Error ? error.message : String(error);
       }
     }
-    const { timings, outputs } = await takeTurns(shape.name, shape.rounds, sides);
+    const { timings, outputs } = await takeTurns(shape.name, shape.rounds, sides, FOLLOWING);
     const wanted = devices.flatMap((device) => [EAGER, COMPILED].map((under): Ratio => ({ what: `ours on ${device} ÷ ${under}`, over: `ours on ${device}`, under })));
     const medians = Object.fromEntries(Object.entries(timings).map(([name, values]) => [name, median(values)]));
     return { shape, loadSeconds, versions, medians, ratios: pairedRatios(wanted, timings), outputs, copies, skipped, timings };

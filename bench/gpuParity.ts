@@ -4,10 +4,15 @@
  * usage: gpuParity.js DEVICE PRECISION FOLDER…
  */
 import { basename, join } from "node:path";
+import { cachedRun } from "../src/caching/cachedRun.js";
+import { CACHEABLE_KINDS } from "../src/caching/heuristics/heuristic.js";
+import { regularSchedule } from "../src/caching/regularSchedule.js";
+import { linear } from "../src/caching/reuseRule.js";
 import { loadPipeline } from "../src/diffusion/pipeline.js";
 import type { Pipeline } from "../src/diffusion/pipeline.js";
 import { generate } from "../src/diffusion/sample.js";
 import type { Precision } from "../src/graphs/graphBuilder.js";
+import { changeMeter } from "../src/instrument/change.js";
 import { hook } from "../src/instrument/hooks.js";
 import { openSafetensors } from "../src/models/safetensors.js";
 import type { SafetensorsFile } from "../src/models/safetensors.js";
@@ -30,6 +35,10 @@ export interface FolderParity {
   readonly worstBlock: { readonly id: string; readonly error: RelativeError };
   /** final latents of DDIM, guidance 5 */
   readonly latents: RelativeError;
+  /** of every block at every evaluation of that sampling, summed on the device */
+  readonly change: RelativeError;
+  /** final latents where every second evaluation reuses all kinds of block, extrapolated linearly */
+  readonly cachedLatents: RelativeError;
 }
 
 /** What is compared. */
@@ -37,17 +46,26 @@ interface Results {
   readonly network: FloatTensor;
   readonly branches: ReadonlyMap<string, FloatTensor>;
   readonly latents: FloatTensor;
+  readonly change: FloatTensor;
+  readonly cachedLatents: FloatTensor;
 }
 
-/** Network output, every C and final latents, of the inputs that test/fixtures/models.py drew. */
+/** Network output, every C, change, plain and cached final latents, of the inputs that test/fixtures/models.py drew. */
 async function compute(pipeline: Pipeline, reference: SafetensorsFile): Promise<Results> {
   const branches = new Map<string, FloatTensor>();
   const hooks = ["all", "**.attn1", "**.attn2", "**.ff"].map((pattern) => hook(pattern, ({ id, branch }) => void branches.set(id, branch)));
   const inParts = new Set(hooks.flatMap((each) => each.inParts?.(pipeline) ?? []));
   const evaluation = { index: 0, timestep: TIMESTEP, images: 2, guided: false };
   const network = await pipeline.network.forward(await givenInputs(reference), { observer: combineObservers(hooks), inParts, evaluation });
-  const { latents } = await generate(pipeline, { prompt: "a red apple", steps: STEPS, solver: "ddim", guidanceScale: 5, latents: await reference.readFloat32("latents") });
-  return { network, branches, latents };
+  const sampling = { steps: STEPS, solver: "ddim", guidanceScale: 5 } as const;
+  const image = { ...sampling, prompt: "a red apple", latents: await reference.readFloat32("latents") };
+  const changes: number[] = [];
+  const meter = changeMeter(pipeline, (_, __, [{ change }]) => void changes.push(change));
+  const { latents } = await generate(pipeline, { ...image, hooks: [meter] });
+  meter.dispose();
+  const schedule = await regularSchedule(pipeline, { ...sampling, kinds: CACHEABLE_KINDS, interval: 2 });
+  const { latents: cachedLatents } = await generate(pipeline, { ...image, hooks: [cachedRun(schedule, { reuse: linear })] });
+  return { network, branches, latents, change: { dims: [changes.length], data: Float32Array.from(changes) }, cachedLatents };
 }
 
 async function givenInputs(reference: SafetensorsFile): Promise<UNetInputs> {
@@ -64,11 +82,14 @@ async function givenInputs(reference: SafetensorsFile): Promise<UNetInputs> {
 
 async function compare(path: string, device: DeviceName, precision: Precision): Promise<FolderParity> {
   const reference = await openSafetensors(join(path, "reference.safetensors"));
-  const [expected, found] = [await compute(await loadPipeline(path), reference), await compute(await loadPipeline(path, { device, precision }), reference)];
+  const pipelines = [await loadPipeline(path), await loadPipeline(path, { device, precision })];
+  const [expected, found] = [await compute(pipelines[0], reference), await compute(pipelines[1], reference)];
+  for (const pipeline of pipelines) await pipeline.dispose();
   await reference.close();
   const errors = [...expected.branches].map(([id, branch]) => ({ id, error: relativeError(found.branches.get(id), branch) }));
   const worstBlock = errors.reduce((worst, block) => ((block.error ?? Infinity) <= (worst.error ?? Infinity) ? worst : block));
-  return { folder: basename(path), network: relativeError(found.network, expected.network), blocks: errors.length, worstBlock, latents: relativeError(found.latents, expected.latents) };
+  const [network, latents, change, cachedLatents] = (["network", "latents", "change", "cachedLatents"] as const).map((part) => relativeError(found[part], expected[part]));
+  return { folder: basename(path), network, blocks: errors.length, worstBlock, latents, change, cachedLatents };
 }
 
 function relativeError(found: FloatTensor | undefined, { data: expected }: FloatTensor): RelativeError {

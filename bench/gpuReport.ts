@@ -4,7 +4,8 @@ import type { FolderParity, RelativeError } from "./gpuParity.js";
 
 export interface ParityResult {
   readonly device: string;
-  readonly precision: string;
+  /** precision, and what else was set */
+  readonly setting: string;
   readonly folders: readonly FolderParity[];
   /** why it did not run, or not to its end */
   readonly skipped?: string;
@@ -23,7 +24,7 @@ export function gpuReport(machine: string, software: boolean, parity: readonly P
     "",
     "## Parity with cpu",
     "",
-    `max |difference| ÷ max |value on cpu| of the network's output, of every block's C, and of the final latents after 7 steps of DDIM. Goal ${GOAL} in float32; float16 is told only.`,
+    `max |difference| ÷ max |value on cpu| of the network's output, of every block's C, of the final latents after 7 steps of DDIM, of the change of its blocks, and of the final latents where every second step reuses (all kinds, linear). Goal ${GOAL} in float32; float16 is told only.`,
     "",
     ...parityTable(parity),
     ...engines.flatMap(engineSection),
@@ -31,14 +32,14 @@ export function gpuReport(machine: string, software: boolean, parity: readonly P
 }
 
 function parityTable(parity: readonly ParityResult[]): string[] {
-  const lines = ["| device | precision | folder | network | worst C | final latents | met |", "| --- | --- | --- | --- | --- | --- | --- |"];
-  for (const { device, precision, folders } of parity) {
-    for (const { folder, network, blocks, worstBlock, latents } of folders) {
-      const met = precision === "float16" ? "" : [network, worstBlock.error, latents].every((error) => error !== null && error <= GOAL) ? "yes" : "**no**";
-      lines.push(`| ${device} | ${precision} | ${folder} | ${told(network)} | ${told(worstBlock.error)} of ${blocks} (${worstBlock.id}) | ${told(latents)} | ${met} |`);
+  const lines = ["| device | setting | folder | network | worst C | final latents | change | cached latents | met |", "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"];
+  for (const { device, setting, folders } of parity) {
+    for (const { folder, network, blocks, worstBlock, latents, change, cachedLatents } of folders) {
+      const met = setting === "float16" ? "" : [network, worstBlock.error, latents, change, cachedLatents].every((error) => error !== null && error <= GOAL) ? "yes" : "**no**";
+      lines.push(`| ${device} | ${setting} | ${folder} | ${told(network)} | ${told(worstBlock.error)} of ${blocks} (${worstBlock.id}) | ${told(latents)} | ${told(change)} | ${told(cachedLatents)} | ${met} |`);
     }
   }
-  const skipped = parity.flatMap(({ device, precision, skipped }) => (skipped === undefined ? [] : [`- skipped: ${device}, ${precision}: ${skipped}`]));
+  const skipped = parity.flatMap(({ device, setting, skipped }) => (skipped === undefined ? [] : [`- skipped: ${device}, ${setting}: ${skipped}`]));
   return [...lines, "", ...skipped, ""];
 }
 
