@@ -4,8 +4,7 @@ import type { FolderParity, RelativeError } from "./gpuParity.js";
 
 export interface ParityResult {
   readonly device: string;
-  /** precision, and what else was set */
-  readonly setting: string;
+  readonly precision: string;
   readonly folders: readonly FolderParity[];
   /** why it did not run, or not to its end */
   readonly skipped?: string;
@@ -32,14 +31,14 @@ export function gpuReport(machine: string, software: boolean, parity: readonly P
 }
 
 function parityTable(parity: readonly ParityResult[]): string[] {
-  const lines = ["| device | setting | folder | network | worst C | final latents | change | cached latents | met |", "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"];
-  for (const { device, setting, folders } of parity) {
+  const lines = ["| device | precision | folder | network | worst C | final latents | change | cached latents | met |", "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"];
+  for (const { device, precision, folders } of parity) {
     for (const { folder, network, blocks, worstBlock, latents, change, cachedLatents } of folders) {
-      const met = setting === "float16" ? "" : [network, worstBlock.error, latents, change, cachedLatents].every((error) => error !== null && error <= GOAL) ? "yes" : "**no**";
-      lines.push(`| ${device} | ${setting} | ${folder} | ${told(network)} | ${told(worstBlock.error)} of ${blocks} (${worstBlock.id}) | ${told(latents)} | ${told(change)} | ${told(cachedLatents)} | ${met} |`);
+      const met = precision === "float16" ? "" : [network, worstBlock.error, latents, change, cachedLatents].every((error) => error !== null && error <= GOAL) ? "yes" : "**no**";
+      lines.push(`| ${device} | ${precision} | ${folder} | ${told(network)} | ${told(worstBlock.error)} of ${blocks} (${worstBlock.id}) | ${told(latents)} | ${told(change)} | ${told(cachedLatents)} | ${met} |`);
     }
   }
-  const skipped = parity.flatMap(({ device, setting, skipped }) => (skipped === undefined ? [] : [`- skipped: ${device}, ${setting}: ${skipped}`]));
+  const skipped = parity.flatMap(({ device, precision, skipped }) => (skipped === undefined ? [] : [`- skipped: ${device}, ${precision}: ${skipped}`]));
   return [...lines, "", ...skipped, ""];
 }
 

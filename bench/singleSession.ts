@@ -9,6 +9,7 @@ import { FLOAT32, GraphBuilder } from "../src/graphs/graphBuilder.js";
 import type { Value, WeightLayout } from "../src/graphs/graphBuilder.js";
 import { UNET_OUTPUT, upsampleSizeName } from "../src/graphs/unet.js";
 import type { UNet } from "../src/graphs/unet.js";
+import { transposed } from "../src/models/tensor.js";
 import type { Weights } from "../src/models/weights.js";
 
 export interface GraphWeight {
@@ -68,7 +69,7 @@ export async function openSingleSession(unet: UNet, weights: Weights, folder: st
   try {
     for (const { value, tensor, dims, layout } of graph.weights) {
       const stored = await weights.read(tensor, dims);
-      const [data, laidOut] = layout === "transposed" ? [transpose(stored.data, dims[0], dims[1]), [dims[1], dims[0]]] : [stored.data, dims];
+      const { data, dims: laidOut } = layout === "transposed" ? transposed(stored) : stored;
       await file.write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), 0, data.byteLength, offset);
       writeExternalTensor(initializers, value, laidOut, { location, offset: String(offset), length: String(data.byteLength) });
       offset += data.byteLength;
@@ -79,7 +80,7 @@ export async function openSingleSession(unet: UNet, weights: Weights, folder: st
   initializers.ldelim();
   // Protobuf merges a message field that occurs twice, so the initializers can follow the graph.
   const model = join(folder, "unet.onnx");
-  await writeFile(model, Buffer.concat([graph.encodeWithoutWeights(), initializers.finish()]));
+  await writeFile(model, Buffer.concat([graph.encodeWithoutWeights().bytes, initializers.finish()]));
   return ort.InferenceSession.create(model, { executionProviders: ["cpu"], intraOpNumThreads: threads, logSeverityLevel: 3 });
 }
 
@@ -98,12 +99,4 @@ function writeExternalTensor(writer: protobuf.Writer, name: string, dims: readon
   }
   writer.uint32(varint(14)).int32(EXTERNAL);
   writer.ldelim();
-}
-
-function transpose(data: Float32Array, rows: number, columns: number): Float32Array {
-  const transposed = new Float32Array(data.length);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) transposed[column * rows + row] = data[row * columns + column];
-  }
-  return transposed;
 }

@@ -1,6 +1,6 @@
 /**
  * CLIPTextModel and CLIPTextModelWithProjection as ONNX graphs, one for each layer (transformers 5:
- * models/clip/modeling_clip.py). In one graph the larger of SDXL's two would pass protobuf's 2 GiB.
+ * models/clip/modeling_clip.py). In one graph all layers of the larger of SDXL's two would be in JavaScript's memory at once.
  */
 import type { ClipTextConfig } from "../models/configs/clipText.js";
 import { FLOAT32, GraphBuilder } from "./graphBuilder.js";

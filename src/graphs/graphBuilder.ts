@@ -1,9 +1,8 @@
-import { UnsupportedError } from "../errors.js";
-import type { Weights } from "../models/weights.js";
-import { elementCount } from "../models/tensor.js";
+import { elementCount, transposed } from "../models/tensor.js";
 import type { FloatTensor } from "../models/tensor.js";
+import type { Weights } from "../models/weights.js";
 import { encodeOnnxModel } from "./onnx.js";
-import type { Dimension, ElementType, OnnxAttribute, OnnxNode, OnnxTensor, OnnxValue } from "./onnx.js";
+import type { Dimension, ElementType, OnnxAttribute, OnnxModel, OnnxNode, OnnxTensor, OnnxValue } from "./onnx.js";
 import { toHalf } from "./half.js";
 
 /** The element type that a network computes in. */
@@ -15,9 +14,6 @@ export interface GraphTarget {
   /** onnxruntime's MultiHeadAttention gives right results there */
   readonly fusedAttention: boolean;
 }
-
-/** A protobuf message has at most 2³¹ − 1 bytes; a mebibyte is left for everything but weights. */
-const MAX_GRAPH_BYTES = 2 ** 31 - 2 ** 20;
 
 /** For graphs that hold no attention. */
 export const FLOAT32: GraphTarget = { precision: "float32", fusedAttention: true };
@@ -117,25 +113,21 @@ export class GraphBuilder {
   /**
    * Reads the weights and encodes the graph as an ONNX model.
    *
-   * @throws UnsupportedError where the weights do not fit one graph; no weight is read then. InvalidFileError for one
-   *   that is missing, of another shape or not finite
+   * @throws InvalidFileError for a weight that is missing, of another shape or not finite
    */
-  async encode(weights: Weights): Promise<Uint8Array> {
-    if (this.weightBytes() > MAX_GRAPH_BYTES) {
-      throw new UnsupportedError(`${this.#name}: its weights of ${(this.weightBytes() / 2 ** 30).toFixed(2)} GiB are not supported (supported: up to 2 GiB in one block, the limit of the ONNX file format)`);
-    }
-    const initializers = [...this.#constants];
+  async encode(weights: Weights): Promise<OnnxModel> {
+    const laidOut: OnnxTensor[] = [];
     for (const { value, tensor, dims, layout } of this.#weights) {
-      const stored = await weights.read(tensor, dims);
-      const { data, dims: laidOut } = layout === "transposed" ? transpose(stored) : stored;
-      initializers.push({ name: value, elementType: this.precision, dims: laidOut, bytes: encodeFloats(data, this.precision) });
+      const stored = await weights.read(tensor, dims, this.precision);
+      const { data, dims: shape } = layout === "transposed" ? transposed(stored) : stored;
+      laidOut.push({ name: value, elementType: this.precision, dims: shape, bytes: encodeFloats(data, this.precision) });
     }
-    return this.#encode(initializers);
+    return this.#encode(laidOut);
   }
 
   /** Encodes a graph that has no weights. */
-  encodeWithoutWeights(): Uint8Array {
-    return this.#encode(this.#constants);
+  encodeWithoutWeights(): OnnxModel {
+    return this.#encode([]);
   }
 
   /** The tensors that the graph takes from the model folder, with the shapes that it expects there. */
@@ -153,10 +145,10 @@ export class GraphBuilder {
     return this.parameterCount() * (this.precision === "float16" ? 2 : 4);
   }
 
-  #encode(initializers: readonly OnnxTensor[]): Uint8Array {
+  #encode(weights: readonly OnnxTensor[]): OnnxModel {
     const named = (values: readonly Value[]): Value[] => values.map((value) => this.#results.get(value) ?? value);
     const nodes = this.#nodes.map((node) => ({ ...node, inputs: named(node.inputs), outputs: named(node.outputs) }));
-    return encodeOnnxModel({ name: this.#name, nodes, initializers, inputs: this.#inputs, outputs: this.#outputs });
+    return encodeOnnxModel({ name: this.#name, nodes, initializers: this.#constants, weights, inputs: this.#inputs, outputs: this.#outputs });
   }
 
   #fresh(stem: string): Value {
@@ -165,16 +157,7 @@ export class GraphBuilder {
   }
 }
 
-function transpose({ dims, data }: FloatTensor): FloatTensor {
-  const [rows, columns] = dims as [number, number];
-  const transposed = new Float32Array(data.length);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) transposed[column * rows + row] = data[row * columns + column];
-  }
-  return { dims: [columns, rows], data: transposed };
-}
-
-function encodeFloats(data: Float32Array, elementType: "float32" | "float16"): Uint8Array {
-  const encoded = elementType === "float16" ? toHalf(data) : data;
+function encodeFloats(data: Float32Array | Uint16Array, precision: Precision): Uint8Array {
+  const encoded = precision === "float16" && data instanceof Float32Array ? toHalf(data) : data;
   return new Uint8Array(encoded.buffer, encoded.byteOffset, encoded.byteLength);
 }

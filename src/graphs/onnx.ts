@@ -41,9 +41,23 @@ export interface OnnxNode {
 export interface OnnxGraph {
   readonly name: string;
   readonly nodes: readonly OnnxNode[];
+  /** tensors inside of the model */
   readonly initializers: readonly OnnxTensor[];
+  /** tensors beside it */
+  readonly weights: readonly OnnxTensor[];
   readonly inputs: readonly OnnxValue[];
   readonly outputs: readonly OnnxValue[];
+}
+
+/**
+ * A model as onnxruntime takes it. Weights stay beside it, in their own memory: inside they would be copied into
+ * the message and out of it again, and protobuf ends at 2 GiB.
+ */
+export interface OnnxModel {
+  /** the encoded ModelProto */
+  readonly bytes: Uint8Array;
+  /** "files" that its tensors name, in memory: the option `externalData` */
+  readonly externalData: readonly { readonly path: string; readonly data: Uint8Array }[];
 }
 
 // Opset 20 is the first with ONNX's own Gelu; IR version 10 is its contemporary.
@@ -100,10 +114,27 @@ function writeNode(writer: Writer, node: OnnxNode): void {
 }
 
 function writeTensor(writer: Writer, tensor: OnnxTensor): void {
+  writeTensorType(writer, tensor);
+  writer.uint32(tag(9, LENGTH_DELIMITED)).bytes(tensor.bytes);
+}
+
+/** Its bytes are the whole of a file of its name. */
+function writeExternalTensor(writer: Writer, tensor: OnnxTensor): void {
+  const EXTERNAL = 1;
+  writeTensorType(writer, tensor);
+  for (const [key, value] of [["location", tensor.name], ["offset", "0"], ["length", String(tensor.bytes.length)]]) {
+    writeMessage(writer, 13, (entry) => {
+      writeString(entry, 1, key);
+      writeString(entry, 2, value);
+    });
+  }
+  writeInteger(writer, 14, EXTERNAL);
+}
+
+function writeTensorType(writer: Writer, tensor: OnnxTensor): void {
   for (const dim of tensor.dims) writeInteger(writer, 1, dim);
   writeInteger(writer, 2, ELEMENT_TYPES[tensor.elementType]);
   writeString(writer, 8, tensor.name);
-  writer.uint32(tag(9, LENGTH_DELIMITED)).bytes(tensor.bytes);
 }
 
 function writeValue(writer: Writer, value: OnnxValue): void {
@@ -123,8 +154,8 @@ function writeValue(writer: Writer, value: OnnxValue): void {
   );
 }
 
-/** Encodes one graph as a complete ONNX model, in memory. */
-export function encodeOnnxModel(graph: OnnxGraph): Uint8Array {
+/** Encodes one graph as a complete ONNX model, in memory. Weights are not copied. */
+export function encodeOnnxModel(graph: OnnxGraph): OnnxModel {
   const model = protobuf.Writer.create();
   writeInteger(model, 1, IR_VERSION);
   writeString(model, 2, "blockcache");
@@ -132,6 +163,7 @@ export function encodeOnnxModel(graph: OnnxGraph): Uint8Array {
     for (const node of graph.nodes) writeMessage(writer, 1, (message) => writeNode(message, node));
     writeString(writer, 2, graph.name);
     for (const tensor of graph.initializers) writeMessage(writer, 5, (message) => writeTensor(message, tensor));
+    for (const tensor of graph.weights) writeMessage(writer, 5, (message) => writeExternalTensor(message, tensor));
     for (const value of graph.inputs) writeMessage(writer, 11, (message) => writeValue(message, value));
     for (const value of graph.outputs) writeMessage(writer, 12, (message) => writeValue(message, value));
   });
@@ -141,5 +173,5 @@ export function encodeOnnxModel(graph: OnnxGraph): Uint8Array {
       writeInteger(opset, 2, version);
     });
   }
-  return model.finish();
+  return { bytes: model.finish(), externalData: graph.weights.map(({ name, bytes }) => ({ path: name, data: bytes })) };
 }

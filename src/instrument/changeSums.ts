@@ -2,11 +2,12 @@
 import { FLOAT32, GraphBuilder } from "../graphs/graphBuilder.js";
 import type { Precision } from "../graphs/graphBuilder.js";
 import { cast } from "../graphs/layers.js";
+import type { OnnxModel } from "../graphs/onnx.js";
 import type { Device } from "../runtime/device.js";
 import { createSession } from "../runtime/session.js";
 import type { DeviceTensor } from "../runtime/session.js";
 import { sharedSessions } from "../runtime/sharedSessions.js";
-import { toHost } from "../runtime/transfer.js";
+import { precisionOf, toHost } from "../runtime/transfer.js";
 import { hostSums } from "./hostSums.js";
 
 /** The four sums over one batch row. */
@@ -33,7 +34,7 @@ export async function rowSums(device: Device, current: DeviceTensor, previous: D
     const length = now.length / rows;
     return Array.from({ length: rows }, (_, row) => named(hostSums(now, then, row * length, (row + 1) * length)));
   }
-  const { sums } = await (await sumsSession(device)).run({ current, previous });
+  const { sums } = await (await sumsSession(device, precisionOf(current))).run({ current, previous });
   const { data } = await toHost(device, sums);
   return Array.from({ length: rows }, (_, row) => named(data.subarray(4 * row, 4 * row + 4)));
 }
@@ -42,10 +43,10 @@ function named([absoluteDifference, absolute, squaredDifference, squared]: Itera
   return { absoluteDifference, absolute, squaredDifference, squared };
 }
 
-/** One session serves all blocks: the shapes are free. Its few numbers come back to the host. */
-const sumsSession = sharedSessions((device) => createSession(sumsGraph(device.precision), { ...device, keepsTensors: false }));
+/** One session serves all blocks of an element type: the shapes are free. Its few numbers come back to the host. */
+const sumsSession = sharedSessions((device, precision: Precision) => createSession(sumsGraph(precision), { ...device, keepsTensors: false }));
 
-function sumsGraph(precision: Precision): Uint8Array {
+function sumsGraph(precision: Precision): OnnxModel {
   const graph = new GraphBuilder("change", { ...FLOAT32, precision });
   const rows = (name: string): string => {
     const input = graph.input(name, ["batch", "channels", "height", "width"]);

@@ -3,7 +3,7 @@ import type { SamplingHook } from "../diffusion/samplingPlan.js";
 import type { Block, BlockKind } from "../graphs/block.js";
 import type { FloatTensor } from "../models/tensor.js";
 import type { BlockResult, Evaluation } from "../runtime/observer.js";
-import { fromHost, toHost } from "../runtime/transfer.js";
+import { fromHost, precisionOf, toHost } from "../runtime/transfer.js";
 import { selectBlocks } from "./blockSelection.js";
 
 /** What a hook is told: a block's results at one network evaluation, in host memory. */
@@ -63,7 +63,8 @@ export function hook(pattern: string, callback: (event: HookEvent) => HookReplac
       const out = result.out === result.branch ? branch : await toHost(device, result.out);
       const replacement = await callback({ id: block.id, kind: block.kind, step: index, timestep, images, guided, branch, out });
       if (!replacement) return undefined;
-      const upload = (tensor: FloatTensor | undefined) => (tensor === undefined ? undefined : fromHost(tensor, device.precision));
+      const precision = precisionOf(result.branch);
+      const upload = (tensor: FloatTensor | undefined) => (tensor === undefined ? undefined : fromHost(tensor, precision));
       return { branch: upload(replacement.branch), out: upload(replacement.out) };
     },
   };

@@ -7,7 +7,8 @@ import { InvalidFileError, UnsupportedError } from "../errors.js";
 import { readJson, validate } from "./json.js";
 import { openSafetensors } from "./safetensors.js";
 import type { SafetensorsFile } from "./safetensors.js";
-import type { FloatTensor } from "./tensor.js";
+import type { WeightTensor } from "./tensor.js";
+import { widenFloat16 } from "./widen.js";
 
 /** Named tensors of one component. */
 export interface Weights {
@@ -15,11 +16,12 @@ export interface Weights {
   readonly files: readonly string[];
   names(): readonly string[];
   /**
-   * Reads a tensor as float32.
+   * Reads a tensor as float32; where float16 is wanted and stored, its bits as they are.
    *
+   * @param wanted Default: float32
    * @throws InvalidFileError where it is missing, not of shape `dims`, or holds NaN or infinity
    */
-  read(name: string, dims: readonly number[]): Promise<FloatTensor>;
+  read(name: string, dims: readonly number[], wanted?: "float32" | "float16"): Promise<WeightTensor>;
   close(): Promise<void>;
 }
 
@@ -109,20 +111,34 @@ export function weightsOf(files: readonly SafetensorsFile[]): Weights {
   return {
     files: files.map(({ path }) => path),
     names: () => [...owner.keys()],
-    async read(name, dims) {
+    async read(name, dims, wanted) {
       const file = owner.get(name);
       if (file === undefined) throw new InvalidFileError({ file: files[0].path, field: name, found: "no such tensor", expected: `[${dims.join(", ")}], as the config asks for`, hint: "the config and the weights belong to different models" });
-      const stored = file.tensors.get(name)?.dims ?? [];
-      if (stored.length !== dims.length || stored.some((dim, axis) => dim !== dims[axis])) {
-        throw new InvalidFileError({ file: file.path, field: name, found: `[${stored.join(", ")}]`, expected: `[${dims.join(", ")}], as the config asks for`, hint: "the config and the weights belong to different models" });
+      const stored = file.tensors.get(name);
+      const found = stored?.dims ?? [];
+      if (found.length !== dims.length || found.some((dim, axis) => dim !== dims[axis])) {
+        throw new InvalidFileError({ file: file.path, field: name, found: `[${found.join(", ")}]`, expected: `[${dims.join(", ")}], as the config asks for`, hint: "the config and the weights belong to different models" });
       }
-      const tensor = await file.readFloat32(name);
-      const bad = tensor.data.findIndex((value) => !Number.isFinite(value));
-      if (bad >= 0) throw new InvalidFileError({ file: file.path, field: name, found: `${tensor.data[bad]} at element ${bad}`, expected: "finite numbers", hint: "the file is damaged, or the model was trained or converted to them; take another copy of it" });
-      return tensor;
+      const data = wanted === "float16" && stored?.dtype === "F16" ? new Uint16Array((await file.readRaw(name)).buffer) : (await file.readFloat32(name)).data;
+      const bad = firstNotFinite(data);
+      if (bad >= 0) throw new InvalidFileError({ file: file.path, field: name, found: `${data instanceof Float32Array ? data[bad] : widenFloat16(data)[bad]} at element ${bad}`, expected: "finite numbers", hint: "the file is damaged, or the model was trained or converted to them; take another copy of it" });
+      return { dims, data };
     },
     async close() {
       for (const file of files) await file.close();
     },
   };
+}
+
+/** Index of the first NaN or infinity, or −1. A loop without branches looks for any: it runs over billions of numbers. */
+function firstNotFinite(data: Float32Array | Uint16Array): number {
+  if (data instanceof Float32Array) {
+    let zero = 0;
+    for (let index = 0; index < data.length; index++) zero += data[index] * 0;
+    return zero === 0 ? -1 : data.findIndex((value) => !Number.isFinite(value));
+  }
+  const isFinite = (bits: number): boolean => (bits & 0x7c00) !== 0x7c00;
+  let finite = true;
+  for (let index = 0; index < data.length; index++) finite = finite && isFinite(data[index]);
+  return finite ? -1 : data.findIndex((bits) => !isFinite(bits));
 }

@@ -93,8 +93,7 @@ export class BlockNetwork {
    * compiled is released and the weights are closed. The largest come first, so that the others find the memory
    * which compiling them took and gave back (1.2 GiB of holes otherwise, for Stable Diffusion 1.5).
    *
-   * @throws InvalidFileError for weights that are missing, of another shape or not finite; UnsupportedError for a
-   *   block of more than 2 GiB; InterruptedError on abort
+   * @throws InvalidFileError for weights that are missing, of another shape or not finite; InterruptedError on abort
    */
   static async load(unet: UNet, weights: Weights, device: Device, options: CompileOptions = {}): Promise<BlockNetwork> {
     const network = new BlockNetwork(unet, weights, device);

@@ -1,6 +1,7 @@
 import { cpus } from "node:os";
 import * as ort from "onnxruntime-node";
 import type { GraphBuilder } from "../graphs/graphBuilder.js";
+import type { OnnxModel } from "../graphs/onnx.js";
 import type { Weights } from "../models/weights.js";
 import type { Device } from "./device.js";
 
@@ -22,8 +23,9 @@ export interface SessionOptions {
  *
  * @throws onnxruntime's own Error, where the device has no room or no such operator
  */
-export async function createSession(model: Uint8Array, device: Device, { keepsMemory = false }: SessionOptions = {}): Promise<ort.InferenceSession> {
-  return ort.InferenceSession.create(model, {
+export async function createSession({ bytes, externalData }: OnnxModel, device: Device, { keepsMemory = false }: SessionOptions = {}): Promise<ort.InferenceSession> {
+  return ort.InferenceSession.create(bytes, {
+    externalData,
     executionProviders: [device.name],
     ...(device.threads === undefined ? {} : { intraOpNumThreads: device.threads }),
     ...(device.keepsTensors ? { preferredOutputLocation: "gpu-buffer" as const } : {}),
@@ -39,8 +41,7 @@ export async function createSession(model: Uint8Array, device: Device, { keepsMe
  * Compiles graphs one after the other; one graph's weights are in JavaScript's memory at a time. Where one fails,
  * those before it are released.
  *
- * @throws InvalidFileError for weights that are missing, of another shape or not finite; UnsupportedError for a
- *   graph of more than 2 GiB
+ * @throws InvalidFileError for weights that are missing, of another shape or not finite
  */
 export async function createSessions(graphs: readonly GraphBuilder[], weights: Weights, device: Device): Promise<ort.InferenceSession[]> {
   const sessions: ort.InferenceSession[] = [];

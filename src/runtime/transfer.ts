@@ -36,15 +36,19 @@ export async function toHost(device: Device, tensor: DeviceTensor): Promise<Floa
   throw new TypeError(`toHost: expected a float tensor, found ${host.type}`);
 }
 
+/** A float tensor's element type. It need not be the device's: a network's last blocks give float32 in any precision. */
+export function precisionOf({ type }: DeviceTensor): Precision {
+  return type === "float16" ? "float16" : "float32";
+}
+
 async function readBack(device: Device, tensor: DeviceTensor): Promise<ort.Tensor> {
-  const elementType = tensor.type === "float16" ? "float16" : "float32";
-  const { y } = await (await readerOf(device, elementType, tensor.dims.length)).run({ x: tensor });
+  const { y } = await (await readerOf(device, precisionOf(tensor), tensor.dims.length)).run({ x: tensor });
   return y;
 }
 
 /** An Identity graph whose result is on the host. */
-const readerOf = sharedSessions((device, elementType: Precision, rank: number) => {
-  const graph = new GraphBuilder("read back", { ...FLOAT32, precision: elementType });
+const readerOf = sharedSessions((device, precision: Precision, rank: number) => {
+  const graph = new GraphBuilder("read back", { ...FLOAT32, precision });
   const dims = Array.from({ length: rank }, (_, axis) => `dim_${axis}`);
   graph.output("y", graph.input("x", dims), dims);
   return createSession(graph.encodeWithoutWeights(), { ...device, keepsTensors: false });
