@@ -31,7 +31,7 @@ export interface DeviceOptions {
 
 const HOW_TO_GET: Record<DeviceName, string> = {
   cpu: "it comes with onnxruntime-node",
-  cuda: "Linux x64 with an NVIDIA driver, CUDA 12 and cuDNN 9; then `npm rebuild onnxruntime-node --onnxruntime-node-install=cuda12` downloads the CUDA libraries",
+  cuda: "Linux x64 with an NVIDIA driver, CUDA 12 and cuDNN 9; then `npm rebuild onnxruntime-node --onnxruntime-node-install=cuda12` downloads the CUDA libraries (README, \"GPU\", for CUDA 13)",
   webgpu: "a Vulkan driver (Linux: libvulkan1 and the card's driver), Metal or Direct3D 12; `vulkaninfo` must list the card",
   dml: "Windows 10 or later with a Direct3D 12 card",
   coreml: "macOS on Apple silicon",
