@@ -121,7 +121,7 @@ export function weightsOf(files: readonly SafetensorsFile[]): Weights {
       }
       const data = wanted === "float16" && stored?.dtype === "F16" ? new Uint16Array((await file.readRaw(name)).buffer) : (await file.readFloat32(name)).data;
       const bad = firstNotFinite(data);
-      if (bad >= 0) throw new InvalidFileError({ file: file.path, field: name, found: `${data instanceof Float32Array ? data[bad] : widenFloat16(data)[bad]} at element ${bad}`, expected: "finite numbers", hint: "the file is damaged, or the model was trained or converted to them; take another copy of it" });
+      if (bad >= 0) throw new InvalidFileError({ file: file.path, field: name, found: `${data instanceof Float32Array ? data[bad] : widenFloat16(data.subarray(bad, bad + 1))[0]} at element ${bad}`, expected: "finite numbers", hint: "the file is damaged, or the model was trained or converted to them; take another copy of it" });
       return { dims, data };
     },
     async close() {

@@ -95,6 +95,21 @@ describe("safetensors", () => {
     await opened.close();
   });
 
+  it("gives float16 as it is stored where that is wanted, and refuses what is not finite there too", async () => {
+    const weights = join(folder, "halves");
+    mkdirSync(weights, { recursive: true });
+    const [one, minusTwo, largest, infinity] = [0x3c00, 0xc000, 0x7bff, 0x7c00];
+    const header = Buffer.from(JSON.stringify({ good: { dtype: "F16", shape: [3], data_offsets: [0, 6] }, bad: { dtype: "F16", shape: [1], data_offsets: [6, 8] } }));
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(header.length));
+    writeFileSync(join(weights, "model.safetensors"), Buffer.concat([length, header, Buffer.from(Uint16Array.of(one, minusTwo, largest, infinity).buffer)]));
+    const opened = await openWeights(weights, "model");
+    expect((await opened.read("good", [3], "float16")).data).toEqual(Uint16Array.of(one, minusTwo, largest));
+    expect((await opened.read("good", [3])).data).toEqual(Float32Array.of(1, -2, 65504));
+    for (const wanted of ["float16", "float32"] as const) await expect(opened.read("bad", [1], wanted)).rejects.toThrow(/bad: expected finite numbers, found Infinity at element 0/);
+    await opened.close();
+  });
+
   it("refuses pickled weights and says why", async () => {
     const pickled = join(folder, "pickled");
     mkdirSync(pickled, { recursive: true });
