@@ -13,6 +13,7 @@ import type { Pipeline } from "../src/diffusion/pipeline.js";
 import { generate } from "../src/diffusion/sample.js";
 import type { Precision } from "../src/graphs/graphBuilder.js";
 import { changeMeter } from "../src/instrument/change.js";
+import type { BlockKind } from "../src/graphs/block.js";
 import { hook } from "../src/instrument/hooks.js";
 import { openSafetensors } from "../src/models/safetensors.js";
 import type { SafetensorsFile } from "../src/models/safetensors.js";
@@ -39,6 +40,8 @@ export interface FolderParity {
   readonly change: RelativeError;
   /** final latents where every second evaluation reuses all kinds of block, extrapolated linearly */
   readonly cachedLatents: RelativeError;
+  /** final latents where every second evaluation is skipped: the network's output, float32 in any precision, is extrapolated */
+  readonly skippedLatents: RelativeError;
 }
 
 /** What is compared. */
@@ -48,9 +51,10 @@ interface Results {
   readonly latents: FloatTensor;
   readonly change: FloatTensor;
   readonly cachedLatents: FloatTensor;
+  readonly skippedLatents: FloatTensor;
 }
 
-/** Network output, every C, change, plain and cached final latents, of the inputs that test/fixtures/models.py drew. */
+/** Network output, every C, change, plain, cached and skipped final latents, of the inputs that test/fixtures/models.py drew. */
 async function compute(pipeline: Pipeline, reference: SafetensorsFile): Promise<Results> {
   const branches = new Map<string, FloatTensor>();
   const hooks = ["all", "**.attn1", "**.attn2", "**.ff"].map((pattern) => hook(pattern, ({ id, branch }) => void branches.set(id, branch)));
@@ -63,9 +67,12 @@ async function compute(pipeline: Pipeline, reference: SafetensorsFile): Promise<
   const meter = changeMeter(pipeline, (_, __, [{ change }]) => void changes.push(change));
   const { latents } = await generate(pipeline, { ...image, hooks: [meter] });
   meter.dispose();
-  const schedule = await regularSchedule(pipeline, { ...sampling, kinds: CACHEABLE_KINDS, interval: 2 });
-  const { latents: cachedLatents } = await generate(pipeline, { ...image, hooks: [cachedRun(schedule, { reuse: linear })] });
-  return { network, branches, latents, change: { dims: [changes.length], data: Float32Array.from(changes) }, cachedLatents };
+  const reusing = async (kinds: readonly BlockKind[]): Promise<FloatTensor> => {
+    const schedule = await regularSchedule(pipeline, { ...sampling, kinds, interval: 2 });
+    return (await generate(pipeline, { ...image, hooks: [cachedRun(schedule, { reuse: linear })] })).latents;
+  };
+  const [cachedLatents, skippedLatents] = [await reusing(CACHEABLE_KINDS), await reusing(["conv_out"])];
+  return { network, branches, latents, change: { dims: [changes.length], data: Float32Array.from(changes) }, cachedLatents, skippedLatents };
 }
 
 async function givenInputs(reference: SafetensorsFile): Promise<UNetInputs> {
@@ -88,8 +95,8 @@ async function compare(path: string, device: DeviceName, precision: Precision): 
   await reference.close();
   const errors = [...expected.branches].map(([id, branch]) => ({ id, error: relativeError(found.branches.get(id), branch) }));
   const worstBlock = errors.reduce((worst, block) => ((block.error ?? Infinity) <= (worst.error ?? Infinity) ? worst : block));
-  const [network, latents, change, cachedLatents] = (["network", "latents", "change", "cachedLatents"] as const).map((part) => relativeError(found[part], expected[part]));
-  return { folder: basename(path), network, blocks: errors.length, worstBlock, latents, change, cachedLatents };
+  const [network, latents, change, cachedLatents, skippedLatents] = (["network", "latents", "change", "cachedLatents", "skippedLatents"] as const).map((part) => relativeError(found[part], expected[part]));
+  return { folder: basename(path), network, blocks: errors.length, worstBlock, latents, change, cachedLatents, skippedLatents };
 }
 
 function relativeError(found: FloatTensor | undefined, { data: expected }: FloatTensor): RelativeError {

@@ -6,7 +6,7 @@
  *
  * Network evaluations alone, by the hook that sampling uses, every second of them reusing; plain and cached
  * take turns. A GPU may go on computing while the next block is begun, so there seconds of blocks, and the ideal,
- * mean nothing and are left out. Writes bench/results/realised.md and .json (every second), with the device and
+ * mean nothing and are not told. Writes bench/results/realised.md and .json (every second), with the device and
  * precision in their names where it is not cpu.
  */
 import { mkdtemp, rm } from "node:fs/promises";

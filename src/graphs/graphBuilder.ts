@@ -1,3 +1,4 @@
+import { UnsupportedError } from "../errors.js";
 import { elementCount, transposed } from "../models/tensor.js";
 import type { FloatTensor } from "../models/tensor.js";
 import type { Weights } from "../models/weights.js";
@@ -7,6 +8,9 @@ import { toHalf } from "./half.js";
 
 /** The element type that a network computes in. */
 export type Precision = "float32" | "float16";
+
+/** onnxruntime takes no larger tensor from outside of a file. */
+const MAX_WEIGHT_BYTES = 2 ** 31;
 
 /** What a graph is built for; a device is one. */
 export interface GraphTarget {
@@ -113,9 +117,14 @@ export class GraphBuilder {
   /**
    * Reads the weights and encodes the graph as an ONNX model.
    *
-   * @throws InvalidFileError for a weight that is missing, of another shape or not finite
+   * @throws UnsupportedError for a weight that is too large; no weight is read then. InvalidFileError for one that is
+   *   missing, of another shape or not finite
    */
   async encode(weights: Weights): Promise<OnnxModel> {
+    for (const { tensor, dims } of this.#weights) {
+      const bytes = elementCount(dims) * bytesOf(this.precision);
+      if (bytes > MAX_WEIGHT_BYTES) throw new UnsupportedError(`${this.#name}: ${tensor} of ${(bytes / 2 ** 30).toFixed(2)} GiB is not supported (supported: weights of up to 2 GiB each)`);
+    }
     const laidOut: OnnxTensor[] = [];
     for (const { value, tensor, dims, layout } of this.#weights) {
       const stored = await weights.read(tensor, dims, this.precision);
@@ -142,7 +151,7 @@ export class GraphBuilder {
 
   /** Bytes of these in the graph's precision. */
   weightBytes(): number {
-    return this.parameterCount() * (this.precision === "float16" ? 2 : 4);
+    return this.parameterCount() * bytesOf(this.precision);
   }
 
   #encode(weights: readonly OnnxTensor[]): OnnxModel {
@@ -155,6 +164,10 @@ export class GraphBuilder {
     this.#count += 1;
     return `${stem}_${this.#count}`;
   }
+}
+
+function bytesOf(precision: Precision): number {
+  return precision === "float16" ? 2 : 4;
 }
 
 function encodeFloats(data: Float32Array | Uint16Array, precision: Precision): Uint8Array {

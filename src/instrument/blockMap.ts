@@ -18,7 +18,7 @@ export interface BlockMapEntry {
   /** height and width of the feature maps */
   readonly resolution: readonly [height: number, width: number];
   readonly channels: number;
-  /** of C for one batch row, in the network's precision */
+  /** of C for one batch row, in its own element type */
   readonly bytes: number;
   readonly parameters: number;
   /** of these, the ones that reusing the block needs too (a ResNet block's shortcut): held twice once it is reused */

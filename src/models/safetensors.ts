@@ -12,7 +12,7 @@ import { temporaryBeside } from "./replaceFile.js";
 import { elementCount } from "./tensor.js";
 import type { FloatTensor } from "./tensor.js";
 import { widenBfloat16, widenFloat16, widenFloat64 } from "./widen.js";
-import { writeFully } from "./writeFully.js";
+import { MAX_BYTES_AT_ONCE, writeFully } from "./writeFully.js";
 
 /** Bytes of one element. */
 const ELEMENT_SIZE = {
@@ -114,7 +114,7 @@ function fileOf(path: string, handle: FileHandle, { metadata, tensors }: Header)
 async function readFully(path: string, handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   let done = 0;
   while (done < bytes.length) {
-    const { bytesRead } = await handle.read(bytes, done, bytes.length - done, position + done);
+    const { bytesRead } = await handle.read(bytes, done, Math.min(bytes.length - done, MAX_BYTES_AT_ONCE), position + done);
     if (bytesRead === 0) throw new InvalidFileError({ file: path, found: `the end of the file at byte ${position + done}`, expected: `${bytes.length} bytes from byte ${position}`, hint: "the file is truncated; download it again" });
     done += bytesRead;
   }

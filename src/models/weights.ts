@@ -137,8 +137,8 @@ function firstNotFinite(data: Float32Array | Uint16Array): number {
     for (let index = 0; index < data.length; index++) zero += data[index] * 0;
     return zero === 0 ? -1 : data.findIndex((value) => !Number.isFinite(value));
   }
-  const isFinite = (bits: number): boolean => (bits & 0x7c00) !== 0x7c00;
-  let finite = true;
-  for (let index = 0; index < data.length; index++) finite = finite && isFinite(data[index]);
-  return finite ? -1 : data.findIndex((bits) => !isFinite(bits));
+  const isNotFinite = (bits: number): boolean => (bits & 0x7c00) === 0x7c00;
+  let found = 0;
+  for (let index = 0; index < data.length; index++) found |= Number(isNotFinite(data[index]));
+  return found === 0 ? -1 : data.findIndex(isNotFinite);
 }

@@ -2,7 +2,7 @@ import * as ort from "onnxruntime-node";
 import { ArgumentError, DeviceUnavailableError } from "../errors.js";
 import { FLOAT32, GraphBuilder } from "../graphs/graphBuilder.js";
 import type { GraphTarget, Precision } from "../graphs/graphBuilder.js";
-import { attention } from "../graphs/layers.js";
+import { fusedAttentionIsRight } from "./fusedAttention.js";
 import { Lazy } from "./lazy.js";
 
 /** onnxruntime's execution providers that we know of; `dml` and `coreml` are passed through, untested. */
@@ -46,7 +46,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   const { device = "cpu", precision = "float32", threads } = options;
   if (device === "auto") {
     for (const name of automaticCandidates()) {
-      if ((await probe(name)) === undefined) return deviceOf(name, precision, threads);
+      if ((await probe(name, precision)) === undefined) return deviceOf(name, precision, threads);
     }
     return deviceOf("cpu", "float32", threads);
   }
@@ -56,7 +56,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   if (device === "cpu" && precision === "float16") {
     throw new ArgumentError("precision: expected float32 on device cpu, found float16 — onnxruntime's CPU kernels compute in float32; half precision needs webgpu or cuda");
   }
-  const failure = await probe(device);
+  const failure = await probe(device, precision);
   if (failure !== undefined) {
     throw new DeviceUnavailableError(`device ${device} does not run on this machine (${failure}) — it needs: ${HOW_TO_GET[device]}; or use --device cpu`);
   }
@@ -73,52 +73,21 @@ async function deviceOf(name: DeviceName, precision: Precision, threads: number 
 }
 
 /**
- * NVIDIA's libraries multiply float32 as TF32, with 10 bits of mantissa, unless this is said before they are loaded:
+ * NVIDIA's libraries multiply float32 as TF32, with 10 bits of mantissa, unless this says "0" before they are loaded:
  * a block's C was then 1e-3 to 6e-3 off (bench/gpu). onnxruntime-node does not pass its own setting on.
  */
-function floatsStayWhole(): void {
-  process.env.NVIDIA_TF32_OVERRIDE ??= "0";
-}
+const TF32 = "NVIDIA_TF32_OVERRIDE";
 
-/** of one head, in Stable Diffusion 1.x, 2.x and XL */
-const HEAD_WIDTHS = [40, 64, 160];
-const [ROWS, QUERIES, KEYS, HEADS] = [2, 64, 77, 2];
-
-/**
- * Whether MultiHeadAttention gives what plain operators give. onnxruntime 1.30's on webgpu does on an NVIDIA card,
- * and is a quarter off from 64 tokens on under Chromium's software Vulkan. Found out once a process.
- */
-const webgpuAttention = new Lazy(async () => {
-  const results: Float32Array[] = [];
-  for (const fusedAttention of [true, false]) {
-    const graph = new GraphBuilder("attention", { ...FLOAT32, fusedAttention });
-    const feeds: Record<string, ort.Tensor> = {};
-    const fed = (input: string, tokens: number, width: number): string => {
-      const dims = [ROWS, tokens, HEADS * width];
-      const data = Float32Array.from({ length: ROWS * tokens * HEADS * width }, (_, index) => 2 * Math.sin(index * index + width));
-      feeds[input] = new ort.Tensor("float32", data, dims);
-      return graph.input(input, dims);
-    };
-    const attended = HEAD_WIDTHS.map((headWidth) => {
-      const [query, key, value] = ["query", "key", "value"].map((part) => fed(`${part}_${headWidth}`, part === "query" ? QUERIES : KEYS, headWidth));
-      return attention(graph, query, key, value, { heads: HEADS, headWidth });
-    });
-    graph.output("y", graph.node("Concat", attended, { axis: 2n }), [ROWS, QUERIES, HEADS * HEAD_WIDTHS.reduce((sum, width) => sum + width)]);
-    const session = await ort.InferenceSession.create(graph.encodeWithoutWeights().bytes, { executionProviders: ["webgpu"], logSeverityLevel: 3 });
-    const { y } = await session.run(feeds);
-    results.push(y.data as Float32Array);
-    await session.release();
-  }
-  const [fused, plain] = results;
-  return fused.every((value, index) => Math.abs(value - plain[index]) < 1e-3);
-});
+/** Found out once a process. */
+const webgpuAttention = new Lazy(() => fusedAttentionIsRight("webgpu"));
 
 /** Runs one operator on the device; says what went wrong, or nothing. */
-async function probe(name: DeviceName): Promise<string | undefined> {
+async function probe(name: DeviceName, precision: Precision): Promise<string | undefined> {
   if (name === "cpu") return undefined;
   const supported = ort.listSupportedBackends().map((backend) => backend.name);
   if (!supported.includes(name)) return `this build of onnxruntime-node has ${supported.join(", ")}`;
-  if (name === "cuda") floatsStayWhole();
+  const keepsFloatsWhole = name === "cuda" && precision === "float32" && process.env[TF32] === undefined;
+  if (keepsFloatsWhole) process.env[TF32] = "0";
   const graph = new GraphBuilder("probe", FLOAT32);
   const x = graph.input("x", [1]);
   graph.output("y", graph.node("Relu", [x]), [1]);
@@ -128,6 +97,7 @@ async function probe(name: DeviceName): Promise<string | undefined> {
     await session.release();
     return undefined;
   } catch (error) {
+    if (keepsFloatsWhole) delete process.env[TF32];
     return firstLine(error);
   }
 }

@@ -1,4 +1,7 @@
 /** Graphs of large models: their parameters as diffusers counts them, and no more of them in memory at once than need be. */
+import { appendFileSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { CLIP_L, OPEN_CLIP_BIG_G, SDXL_UNET, SD_VAE } from "../../bench/shapes.js";
 import { ATTENTION_NAMES, decoderGraph, encoderGraph } from "../../src/graphs/autoencoder.js";
@@ -9,6 +12,7 @@ import { describeUNet } from "../../src/graphs/unet.js";
 import { parseAutoencoderConfig } from "../../src/models/configs/autoencoder.js";
 import { parseClipTextConfig } from "../../src/models/configs/clipText.js";
 import { parseUNetConfig } from "../../src/models/configs/unet.js";
+import { openSafetensors } from "../../src/models/safetensors.js";
 import type { Weights } from "../../src/models/weights.js";
 import { BlockNetwork } from "../../src/runtime/blockNetwork.js";
 import { openDevice } from "../../src/runtime/device.js";
@@ -62,6 +66,14 @@ describe("graphs of SDXL's shape", () => {
     expect(sum(graphs)).toBe(83_653_863);
     expect(largest(graphs)).toBeLessThan(0.3 * GIB);
   });
+
+  it("a weight that onnxruntime would not take is refused before one is read", async () => {
+    const graph = new GraphBuilder("huge", FLOAT32);
+    graph.weight("small", [1]);
+    graph.weight("too.large", [32768, 32768]);
+    const weights: Weights = { files: [], names: () => [], read: () => Promise.reject(new Error("was read")), close: () => Promise.resolve() };
+    await expect(graph.encode(weights)).rejects.toThrow(/^huge: too\.large of 4\.00 GiB is not supported/);
+  });
 });
 
 /** Takes 10 GiB of memory and three minutes: run with BLOCKCACHE_LARGE=1. */
@@ -85,6 +97,26 @@ describe.skipIf(!process.env.BLOCKCACHE_LARGE)("beyond 2 GiB", () => {
     const output = await network.forward({ sample: { dims: [1, 4, 4, 4], data: new Float32Array(64).fill(1) }, timestep: 1, encoderHiddenStates: { dims: [1, 2, 2048], data: new Float32Array(4096) } });
     expect(output.data).toEqual(Float32Array.from({ length: 64 }, (_, index) => 1 + (index >> 4)));
     await network.dispose();
+  }, 10 * MINUTES);
+
+  it("a tensor is read in pieces that Node can read", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "blockcache-large-"));
+    try {
+      const path = join(folder, "large.safetensors");
+      const bytes = 2 ** 31 + 8;
+      const header = Buffer.from(JSON.stringify({ x: { dtype: "U8", shape: [bytes], data_offsets: [0, bytes] } }));
+      const length = Buffer.alloc(8);
+      length.writeBigUInt64LE(BigInt(header.length));
+      writeFileSync(path, Buffer.concat([length, header]));
+      truncateSync(path, 8 + header.length + bytes - 1);
+      appendFileSync(path, Uint8Array.of(7));
+      const file = await openSafetensors(path);
+      const data = await file.readRaw("x");
+      expect([data.length, data[0], data.at(-1)]).toEqual([bytes, 0, 7]);
+      await file.close();
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   }, 10 * MINUTES);
 
   it("a single graph runs", async () => {
