@@ -69,8 +69,9 @@ async function main(): Promise<void> {
   const parity: ParityResult[] = [];
   for (const device of devices) {
     for (const precision of ["float32", "float16"]) {
+      console.log(`parity: ${device}, ${precision}`);
       const result = parityOf(device, precision, folders);
-      console.log(`parity: ${device}, ${precision}${result.skipped === undefined ? "" : `: skipped: ${result.skipped}`}`);
+      if (result.skipped !== undefined) console.log(`skipped: ${result.skipped}`);
       parity.push(result);
     }
   }

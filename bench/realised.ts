@@ -118,9 +118,10 @@ async function main(): Promise<void> {
   if (values.sd15) results.push(...(await measureSd15(embedded)));
   const { device } = embedded;
   const name = device.name === "cpu" ? "realised" : `realised-${device.name}-${device.precision}`;
-  await writeResult(`${name}.md`, report(device, results));
+  const text = report(device, results);
+  await writeResult(`${name}.md`, text);
   await writeResult(`${name}.json`, `${JSON.stringify(results)}\n`);
-  console.log(report(device, results));
+  console.log(text);
 }
 
 await main();

@@ -7,6 +7,7 @@ import { hasMerge } from "../src/graphs/block.js";
 import type { BlockInput } from "../src/graphs/block.js";
 import { FLOAT32, GraphBuilder } from "../src/graphs/graphBuilder.js";
 import type { Value, WeightLayout } from "../src/graphs/graphBuilder.js";
+import { writeExternalTensor } from "../src/graphs/onnx.js";
 import { UNET_OUTPUT, upsampleSizeName } from "../src/graphs/unet.js";
 import type { UNet } from "../src/graphs/unet.js";
 import { transposed } from "../src/models/tensor.js";
@@ -58,20 +59,26 @@ export function wholeGraph(unet: UNet): ExternalWeightsGraph {
   return graph;
 }
 
+/** Fields of onnx.proto3's ModelProto and GraphProto. */
+const [GRAPH, INITIALIZER] = [7, 5];
+const lengthDelimited = (field: number): number => (field << 3) | 2;
+
 /** Writes the model into `folder` and compiles it with onnxruntime's default session options. */
 export async function openSingleSession(unet: UNet, weights: Weights, folder: string, threads: number): Promise<ort.InferenceSession> {
   const graph = wholeGraph(unet);
   const location = "weights.bin";
   const file = await open(join(folder, location), "w");
   const initializers = protobuf.Writer.create();
-  initializers.uint32(lengthDelimited(7)).fork();
+  initializers.uint32(lengthDelimited(GRAPH)).fork();
   let offset = 0;
   try {
     for (const { value, tensor, dims, layout } of graph.weights) {
       const stored = await weights.read(tensor, dims);
       const { data, dims: laidOut } = layout === "transposed" ? transposed(stored) : stored;
       await file.write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), 0, data.byteLength, offset);
-      writeExternalTensor(initializers, value, laidOut, { location, offset: String(offset), length: String(data.byteLength) });
+      initializers.uint32(lengthDelimited(INITIALIZER)).fork();
+      writeExternalTensor(initializers, { name: value, elementType: "float32", dims: laidOut }, { location, offset, length: data.byteLength });
+      initializers.ldelim();
       offset += data.byteLength;
     }
   } finally {
@@ -82,21 +89,4 @@ export async function openSingleSession(unet: UNet, weights: Weights, folder: st
   const model = join(folder, "unet.onnx");
   await writeFile(model, Buffer.concat([graph.encodeWithoutWeights().bytes, initializers.finish()]));
   return ort.InferenceSession.create(model, { executionProviders: ["cpu"], intraOpNumThreads: threads, logSeverityLevel: 3 });
-}
-
-const lengthDelimited = (field: number): number => (field << 3) | 2;
-const varint = (field: number): number => field << 3;
-
-/** onnx.proto3's TensorProto with its data in a file. */
-function writeExternalTensor(writer: protobuf.Writer, name: string, dims: readonly number[], external: Readonly<Record<string, string>>): void {
-  const [FLOAT, EXTERNAL] = [1, 1];
-  writer.uint32(lengthDelimited(5)).fork();
-  for (const dim of dims) writer.uint32(varint(1)).int64(dim);
-  writer.uint32(varint(2)).int32(FLOAT);
-  writer.uint32(lengthDelimited(8)).string(name);
-  for (const [key, value] of Object.entries(external)) {
-    writer.uint32(lengthDelimited(13)).fork().uint32(lengthDelimited(1)).string(key).uint32(lengthDelimited(2)).string(value).ldelim();
-  }
-  writer.uint32(varint(14)).int32(EXTERNAL);
-  writer.ldelim();
 }

@@ -1,6 +1,7 @@
 /** A network as planning sees it: which stage reads what, and how much of C there is to keep. Plain data. */
 import type { Pipeline } from "../diffusion/pipeline.js";
-import { isBlock, mergeReads, outputElementBytes } from "../graphs/block.js";
+import { isBlock, mergeReads, outputElementType } from "../graphs/block.js";
+import { ELEMENT_BYTES } from "../graphs/onnx.js";
 import { computeReads } from "../graphs/unet.js";
 
 export interface StageOutline {
@@ -22,7 +23,7 @@ export function networkOutline({ network, device }: Pipeline, [height, width]: r
     const reads = computeReads(network.unet, stage);
     if (!isBlock(stage)) return { id: stage.id, reads, bytes_per_row: 0 };
     const extent = stage.extent({ height, width });
-    const bytes = extent.height * extent.width * stage.channels * outputElementBytes(stage, device.precision);
+    const bytes = extent.height * extent.width * stage.channels * ELEMENT_BYTES[outputElementType(stage, device.precision)];
     return { id: stage.id, reads, merge_reads: mergeReads(stage), bytes_per_row: bytes };
   });
 }

@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { DEVICE_NAMES } from "../runtime/device.js";
 import type { DeviceName } from "../runtime/device.js";
+import { PRECISIONS } from "../graphs/graphBuilder.js";
 import type { Precision } from "../graphs/graphBuilder.js";
 import { ArgumentError } from "../errors.js";
 import { loadPipeline } from "../diffusion/pipeline.js";
@@ -22,7 +23,7 @@ export function command(usage: string, description: string, example: string): Co
   return new Command(usage)
     .description(description)
     .addOption(new Option("--device <name>", "where the network runs").choices(["auto", ...DEVICE_NAMES]).default("cpu"))
-    .addOption(new Option("--precision <type>", "element type of weights and activations; float16 needs a GPU").choices(["float32", "float16"]).default("float32"))
+    .addOption(new Option("--precision <type>", "element type of weights and activations; float16 needs a GPU").choices(PRECISIONS).default("float32"))
     .option("--threads <n>", "threads inside an operator, on cpu (default: one a core)", positiveInteger)
     .option("--config <model>", "for a model in a single file: a folder or id that has its configs and tokenizer")
     .option("--json", "print the result as JSON, for machines")

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { Pipeline } from "../diffusion/pipeline.js";
+import { ELEMENT_BYTES } from "../graphs/onnx.js";
 import { blockMap, timeBlocks } from "../instrument/blockMap.js";
 import type { BlockMapEntry } from "../instrument/blockMap.js";
 import { alignedTable } from "../study/table.js";
@@ -43,7 +44,7 @@ interface Memory {
 }
 
 function memoryOf({ device, network }: Pipeline, blocks: readonly BlockMapEntry[]): Memory {
-  const bytesOfParameter = device.precision === "float16" ? 2 : 4;
+  const bytesOfParameter = ELEMENT_BYTES[device.precision];
   const whole = blocks.filter(({ inside }) => inside === undefined);
   return {
     weights: network.weightBytes - network.sharedWeightBytes,

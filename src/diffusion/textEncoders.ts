@@ -1,6 +1,7 @@
 /** A model's text encoders: one, or SDXL's two, whose embeddings are joined token by token. */
 import { ArgumentError, InvalidFileError } from "../errors.js";
 import { clipParameterCount } from "../graphs/clipText.js";
+import { ELEMENT_BYTES } from "../graphs/onnx.js";
 import type { ModelFolder } from "../models/folder.js";
 import type { TextEncoderFolder } from "../models/textEncoderFolder.js";
 import type { FloatTensor } from "../models/tensor.js";
@@ -68,9 +69,8 @@ export class TextEncoders {
 
   /** Bytes of weights that the first use will load. */
   get waitingWeightBytes(): number {
-    const bytes = this.#device.precision === "float16" ? 2 : 4;
     const waiting = this.#folders.map(({ config }, index) => (this.#encoders[index].isAskedFor ? 0 : clipParameterCount({ config, tokens: this.tokenizers[index].length, prefix: "" })));
-    return bytes * waiting.reduce((sum, count) => sum + count, 0);
+    return ELEMENT_BYTES[this.#device.precision] * waiting.reduce((sum, count) => sum + count, 0);
   }
 
   /** Releases all sessions. */

@@ -95,8 +95,3 @@ export function mergeReads(block: Block): readonly string[] {
 export function outputElementType(stage: Stage, precision: Precision): ElementType {
   return stage.outputType ?? precision;
 }
-
-/** Bytes of one number of a stage's result. */
-export function outputElementBytes(stage: Stage, precision: Precision): number {
-  return outputElementType(stage, precision) === "float16" ? 2 : 4;
-}

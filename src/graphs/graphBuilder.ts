@@ -2,14 +2,15 @@ import { UnsupportedError } from "../errors.js";
 import { elementCount, transposed } from "../models/tensor.js";
 import type { FloatTensor } from "../models/tensor.js";
 import type { Weights } from "../models/weights.js";
-import { encodeOnnxModel } from "./onnx.js";
+import { ELEMENT_BYTES, encodeOnnxModel } from "./onnx.js";
 import type { Dimension, ElementType, OnnxAttribute, OnnxModel, OnnxNode, OnnxTensor, OnnxValue } from "./onnx.js";
 import { toHalf } from "./half.js";
 
-/** The element type that a network computes in. */
-export type Precision = "float32" | "float16";
+/** The element types that a network computes in. */
+export const PRECISIONS = ["float32", "float16"] as const;
+export type Precision = (typeof PRECISIONS)[number];
 
-/** onnxruntime takes no larger tensor from outside of a file. */
+/** onnxruntime takes no larger tensor from memory. */
 const MAX_WEIGHT_BYTES = 2 ** 31;
 
 /** What a graph is built for; a device is one. */
@@ -122,7 +123,7 @@ export class GraphBuilder {
    */
   async encode(weights: Weights): Promise<OnnxModel> {
     for (const { tensor, dims } of this.#weights) {
-      const bytes = elementCount(dims) * bytesOf(this.precision);
+      const bytes = elementCount(dims) * ELEMENT_BYTES[this.precision];
       if (bytes > MAX_WEIGHT_BYTES) throw new UnsupportedError(`${this.#name}: ${tensor} of ${(bytes / 2 ** 30).toFixed(2)} GiB is not supported (supported: weights of up to 2 GiB each)`);
     }
     const laidOut: OnnxTensor[] = [];
@@ -151,7 +152,7 @@ export class GraphBuilder {
 
   /** Bytes of these in the graph's precision. */
   weightBytes(): number {
-    return this.parameterCount() * bytesOf(this.precision);
+    return this.parameterCount() * ELEMENT_BYTES[this.precision];
   }
 
   #encode(weights: readonly OnnxTensor[]): OnnxModel {
@@ -164,10 +165,6 @@ export class GraphBuilder {
     this.#count += 1;
     return `${stem}_${this.#count}`;
   }
-}
-
-function bytesOf(precision: Precision): number {
-  return precision === "float16" ? 2 : 4;
 }
 
 function encodeFloats(data: Float32Array | Uint16Array, precision: Precision): Uint8Array {

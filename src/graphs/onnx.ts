@@ -8,6 +8,9 @@ import protobuf from "protobufjs/minimal.js";
 export const ELEMENT_TYPES = { float32: 1, int32: 6, int64: 7, float16: 10 } as const;
 export type ElementType = keyof typeof ELEMENT_TYPES;
 
+/** Bytes of one number. */
+export const ELEMENT_BYTES = { float32: 4, int32: 4, int64: 8, float16: 2 } as const satisfies Record<ElementType, number>;
+
 /** A dimension: a size, or the name of one that is known only when the graph runs. */
 export type Dimension = number | string;
 
@@ -118,20 +121,20 @@ function writeTensor(writer: Writer, tensor: OnnxTensor): void {
   writer.uint32(tag(9, LENGTH_DELIMITED)).bytes(tensor.bytes);
 }
 
-/** Its bytes are the whole of a file of its name. */
-function writeExternalTensor(writer: Writer, tensor: OnnxTensor): void {
+/** A TensorProto whose bytes lie in a file. */
+export function writeExternalTensor(writer: Writer, tensor: Omit<OnnxTensor, "bytes">, place: { readonly location: string; readonly offset: number; readonly length: number }): void {
   const EXTERNAL = 1;
   writeTensorType(writer, tensor);
-  for (const [key, value] of [["location", tensor.name], ["offset", "0"], ["length", String(tensor.bytes.length)]]) {
+  for (const [key, value] of Object.entries(place)) {
     writeMessage(writer, 13, (entry) => {
       writeString(entry, 1, key);
-      writeString(entry, 2, value);
+      writeString(entry, 2, String(value));
     });
   }
   writeInteger(writer, 14, EXTERNAL);
 }
 
-function writeTensorType(writer: Writer, tensor: OnnxTensor): void {
+function writeTensorType(writer: Writer, tensor: Omit<OnnxTensor, "bytes">): void {
   for (const dim of tensor.dims) writeInteger(writer, 1, dim);
   writeInteger(writer, 2, ELEMENT_TYPES[tensor.elementType]);
   writeString(writer, 8, tensor.name);
@@ -163,7 +166,7 @@ export function encodeOnnxModel(graph: OnnxGraph): OnnxModel {
     for (const node of graph.nodes) writeMessage(writer, 1, (message) => writeNode(message, node));
     writeString(writer, 2, graph.name);
     for (const tensor of graph.initializers) writeMessage(writer, 5, (message) => writeTensor(message, tensor));
-    for (const tensor of graph.weights) writeMessage(writer, 5, (message) => writeExternalTensor(message, tensor));
+    for (const tensor of graph.weights) writeMessage(writer, 5, (message) => writeExternalTensor(message, tensor, { location: tensor.name, offset: 0, length: tensor.bytes.length }));
     for (const value of graph.inputs) writeMessage(writer, 11, (message) => writeValue(message, value));
     for (const value of graph.outputs) writeMessage(writer, 12, (message) => writeValue(message, value));
   });

@@ -1,8 +1,9 @@
 import { emptyConditions } from "../diffusion/conditioning.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import type { Block, BlockKind } from "../graphs/block.js";
-import { BRANCH, declareInputs, hasMerge, outputElementBytes } from "../graphs/block.js";
+import { BRANCH, declareInputs, hasMerge, outputElementType } from "../graphs/block.js";
 import { FLOAT32, GraphBuilder } from "../graphs/graphBuilder.js";
+import { ELEMENT_BYTES } from "../graphs/onnx.js";
 import { selectableBlocks } from "./blockSelection.js";
 import { median } from "./statistics.js";
 
@@ -51,7 +52,7 @@ export function blockMap(pipeline: Pipeline, latentSize: readonly [height: numbe
       shape: inside === undefined ? [block.channels, extent.height, extent.width] : [pixels, block.channels],
       resolution: [extent.height, extent.width],
       channels: block.channels,
-      bytes: pixels * block.channels * outputElementBytes(block, precision),
+      bytes: pixels * block.channels * ELEMENT_BYTES[outputElementType(block, precision)],
       ...countParameters(block),
       multiplyAdds: block.multiplyAdds({ height, width }, tokens),
       cacheable: block.kind !== "conv_in" && block.kind !== "conv_out",

@@ -4,6 +4,7 @@
  * Python's safetensors and json read all of it.
  */
 import { ArgumentError, InvalidFileError } from "../errors.js";
+import { PRECISIONS } from "../graphs/graphBuilder.js";
 import { validate } from "../models/json.js";
 import { openSafetensors, writeSafetensors } from "../models/safetensors.js";
 import { MEASURES } from "./profile.js";
@@ -31,7 +32,7 @@ const headSchema = z.object({
     latent_size: size,
   }),
   device: z.string(),
-  precision: z.enum(["float32", "float16"]).optional(),
+  precision: z.enum(PRECISIONS).optional(),
   library_version: z.string(),
   trajectories: z.array(z.object({ prompt: z.string(), seed: z.number() })).min(1),
   blocks: z.array(z.object({ id: z.string(), kind: z.enum(["conv_in", "conv_out", "resnet", "transformer", "downsampler", "upsampler", "attn1", "attn2", "ff"]), resolution: size })),

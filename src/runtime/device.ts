@@ -1,6 +1,6 @@
 import * as ort from "onnxruntime-node";
 import { ArgumentError, DeviceUnavailableError } from "../errors.js";
-import { FLOAT32, GraphBuilder } from "../graphs/graphBuilder.js";
+import { FLOAT32, GraphBuilder, PRECISIONS } from "../graphs/graphBuilder.js";
 import type { GraphTarget, Precision } from "../graphs/graphBuilder.js";
 import { fusedAttentionIsRight } from "./fusedAttention.js";
 import { Lazy } from "./lazy.js";
@@ -40,10 +40,11 @@ const HOW_TO_GET: Record<DeviceName, string> = {
 /**
  * Finds a device and proves that it runs, on a graph of one operator.
  *
- * @throws ArgumentError for an unknown name or float16 on cpu; DeviceUnavailableError with the way to get it.
+ * @throws ArgumentError for an unknown name or precision, or float16 on cpu; DeviceUnavailableError with the way to get it.
  */
 export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   const { device = "cpu", precision = "float32", threads } = options;
+  if (!PRECISIONS.includes(precision)) throw new ArgumentError(`precision: expected ${PRECISIONS.join(" or ")}, found "${String(precision)}"`);
   if (device === "auto") {
     for (const name of automaticCandidates()) {
       if ((await probe(name, precision)) === undefined) return deviceOf(name, precision, threads);

@@ -2,6 +2,7 @@
 import * as ort from "onnxruntime-node";
 import { FLOAT32, GraphBuilder } from "../graphs/graphBuilder.js";
 import { attention } from "../graphs/layers.js";
+import { elementCount } from "../models/tensor.js";
 
 /** Heads of Stable Diffusion 1.x, 2.x and XL, and a text encoder's, whose scores are biased. */
 const CASES = [{ headWidth: 40 }, { headWidth: 64 }, { headWidth: 80 }, { headWidth: 160 }, { headWidth: 64, biased: true }] as const;
@@ -26,7 +27,7 @@ async function attend(executionProvider: string, fusedAttention: boolean): Promi
   const feeds: Record<string, ort.Tensor> = {};
   const fed = (name: string, dims: readonly number[]): string => {
     const seed = Object.keys(feeds).length;
-    const data = Float32Array.from({ length: dims.reduce((product, dim) => product * dim, 1) }, (_, index) => Math.sin(index * index + seed));
+    const data = Float32Array.from({ length: elementCount(dims) }, (_, index) => Math.sin(index * index + seed));
     feeds[name] = new ort.Tensor("float32", data, dims);
     return graph.input(name, dims);
   };

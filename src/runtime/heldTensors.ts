@@ -1,5 +1,7 @@
+import { ELEMENT_BYTES } from "../graphs/onnx.js";
 import { release, retain } from "./ownership.js";
 import type { DeviceTensor } from "./session.js";
+import { precisionOf } from "./transfer.js";
 
 /** Tensors kept beyond the run that gave them, and the bytes that they take. */
 export class HeldTensors {
@@ -30,6 +32,6 @@ export class HeldTensors {
   }
 }
 
-function bytesOf({ size, type }: DeviceTensor): number {
-  return size * (type === "float16" ? 2 : 4);
+function bytesOf(tensor: DeviceTensor): number {
+  return tensor.size * ELEMENT_BYTES[precisionOf(tensor)];
 }
