@@ -3,7 +3,7 @@
  * same image, in pairs, each pair in an order drawn anew. Jupyter's side is a stand-in that encodes every
  * display message as the kernel does before it is sent.
  *
- *   npm run bench:live -- [--pairs 20] [--steps 20] [--size 128] [--threads 2]
+ *   npm run bench:live -- [--pairs 60] [--steps 20] [--size 128] [--threads 2]
  *
  * Writes bench/results/live.json and live.md; live-<size> for another size in pixels than the model's own.
  */
@@ -39,7 +39,7 @@ function standInForJupyter(): { messages: number; bytes: number } {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { pairs: { type: "string", default: "20" }, steps: { type: "string", default: "20" }, size: { type: "string", default: String(SIZE) }, threads: { type: "string", default: "2" } } });
+  const { values } = parseArgs({ options: { pairs: { type: "string", default: "60" }, steps: { type: "string", default: "20" }, size: { type: "string", default: String(SIZE) }, threads: { type: "string", default: "2" } } });
   const [pairs, steps, size, threads] = [values.pairs, values.steps, values.size, values.threads].map(Number);
   const sent = standInForJupyter();
   const pipeline = await loadPipeline(join("models", "fluent-ldm"), { threads });

@@ -99,8 +99,8 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
     },
     async computed({ id }, { branch }, { index }) {
       const values = kept.get(id) ?? [];
-      for (const oldest of values.splice(0, values.length + 1 - reuse.history)) held.release(oldest.branch);
-      kept.set(id, [...values, { time: times[index], branch: held.retain(branch) }]);
+      const [oldest] = values.splice(0, values.length + 1 - reuse.history);
+      kept.set(id, [...values, { time: times[index], branch: held.replace(oldest?.branch, branch) }]);
       return undefined;
     },
     executed({ id }, how, { index }) {

@@ -52,19 +52,20 @@ async function fit(pipeline: Pipeline): Promise<LatentPreview> {
       targets.set(sample, colour, pixels.subarray(start, start + area).reduce((sum, value) => sum + value, 0) / area);
     }
   }
-  const weights = new SVD(design, { autoTranspose: true }).solve(targets);
+  const weights = new SVD(design, { autoTranspose: true }).solve(targets).to2DArray();
   return (latents) => apply(weights, latents);
 }
 
-function apply(weights: Matrix, { dims: [batch, channels, height, width], data }: FloatTensor): RgbImage[] {
+/** @param weights [channels + 1][3], the colour of zero latents last */
+function apply(weights: readonly (readonly number[])[], { dims: [batch, channels, height, width], data }: FloatTensor): RgbImage[] {
   const plane = height * width;
   const pixels = new Float32Array(elementCount([batch, 3, plane]));
   for (let row = 0; row < batch; row++) {
     for (let colour = 0; colour < 3; colour++) {
-      for (let index = 0; index < plane; index++) {
-        let value = weights.get(channels, colour);
-        for (let channel = 0; channel < channels; channel++) value += weights.get(channel, colour) * data[(row * channels + channel) * plane + index];
-        pixels[(row * 3 + colour) * plane + index] = value;
+      const picture = pixels.subarray((row * 3 + colour) * plane).fill(weights[channels][colour], 0, plane);
+      for (let channel = 0; channel < channels; channel++) {
+        const [weight, start] = [weights[channel][colour], (row * channels + channel) * plane];
+        for (let index = 0; index < plane; index++) picture[index] += weight * data[start + index];
       }
     }
   }

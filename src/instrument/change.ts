@@ -8,10 +8,9 @@
  */
 import type { Pipeline } from "../diffusion/pipeline.js";
 import type { SamplingHook } from "../diffusion/samplingPlan.js";
-import type { Evaluation } from "../runtime/observer.js";
 import { HeldTensors } from "../runtime/heldTensors.js";
 import type { DeviceTensor } from "../runtime/session.js";
-import { rowSums } from "./changeSums.js";
+import { rowSums, total } from "./changeSums.js";
 import type { RowSums } from "./changeSums.js";
 import type { Measure } from "./profile.js";
 
@@ -19,8 +18,8 @@ import type { Measure } from "./profile.js";
 export type ChangeValues = Readonly<Record<Measure, number>>;
 
 /**
- * Receives the change of a block at an evaluation, one entry an image; and the relative L1 against the
- * evaluation k before, for k = 1 … window, as far as there are any: [image][k − 1].
+ * Receives, when an evaluation is complete, the change of each block in execution order, one entry an image; and the
+ * relative L1 against the evaluation k before, for k = 1 … window, as far as there are any: [image][k − 1].
  */
 export type ChangeListener = (id: string, step: number, images: readonly ChangeValues[], pairs: readonly (readonly number[])[]) => void;
 
@@ -41,7 +40,15 @@ const FIRST: ChangeValues = { change: 0, change_cond: 0, change_uncond: 0, chang
 
 interface Kept {
   readonly branch: DeviceTensor;
+  readonly sums: RowSums;
+}
+
+/** A block's sums against each branch kept, or against itself where there was none yet. */
+interface Compared {
+  readonly id: string;
   readonly sums: readonly RowSums[];
+  /** those of the evaluation before */
+  readonly before?: RowSums;
 }
 
 /** Measures the change of the layer blocks' branches while sampling. */
@@ -51,6 +58,7 @@ export function changeMeter(pipeline: Pipeline, listener: ChangeListener, { pair
   /** newest first, at most pairWindow of them */
   const kept = new Map<string, readonly Kept[]>();
   const held = new HeldTensors();
+  const compared: Compared[] = [];
 
   return {
     get peakBytes() {
@@ -59,21 +67,30 @@ export function changeMeter(pipeline: Pipeline, listener: ChangeListener, { pair
     wants(block) {
       return { branch: layerBlocks.has(block.id), out: false };
     },
-    async computed(block, { branch }, evaluation) {
-      if (evaluation.index === 0) {
-        for (const each of kept.get(block.id) ?? []) held.release(each.branch);
-        kept.delete(block.id);
+    async computed({ id }, { branch }, { index }) {
+      if (index === 0) {
+        for (const each of kept.get(id) ?? []) held.release(each.branch);
+        kept.delete(id);
       }
-      const before = kept.get(block.id) ?? [];
-      const compared: (readonly RowSums[])[] = [];
+      const before = kept.get(id) ?? [];
+      const sums: RowSums[] = [];
       // The first evaluation has nothing to compare with; its squares are needed at the second.
-      for (const earlier of before.length === 0 ? [branch] : before.map((each) => each.branch)) compared.push(await rowSums(pipeline.device, branch, earlier));
-      const images = Array.from({ length: evaluation.images }, (_, image) => (before.length === 0 ? FIRST : changeOf(compared[0], before[0].sums, image, evaluation)));
-      const pairs = images.map((_, image) => (before.length === 0 ? [] : compared.map((sums) => relativeL1(rowsOf(sums, image, evaluation)))));
-      for (const oldest of before.slice(pairWindow - 1)) held.release(oldest.branch);
-      kept.set(block.id, [{ branch: held.retain(branch), sums: compared[0] }, ...before.slice(0, pairWindow - 1)]);
-      listener(block.id, evaluation.index, images, pairs);
+      for (const earlier of before.length === 0 ? [branch] : before.map((each) => each.branch)) sums.push(await rowSums(pipeline.device, branch, earlier));
+      const oldest = before.at(pairWindow - 1)?.branch;
+      kept.set(id, [{ branch: held.replace(oldest, branch), sums: sums[0] }, ...before.slice(0, pairWindow - 1)]);
+      compared.push({ id, sums, before: before.at(0)?.sums });
       return undefined;
+    },
+    // Not block by block, between two of which JavaScript runs out of cold caches.
+    async evaluated({ index, images, guided }) {
+      const rows = Array.from({ length: images }, (_, image) => (guided ? [image, images + image] : [image]));
+      for (const { id, sums, before } of compared.splice(0)) {
+        if (before === undefined) listener(id, index, rows.map(() => FIRST), rows.map(() => []));
+        else listener(id, index, rows.map((each) => changeOf(sums[0], before, each)), rows.map((each) => sums.map((earlier) => relativeL1(earlier, each))));
+      }
+    },
+    end() {
+      compared.length = 0;
     },
     dispose() {
       for (const { branch } of [...kept.values()].flat()) held.release(branch);
@@ -82,39 +99,26 @@ export function changeMeter(pipeline: Pipeline, listener: ChangeListener, { pair
   };
 }
 
-/** An image's rows: with guidance, one of each half. */
-function rowsOf(sums: readonly RowSums[], image: number, { images, guided }: Evaluation): readonly RowSums[] {
-  return guided ? [sums[image], sums[images + image]] : [sums[image]];
-}
-
-function changeOf(sums: readonly RowSums[], before: readonly RowSums[], image: number, evaluation: Evaluation): ChangeValues {
-  const both = rowsOf(sums, image, evaluation);
+/** @param rows an image's: with guidance one of each half, the unconditional first */
+function changeOf(sums: RowSums, before: RowSums, rows: readonly number[]): ChangeValues {
   return {
-    change: relativeL1(both),
-    change_cond: relativeL1(both.slice(-1)),
-    change_uncond: evaluation.guided ? relativeL1(both.slice(0, 1)) : 0,
-    change_l2: relativeL2(both),
-    cosine: cosine(both, rowsOf(before, image, evaluation)),
+    change: relativeL1(sums, rows),
+    change_cond: relativeL1(sums, rows.slice(-1)),
+    change_uncond: rows.length === 2 ? relativeL1(sums, rows.slice(0, 1)) : 0,
+    change_l2: Math.sqrt(ratio(total(sums, rows, "squaredDifference"), total(sums, rows, "squared"))),
+    cosine: cosine(sums, before, rows),
   };
 }
 
-function total(rows: readonly RowSums[], key: keyof RowSums): number {
-  return rows.reduce((sum, row) => sum + row[key], 0);
-}
-
-function relativeL1(rows: readonly RowSums[]): number {
-  return ratio(total(rows, "absoluteDifference"), total(rows, "absolute"));
-}
-
-function relativeL2(rows: readonly RowSums[]): number {
-  return Math.sqrt(ratio(total(rows, "squaredDifference"), total(rows, "squared")));
+function relativeL1(sums: RowSums, rows: readonly number[]): number {
+  return ratio(total(sums, rows, "absoluteDifference"), total(sums, rows, "absolute"));
 }
 
 /** ⟨C(t), C(t−1)⟩ from the squares: 2⟨a, b⟩ = ‖a‖² + ‖b‖² − ‖a − b‖². */
-function cosine(rows: readonly RowSums[], before: readonly RowSums[]): number {
-  const [now, then] = [total(rows, "squared"), total(before, "squared")];
+function cosine(sums: RowSums, before: RowSums, rows: readonly number[]): number {
+  const [now, then] = [total(sums, rows, "squared"), total(before, rows, "squared")];
   if (now === 0 || then === 0) return now === then ? 1 : 0;
-  return (now + then - total(rows, "squaredDifference")) / (2 * Math.sqrt(now * then));
+  return (now + then - total(sums, rows, "squaredDifference")) / (2 * Math.sqrt(now * then));
 }
 
 /** A branch that is zero and stays so has not changed. */

@@ -13,21 +13,24 @@ const SUMS = 4;
 /** Where a chunk of C(t), the same of C(t−1), and the four sums lie in the kernel's memory (one page, 64 KiB). */
 const MEMORY = { now: 0, then: CHUNK_BYTES, sums: 2 * CHUNK_BYTES } as const;
 
-/** Σ|now − then|, Σ|now|, Σ(now − then)², Σnow², in this order, over the elements from `start` to before `end`. */
-export function hostSums(now: Float32Array, then: Float32Array, start: number, end: number): [number, number, number, number] {
+/** Σ|now − then|, Σ|now|, Σ(now − then)², Σnow² of each row: [rows × 4], in this order. */
+export function hostSums(now: Float32Array, then: Float32Array, rows: number): Float64Array {
   const { chunkNow, chunkThen, lanes, sum } = (kernel ??= compile());
-  const totals: [number, number, number, number] = [0, 0, 0, 0];
-  for (let from = start; from < end; from += CHUNK_ELEMENTS) {
-    const to = Math.min(end, from + CHUNK_ELEMENTS);
-    chunkNow.set(now.subarray(from, to));
-    chunkThen.set(then.subarray(from, to));
-    const whole = Math.ceil((to - from) / LANES) * LANES;
-    chunkNow.fill(0, to - from, whole);
-    chunkThen.fill(0, to - from, whole);
-    sum(4 * whole);
-    for (let index = 0; index < SUMS; index++) {
-      const lane = LANES * index;
-      totals[index] += lanes[lane] + lanes[lane + 1] + lanes[lane + 2] + lanes[lane + 3];
+  const totals = new Float64Array(SUMS * rows);
+  const length = now.length / rows;
+  for (let row = 0; row < rows; row++) {
+    const end = (row + 1) * length;
+    for (let from = row * length; from < end; from += CHUNK_ELEMENTS) {
+      const to = Math.min(end, from + CHUNK_ELEMENTS);
+      chunkNow.set(now.subarray(from, to));
+      chunkThen.set(then.subarray(from, to));
+      const whole = Math.ceil((to - from) / LANES) * LANES;
+      for (let index = to - from; index < whole; index++) chunkNow[index] = chunkThen[index] = 0;
+      sum(4 * whole);
+      for (let index = 0; index < SUMS; index++) {
+        const lane = LANES * index;
+        totals[SUMS * row + index] += lanes[lane] + lanes[lane + 1] + lanes[lane + 2] + lanes[lane + 3];
+      }
     }
   }
   return totals;
@@ -70,7 +73,8 @@ const I32_ADD = 0x6a;
 const I32_LESS = 0x49;
 const load = (offset: number): number[] => [0xfd, 0x00, 0x04, ...leb128(offset)];
 const store = (offset: number): number[] => [0xfd, 0x0b, 0x04, ...leb128(offset)];
-const ABS = [0xfd, 0xe0, 0x01];
+const AND = [0xfd, 0x4e];
+const V128_CONST = [0xfd, 0x0c];
 const ADD = [0xfd, 0xe4, 0x01];
 const SUB = [0xfd, 0xe5, 0x01];
 const MUL = [0xfd, 0xe6, 0x01];
@@ -80,15 +84,17 @@ const END = 0x0b;
 
 /** The module: `sum(bytes)` and `memory`. */
 function assemble(): Uint8Array {
-  const [bytes, at, now, difference, l1, size, l2, square] = [0, 1, 2, 3, 4, 5, 6, 7];
+  const [bytes, at, now, difference, l1, size, l2, square, withoutSign] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
   const add = (total: number, value: readonly number[]): number[] => [...get(total), ...value, ...ADD, ...set(total)];
   const body = [
-    ...vector([[1, I32], [6, V128]]),
+    ...vector([[1, I32], [7, V128]]),
+    // f32x4.abs is slower: V8 makes this mask anew at each.
+    ...V128_CONST, ...Array.from({ length: LANES }, () => [0xff, 0xff, 0xff, 0x7f]).flat(), ...set(withoutSign),
     ...LOOP,
     ...get(at), ...load(MEMORY.now), ...set(now),
     ...get(now), ...get(at), ...load(MEMORY.then), ...SUB, ...set(difference),
-    ...add(l1, [...get(difference), ...ABS]),
-    ...add(size, [...get(now), ...ABS]),
+    ...add(l1, [...get(difference), ...get(withoutSign), ...AND]),
+    ...add(size, [...get(now), ...get(withoutSign), ...AND]),
     ...add(l2, [...get(difference), ...get(difference), ...MUL]),
     ...add(square, [...get(now), ...get(now), ...MUL]),
     ...get(at), ...i32(16), I32_ADD, ...set(at),

@@ -19,6 +19,9 @@ import type { LiveCachedOptions, LiveComparison } from "./liveCached.js";
 import { livePicture } from "./livePicture.js";
 import { display } from "./show.js";
 
+/** More pictures nobody sees; and the browser that draws them is often on the cores that compute. */
+const MILLISECONDS_BETWEEN_PICTURES = 50;
+
 /** What a live run ends with. */
 export interface LiveResult {
   readonly latents: FloatTensor;
@@ -28,7 +31,7 @@ export interface LiveResult {
 }
 
 /**
- * Samples in a cell, step by step: the predicted image beside the change of each block so far.
+ * Samples in a cell, step by step: the predicted image beside the change of each block so far, at most twenty pictures a second.
  * Interrupting the cell stops the sampling at the next block. While it forms, the image is a linear
  * approximation of the autoencoder's (latentPreview.ts), so that looking costs next to nothing; the
  * last picture is decoded in full.
@@ -61,9 +64,13 @@ async function watch(pipeline: Pipeline, options: SampleOptions, signal: AbortSi
   const draw = (picture: string): Promise<void> => shown.update({ html: panel(picture, grid.html()) });
   const started = performance.now();
   let latents: FloatTensor | undefined;
+  let drawn = -Infinity;
   try {
     for await (const step of sample(pipeline, { ...options, signal, hooks: [...(options.hooks ?? []), meter] })) {
       latents = step.latents;
+      const now = performance.now();
+      if (now - drawn < MILLISECONDS_BETWEEN_PICTURES) continue;
+      drawn = now;
       const caption = `network evaluation ${step.index + 1} of ${evaluations}, timestep ${step.timestep}`;
       await draw(livePicture(bitmapUri(preview(step.predictedOriginal)[0]), caption));
     }

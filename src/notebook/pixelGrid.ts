@@ -18,6 +18,7 @@ const EMPTY = 0xee;
 export function pixelGrid(ids: readonly string[], steps: number): PixelGrid {
   const rows = new Map(ids.map((id, row) => [id, row]));
   const rgb = new Uint8Array(3 * ids.length * steps).fill(EMPTY);
+  const labels = ids.map((id) => `<div style="height:${CELL}px">${escapeHtml(id)}</div>`).join("");
   return {
     set(id, step, colour) {
       const row = rows.get(id);
@@ -26,7 +27,6 @@ export function pixelGrid(ids: readonly string[], steps: number): PixelGrid {
     html(description, caption) {
       const uri = bitmapUri({ width: steps, height: ids.length, rgb });
       const size = `width:${Math.min(WIDEST, steps * CELL)}px;height:${ids.length * CELL}px`;
-      const labels = ids.map((id) => `<div style="height:${CELL}px">${escapeHtml(id)}</div>`).join("");
       return `<div style="display:flex;gap:6px;font:10px/12px monospace"><div>${labels}</div><div><img alt="${escapeHtml(description)}" src="${uri}" style="${size};image-rendering:pixelated;max-width:none"><div>${caption}</div></div></div>`;
     },
   };

@@ -54,6 +54,7 @@ export interface BlockObserver {
  * block with a residual another C, those after it still see the output as it was computed.
  */
 export function combineObservers(observers: readonly BlockObserver[]): BlockObserver {
+  if (observers.length === 1) return observers[0];
   return {
     wants(block, evaluation) {
       const wanted = observers.map((observer) => observer.wants(block, evaluation));

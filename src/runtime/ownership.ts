@@ -18,6 +18,11 @@ export function retain(tensor: DeviceTensor): DeviceTensor {
   return tensor;
 }
 
+/** Whether a tensor has an owner beside the one who asks, so that its numbers must stay. */
+export function isShared(tensor: DeviceTensor): boolean {
+  return (extraOwners.get(tensor) ?? 0) > 0;
+}
+
 /** Gives up one owner's share; the last one disposes of the memory. */
 export function release(tensor: DeviceTensor): void {
   const others = extraOwners.get(tensor) ?? 0;
