@@ -19,8 +19,8 @@ import type { LiveCachedOptions, LiveComparison } from "./liveCached.js";
 import { livePicture } from "./livePicture.js";
 import { display } from "./show.js";
 
-/** More pictures nobody sees; and the browser that draws them is often on the cores that compute. */
-const MILLISECONDS_BETWEEN_PICTURES = 50;
+/** The eye needs no more; and the browser that draws them is often on the cores that compute. */
+const MILLISECONDS_BETWEEN_PICTURES = 100;
 
 /** What a live run ends with. */
 export interface LiveResult {
@@ -31,7 +31,7 @@ export interface LiveResult {
 }
 
 /**
- * Samples in a cell, step by step: the predicted image beside the change of each block so far, at most twenty pictures a second.
+ * Samples in a cell, step by step: the predicted image beside the change of each block so far, at most ten pictures a second.
  * Interrupting the cell stops the sampling at the next block. While it forms, the image is a linear
  * approximation of the autoencoder's (latentPreview.ts), so that looking costs next to nothing; the
  * last picture is decoded in full.
