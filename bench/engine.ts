@@ -148,9 +148,7 @@ async function measureShape(shape: Shape, threads: number, python: string | unde
           "ours, measuring change",
           timed(async () => {
             const evaluation = { index: index++, timestep: TIMESTEP, images: batch / 2, guided: true };
-            const output = await network.forward(inputs, { observer: meter, evaluation });
-            await meter.evaluated?.(evaluation);
-            return output.data;
+            return (await network.forward(inputs, { observer: meter, evaluation })).data;
           }),
         ],
       ]);

@@ -39,7 +39,6 @@ export async function timeRealised(pipeline: Pipeline, schedule: Schedule, { inp
       const taken = new Map<string, number>();
       const evaluation = { index, timestep, images: inputs.sample.dims[0], guided: false };
       await pipeline.network.forward({ ...inputs, timestep }, { observer, evaluation, signal, onStageTime: (id, seconds) => taken.set(id, seconds) });
-      await observer?.evaluated?.(evaluation);
       stages.push(taken);
     }
     return { seconds: (performance.now() - started) / 1000, stages };

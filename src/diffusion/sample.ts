@@ -73,7 +73,6 @@ async function* run(pipeline: Pipeline, options: SampleOptions, plan: SamplingPl
     const evaluation: Evaluation = { index: evaluations++, timestep, images, guided };
     const inputs = { sample: guided ? stack(latents, latents) : latents, timestep, ...conditions };
     const output = await pipeline.network.forward(inputs, { observer, evaluation, inParts, signal: options.signal });
-    await observer?.evaluated?.(evaluation);
     if (!guided) return output;
     const [unconditional, conditional] = halves(output);
     const combined = guide(unconditional, conditional, guidanceScale);

@@ -162,7 +162,9 @@ export class BlockNetwork {
       }
       const { dims } = inputs.sample;
       if (elementCount(dims) > elementCount(this.#largestSample)) this.#largestSample = dims;
-      return await toHost(this.device, read(values, UNET_OUTPUT));
+      const output = await toHost(this.device, read(values, UNET_OUTPUT));
+      if (options.evaluation !== undefined) await options.observer?.evaluated?.(options.evaluation);
+      return output;
     } finally {
       this.#evaluating--;
       for (const [name, tensor] of values) if (!fed.has(name)) release(tensor);

@@ -156,13 +156,13 @@ describe.skipIf(!hasChromium)("in JupyterLab", () => {
       await page.mouse.wheel(0, 500);
       await page.waitForTimeout(150);
     }
-    await rail.scrollIntoViewIfNeeded();
     const pictures = (): Promise<(string | null)[]> => page.locator(".js-plotly-plot:has(.slider-container) .layer-above image").evaluateAll((images) => images.map((image) => image.getAttribute("href")));
     const before = await pictures();
     const box = await rail.boundingBox();
     if (box === null) throw new Error("the slider is not shown");
-    await page.mouse.click(box.x + 0.95 * box.width, box.y + box.height / 2);
-    await expect.poll(pictures).not.toEqual(before);
+    // Waits until the page stands still: cells above may still be growing.
+    await rail.click({ position: { x: 0.95 * box.width, y: box.height / 2 } });
+    await expect.poll(pictures, { timeout: 10_000 }).not.toEqual(before);
     const after = await pictures();
     // Plain pictures stay, cached ones and differences change.
     const third = before.length / 3;
