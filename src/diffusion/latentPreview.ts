@@ -62,7 +62,8 @@ function apply(weights: readonly (readonly number[])[], { dims: [batch, channels
   const pixels = new Float32Array(elementCount([batch, 3, plane]));
   for (let row = 0; row < batch; row++) {
     for (let colour = 0; colour < 3; colour++) {
-      const picture = pixels.subarray((row * 3 + colour) * plane).fill(weights[channels][colour], 0, plane);
+      const first = (row * 3 + colour) * plane;
+      const picture = pixels.subarray(first, first + plane).fill(weights[channels][colour]);
       for (let channel = 0; channel < channels; channel++) {
         const [weight, start] = [weights[channel][colour], (row * channels + channel) * plane];
         for (let index = 0; index < plane; index++) picture[index] += weight * data[start + index];

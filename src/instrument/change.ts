@@ -81,7 +81,7 @@ export function changeMeter(pipeline: Pipeline, listener: ChangeListener, { pair
       compared.push({ id, sums, before: before.at(0)?.sums });
       return undefined;
     },
-    // Not block by block, between two of which JavaScript runs out of cold caches.
+    // All blocks together: between two blocks' runs the same lines take longer, as no cache has them any more.
     async evaluated({ index, images, guided }) {
       const rows = Array.from({ length: images }, (_, image) => (guided ? [image, images + image] : [image]));
       for (const { id, sums, before } of compared.splice(0)) {

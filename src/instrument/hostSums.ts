@@ -1,6 +1,6 @@
 /**
  * The four sums of change over host memory, by a WebAssembly kernel: JavaScript has no SIMD, and its loop
- * took 2 ns an element where this takes 0.7 (5 % of a sampling step against 1.5 %).
+ * took 2 ns an element where this takes less than 1 (5 % of a sampling step against 2 %).
  *
  * A chunk of C(t) and of C(t−1) is copied into the kernel's memory, summed there in four float32 lanes,
  * and the lanes are added up in float64. 1024 additions a lane lose less than 1e-5 of a sum.
@@ -18,19 +18,17 @@ export function hostSums(now: Float32Array, then: Float32Array, rows: number): F
   const { chunkNow, chunkThen, lanes, sum } = (kernel ??= compile());
   const totals = new Float64Array(SUMS * rows);
   const length = now.length / rows;
-  for (let row = 0; row < rows; row++) {
-    const end = (row + 1) * length;
-    for (let from = row * length; from < end; from += CHUNK_ELEMENTS) {
-      const to = Math.min(end, from + CHUNK_ELEMENTS);
-      chunkNow.set(now.subarray(from, to));
-      chunkThen.set(then.subarray(from, to));
-      const whole = Math.ceil((to - from) / LANES) * LANES;
-      for (let index = to - from; index < whole; index++) chunkNow[index] = chunkThen[index] = 0;
-      sum(4 * whole);
-      for (let index = 0; index < SUMS; index++) {
-        const lane = LANES * index;
-        totals[SUMS * row + index] += lanes[lane] + lanes[lane + 1] + lanes[lane + 2] + lanes[lane + 3];
-      }
+  for (let from = 0, to = 0; from < now.length; from = to) {
+    const row = Math.floor(from / length);
+    to = Math.min((row + 1) * length, from + CHUNK_ELEMENTS);
+    chunkNow.set(now.subarray(from, to));
+    chunkThen.set(then.subarray(from, to));
+    const whole = Math.ceil((to - from) / LANES) * LANES;
+    for (let index = to - from; index < whole; index++) chunkNow[index] = chunkThen[index] = 0;
+    sum(4 * whole);
+    for (let index = 0; index < SUMS; index++) {
+      const lane = LANES * index;
+      totals[SUMS * row + index] += lanes[lane] + lanes[lane + 1] + lanes[lane + 2] + lanes[lane + 3];
     }
   }
   return totals;

@@ -162,7 +162,7 @@ describe.skipIf(!hasChromium)("in JupyterLab", () => {
     if (box === null) throw new Error("the slider is not shown");
     // Waits until the page stands still: cells above may still be growing.
     await rail.click({ position: { x: 0.95 * box.width, y: box.height / 2 } });
-    await expect.poll(pictures, { timeout: 10_000 }).not.toEqual(before);
+    await expect.poll(pictures).not.toEqual(before);
     const after = await pictures();
     // Plain pictures stay, cached ones and differences change.
     const third = before.length / 3;
