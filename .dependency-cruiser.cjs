@@ -1,5 +1,5 @@
-/** Data flows one way: models → graphs → runtime → diffusion → jobs → instrument → caching → quality → study → figures → notebook → cli. */
-const order = ["models", "graphs", "runtime", "diffusion", "jobs", "instrument", "caching", "quality", "study", "figures", "notebook", "cli"];
+/** Data flows one way: numerics → files → models → graphs → engine → diffusion → jobs → instrument → caching → quality → study → figures → notebook → cli. */
+const order = ["numerics", "files", "models", "graphs", "engine", "diffusion", "jobs", "instrument", "caching", "quality", "study", "figures", "notebook", "cli"];
 
 module.exports = {
   forbidden: [

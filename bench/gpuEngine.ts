@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { median } from "../src/instrument/statistics.js";
+import { median } from "../src/instrument/profile/statistics.js";
 import { parseUNetConfig } from "../src/models/configs/unet.js";
 import type { Copies } from "./copies.js";
 import { randomInputs, writeInputs } from "./inputs.js";

@@ -4,23 +4,23 @@
  * usage: gpuParity.js DEVICE PRECISION FOLDER…
  */
 import { basename, join } from "node:path";
-import { cachedRun } from "../src/caching/cachedRun.js";
+import { cachedRun } from "../src/caching/run/cachedRun.js";
 import { CACHEABLE_KINDS } from "../src/caching/heuristics/heuristic.js";
-import { regularSchedule } from "../src/caching/regularSchedule.js";
-import { linear } from "../src/caching/reuseRule.js";
+import { regularSchedule } from "../src/caching/schedule/regularSchedule.js";
+import { linear } from "../src/caching/run/reuseRule.js";
 import { loadPipeline } from "../src/diffusion/pipeline.js";
 import type { Pipeline } from "../src/diffusion/pipeline.js";
 import { generate } from "../src/diffusion/sample.js";
 import type { Precision } from "../src/graphs/graphBuilder.js";
-import { changeMeter } from "../src/instrument/change.js";
+import { changeMeter } from "../src/instrument/change/change.js";
 import type { BlockKind } from "../src/graphs/block.js";
-import { hook } from "../src/instrument/hooks.js";
-import { openSafetensors } from "../src/models/safetensors.js";
-import type { SafetensorsFile } from "../src/models/safetensors.js";
-import type { FloatTensor } from "../src/models/tensor.js";
-import type { DeviceName } from "../src/runtime/device.js";
-import { combineObservers } from "../src/runtime/observer.js";
-import type { UNetInputs } from "../src/runtime/unetInputs.js";
+import { hook } from "../src/instrument/hooks/hooks.js";
+import { openSafetensors } from "../src/files/safetensors.js";
+import type { SafetensorsFile } from "../src/files/safetensors.js";
+import type { FloatTensor } from "../src/numerics/tensor.js";
+import type { DeviceName } from "../src/engine/device.js";
+import { combineObservers } from "../src/engine/network/observer.js";
+import type { UNetInputs } from "../src/engine/network/unetInputs.js";
 import { TIMESTEP } from "./inputs.js";
 
 const STEPS = 7;

@@ -1,9 +1,9 @@
 /** What the timed networks are fed: the same numbers for every side, handed over in a safetensors file. */
 import type { UNetConfig } from "../src/models/configs/unet.js";
-import { openSafetensors, writeSafetensors } from "../src/models/safetensors.js";
-import { elementCount } from "../src/models/tensor.js";
-import type { FloatTensor } from "../src/models/tensor.js";
-import type { UNetInputs } from "../src/runtime/unetInputs.js";
+import { openSafetensors, writeSafetensors } from "../src/files/safetensors.js";
+import { elementCount } from "../src/numerics/tensor.js";
+import type { FloatTensor } from "../src/numerics/tensor.js";
+import type { UNetInputs } from "../src/engine/network/unetInputs.js";
 
 /** of every evaluation; engine_peer.py has it too */
 export const TIMESTEP = 601;

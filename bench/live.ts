@@ -13,8 +13,8 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { loadPipeline } from "../src/diffusion/pipeline.js";
 import { generate } from "../src/diffusion/sample.js";
-import { changeMeter } from "../src/instrument/change.js";
-import { median } from "../src/instrument/statistics.js";
+import { changeMeter } from "../src/instrument/change/change.js";
+import { median } from "../src/instrument/profile/statistics.js";
 import { live } from "../src/notebook/live.js";
 import { writeResult } from "./results.js";
 

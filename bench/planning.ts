@@ -9,14 +9,14 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Costs } from "../src/caching/costs.js";
+import type { Costs } from "../src/caching/costs/costs.js";
 import { CACHEABLE_KINDS } from "../src/caching/heuristics/heuristic.js";
 import { HEURISTICS } from "../src/caching/heuristics/registry.js";
-import { computedShare } from "../src/caching/schedule.js";
-import { MersenneTwister } from "../src/diffusion/mersenneTwister.js";
-import type { Profile } from "../src/instrument/profile.js";
-import { loadProfile, saveProfile } from "../src/instrument/profileFile.js";
-import { median } from "../src/instrument/statistics.js";
+import { computedShare } from "../src/caching/schedule/schedule.js";
+import { MersenneTwister } from "../src/numerics/mersenneTwister.js";
+import type { Profile } from "../src/instrument/profile/profile.js";
+import { loadProfile, saveProfile } from "../src/instrument/profile/profileFile.js";
+import { median } from "../src/instrument/profile/statistics.js";
 import { writeResult } from "./results.js";
 
 const [BLOCKS, STEPS, TRAJECTORIES, WINDOW] = [100, 50, 64, 8];

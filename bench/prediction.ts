@@ -10,18 +10,18 @@
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { cachedRun } from "../src/caching/cachedRun.js";
-import { measureCosts } from "../src/caching/costs.js";
-import type { Costs } from "../src/caching/costs.js";
+import { cachedRun } from "../src/caching/run/cachedRun.js";
+import { measureCosts } from "../src/caching/costs/costs.js";
+import type { Costs } from "../src/caching/costs/costs.js";
 import { CACHEABLE_KINDS } from "../src/caching/heuristics/heuristic.js";
 import { uniform } from "../src/caching/heuristics/uniform.js";
-import { predictSpeedup } from "../src/caching/predictSeconds.js";
-import { hold, linear, quadratic } from "../src/caching/reuseRule.js";
+import { predictSpeedup } from "../src/caching/costs/predictSeconds.js";
+import { hold, linear, quadratic } from "../src/caching/run/reuseRule.js";
 import { loadPipeline } from "../src/diffusion/pipeline.js";
 import type { Pipeline } from "../src/diffusion/pipeline.js";
-import { PAPER_PRESET } from "../src/instrument/paperPreset.js";
-import { profileChange } from "../src/instrument/profileChange.js";
-import { median, quantileOf } from "../src/instrument/statistics.js";
+import { PAPER_PRESET } from "../src/instrument/profile/paperPreset.js";
+import { profileChange } from "../src/instrument/profile/profileChange.js";
+import { median, quantileOf } from "../src/instrument/profile/statistics.js";
 import { finalLatents } from "../src/study/finalLatents.js";
 import { writeResult } from "./results.js";
 

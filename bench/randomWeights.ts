@@ -1,8 +1,8 @@
 /** Random float16 weights of a network's shape, in the layout of a diffusers component. */
 import { mkdir, open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { toHalf } from "../src/graphs/half.js";
-import { elementCount } from "../src/models/tensor.js";
+import { toHalf } from "../src/numerics/half.js";
+import { elementCount } from "../src/numerics/tensor.js";
 
 export interface StoredTensor {
   readonly tensor: string;

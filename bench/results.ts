@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { replaceFile } from "../src/models/replaceFile.js";
+import { replaceFile } from "../src/files/replaceFile.js";
 
 const RESULTS = join("bench", "results");
 

@@ -9,15 +9,15 @@
  */
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { cachedRun } from "../src/caching/cachedRun.js";
+import { cachedRun } from "../src/caching/run/cachedRun.js";
 import { CACHEABLE_KINDS } from "../src/caching/heuristics/heuristic.js";
 import { threshold } from "../src/caching/heuristics/threshold.js";
 import { uniform } from "../src/caching/heuristics/uniform.js";
-import { REUSE_RULES } from "../src/caching/reuseRule.js";
-import { computedShare } from "../src/caching/schedule.js";
+import { REUSE_RULES } from "../src/caching/run/reuseRule.js";
+import { computedShare } from "../src/caching/schedule/schedule.js";
 import { loadPipeline } from "../src/diffusion/pipeline.js";
-import { PAPER_PRESET } from "../src/instrument/paperPreset.js";
-import { profileChange } from "../src/instrument/profileChange.js";
+import { PAPER_PRESET } from "../src/instrument/profile/paperPreset.js";
+import { profileChange } from "../src/instrument/profile/profileChange.js";
 import { relativeDistances } from "../src/quality/distance.js";
 import { finalLatents } from "../src/study/finalLatents.js";
 import { writeResult } from "./results.js";

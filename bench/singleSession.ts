@@ -10,7 +10,7 @@ import type { Value, WeightLayout } from "../src/graphs/graphBuilder.js";
 import { writeExternalTensor } from "../src/graphs/onnx.js";
 import { UNET_OUTPUT, upsampleSizeName } from "../src/graphs/unet.js";
 import type { UNet } from "../src/graphs/unet.js";
-import { transposed } from "../src/models/tensor.js";
+import { transposed } from "../src/numerics/tensor.js";
 import type { Weights } from "../src/models/weights.js";
 
 export interface GraphWeight {

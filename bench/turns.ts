@@ -1,5 +1,5 @@
 /** Several sides of a comparison, timed in turns in one run. */
-import { median } from "../src/instrument/statistics.js";
+import { median } from "../src/instrument/profile/statistics.js";
 
 /** One side's evaluation: seconds, and the mean of |output|, by which outputs are compared. */
 export type Side = () => Promise<{ readonly seconds: number; readonly meanAbsoluteOutput: number }>;

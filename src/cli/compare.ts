@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { Option } from "commander";
-import { replaceFile } from "../models/replaceFile.js";
+import { replaceFile } from "../files/replaceFile.js";
 import { chooseArms } from "../study/choose.js";
 import type { Choice } from "../study/choose.js";
 import { DISTANCE_MEASURES, compareArms } from "../study/compare.js";

@@ -1,8 +1,8 @@
 import type { Command } from "commander";
-import { COST_GROUPS, measureCosts } from "../caching/costs.js";
-import { saveCosts } from "../caching/costsFile.js";
-import { evaluationSeconds, pricesOf } from "../caching/predictSeconds.js";
-import { median } from "../instrument/statistics.js";
+import { COST_GROUPS, measureCosts } from "../caching/costs/costs.js";
+import { saveCosts } from "../caching/costs/costsFile.js";
+import { evaluationSeconds, pricesOf } from "../caching/costs/predictSeconds.js";
+import { median } from "../instrument/profile/statistics.js";
 import { MODEL, abortOnInterrupt, command, counted, latentSizeOf, openPipeline, positiveInteger, print } from "./command.js";
 import type { CommonOptions, SizeOptions } from "./command.js";
 import { createProgress } from "./progress.js";

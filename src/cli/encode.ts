@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { InvalidFileError } from "../errors.js";
-import { writeSafetensors } from "../models/safetensors.js";
-import type { OutgoingTensor } from "../models/safetensors.js";
+import { writeSafetensors } from "../files/safetensors.js";
+import type { OutgoingTensor } from "../files/safetensors.js";
 import { MODEL, command, nonNegativeInteger, openPipeline, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 

@@ -1,11 +1,11 @@
 /** From a profile to a schedule, as `schedule`, `sample --profile` and `transfer` are told how. */
 import type { Command } from "commander";
-import type { Costs } from "../caching/costs.js";
+import type { Costs } from "../caching/costs/costs.js";
 import type { NamedHeuristic, NamedOptions } from "../caching/heuristics/registry.js";
 import { withinBudget } from "../caching/heuristics/search.js";
-import type { ReuseRule } from "../caching/reuseRule.js";
-import type { Schedule } from "../caching/schedule.js";
-import type { Profile } from "../instrument/profile.js";
+import type { ReuseRule } from "../caching/run/reuseRule.js";
+import type { Schedule } from "../caching/schedule/schedule.js";
+import type { Profile } from "../instrument/profile/profile.js";
 import { UsageError, finiteNumber, positiveInteger, seconds } from "./command.js";
 import { cacheableOf, withHeuristic } from "./heuristic.js";
 import type { HeuristicOptions } from "./heuristic.js";

@@ -1,9 +1,9 @@
 import type { Command } from "commander";
 import { InvalidFileError } from "../errors.js";
-import { combineObservers } from "../runtime/observer.js";
-import { hook } from "../instrument/hooks.js";
-import type { FloatTensor } from "../models/tensor.js";
-import type { NetworkConditions } from "../runtime/unetInputs.js";
+import { combineObservers } from "../engine/network/observer.js";
+import { hook } from "../instrument/hooks/hooks.js";
+import type { FloatTensor } from "../numerics/tensor.js";
+import type { NetworkConditions } from "../engine/network/unetInputs.js";
 import { MODEL, command, openPipeline, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { readTensors, writeTensors } from "./tensorFile.js";

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import { loadCosts } from "../caching/costsFile.js";
-import { loadSchedule, saveSchedule } from "../caching/scheduleFile.js";
+import { loadCosts } from "../caching/costs/costsFile.js";
+import { loadSchedule, saveSchedule } from "../caching/schedule/scheduleFile.js";
 import { refineOnTrajectory } from "../study/refineOnTrajectory.js";
 import { MODEL, UsageError, abortOnInterrupt, command, finiteNumber, integerList, openPipeline, positiveInteger, print, seconds } from "./command.js";
 import type { CommonOptions, SizeOptions } from "./command.js";

@@ -2,9 +2,9 @@
 import { basename, extname } from "node:path";
 import { InvalidArgumentError, Option } from "commander";
 import { z } from "zod";
-import { REUSE_RULES, defineReuseRule, reuseRule } from "../caching/reuseRule.js";
-import type { ReuseRule } from "../caching/reuseRule.js";
-import { validate } from "../models/json.js";
+import { REUSE_RULES, defineReuseRule, reuseRule } from "../caching/run/reuseRule.js";
+import type { ReuseRule } from "../caching/run/reuseRule.js";
+import { validate } from "../files/json.js";
 import { importModule, isModulePath } from "./userModule.js";
 
 /** What `--reuse` takes, for help texts. */

@@ -1,10 +1,10 @@
 /** The edits that `blockcache schedule` makes after the heuristic, in this order. */
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
-import { computeEnds, forbid, limitAge, perturb, pin, union } from "../caching/edits.js";
-import type { Cells } from "../caching/edits.js";
-import { loadSchedule } from "../caching/scheduleFile.js";
-import type { Schedule } from "../caching/schedule.js";
+import { computeEnds, forbid, limitAge, perturb, pin, union } from "../caching/schedule/edits.js";
+import type { Cells } from "../caching/schedule/edits.js";
+import { loadSchedule } from "../caching/schedule/scheduleFile.js";
+import type { Schedule } from "../caching/schedule/schedule.js";
 import { integerList, nonNegativeInteger } from "./command.js";
 
 export interface EditOptions {

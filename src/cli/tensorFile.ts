@@ -1,7 +1,7 @@
 import { InvalidFileError } from "../errors.js";
-import { openSafetensors, writeSafetensors } from "../models/safetensors.js";
-import type { SafetensorsFile } from "../models/safetensors.js";
-import type { FloatTensor } from "../models/tensor.js";
+import { openSafetensors, writeSafetensors } from "../files/safetensors.js";
+import type { SafetensorsFile } from "../files/safetensors.js";
+import type { FloatTensor } from "../numerics/tensor.js";
 
 /**
  * Reads named tensors of a safetensors file as float32, integers too; each must be there with so many dimensions.

@@ -1,13 +1,13 @@
 /** From a plan to what the network is told: text, sizes, guidance. */
 import { throwIfAborted } from "../errors.js";
-import type { FloatTensor } from "../models/tensor.js";
-import type { AddedConditions, NetworkConditions } from "../runtime/unetInputs.js";
+import type { FloatTensor } from "../numerics/tensor.js";
+import type { AddedConditions, NetworkConditions } from "../engine/network/unetInputs.js";
 import { embedGuidanceScale } from "./guidanceEmbedding.js";
 import type { Pipeline } from "./pipeline.js";
 import type { SamplingPlan } from "./samplingPlan.js";
 import type { TimeIds } from "./sizeConditions.js";
 import { timeIdsOf } from "./sizeConditions.js";
-import { stack } from "./tensorRows.js";
+import { stack } from "../numerics/tensorRows.js";
 import type { EncodedPrompts } from "./textEncoders.js";
 
 /**

@@ -1,5 +1,5 @@
-import type { FloatTensor } from "../models/tensor.js";
-import { elementCount } from "../models/tensor.js";
+import type { FloatTensor } from "../numerics/tensor.js";
+import { elementCount } from "../numerics/tensor.js";
 
 /** The keys of a scheduler config that dynamic thresholding reads. */
 export interface ThresholdingConfig {

@@ -1,6 +1,6 @@
 import { ArgumentError } from "../errors.js";
-import type { FloatTensor } from "../models/tensor.js";
-import { elementCount } from "../models/tensor.js";
+import type { FloatTensor } from "../numerics/tensor.js";
+import { elementCount } from "../numerics/tensor.js";
 
 /**
  * Classifier-free guidance: `unconditional + guidanceScale · (conditional − unconditional)`,

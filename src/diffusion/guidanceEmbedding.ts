@@ -1,4 +1,4 @@
-import type { FloatTensor } from "../models/tensor.js";
+import type { FloatTensor } from "../numerics/tensor.js";
 
 /**
  * The embedding of the guidance scale that a distilled network reads (Luo et al. 2023; diffusers'

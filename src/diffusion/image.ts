@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import sharp from "sharp";
 import type { Sharp } from "sharp";
 import { ArgumentError } from "../errors.js";
-import { replaceFile } from "../models/replaceFile.js";
+import { replaceFile } from "../files/replaceFile.js";
 import { withPngText } from "./pngText.js";
 
 /** A picture of 8 bits a channel, rows from the top, R G B interleaved: [height, width, 3]. */

@@ -3,14 +3,14 @@ import { ATTENTION_NAMES, DEPRECATED_ATTENTION_NAMES, decoderGraph, encoderGraph
 import type { AttentionNames } from "../graphs/autoencoder.js";
 import type { GraphTarget } from "../graphs/graphBuilder.js";
 import type { ModelFolder } from "../models/folder.js";
-import type { FloatTensor } from "../models/tensor.js";
+import type { FloatTensor } from "../numerics/tensor.js";
 import type { Weights } from "../models/weights.js";
-import { BandedDecoder } from "../runtime/bandedDecoder.js";
-import type { Device } from "../runtime/device.js";
-import { GraphRunner } from "../runtime/graphRunner.js";
-import { Lazy } from "../runtime/lazy.js";
-import { fromHost } from "../runtime/transfer.js";
-import { stack } from "./tensorRows.js";
+import { BandedDecoder } from "../engine/bandedDecoder.js";
+import type { Device } from "../engine/device.js";
+import { GraphRunner } from "../engine/graphRunner.js";
+import { Lazy } from "../engine/lazy.js";
+import { fromHost } from "../engine/transfer.js";
+import { stack } from "../numerics/tensorRows.js";
 
 /** An image whose widest feature maps take more is decoded in bands. They are 256 MiB at 512×512 pixels for Stable Diffusion's decoder. */
 const LARGEST_WHOLE_BYTES = 128 * 2 ** 20;

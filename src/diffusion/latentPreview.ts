@@ -4,11 +4,11 @@
  * microseconds.
  */
 import { Matrix, SVD } from "ml-matrix";
-import type { FloatTensor } from "../models/tensor.js";
-import { elementCount } from "../models/tensor.js";
-import { Lazy } from "../runtime/lazy.js";
+import type { FloatTensor } from "../numerics/tensor.js";
+import { elementCount } from "../numerics/tensor.js";
+import { Lazy } from "../engine/lazy.js";
 import type { RgbImage } from "./image.js";
-import { TorchGenerator } from "./noise.js";
+import { TorchGenerator } from "../numerics/noise.js";
 import { pixelsToImages } from "./pixels.js";
 import type { Pipeline } from "./pipeline.js";
 

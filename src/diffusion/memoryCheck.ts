@@ -1,7 +1,7 @@
 /** Refuses, before anything is computed, what would not fit in memory. */
 import { ArgumentError } from "../errors.js";
 import { activationBytes } from "../graphs/activationBytes.js";
-import { availableMemory } from "../runtime/availableMemory.js";
+import { availableMemory } from "../engine/availableMemory.js";
 import type { Pipeline } from "./pipeline.js";
 import type { SamplingPlan } from "./samplingPlan.js";
 

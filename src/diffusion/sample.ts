@@ -1,7 +1,7 @@
 /** Classifier-free guided sampling as an async generator: bars, hooks and recorders consume it. */
-import type { FloatTensor } from "../models/tensor.js";
-import { combineObservers } from "../runtime/observer.js";
-import type { Evaluation } from "../runtime/observer.js";
+import type { FloatTensor } from "../numerics/tensor.js";
+import { combineObservers } from "../engine/network/observer.js";
+import type { Evaluation } from "../engine/network/observer.js";
 import { conditionsOf } from "./conditioning.js";
 import { decodeImages } from "./decodeImages.js";
 import { guide, rescaleNoiseCfg } from "./guidance.js";
@@ -11,7 +11,7 @@ import type { Pipeline } from "./pipeline.js";
 import { planSampling } from "./samplingPlan.js";
 import type { SampleOptions, SamplingHook, SamplingPlan } from "./samplingPlan.js";
 import { generatorsOf, startLatents } from "./startLatents.js";
-import { halves, stack } from "./tensorRows.js";
+import { halves, stack } from "../numerics/tensorRows.js";
 
 /** What the sampler yields after each network evaluation; a Heun or PNDM step has several (solvers/solver.ts). */
 export interface SamplingStep {

@@ -1,8 +1,8 @@
 /** A sampling run: what may be asked for, and what it will do before it does it. */
 import { ArgumentError } from "../errors.js";
-import { elementCount } from "../models/tensor.js";
-import type { FloatTensor } from "../models/tensor.js";
-import type { BlockObserver } from "../runtime/observer.js";
+import { elementCount } from "../numerics/tensor.js";
+import type { FloatTensor } from "../numerics/tensor.js";
+import type { BlockObserver } from "../engine/network/observer.js";
 import type { Pipeline } from "./pipeline.js";
 import { refuseSizeConditions, timeIdsOf } from "./sizeConditions.js";
 import type { SizeConditions, TimeIds } from "./sizeConditions.js";

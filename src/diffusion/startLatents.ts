@@ -1,7 +1,7 @@
 import { ArgumentError } from "../errors.js";
-import type { FloatTensor } from "../models/tensor.js";
-import { TorchGenerator, randnTensor } from "./noise.js";
-import type { Generators } from "./noise.js";
+import type { FloatTensor } from "../numerics/tensor.js";
+import { TorchGenerator, randnTensor } from "../numerics/noise.js";
+import type { Generators } from "../numerics/noise.js";
 
 /**
  * The generators of a seed: one for all images, or one each for a list.

@@ -4,13 +4,13 @@ import { clipParameterCount } from "../graphs/clipText.js";
 import { ELEMENT_BYTES } from "../graphs/onnx.js";
 import type { ModelFolder } from "../models/folder.js";
 import type { TextEncoderFolder } from "../models/textEncoderFolder.js";
-import type { FloatTensor } from "../models/tensor.js";
+import type { FloatTensor } from "../numerics/tensor.js";
 import type { ClipTokenizer } from "../models/tokenizer.js";
-import { ClipTextEncoder } from "../runtime/clipTextEncoder.js";
-import type { EncodedText } from "../runtime/clipTextEncoder.js";
-import type { Device } from "../runtime/device.js";
-import { Lazy } from "../runtime/lazy.js";
-import { joinLast } from "./tensorRows.js";
+import { ClipTextEncoder } from "../engine/clipTextEncoder.js";
+import type { EncodedText } from "../engine/clipTextEncoder.js";
+import type { Device } from "../engine/device.js";
+import { Lazy } from "../engine/lazy.js";
+import { joinLast } from "../numerics/tensorRows.js";
 
 /** Text as the tokenizers and the text encoders see it. */
 export interface EncodedPrompts {

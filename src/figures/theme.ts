@@ -1,5 +1,5 @@
 import type { PlotlyFigure, PlotlyObject } from "./figure.js";
-import { FONT_FAMILY } from "./fonts.js";
+import { FONT_FAMILY } from "./headless/fonts.js";
 
 /**
  * How a figure looks.

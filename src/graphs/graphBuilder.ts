@@ -1,10 +1,10 @@
 import { UnsupportedError } from "../errors.js";
-import { elementCount, transposed } from "../models/tensor.js";
-import type { FloatTensor } from "../models/tensor.js";
+import { elementCount, transposed } from "../numerics/tensor.js";
+import type { FloatTensor } from "../numerics/tensor.js";
 import type { Weights } from "../models/weights.js";
 import { ELEMENT_BYTES, encodeOnnxModel } from "./onnx.js";
 import type { Dimension, ElementType, OnnxAttribute, OnnxModel, OnnxNode, OnnxTensor, OnnxValue } from "./onnx.js";
-import { toHalf } from "./half.js";
+import { toHalf } from "../numerics/half.js";
 
 /** The element types that a network computes in. */
 export const PRECISIONS = ["float32", "float16"] as const;

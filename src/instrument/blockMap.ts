@@ -4,8 +4,8 @@ import type { Block, BlockKind } from "../graphs/block.js";
 import { BRANCH, declareInputs, hasMerge, outputElementType } from "../graphs/block.js";
 import { FLOAT32, GraphBuilder } from "../graphs/graphBuilder.js";
 import { ELEMENT_BYTES } from "../graphs/onnx.js";
-import { selectableBlocks } from "./blockSelection.js";
-import { median } from "./statistics.js";
+import { selectableBlocks } from "./hooks/blockSelection.js";
+import { median } from "./profile/statistics.js";
 
 /** One hook, as a dry run lists it. */
 export interface BlockMapEntry {

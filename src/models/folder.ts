@@ -11,7 +11,7 @@ import type { SchedulerConfig } from "./configs/scheduler.js";
 import { parseUNetConfig } from "./configs/unet.js";
 import type { UNetConfig } from "./configs/unet.js";
 import { checkFit } from "./fit.js";
-import { readJson, validate } from "./json.js";
+import { readJson, validate } from "../files/json.js";
 import type { TextEncoderFolder } from "./textEncoderFolder.js";
 import { loadClipTokenizer } from "./tokenizer.js";
 import { openWeights } from "./weights.js";

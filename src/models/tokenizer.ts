@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { z } from "zod";
 import { InvalidFileError } from "../errors.js";
-import { readJson, validate } from "./json.js";
+import { readJson, validate } from "../files/json.js";
 
 /** Turns prompts into token ids of one length. */
 export interface ClipTokenizer {

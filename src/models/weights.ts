@@ -4,11 +4,11 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { InvalidFileError, UnsupportedError } from "../errors.js";
-import { readJson, validate } from "./json.js";
-import { openSafetensors } from "./safetensors.js";
-import type { SafetensorsFile } from "./safetensors.js";
-import type { WeightTensor } from "./tensor.js";
-import { widenFloat16 } from "./widen.js";
+import { readJson, validate } from "../files/json.js";
+import { openSafetensors } from "../files/safetensors.js";
+import type { SafetensorsFile } from "../files/safetensors.js";
+import type { WeightTensor } from "../numerics/tensor.js";
+import { widenFloat16 } from "../numerics/widen.js";
 
 /** Named tensors of one component. */
 export interface Weights {

@@ -1,5 +1,5 @@
 /** Watching a sampling run: the image forms in place, beside the change of each block so far. */
-import type { Schedule } from "../caching/schedule.js";
+import type { Schedule } from "../caching/schedule/schedule.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { decodeImages } from "../diffusion/decodeImages.js";
 import { planSampling } from "../diffusion/samplingPlan.js";
@@ -7,9 +7,9 @@ import { sample } from "../diffusion/sample.js";
 import type { SampleOptions } from "../diffusion/samplingPlan.js";
 import { toDataUri } from "../diffusion/image.js";
 import type { RgbImage } from "../diffusion/image.js";
-import type { FloatTensor } from "../models/tensor.js";
+import type { FloatTensor } from "../numerics/tensor.js";
 import { InterruptedError } from "../errors.js";
-import { changeMeter } from "../instrument/change.js";
+import { changeMeter } from "../instrument/change/change.js";
 import { latentPreview } from "../diffusion/latentPreview.js";
 import { bitmapUri } from "./bitmap.js";
 import { changeGrid } from "./changeGrid.js";

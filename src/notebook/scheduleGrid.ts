@@ -1,7 +1,7 @@
-import { computesAt } from "../caching/schedule.js";
-import type { Schedule } from "../caching/schedule.js";
+import { computesAt } from "../caching/schedule/schedule.js";
+import type { Schedule } from "../caching/schedule/schedule.js";
 import type { SamplingHook } from "../diffusion/samplingPlan.js";
-import type { Execution } from "../runtime/observer.js";
+import type { Execution } from "../engine/network/observer.js";
 import { pixelGrid } from "./pixelGrid.js";
 import type { Colour } from "./pixelGrid.js";
 

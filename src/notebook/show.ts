@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { enlarge, toDataUri } from "../diffusion/image.js";
 import type { RgbImage } from "../diffusion/image.js";
-import { sliderPositions } from "../figures/controls.js";
-import { figurePng } from "../figures/export.js";
+import { sliderPositions } from "../figures/charts/controls.js";
+import { figurePng } from "../figures/headless/export.js";
 import type { PlotlyFigure } from "../figures/figure.js";
 import { inJupyter, writeDisplay } from "./jupyter.js";
 import type { MimeBundle } from "./jupyter.js";

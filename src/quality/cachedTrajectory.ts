@@ -1,11 +1,11 @@
 /** How the error of a cached run grows: from step to step, and block by block, beside the plain run. */
-import type { CachedRun } from "../caching/cachedRun.js";
+import type { CachedRun } from "../caching/run/cachedRun.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { sample } from "../diffusion/sample.js";
 import type { SampleOptions, SamplingHook } from "../diffusion/samplingPlan.js";
-import type { FloatTensor } from "../models/tensor.js";
-import type { DeviceTensor } from "../runtime/session.js";
-import { toHost } from "../runtime/transfer.js";
+import type { FloatTensor } from "../numerics/tensor.js";
+import type { DeviceTensor } from "../engine/session.js";
+import { toHost } from "../engine/transfer.js";
 import { relativeDistances } from "./distance.js";
 
 export interface TrajectoryErrors {

@@ -1,8 +1,8 @@
 /** How far results are from a reference. */
 import { ArgumentError } from "../errors.js";
 import type { RgbImage } from "../diffusion/image.js";
-import { elementCount } from "../models/tensor.js";
-import type { FloatTensor } from "../models/tensor.js";
+import { elementCount } from "../numerics/tensor.js";
+import type { FloatTensor } from "../numerics/tensor.js";
 
 /**
  * ‖x − reference‖₂ / ‖reference‖₂ of each image.

@@ -1,5 +1,5 @@
 import { ArgumentError } from "../errors.js";
-import { MersenneTwister } from "../diffusion/mersenneTwister.js";
+import { MersenneTwister } from "../numerics/mersenneTwister.js";
 
 export interface RatioInterval {
   readonly ratio: number;

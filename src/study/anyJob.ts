@@ -1,7 +1,7 @@
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { ArgumentError } from "../errors.js";
-import { measureBatch } from "../instrument/profileChange.js";
-import type { ProfileJob } from "../instrument/profileChange.js";
+import { measureBatch } from "../instrument/profile/profileChange.js";
+import type { ProfileJob } from "../instrument/profile/profileChange.js";
 import { runArm, runConverged } from "./studyJobs.js";
 import type { ArmJob, ConvergedJob } from "./studyJobs.js";
 

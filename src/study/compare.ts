@@ -2,7 +2,7 @@
  * The question that matters: at equal latency, a cached run or plain sampling with fewer steps? Latency is in
  * units of the study's plain run beside it, so that arms timed on different machines stand on one scale.
  */
-import { mean, median } from "../instrument/statistics.js";
+import { mean, median } from "../instrument/profile/statistics.js";
 import { ArgumentError } from "../errors.js";
 import { onParetoFront } from "../quality/dominance.js";
 import { plainAtLatency } from "../quality/equalLatency.js";

@@ -1,14 +1,14 @@
 /** How schedules do in settings that they were not found in, measured by sampling. */
-import { cachedRun } from "../caching/cachedRun.js";
-import { hold } from "../caching/reuseRule.js";
-import type { ReuseRule } from "../caching/reuseRule.js";
-import type { Schedule } from "../caching/schedule.js";
-import { profileSampling } from "../caching/scheduleSampling.js";
-import { transferSchedule, transferTable } from "../caching/transfer.js";
-import type { TransferRow } from "../caching/transfer.js";
+import { cachedRun } from "../caching/run/cachedRun.js";
+import { hold } from "../caching/run/reuseRule.js";
+import type { ReuseRule } from "../caching/run/reuseRule.js";
+import type { Schedule } from "../caching/schedule/schedule.js";
+import { profileSampling } from "../caching/schedule/scheduleSampling.js";
+import { transferSchedule, transferTable } from "../caching/schedule/transfer.js";
+import type { TransferRow } from "../caching/schedule/transfer.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
-import type { Profile } from "../instrument/profile.js";
-import type { FloatTensor } from "../models/tensor.js";
+import type { Profile } from "../instrument/profile/profile.js";
+import type { FloatTensor } from "../numerics/tensor.js";
 import { relativeDistances } from "../quality/distance.js";
 import { finalLatents } from "./finalLatents.js";
 

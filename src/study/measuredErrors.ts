@@ -2,9 +2,9 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { z } from "zod";
-import type { Schedule } from "../caching/schedule.js";
+import type { Schedule } from "../caching/schedule/schedule.js";
 import { ArgumentError } from "../errors.js";
-import { readJson, validate, writeJson } from "../models/json.js";
+import { readJson, validate, writeJson } from "../files/json.js";
 
 const schema = z.object({ format: z.literal("blockcache-search"), version: z.literal(1), setting: z.string(), errors: z.record(z.string(), z.number()) });
 

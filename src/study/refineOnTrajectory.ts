@@ -2,22 +2,22 @@
  * A search on the cached trajectory itself: schedules are judged by the error that really comes out at the
  * end, not by change along the plain trajectory.
  */
-import { cachedRun } from "../caching/cachedRun.js";
+import { cachedRun } from "../caching/run/cachedRun.js";
 import { budgetRecord, secondsOf } from "../caching/heuristics/budget.js";
 import type { Budget } from "../caching/heuristics/budget.js";
-import { predictSeconds } from "../caching/predictSeconds.js";
-import { requireCostsOf } from "../caching/requireCosts.js";
-import { hold } from "../caching/reuseRule.js";
-import type { ReuseRule } from "../caching/reuseRule.js";
-import type { Schedule } from "../caching/schedule.js";
-import { scheduleSampling } from "../caching/scheduleSampling.js";
+import { predictSeconds } from "../caching/costs/predictSeconds.js";
+import { requireCostsOf } from "../caching/costs/requireCosts.js";
+import { hold } from "../caching/run/reuseRule.js";
+import type { ReuseRule } from "../caching/run/reuseRule.js";
+import type { Schedule } from "../caching/schedule/schedule.js";
+import { scheduleSampling } from "../caching/schedule/scheduleSampling.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { planSampling } from "../diffusion/samplingPlan.js";
 import type { SampleOptions } from "../diffusion/samplingPlan.js";
 import { ArgumentError, throwIfAborted } from "../errors.js";
-import type { Trajectory } from "../instrument/profile.js";
-import { mean } from "../instrument/statistics.js";
-import type { FloatTensor } from "../models/tensor.js";
+import type { Trajectory } from "../instrument/profile/profile.js";
+import { mean } from "../instrument/profile/statistics.js";
+import type { FloatTensor } from "../numerics/tensor.js";
 import { relativeDistances } from "../quality/distance.js";
 import { finalLatents } from "./finalLatents.js";
 import { digestOf, measuredErrors } from "./measuredErrors.js";

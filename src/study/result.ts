@@ -2,9 +2,9 @@
  * What a study measured: many arms on the same trajectories, every raw value kept. Plain data, so that
  * figures, statistics and other tools read it without running anything.
  */
-import type { Schedule } from "../caching/schedule.js";
+import type { Schedule } from "../caching/schedule/schedule.js";
 import type { SolverName } from "../diffusion/solvers/index.js";
-import type { Trajectory } from "../instrument/profile.js";
+import type { Trajectory } from "../instrument/profile/profile.js";
 
 /** One way to sample: plain with some number of steps, or cached. */
 export interface Arm {

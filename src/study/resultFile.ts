@@ -2,11 +2,11 @@
 import { stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { scheduleSchema } from "../caching/scheduleFile.js";
+import { scheduleSchema } from "../caching/schedule/scheduleFile.js";
 import { solverNames } from "../diffusion/solvers/index.js";
 import { InvalidFileError } from "../errors.js";
-import { readJson, validate } from "../models/json.js";
-import { replaceFile } from "../models/replaceFile.js";
+import { readJson, validate } from "../files/json.js";
+import { replaceFile } from "../files/replaceFile.js";
 import type { StudyResult } from "./result.js";
 
 const numbers = z.array(z.number());

@@ -1,12 +1,12 @@
 /** Samples a batch of a study's trajectories, timed; pictures are decoded outside of the time. */
 import { createHash } from "node:crypto";
-import { measureCosts } from "../caching/costs.js";
+import { measureCosts } from "../caching/costs/costs.js";
 import type { RgbImage } from "../diffusion/image.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { decodeImages } from "../diffusion/decodeImages.js";
 import type { SamplingHook } from "../diffusion/samplingPlan.js";
-import type { Trajectory } from "../instrument/profile.js";
-import type { FloatTensor } from "../models/tensor.js";
+import type { Trajectory } from "../instrument/profile/profile.js";
+import type { FloatTensor } from "../numerics/tensor.js";
 import { finalLatents } from "./finalLatents.js";
 import { armSampling } from "./setting.js";
 import type { StudySetting } from "./setting.js";

@@ -1,12 +1,12 @@
 /** What a study is cut into: plain data in, plain data out, the same here and on a worker. */
 import { cpus } from "node:os";
 import { z } from "zod";
-import { cachedRun } from "../caching/cachedRun.js";
-import { reuseRule } from "../caching/reuseRule.js";
+import { cachedRun } from "../caching/run/cachedRun.js";
+import { reuseRule } from "../caching/run/reuseRule.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
-import type { Trajectory } from "../instrument/profile.js";
-import { elementCount } from "../models/tensor.js";
-import type { FloatTensor } from "../models/tensor.js";
+import type { Trajectory } from "../instrument/profile/profile.js";
+import { elementCount } from "../numerics/tensor.js";
+import type { FloatTensor } from "../numerics/tensor.js";
 import { psnr, relativeDistances } from "../quality/distance.js";
 import { ssim } from "../quality/ssim.js";
 import type { Arm, Distances } from "./result.js";

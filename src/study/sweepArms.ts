@@ -1,12 +1,12 @@
-import type { Costs } from "../caching/costs.js";
+import type { Costs } from "../caching/costs/costs.js";
 import type { NamedHeuristic } from "../caching/heuristics/registry.js";
-import { reuseRule } from "../caching/reuseRule.js";
-import type { ReuseRule } from "../caching/reuseRule.js";
-import type { Schedule } from "../caching/schedule.js";
+import { reuseRule } from "../caching/run/reuseRule.js";
+import type { ReuseRule } from "../caching/run/reuseRule.js";
+import type { Schedule } from "../caching/schedule/schedule.js";
 import type { SolverName } from "../diffusion/solvers/index.js";
 import { ArgumentError } from "../errors.js";
 import type { BlockKind } from "../graphs/block.js";
-import type { Profile } from "../instrument/profile.js";
+import type { Profile } from "../instrument/profile/profile.js";
 import type { Arm } from "./result.js";
 
 export interface Sweep {

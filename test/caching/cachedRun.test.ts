@@ -1,18 +1,18 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { cachedRun } from "../../src/caching/cachedRun.js";
-import { executionPlan, peakCacheBytes, stagesAt } from "../../src/caching/executionPlan.js";
-import { networkOutline } from "../../src/caching/networkOutline.js";
-import { REUSE_RULES, hold, linear } from "../../src/caching/reuseRule.js";
-import type { Schedule } from "../../src/caching/schedule.js";
+import { cachedRun } from "../../src/caching/run/cachedRun.js";
+import { executionPlan, peakCacheBytes, stagesAt } from "../../src/caching/run/executionPlan.js";
+import { networkOutline } from "../../src/caching/costs/networkOutline.js";
+import { REUSE_RULES, hold, linear } from "../../src/caching/run/reuseRule.js";
+import type { Schedule } from "../../src/caching/schedule/schedule.js";
 import { loadPipeline } from "../../src/diffusion/pipeline.js";
 import type { Pipeline } from "../../src/diffusion/pipeline.js";
 import { planSampling } from "../../src/diffusion/samplingPlan.js";
 import { sample } from "../../src/diffusion/sample.js";
 import type { SampleOptions } from "../../src/diffusion/samplingPlan.js";
 import type { SolverName } from "../../src/diffusion/solvers/index.js";
-import type { FloatTensor } from "../../src/models/tensor.js";
+import type { FloatTensor } from "../../src/numerics/tensor.js";
 
 interface Case {
   readonly model: string;

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { computeEnds, difference, forbid, limitAge, perturb, pin, union } from "../../src/caching/edits.js";
+import { computeEnds, difference, forbid, limitAge, perturb, pin, union } from "../../src/caching/schedule/edits.js";
 import { CACHEABLE_KINDS } from "../../src/caching/heuristics/heuristic.js";
 import { threshold } from "../../src/caching/heuristics/threshold.js";
-import { computesAt } from "../../src/caching/schedule.js";
-import type { Schedule } from "../../src/caching/schedule.js";
+import { computesAt } from "../../src/caching/schedule/schedule.js";
+import type { Schedule } from "../../src/caching/schedule/schedule.js";
 import { profileOf, profiles } from "./madeUp.js";
 
 /** A schedule, another for the same evaluations, and evaluations of theirs. */

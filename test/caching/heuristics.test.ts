@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { Costs } from "../../src/caching/costs.js";
+import type { Costs } from "../../src/caching/costs/costs.js";
 import { bestLifetimes, dynamicProgramme } from "../../src/caching/heuristics/dynamicProgramme.js";
 import { greedy } from "../../src/caching/heuristics/greedy.js";
 import { CACHEABLE_KINDS, cacheableBlocks } from "../../src/caching/heuristics/heuristic.js";
@@ -10,9 +10,9 @@ import { HEURISTICS, defineHeuristic, heuristicNamed } from "../../src/caching/h
 import { withinBudget } from "../../src/caching/heuristics/search.js";
 import { threshold } from "../../src/caching/heuristics/threshold.js";
 import { uniform } from "../../src/caching/heuristics/uniform.js";
-import { predictSeconds, predictSpeedup } from "../../src/caching/predictSeconds.js";
-import type { Schedule } from "../../src/caching/schedule.js";
-import type { Profile } from "../../src/instrument/profile.js";
+import { predictSeconds, predictSpeedup } from "../../src/caching/costs/predictSeconds.js";
+import type { Schedule } from "../../src/caching/schedule/schedule.js";
+import type { Profile } from "../../src/instrument/profile/profile.js";
 import { costsOf, profileOf, profiles, seconds } from "./madeUp.js";
 
 const all = { kinds: CACHEABLE_KINDS };

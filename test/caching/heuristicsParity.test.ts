@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { CACHEABLE_KINDS } from "../../src/caching/heuristics/heuristic.js";
 import { heuristicNamed } from "../../src/caching/heuristics/registry.js";
-import { loadProfile } from "../../src/instrument/profileFile.js";
+import { loadProfile } from "../../src/instrument/profile/profileFile.js";
 
 const fixtures = JSON.parse(readFileSync("test/fixtures/heuristics.json", "utf8")) as Record<string, { heuristic: string; value: number; blocks: Record<string, number[]> }[]>;
 

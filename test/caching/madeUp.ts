@@ -1,8 +1,8 @@
 /** Profiles and costs of any shape, for properties that must hold for all of them. */
 import fc from "fast-check";
 import { CACHEABLE_KINDS } from "../../src/caching/heuristics/heuristic.js";
-import type { Costs } from "../../src/caching/costs.js";
-import type { Profile, ProfiledBlock } from "../../src/instrument/profile.js";
+import type { Costs } from "../../src/caching/costs/costs.js";
+import type { Profile, ProfiledBlock } from "../../src/instrument/profile/profile.js";
 
 /** `changes[trajectory][block]` is a list of one value a step; the first is taken as 0. */
 export function profileOf(changes: readonly (readonly (readonly number[])[])[], { kinds = ["transformer"], pairs }: { kinds?: readonly ProfiledBlock["kind"][]; pairs?: { window: number; values: readonly number[] } } = {}): Profile {

@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import { afterEach, expect, it, vi } from "vitest";
 import { CACHEABLE_KINDS } from "../../src/caching/heuristics/heuristic.js";
-import { speedups, timeRealised } from "../../src/caching/realised.js";
-import { regularSchedule } from "../../src/caching/regularSchedule.js";
-import { timingInputs } from "../../src/caching/timingInputs.js";
+import { speedups, timeRealised } from "../../src/caching/costs/realised.js";
+import { regularSchedule } from "../../src/caching/schedule/regularSchedule.js";
+import { timingInputs } from "../../src/caching/costs/timingInputs.js";
 import { loadPipeline } from "../../src/diffusion/pipeline.js";
 
 afterEach(() => void vi.restoreAllMocks());

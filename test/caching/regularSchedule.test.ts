@@ -1,7 +1,7 @@
 /** Schedules that need no profile. */
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { regularSchedule } from "../../src/caching/regularSchedule.js";
+import { regularSchedule } from "../../src/caching/schedule/regularSchedule.js";
 import { loadPipeline } from "../../src/diffusion/pipeline.js";
 import type { Pipeline } from "../../src/diffusion/pipeline.js";
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { costsCaveats, requireCostsOf } from "../../src/caching/requireCosts.js";
+import { costsCaveats, requireCostsOf } from "../../src/caching/costs/requireCosts.js";
 import { costsOf, profileOf } from "./madeUp.js";
 
 const costs = costsOf(profileOf([[[0, 1]]]), [1], false);

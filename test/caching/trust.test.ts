@@ -1,12 +1,12 @@
 /** How far a schedule can be trusted: over resampled trajectories, and in other settings. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { computeProbability, probabilityCsv } from "../../src/caching/computeProbability.js";
+import { computeProbability, probabilityCsv } from "../../src/caching/schedule/computeProbability.js";
 import { CACHEABLE_KINDS } from "../../src/caching/heuristics/heuristic.js";
 import { threshold } from "../../src/caching/heuristics/threshold.js";
-import { transferSchedule, transferTable } from "../../src/caching/transfer.js";
-import type { Profile } from "../../src/instrument/profile.js";
-import { profileDigest } from "../../src/instrument/profileDigest.js";
+import { transferSchedule, transferTable } from "../../src/caching/schedule/transfer.js";
+import type { Profile } from "../../src/instrument/profile/profile.js";
+import { profileDigest } from "../../src/instrument/profile/profileDigest.js";
 import { profileOf, profiles } from "./madeUp.js";
 
 const id = "down_blocks.0.attentions.0";

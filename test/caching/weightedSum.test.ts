@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { weightedSum } from "../../src/caching/weightedSum.js";
-import { openDevice } from "../../src/runtime/device.js";
-import { fromHost, toHost } from "../../src/runtime/transfer.js";
+import { weightedSum } from "../../src/caching/run/weightedSum.js";
+import { openDevice } from "../../src/engine/device.js";
+import { fromHost, toHost } from "../../src/engine/transfer.js";
 
 it("adds up in the tensors' own element type: conv_out gives float32 in a float16 network too", async () => {
   const cpu = await openDevice();

@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import sharp from "sharp";
 import { afterAll, describe, expect, it } from "vitest";
-import type { BlockSeconds } from "../../src/caching/costs.js";
-import { loadCosts, saveCosts } from "../../src/caching/costsFile.js";
-import { openSafetensors, writeSafetensors } from "../../src/models/safetensors.js";
+import type { BlockSeconds } from "../../src/caching/costs/costs.js";
+import { loadCosts, saveCosts } from "../../src/caching/costs/costsFile.js";
+import { openSafetensors, writeSafetensors } from "../../src/files/safetensors.js";
 
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const model = fileURLToPath(new URL("../fixtures/models/sd2-like", import.meta.url));

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openSafetensors, writeSafetensors } from "../../src/models/safetensors.js";
+import { openSafetensors, writeSafetensors } from "../../src/files/safetensors.js";
 import { HubServer, readFolder } from "../models/hub/hubServer.js";
 
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));

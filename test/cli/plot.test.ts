@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { PlotlyFigure } from "../../src/figures/figure.js";
-import type { Schedule } from "../../src/caching/schedule.js";
+import type { Schedule } from "../../src/caching/schedule/schedule.js";
 import type { ArmResult, StudyResult } from "../../src/study/result.js";
 
 const main = join("dist", "cli", "main.js");

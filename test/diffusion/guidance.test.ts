@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { guide, rescaleNoiseCfg } from "../../src/diffusion/guidance.js";
 import { ArgumentError } from "../../src/errors.js";
-import { largestDifference } from "./largestDifference.js";
+import { largestDifference } from "../numerics/largestDifference.js";
 
 interface Fixture {
   dims: number[];

@@ -7,7 +7,7 @@ import type { Pipeline } from "../../src/diffusion/pipeline.js";
 import { generate } from "../../src/diffusion/sample.js";
 import { planSampling } from "../../src/diffusion/samplingPlan.js";
 import { activationBytes } from "../../src/graphs/activationBytes.js";
-import { availableMemory } from "../../src/runtime/availableMemory.js";
+import { availableMemory } from "../../src/engine/availableMemory.js";
 
 const MEBIBYTE = 2 ** 20;
 

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { cachedRun } from "../../src/caching/cachedRun.js";
+import { cachedRun } from "../../src/caching/run/cachedRun.js";
 import { threshold } from "../../src/caching/heuristics/threshold.js";
 import { loadPipeline } from "../../src/diffusion/pipeline.js";
 import type { Pipeline } from "../../src/diffusion/pipeline.js";
@@ -12,9 +12,9 @@ import { planSampling } from "../../src/diffusion/samplingPlan.js";
 import type { SampleOptions } from "../../src/diffusion/samplingPlan.js";
 import type { SolverName } from "../../src/diffusion/solvers/index.js";
 import { ArgumentError } from "../../src/errors.js";
-import { hook } from "../../src/instrument/hooks.js";
-import { profileChange } from "../../src/instrument/profileChange.js";
-import { largestDifference } from "./largestDifference.js";
+import { hook } from "../../src/instrument/hooks/hooks.js";
+import { profileChange } from "../../src/instrument/profile/profileChange.js";
+import { largestDifference } from "../numerics/largestDifference.js";
 
 interface Fixture {
   readonly model: string;

@@ -1,14 +1,14 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { TorchGenerator } from "../../src/diffusion/noise.js";
+import { TorchGenerator } from "../../src/numerics/noise.js";
 import { alphasCumprod } from "../../src/diffusion/noiseSchedule.js";
 import type { NoiseScheduleConfig } from "../../src/diffusion/noiseSchedule.js";
 import { correctOutdatedConfig, createSolver, solverNames, solverOfScheduler } from "../../src/diffusion/solvers/index.js";
 import type { Solver, SolverName, SolverStep } from "../../src/diffusion/solvers/index.js";
 import { ArgumentError, InvalidFileError, UnsupportedError } from "../../src/errors.js";
-import type { FloatTensor } from "../../src/models/tensor.js";
-import { largestDifference } from "./largestDifference.js";
+import type { FloatTensor } from "../../src/numerics/tensor.js";
+import { largestDifference } from "../numerics/largestDifference.js";
 
 type Config = Record<string, unknown>;
 

@@ -7,7 +7,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { blockMapChart, changeCurves, changeHeatMap, exportFigure, pcaStrips } from "../../src/figures/index.js";
 import type { PlotlyFigure } from "../../src/figures/index.js";
 import type { BlockMapEntry } from "../../src/instrument/blockMap.js";
-import type { Profile } from "../../src/instrument/profile.js";
+import type { Profile } from "../../src/instrument/profile/profile.js";
 import { gallery } from "./gallery.js";
 
 const STEPS = 20;

@@ -7,7 +7,7 @@ import { chromium } from "playwright-core";
 import type { Browser } from "playwright-core";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { withoutControls } from "../../src/figures/controls.js";
+import { withoutControls } from "../../src/figures/charts/controls.js";
 import { exportFigure } from "../../src/figures/index.js";
 import type { PlotlyFigure, Theme } from "../../src/figures/index.js";
 

@@ -12,12 +12,12 @@ import { describeUNet } from "../../src/graphs/unet.js";
 import { parseAutoencoderConfig } from "../../src/models/configs/autoencoder.js";
 import { parseClipTextConfig } from "../../src/models/configs/clipText.js";
 import { parseUNetConfig } from "../../src/models/configs/unet.js";
-import { openSafetensors } from "../../src/models/safetensors.js";
+import { openSafetensors } from "../../src/files/safetensors.js";
 import type { Weights } from "../../src/models/weights.js";
-import { BlockNetwork } from "../../src/runtime/blockNetwork.js";
-import { openDevice } from "../../src/runtime/device.js";
-import { createSession } from "../../src/runtime/session.js";
-import { fromHost } from "../../src/runtime/transfer.js";
+import { BlockNetwork } from "../../src/engine/network/blockNetwork.js";
+import { openDevice } from "../../src/engine/device.js";
+import { createSession } from "../../src/engine/session.js";
+import { fromHost } from "../../src/engine/transfer.js";
 
 const GIB = 2 ** 30;
 

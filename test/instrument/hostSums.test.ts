@@ -1,7 +1,7 @@
 /** Sums of small whole numbers are exact in float32, whatever the order: the kernel must give them to the last unit. */
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { hostSums } from "../../src/instrument/hostSums.js";
+import { hostSums } from "../../src/instrument/change/hostSums.js";
 
 it("the four sums of each row, however rows fall on lanes and chunks", () => {
   fc.assert(

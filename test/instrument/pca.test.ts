@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ArgumentError } from "../../src/errors.js";
-import { createCovariance } from "../../src/instrument/covariance.js";
-import { leadingEigenpairs } from "../../src/instrument/leadingEigenvectors.js";
-import { fitComponents } from "../../src/instrument/pca.js";
-import type { FloatTensor } from "../../src/models/tensor.js";
+import { createCovariance } from "../../src/instrument/features/covariance.js";
+import { leadingEigenpairs } from "../../src/numerics/leadingEigenvectors.js";
+import { fitComponents } from "../../src/instrument/features/pca.js";
+import type { FloatTensor } from "../../src/numerics/tensor.js";
 import { fixture, largestDifference, tensorOf } from "./pcaFixture.js";
 
 describe("against scikit-learn", () => {

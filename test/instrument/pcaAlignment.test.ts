@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { fitComponents } from "../../src/instrument/pca.js";
-import type { PrincipalComponents } from "../../src/instrument/pca.js";
-import { alignComponents, procrustesRotation } from "../../src/instrument/procrustes.js";
+import { fitComponents } from "../../src/instrument/features/pca.js";
+import type { PrincipalComponents } from "../../src/instrument/features/pca.js";
+import { alignComponents, procrustesRotation } from "../../src/instrument/features/procrustes.js";
 import { fixture, largestDifference, tensorOf } from "./pcaFixture.js";
 
 const K = 3;

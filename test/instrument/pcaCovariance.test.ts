@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { createCovariance } from "../../src/instrument/covariance.js";
-import type { FloatTensor } from "../../src/models/tensor.js";
+import { createCovariance } from "../../src/instrument/features/covariance.js";
+import type { FloatTensor } from "../../src/numerics/tensor.js";
 import { largestDifference } from "./pcaFixture.js";
 
 /** The definition, in two passes over all pixels. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { colourScale, projectFeatures, toRgb } from "../../src/instrument/featureMap.js";
-import { fitComponents } from "../../src/instrument/pca.js";
+import { colourScale, projectFeatures, toRgb } from "../../src/instrument/features/featureMap.js";
+import { fitComponents } from "../../src/instrument/features/pca.js";
 import { fixture, largestDifference, tensorOf } from "./pcaFixture.js";
 
 test.each(Object.entries(fixture.cases))("scores and percentiles as scikit-learn and numpy: %s", (_, expected) => {

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { FloatTensor } from "../../src/models/tensor.js";
+import type { FloatTensor } from "../../src/numerics/tensor.js";
 
 /** One case of test/fixtures/pca.json, written by test/fixtures/pca.py. */
 export interface PcaCase {

@@ -6,18 +6,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { measureCosts } from "../../src/caching/costs.js";
-import { saveCosts } from "../../src/caching/costsFile.js";
+import { measureCosts } from "../../src/caching/costs/costs.js";
+import { saveCosts } from "../../src/caching/costs/costsFile.js";
 import { loadPipeline } from "../../src/diffusion/pipeline.js";
 import type { Pipeline } from "../../src/diffusion/pipeline.js";
 import { generate } from "../../src/diffusion/sample.js";
 import { ArgumentError } from "../../src/errors.js";
-import { profileChange } from "../../src/instrument/profileChange.js";
-import { saveProfile } from "../../src/instrument/profileFile.js";
-import { recordToDisk, recordToMemory } from "../../src/instrument/recording.js";
+import { profileChange } from "../../src/instrument/profile/profileChange.js";
+import { saveProfile } from "../../src/instrument/profile/profileFile.js";
+import { recordToDisk, recordToMemory } from "../../src/instrument/hooks/recording.js";
 
 const folder = mkdtempSync(join(tmpdir(), "blockcache-recording-"));
-const root = fileURLToPath(new URL("../../", import.meta.url));
+const root = fileURLToPath(new URL("../..", import.meta.url));
 /** Jupyter's Python, which notebooks/requirements.txt equips; `npm test` sets it up. */
 const python = join(root, ".venv", process.platform === "win32" ? "Scripts/python.exe" : "bin/python");
 const sampling = { prompt: "red apple", seed: 3, steps: 3, solver: "ddim" as const };

@@ -10,13 +10,13 @@ import { BlockcacheError, InvalidFileError } from "../../src/errors.js";
 import { parseAutoencoderConfig } from "../../src/models/configs/autoencoder.js";
 import { parseClipTextConfig } from "../../src/models/configs/clipText.js";
 import { parseUNetConfig } from "../../src/models/configs/unet.js";
-import { readJson, writeJson } from "../../src/models/json.js";
-import { createSafetensorsWriter, openSafetensors, writeSafetensors } from "../../src/models/safetensors.js";
+import { readJson, writeJson } from "../../src/files/json.js";
+import { createSafetensorsWriter, openSafetensors, writeSafetensors } from "../../src/files/safetensors.js";
 import { openWeights } from "../../src/models/weights.js";
 
 const folder = mkdtempSync(join(tmpdir(), "blockcache-damage-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-const model = fileURLToPath(new URL("../../models/fluent-ldm/", import.meta.url));
+const model = fileURLToPath(new URL("../../models/fluent-ldm", import.meta.url));
 const unet = fileURLToPath(new URL("../fixtures/models/three-levels-odd/unet", import.meta.url));
 const INDEX = "diffusion_pytorch_model.safetensors.index.json";
 

@@ -7,7 +7,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { loadPipeline } from "../../src/diffusion/pipeline.js";
 import { openModelFolder } from "../../src/models/folder.js";
 
-const models = fileURLToPath(new URL("../fixtures/models/", import.meta.url));
+const models = fileURLToPath(new URL("../fixtures/models", import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), "blockcache-folder-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 

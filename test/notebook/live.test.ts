@@ -12,7 +12,7 @@ let pipeline: Pipeline;
 let profile: Profile;
 beforeAll(async () => {
   vi.spyOn(process.stdout, "write").mockReturnValue(true);
-  pipeline = await loadPipeline(join(fileURLToPath(new URL("../fixtures/models/", import.meta.url)), "plain-mid"));
+  pipeline = await loadPipeline(join(fileURLToPath(new URL("../fixtures/models", import.meta.url)), "plain-mid"));
   profile = await profileChange(pipeline, { prompts: ["a dog"], seeds: [0], steps: STEPS, solver: "ddim" });
 });
 afterAll(async () => {

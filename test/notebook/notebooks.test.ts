@@ -11,7 +11,7 @@ import { chromium } from "playwright-core";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-const root = fileURLToPath(new URL("../../", import.meta.url));
+const root = fileURLToPath(new URL("../..", import.meta.url));
 const notebooks = join(root, "notebooks");
 const python = join(root, ".venv", process.platform === "win32" ? "Scripts/python.exe" : "bin/python");
 const names = readdirSync(notebooks).filter((name) => /^\d.*\.ipynb$/.test(name));

@@ -1,13 +1,13 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { cachedRun } from "../../src/caching/cachedRun.js";
-import type { Schedule } from "../../src/caching/schedule.js";
+import { cachedRun } from "../../src/caching/run/cachedRun.js";
+import type { Schedule } from "../../src/caching/schedule/schedule.js";
 import { uniform } from "../../src/caching/heuristics/uniform.js";
 import { loadPipeline } from "../../src/diffusion/pipeline.js";
 import type { Pipeline } from "../../src/diffusion/pipeline.js";
 import { generate } from "../../src/diffusion/sample.js";
-import { profileChange } from "../../src/instrument/profileChange.js";
-import type { Profile } from "../../src/instrument/profile.js";
+import { profileChange } from "../../src/instrument/profile/profileChange.js";
+import type { Profile } from "../../src/instrument/profile/profile.js";
 import { relativeDistances } from "../../src/quality/distance.js";
 import { cachedTrajectory } from "../../src/quality/cachedTrajectory.js";
 

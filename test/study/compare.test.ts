@@ -1,6 +1,6 @@
 /** The statistics of a study, on studies made up so that the answers are known. */
 import { describe, expect, it } from "vitest";
-import type { Schedule } from "../../src/caching/schedule.js";
+import type { Schedule } from "../../src/caching/schedule/schedule.js";
 import { chooseArms, halves } from "../../src/study/choose.js";
 import { compareArms } from "../../src/study/compare.js";
 import type { ArmResult, StudyResult } from "../../src/study/result.js";

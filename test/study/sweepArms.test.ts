@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { heuristicNamed } from "../../src/caching/heuristics/registry.js";
-import { predictSpeedup } from "../../src/caching/predictSeconds.js";
-import { defineReuseRule, hold, linear, quadratic } from "../../src/caching/reuseRule.js";
+import { predictSpeedup } from "../../src/caching/costs/predictSeconds.js";
+import { defineReuseRule, hold, linear, quadratic } from "../../src/caching/run/reuseRule.js";
 import { sweepArms } from "../../src/study/sweepArms.js";
 import { costsOf, profileOf } from "../caching/madeUp.js";
 

@@ -1,9 +1,9 @@
 /** How fast a sampling is to be: what heuristics with a budget, and the search for a parameter, are given. */
 import { ArgumentError } from "../../errors.js";
-import type { Costs } from "../costs.js";
-import { predictSeconds } from "../predictSeconds.js";
-import { hold } from "../reuseRule.js";
-import type { ReuseRule } from "../reuseRule.js";
+import type { Costs } from "../costs/costs.js";
+import { predictSeconds } from "../costs/predictSeconds.js";
+import { hold } from "../run/reuseRule.js";
+import type { ReuseRule } from "../run/reuseRule.js";
 
 /** `speedup` or `seconds`, one of them; as predicted from costs. */
 export interface Budget {

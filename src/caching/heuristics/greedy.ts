@@ -1,7 +1,7 @@
-import type { Profile } from "../../instrument/profile.js";
-import { predictSeconds } from "../predictSeconds.js";
-import { createSchedule } from "../schedule.js";
-import type { Schedule } from "../schedule.js";
+import type { Profile } from "../../instrument/profile/profile.js";
+import { predictSeconds } from "../costs/predictSeconds.js";
+import { createSchedule } from "../schedule/schedule.js";
+import type { Schedule } from "../schedule/schedule.js";
 import { budgetRecord, secondsOf, unreachable } from "./budget.js";
 import type { Budget } from "./budget.js";
 import { cacheableBlocks, cacheableRecord } from "./heuristic.js";

@@ -1,9 +1,9 @@
 /** What a heuristic is, and what all of them share. */
 import { ArgumentError } from "../../errors.js";
 import type { BlockKind } from "../../graphs/block.js";
-import { blockPattern } from "../../instrument/blockSelection.js";
-import type { Profile, ProfiledBlock } from "../../instrument/profile.js";
-import type { Schedule } from "../schedule.js";
+import { blockPattern } from "../../instrument/hooks/blockSelection.js";
+import type { Profile, ProfiledBlock } from "../../instrument/profile/profile.js";
+import type { Schedule } from "../schedule/schedule.js";
 
 /**
  * From what was measured of a model to when its blocks compute: pure, so that the same profile and options

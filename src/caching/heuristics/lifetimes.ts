@@ -2,10 +2,10 @@
  * What a cache's lifetime costs a block: the change it misses and the seconds it takes. Heuristics with a
  * budget choose lifetimes, each from one computing evaluation up to the next.
  */
-import type { Profile, ProfiledBlock } from "../../instrument/profile.js";
-import { summarise } from "../../instrument/statistics.js";
-import { pricesOf } from "../predictSeconds.js";
-import { hold } from "../reuseRule.js";
+import type { Profile, ProfiledBlock } from "../../instrument/profile/profile.js";
+import { summarise } from "../../instrument/profile/statistics.js";
+import { pricesOf } from "../costs/predictSeconds.js";
+import { hold } from "../run/reuseRule.js";
 import type { Budget } from "./budget.js";
 
 export interface BlockLifetimes {

@@ -1,5 +1,5 @@
 import { ArgumentError } from "../../errors.js";
-import type { Profile } from "../../instrument/profile.js";
+import type { Profile } from "../../instrument/profile/profile.js";
 
 /** Distance of a block's C at a step from its C at an earlier one, as a profile measured it. */
 export interface PairDistance {

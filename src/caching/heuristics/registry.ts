@@ -1,6 +1,6 @@
 /** The heuristics by name, with what a sweep, a plot or the command line must know to use any of them. */
 import { ArgumentError } from "../../errors.js";
-import type { Costs } from "../costs.js";
+import type { Costs } from "../costs/costs.js";
 import { direct } from "./direct.js";
 import { dynamicProgramme } from "./dynamicProgramme.js";
 import { greedy } from "./greedy.js";

@@ -1,8 +1,8 @@
 /** Finds the value of a heuristic's swept parameter whose schedule is fast enough. */
-import type { Profile } from "../../instrument/profile.js";
-import { predictSeconds } from "../predictSeconds.js";
-import { hold } from "../reuseRule.js";
-import type { Schedule } from "../schedule.js";
+import type { Profile } from "../../instrument/profile/profile.js";
+import { predictSeconds } from "../costs/predictSeconds.js";
+import { hold } from "../run/reuseRule.js";
+import type { Schedule } from "../schedule/schedule.js";
 import { secondsOf, unreachable } from "./budget.js";
 import type { Budget } from "./budget.js";
 import type { NamedHeuristic, NamedOptions } from "./registry.js";

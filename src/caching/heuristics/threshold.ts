@@ -1,8 +1,8 @@
 import { ArgumentError } from "../../errors.js";
-import type { Profile } from "../../instrument/profile.js";
-import { summarise } from "../../instrument/statistics.js";
-import { createSchedule } from "../schedule.js";
-import type { Schedule } from "../schedule.js";
+import type { Profile } from "../../instrument/profile/profile.js";
+import { summarise } from "../../instrument/profile/statistics.js";
+import { createSchedule } from "../schedule/schedule.js";
+import type { Schedule } from "../schedule/schedule.js";
 import { cacheableBlocks, cacheableRecord, computeWhen } from "./heuristic.js";
 import type { Cacheable } from "./heuristic.js";
 

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { blockMapChart } from "../../figures/blockMapChart.js";
+import { blockMapChart } from "../../figures/charts/blockMapChart.js";
 import { blockMap, timeBlocks } from "../../instrument/blockMap.js";
 import { MODEL, openPipeline } from "../command.js";
 import { figureCommand, writeFigure } from "./figureCommand.js";

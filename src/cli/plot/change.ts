@@ -1,11 +1,11 @@
 import type { Command } from "commander";
 import { Option } from "commander";
-import { changeCurves } from "../../figures/changeCurves.js";
-import { changeHeatMap } from "../../figures/changeHeatMap.js";
+import { changeCurves } from "../../figures/charts/changeCurves.js";
+import { changeHeatMap } from "../../figures/charts/changeHeatMap.js";
 import type { BlockKind } from "../../graphs/block.js";
-import { MEASURES } from "../../instrument/profile.js";
-import type { Measure } from "../../instrument/profile.js";
-import { loadProfile } from "../../instrument/profileFile.js";
+import { MEASURES } from "../../instrument/profile/profile.js";
+import type { Measure } from "../../instrument/profile/profile.js";
+import { loadProfile } from "../../instrument/profile/profileFile.js";
 import { kindsOption } from "../kinds.js";
 import { figureCommand, writeFigure } from "./figureCommand.js";
 import type { PlotOptions } from "./figureCommand.js";

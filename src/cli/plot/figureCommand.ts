@@ -1,7 +1,7 @@
 /** What every `plot` command shares: files by their ending, and a theme. */
 import type { Command } from "commander";
 import { InvalidArgumentError, Option } from "commander";
-import { FIGURE_FORMATS, exportFigure } from "../../figures/export.js";
+import { FIGURE_FORMATS, exportFigure } from "../../figures/headless/export.js";
 import type { PlotlyFigure } from "../../figures/figure.js";
 import type { Theme } from "../../figures/theme.js";
 import { command, print } from "../command.js";

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import { loadSchedule } from "../../caching/scheduleFile.js";
-import { scheduleChart } from "../../figures/scheduleChart.js";
+import { loadSchedule } from "../../caching/schedule/scheduleFile.js";
+import { scheduleChart } from "../../figures/charts/scheduleChart.js";
 import { figureCommand, writeFigure } from "./figureCommand.js";
 import type { PlotOptions } from "./figureCommand.js";
 

@@ -1,8 +1,8 @@
 import type { Command } from "commander";
 import { Option } from "commander";
-import { pareto } from "../../figures/pareto.js";
-import { speedupScatter } from "../../figures/speedupScatter.js";
-import { sweepCurves } from "../../figures/sweepCurves.js";
+import { pareto } from "../../figures/charts/pareto.js";
+import { speedupScatter } from "../../figures/charts/speedupScatter.js";
+import { sweepCurves } from "../../figures/charts/sweepCurves.js";
 import { DISTANCE_MEASURES } from "../../study/compare.js";
 import type { DistanceMeasure } from "../../study/compare.js";
 import { loadStudy } from "../../study/resultFile.js";

@@ -14,8 +14,8 @@
  */
 import { z } from "zod";
 import { ArgumentError } from "../../errors.js";
-import type { FloatTensor } from "../../models/tensor.js";
-import { randnTensor, requireGenerators } from "../noise.js";
+import type { FloatTensor } from "../../numerics/tensor.js";
+import { randnTensor, requireGenerators } from "../../numerics/noise.js";
 import { alphasCumprod } from "../noiseSchedule.js";
 import { roundHalfToEven, spacedTimesteps } from "../timestepSpacing.js";
 import { keepInRange, predictNoise, predictOriginal, signalAndNoise } from "./predictedOriginal.js";

@@ -6,8 +6,8 @@
  *
  * from latents x_s at an earlier level, where the two differ in which latents and which differences these are.
  */
-import type { FloatTensor } from "../../models/tensor.js";
-import { randnTensor, requireGenerators } from "../noise.js";
+import type { FloatTensor } from "../../numerics/tensor.js";
+import { randnTensor, requireGenerators } from "../../numerics/noise.js";
 import type { DpmSolverMultistepConfig, DpmSolverSinglestepConfig } from "./dpmSolverConfig.js";
 import { convertModelOutput } from "./dpmSolverPrediction.js";
 import { scalesOf, updateWeights } from "./dpmSolverWeights.js";

@@ -1,4 +1,4 @@
-import type { FloatTensor } from "../../models/tensor.js";
+import type { FloatTensor } from "../../numerics/tensor.js";
 import { keepInRange, predictNoise, predictOriginal } from "./predictedOriginal.js";
 import type { PredictionType, RangeConfig, SignalAndNoise } from "./predictedOriginal.js";
 

@@ -8,7 +8,7 @@
  *
  * Source: diffusers/schedulers/scheduling_dpmsolver_singlestep.py (0.42).
  */
-import type { FloatTensor } from "../../models/tensor.js";
+import type { FloatTensor } from "../../numerics/tensor.js";
 import { dpmSolver } from "./dpmSolver.js";
 import type { DpmMethod } from "./dpmSolver.js";
 import type { DpmSolverSinglestepConfig } from "./dpmSolverConfig.js";

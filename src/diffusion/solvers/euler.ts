@@ -9,7 +9,7 @@
  * Source: diffusers/schedulers/scheduling_euler_discrete.py (0.42), without its churn, which no pipeline asks for.
  */
 import { z } from "zod";
-import type { FloatTensor } from "../../models/tensor.js";
+import type { FloatTensor } from "../../numerics/tensor.js";
 import type { NoiseLevels } from "./noiseLevels.js";
 import { requireOneSpacing, respacingKeys } from "./respacedSigmas.js";
 import { fromConfig, noiseScheduleKeys, rescaleBetasZeroSnr, stepsOffset, timestepSpacing } from "./schedulerConfig.js";

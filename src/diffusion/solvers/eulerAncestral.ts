@@ -9,8 +9,8 @@
  * Source: diffusers/schedulers/scheduling_euler_ancestral_discrete.py (0.42).
  */
 import { z } from "zod";
-import type { FloatTensor } from "../../models/tensor.js";
-import { randnTensor, requireGenerators } from "../noise.js";
+import type { FloatTensor } from "../../numerics/tensor.js";
+import { randnTensor, requireGenerators } from "../../numerics/noise.js";
 import type { NoiseLevels } from "./noiseLevels.js";
 import { fromConfig, noiseScheduleKeys, rescaleBetasZeroSnr, stepsOffset, timestepSpacing } from "./schedulerConfig.js";
 import type { Solver, SolverOptions, SolverStep } from "./solver.js";

@@ -11,7 +11,7 @@
  * Source: diffusers/schedulers/scheduling_heun_discrete.py (0.42).
  */
 import { z } from "zod";
-import type { FloatTensor } from "../../models/tensor.js";
+import type { FloatTensor } from "../../numerics/tensor.js";
 import type { NoiseLevels } from "./noiseLevels.js";
 import { requireOneSpacing, respacingKeys } from "./respacedSigmas.js";
 import { fromConfig, noiseScheduleKeys, stepsOffset, timestepSpacing } from "./schedulerConfig.js";

@@ -10,8 +10,8 @@
  */
 import { z } from "zod";
 import { ArgumentError } from "../../errors.js";
-import type { FloatTensor } from "../../models/tensor.js";
-import { randnTensor, requireGenerators } from "../noise.js";
+import type { FloatTensor } from "../../numerics/tensor.js";
+import { randnTensor, requireGenerators } from "../../numerics/noise.js";
 import { alphasCumprod } from "../noiseSchedule.js";
 import { keepInRange, predictOriginal, signalAndNoise } from "./predictedOriginal.js";
 import { fromConfig, noiseScheduleKeys, requireFewerSteps, requireSignal, rescaleBetasZeroSnr, stepsOffset, thresholdingKeys, timestepSpacing } from "./schedulerConfig.js";

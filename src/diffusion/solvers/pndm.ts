@@ -15,7 +15,7 @@
  */
 import { z } from "zod";
 import { ArgumentError } from "../../errors.js";
-import type { FloatTensor } from "../../models/tensor.js";
+import type { FloatTensor } from "../../numerics/tensor.js";
 import { alphasCumprod } from "../noiseSchedule.js";
 import { roundHalfToEven, spacedTimesteps } from "../timestepSpacing.js";
 import { predictNoise, predictOriginal, signalAndNoise } from "./predictedOriginal.js";

@@ -2,7 +2,7 @@
  * From what the network predicts to the original and the noise, where latents are x = α x_0 + σ ε
  * (variance preserving, α² + σ² = 1). Euler's and Heun's methods have their own: varianceExploding.ts.
  */
-import type { FloatTensor } from "../../models/tensor.js";
+import type { FloatTensor } from "../../numerics/tensor.js";
 import { thresholdDynamically } from "../dynamicThresholding.js";
 import type { ThresholdingConfig } from "../dynamicThresholding.js";
 

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { InvalidFileError } from "../../errors.js";
 import { linspace } from "../timestepSpacing.js";
-import { betaQuantile } from "./betaQuantile.js";
+import { betaQuantile } from "../../numerics/betaQuantile.js";
 
 /**
  * The keys of a scheduler config that space the noise levels. `sigma_min` and `sigma_max` are keys of

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { ArgumentError, InvalidFileError } from "../../errors.js";
-import { schemaProblem } from "../../models/schemaProblem.js";
+import { schemaProblem } from "../../files/schemaProblem.js";
 
 /** Keys of the forward process, which all scheduler classes know. */
 export const noiseScheduleKeys = {

@@ -7,8 +7,8 @@
  * timestep may stand there twice. A solver yields once an evaluation; hooks, profiles, recordings and
  * schedules index evaluations, from 0, and "step" in their names means an evaluation.
  */
-import type { FloatTensor } from "../../models/tensor.js";
-import type { Generators } from "../noise.js";
+import type { FloatTensor } from "../../numerics/tensor.js";
+import type { Generators } from "../../numerics/noise.js";
 
 /** The solvers of the reverse process that are implemented. */
 export type SolverName =

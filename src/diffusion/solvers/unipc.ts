@@ -12,13 +12,13 @@
  *
  * Source: diffusers/schedulers/scheduling_unipc_multistep.py (0.42).
  */
-import type { FloatTensor } from "../../models/tensor.js";
+import type { FloatTensor } from "../../numerics/tensor.js";
 import type { UniPcConfig } from "./dpmSolverConfig.js";
 import { resolveUniPcConfig } from "./dpmSolverConfig.js";
 import { convertModelOutput } from "./dpmSolverPrediction.js";
 import { scalesOf } from "./dpmSolverWeights.js";
 import type { Scales } from "./dpmSolverWeights.js";
-import { solveLinear } from "./linearSystem.js";
+import { solveLinear } from "../../numerics/linearSystem.js";
 import { noiseLevels } from "./noiseLevels.js";
 import type { NoiseLevels } from "./noiseLevels.js";
 import type { Denoise, Solver, SolverStep } from "./solver.js";

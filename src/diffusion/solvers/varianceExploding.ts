@@ -4,7 +4,7 @@
  *
  * Source: diffusers/schedulers/scheduling_euler_discrete.py, …_euler_ancestral_discrete.py and …_heun_discrete.py (0.42).
  */
-import type { FloatTensor } from "../../models/tensor.js";
+import type { FloatTensor } from "../../numerics/tensor.js";
 import { linspaceFloat32, positiveAlphasCumprod } from "../noiseSchedule.js";
 import type { NoiseScheduleConfig } from "../noiseSchedule.js";
 import { spacedTimesteps } from "../timestepSpacing.js";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { validate } from "../json.js";
+import { validate } from "../../files/json.js";
 
 const schema = z.looseObject({ _class_name: z.string() });
 

@@ -1,7 +1,7 @@
 /** What the config schemas share: how a key is read, refused or ignored. */
 import { z } from "zod";
 import { InvalidFileError, UnsupportedError } from "../../errors.js";
-import { validate } from "../json.js";
+import { validate } from "../../files/json.js";
 
 export const count = z.number().int().positive();
 /** Larger networks do not exist; a config that asks for more is damaged, and must not be allocated for. */

@@ -6,7 +6,7 @@ import type { FileHandle } from "node:fs/promises";
 import type { ReadableStream } from "node:stream/web";
 import { setTimeout as delay } from "node:timers/promises";
 import { HubError } from "../../errors.js";
-import { writeFully } from "../writeFully.js";
+import { writeFully } from "../../files/writeFully.js";
 import { codeOf, onDisk } from "./disk.js";
 import { bytesSoFar, claim, keepFresh, removeStale } from "./partial.js";
 import { SILENCE_MILLISECONDS, anyOf, causeOf } from "./request.js";

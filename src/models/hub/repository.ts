@@ -9,7 +9,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, readFile, readdir, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import { replaceFile } from "../replaceFile.js";
+import { replaceFile } from "../../files/replaceFile.js";
 import { codeOf } from "./disk.js";
 import { isCommit } from "./modelId.js";
 

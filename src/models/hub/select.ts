@@ -1,7 +1,7 @@
 /** Which files of a repository a pipeline is made of. */
 import { z } from "zod";
 import { InvalidFileError } from "../../errors.js";
-import { validate } from "../json.js";
+import { validate } from "../../files/json.js";
 import { findWeights } from "../weights.js";
 
 /** What to fetch. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { listFiles, modelInfo } from "@huggingface/hub";
 import { BlockcacheError, HubError, InterruptedError, InvalidFileError } from "../../errors.js";
 import type { HubRefusal } from "../../errors.js";
-import { readJson } from "../json.js";
+import { readJson } from "../../files/json.js";
 import { onDisk, requireRoom } from "./disk.js";
 import { download, missingBytes } from "./download.js";
 import type { RemoteFile } from "./download.js";

@@ -4,7 +4,7 @@
  * convert_ldm_vae_checkpoint, convert_ldm_clip_checkpoint, convert_open_clip_checkpoint). A converted tensor is a
  * view into the file: another name, fewer dimensions of 1, or some of the rows.
  */
-import type { TensorEntry } from "../safetensors.js";
+import type { TensorEntry } from "../../files/safetensors.js";
 
 export type Tensors = ReadonlyMap<string, TensorEntry>;
 

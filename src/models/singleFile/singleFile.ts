@@ -2,7 +2,7 @@
 import { basename, extname } from "node:path";
 import { InvalidFileError, UnsupportedError } from "../../errors.js";
 import type { ModelFolder } from "../folder.js";
-import { openSafetensors } from "../safetensors.js";
+import { openSafetensors } from "../../files/safetensors.js";
 import { weightsOf } from "../weights.js";
 import type { Weights } from "../weights.js";
 import { CLIP_PREFIX, OPEN_CLIP_PREFIX, UNET_PREFIX, VAE_PREFIXES, autoencoderTensors, hasPrefix, textEncoderTensors, unetName, unetTensors } from "./originalLayout.js";

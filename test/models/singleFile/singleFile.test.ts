@@ -8,7 +8,7 @@ import { loadPipeline } from "../../../src/diffusion/pipeline.js";
 import { ArgumentError, HubError, InvalidFileError, UnsupportedError } from "../../../src/errors.js";
 import { openModelFolder } from "../../../src/models/folder.js";
 import { openModel } from "../../../src/models/openModel.js";
-import { openSafetensors, writeSafetensors } from "../../../src/models/safetensors.js";
+import { openSafetensors, writeSafetensors } from "../../../src/files/safetensors.js";
 import { autoencoderName, unetName } from "../../../src/models/singleFile/originalLayout.js";
 import type { Weights } from "../../../src/models/weights.js";
 

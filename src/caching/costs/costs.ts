@@ -1,0 +1,188 @@
+/** What a block's computing and reusing cost on this machine, as measured. */
+import { ArgumentError, throwIfAborted } from "../../errors.js";
+import type { Pipeline } from "../../diffusion/pipeline.js";
+import type { Block } from "../../graphs/block.js";
+import { hasMerge } from "../../graphs/block.js";
+import type { Device } from "../../engine/device.js";
+import type { BlockObserver } from "../../engine/network/observer.js";
+import { release, retain } from "../../engine/ownership.js";
+import type { DeviceTensor } from "../../engine/session.js";
+import { networkOutline } from "./networkOutline.js";
+import type { NetworkOutline } from "./networkOutline.js";
+import { timingInputs } from "./timingInputs.js";
+import { weightedSum } from "../run/weightedSum.js";
+
+/** block id → seconds of each sample */
+export type BlockSeconds = Readonly<Record<string, Float64Array>>;
+
+/** Seconds of each block, raw; costs of one setting cannot stand for another's. */
+export interface Costs {
+  readonly setting: {
+    readonly fingerprint: string;
+    readonly device: string;
+    /** absent: the runtime's choice */
+    readonly threads?: number;
+    /** rows of a network evaluation: twice the images with guidance */
+    readonly rows: number;
+    readonly latent_size: readonly [height: number, width: number];
+  };
+  /** its branch and merge run */
+  readonly compute: BlockSeconds;
+  /** as compute, and C is fetched and kept; absent in files of older versions */
+  readonly keep?: BlockSeconds;
+  /** the merge alone, C given */
+  readonly reuse: BlockSeconds;
+  /** as reuse, C a weighted sum of two, and of three, kept values; absent in files of older versions */
+  readonly reuse2?: BlockSeconds;
+  readonly reuse3?: BlockSeconds;
+  /** seconds of everything else in an evaluation: time embedding, concatenation, the calls themselves */
+  readonly rest: Float64Array;
+  /** seconds of encoding the prompts, once a sampling; absent in files of older versions */
+  readonly text?: Float64Array;
+  /** what reads what, so that what nothing reads is not counted; absent in files of older versions */
+  readonly network?: NetworkOutline;
+}
+
+/** The groups of Costs that hold seconds of each block. */
+export const COST_GROUPS = ["compute", "keep", "reuse", "reuse2", "reuse3"] as const;
+export type CostGroup = (typeof COST_GROUPS)[number];
+
+export interface MeasureCostsOptions {
+  /** rows of a network evaluation. Default: 2, one image with guidance */
+  readonly rows?: number;
+  /** evaluations timed of each kind. Default: 9 */
+  readonly samples?: number;
+  readonly latentSize?: readonly [height: number, width: number];
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Not counted: the first evaluations compile merge sessions and plan memory. */
+const WARM_UP = 2;
+
+/** Weights of the last values, oldest first: what they are does not change what the sum costs. */
+const WEIGHTS = { reuse: [1], reuse2: [-1, 2], reuse3: [1, -3, 3] } as const;
+
+/**
+ * Times evaluations that compute everything, that also keep every C, and that reuse every block with one,
+ * two and three kept values, in turn: a slow spell of the machine falls on all of them. Weighted sums are
+ * timed where they happen, between merges: repeated on their own they find their tensors in the cache.
+ *
+ * @throws ArgumentError for rows or samples that are no counts; InterruptedError on abort
+ */
+export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOptions = {}): Promise<Costs> {
+  const { rows = 2, samples = 9, latentSize = pipeline.defaultLatentSize, signal, onProgress } = options;
+  for (const [name, value] of [["rows", rows], ["samples", samples]] as const) {
+    if (!Number.isInteger(value) || value < 1) throw new ArgumentError(`${name}: expected an integer of 1 or more, found ${value}`);
+  }
+  const { network, device } = pipeline;
+  const prompts = Array<string>(rows).fill("");
+  const inputs = await timingInputs(pipeline, rows, latentSize);
+  const seconds = collectors(network.blocks, samples);
+  const rest = new Float64Array(samples);
+  const text = new Float64Array(samples);
+  const kept = new KeptBranches(device);
+
+  const evaluate = async (group: CostGroup, turn: number): Promise<void> => {
+    throwIfAborted(signal, "measuring costs");
+    let inBlocks = 0;
+    const started = performance.now();
+    await network.forward(
+      { ...inputs, timestep: 500 },
+      {
+        observer: kept.observer(group),
+        evaluation: { index: 0, timestep: 500, images: rows, guided: false },
+        signal,
+        onStageTime: (id, elapsed) => {
+          if (!(id in seconds[group]) || turn < 0) return;
+          seconds[group][id][turn] = elapsed;
+          inBlocks += elapsed;
+        },
+      },
+    );
+    if (group === "compute" && turn >= 0) rest[turn] = Math.max(0, (performance.now() - started) / 1000 - inBlocks);
+    kept.releaseSums();
+  };
+  const timed = async (into: Float64Array, turn: number, work: () => Promise<unknown>): Promise<void> => {
+    const started = performance.now();
+    await work();
+    if (turn >= 0) into[turn] = (performance.now() - started) / 1000;
+  };
+  try {
+    // Three values to extrapolate from, before any is timed.
+    for (let value = 0; value < 3; value++) await evaluate("keep", -1);
+    for (let turn = -WARM_UP; turn < samples; turn++) {
+      await timed(text, turn, () => pipeline.encodePrompts(prompts));
+      for (const group of COST_GROUPS) await evaluate(group, turn);
+      // A reused sampler leaves nothing to run before it: only its own sum takes time.
+      for (const { id } of network.blocks.filter((block) => !hasMerge(block))) {
+        for (const group of ["reuse", "reuse2", "reuse3"] as const) await timed(seconds[group][id], turn, () => kept.standIn(id, group));
+        kept.releaseSums();
+      }
+      onProgress?.(turn + 1 + WARM_UP, samples + WARM_UP);
+    }
+  } finally {
+    kept.releaseAll();
+  }
+  const { name, threads } = device;
+  return {
+    setting: { fingerprint: await pipeline.fingerprint(), device: name, ...(threads === undefined ? {} : { threads }), rows, latent_size: [latentSize[0], latentSize[1]] },
+    ...seconds,
+    rest,
+    text,
+    network: networkOutline(pipeline, latentSize),
+  };
+}
+
+/** The last three values of every block's C, as a cached run would keep them. */
+class KeptBranches {
+  readonly #device: Device;
+  readonly #values = new Map<string, readonly DeviceTensor[]>();
+  readonly #sums: DeviceTensor[] = [];
+
+  constructor(device: Device) {
+    this.#device = device;
+  }
+
+  observer(group: CostGroup): BlockObserver | undefined {
+    if (group === "compute") return undefined;
+    if (group === "keep") return { wants: () => ({ branch: true, out: false }), computed: async ({ id }, { branch }) => this.#keep(id, branch) };
+    return {
+      wants: () => ({ branch: false, out: false }),
+      standsIn: (block) => hasMerge(block),
+      standIn: ({ id }) => this.standIn(id, group),
+      computed: async () => undefined,
+    };
+  }
+
+  async standIn(id: string, group: keyof typeof WEIGHTS): Promise<DeviceTensor> {
+    const weights = WEIGHTS[group];
+    const values = (this.#values.get(id) ?? []).slice(-weights.length);
+    if (values.length < weights.length) throw new TypeError(`${id}: ${values.length} values were kept, and ${weights.length} are needed`);
+    if (weights.length === 1) return values[0];
+    const sum = await weightedSum(this.#device, values, weights);
+    this.#sums.push(sum);
+    return sum;
+  }
+
+  releaseSums(): void {
+    for (const sum of this.#sums.splice(0)) release(sum);
+  }
+
+  releaseAll(): void {
+    this.releaseSums();
+    for (const branch of [...this.#values.values()].flat()) release(branch);
+    this.#values.clear();
+  }
+
+  #keep(id: string, branch: DeviceTensor): undefined {
+    const values = [...(this.#values.get(id) ?? []), retain(branch)];
+    for (const oldest of values.splice(0, values.length - 3)) release(oldest);
+    this.#values.set(id, values);
+  }
+}
+
+function collectors(blocks: readonly Block[], samples: number): Record<CostGroup, Record<string, Float64Array>> {
+  const collector = (): Record<string, Float64Array> => Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(samples)]));
+  return { compute: collector(), keep: collector(), reuse: collector(), reuse2: collector(), reuse3: collector() };
+}

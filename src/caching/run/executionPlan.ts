@@ -1,0 +1,75 @@
+/** What a cached run will do at each evaluation: known from its schedule before it runs. */
+import { liveStages } from "../../engine/network/liveness.js";
+import type { NetworkOutline } from "../costs/networkOutline.js";
+import type { ReuseRule } from "./reuseRule.js";
+import type { Schedule } from "../schedule/schedule.js";
+
+/** What is done with a block at an evaluation. */
+export type BlockAction =
+  /** its branch runs, and no later evaluation reads it */
+  | "compute"
+  /** its branch runs, and C is kept */
+  | "keep"
+  /** it is reused: a weighted sum of so many kept values stands in */
+  | number;
+
+/** block id → what is done with it at each evaluation; only the scheduled blocks, the others compute */
+export type ExecutionPlan = ReadonlyMap<string, readonly BlockAction[]>;
+
+/** What a cached run will do with each scheduled block, evaluation by evaluation. */
+export function executionPlan({ blocks, timesteps }: Pick<Schedule, "blocks" | "timesteps">, { history }: Pick<ReuseRule, "history">): ExecutionPlan {
+  return new Map(Object.entries(blocks).map(([id, computed]) => [id, actionsOf(new Set(computed), timesteps.length, history)]));
+}
+
+function actionsOf(computed: ReadonlySet<number>, evaluations: number, history: number): BlockAction[] {
+  let kept = 0;
+  return Array.from({ length: evaluations }, (_, evaluation) => {
+    if (!computed.has(evaluation)) return Math.min(kept, history);
+    if (!isReadLater(computed, evaluation, evaluations, history)) return "compute";
+    kept++;
+    return "keep";
+  });
+}
+
+/** Whether a later reuse reads what is computed at `evaluation`: not after `history` newer ones, or none. */
+function isReadLater(computed: ReadonlySet<number>, evaluation: number, evaluations: number, history: number): boolean {
+  let newer = 0;
+  for (let later = evaluation + 1; later < evaluations && newer < history; later++) {
+    if (!computed.has(later)) return true;
+    newer++;
+  }
+  return false;
+}
+
+/** The stages that run at an evaluation, in execution order: those whose results something reads. */
+export function stagesAt(network: NetworkOutline, plan: ExecutionPlan, evaluation: number): readonly { readonly id: string; readonly action: BlockAction; readonly bytesPerRow: number }[] {
+  const stages = network.map(({ id, reads, merge_reads: mergeReads = [], bytes_per_row: bytesPerRow }) => {
+    const action = plan.get(id)?.[evaluation] ?? "compute";
+    return { id, action, bytesPerRow, reads: typeof action === "number" ? mergeReads : reads, observed: action === "keep" };
+  });
+  return liveStages(stages, network[network.length - 1].id);
+}
+
+/**
+ * The most bytes that a cached run holds beside a plain one at any time: kept values of C and the sums that
+ * stand in during an evaluation (a single kept value stands in as it is). Equal to `CachedRun.peakCacheBytes`.
+ *
+ * @param rows of a network evaluation: twice the images with guidance
+ */
+export function peakCacheBytes(network: NetworkOutline, schedule: Pick<Schedule, "blocks" | "timesteps">, rows: number, reuse: Pick<ReuseRule, "history">): number {
+  const plan = executionPlan(schedule, reuse);
+  const kept = new Map<string, number>();
+  let [bytesKept, peak] = [0, 0];
+  for (const evaluation of schedule.timesteps.keys()) {
+    let sums = 0;
+    for (const { id, action, bytesPerRow } of stagesAt(network, plan, evaluation)) {
+      const values = kept.get(id) ?? 0;
+      if (action === "keep" && values < reuse.history) {
+        kept.set(id, values + 1);
+        bytesKept += bytesPerRow * rows;
+      } else if (typeof action === "number" && action > 1) sums += bytesPerRow * rows;
+      peak = Math.max(peak, bytesKept + sums);
+    }
+  }
+  return peak;
+}

@@ -1,0 +1,126 @@
+import * as ort from "onnxruntime-node";
+import { decoderHeadGraph } from "../graphs/autoencoder.js";
+import type { AttentionNames } from "../graphs/autoencoder.js";
+import { BAND_INPUTS, bandGraph, decoderSteps } from "../graphs/bandedDecoder.js";
+import type { BandStep } from "../graphs/bandedDecoder.js";
+import type { GraphTarget } from "../graphs/graphBuilder.js";
+import type { AutoencoderConfig } from "../models/configs/autoencoder.js";
+import type { FloatTensor } from "../numerics/tensor.js";
+import type { Weights } from "../models/weights.js";
+import type { Device } from "./device.js";
+import { GraphRunner } from "./graphRunner.js";
+import type { DeviceTensor } from "./session.js";
+import { fromHost } from "./transfer.js";
+
+/** Bytes of a band's input: enough for the cores, little beside the image's own tensors. */
+const BAND_BYTES = 8 * 2 ** 20;
+
+interface RunnableStep {
+  readonly step: BandStep;
+  readonly runner: GraphRunner;
+}
+
+/**
+ * Decodes one image band by band, in float32. At its largest, three tensors of the image are in host memory (a
+ * ResNet block's input, middle and output) and the work on one band.
+ * Equal to decoding whole up to rounding.
+ */
+export class BandedDecoder {
+  readonly #groups: number;
+  readonly #head: GraphRunner;
+  readonly #steps: readonly RunnableStep[];
+
+  private constructor(groups: number, head: GraphRunner, steps: readonly RunnableStep[]) {
+    this.#groups = groups;
+    this.#head = head;
+    this.#steps = steps;
+  }
+
+  /** Compiles every step; throws what {@link GraphRunner.loadAll} throws. */
+  static async load(config: AutoencoderConfig, target: GraphTarget, attentionNames: AttentionNames, weights: Weights, device: Device): Promise<BandedDecoder> {
+    const steps = decoderSteps(config);
+    const graphs = [decoderHeadGraph(config, target, attentionNames), ...steps.map((step) => bandGraph(step, target))];
+    const [head, ...runners] = await GraphRunner.loadAll(graphs, weights, device);
+    return new BandedDecoder(config.norm_num_groups, head, steps.map((step, index) => ({ step, runner: runners[index] })));
+  }
+
+  /**
+   * @param latents [1, latent_channels, height, width], already divided by scaling_factor
+   * @param bandBytes of a band's input
+   * @returns [1, 3, …] in about −1…1
+   */
+  async decode(latents: FloatTensor, bandBytes = BAND_BYTES): Promise<FloatTensor> {
+    let hidden = await this.#head.run({ latents: fromHost(latents) });
+    let residual: FloatTensor | undefined;
+    for (const { step, runner } of this.#steps) {
+      if (step.opensResidual) residual = hidden;
+      hidden = await this.#run(step, runner, hidden, residual, bandBytes);
+      if (step.residual) residual = undefined;
+    }
+    return hidden;
+  }
+
+  /** Releases all sessions. */
+  async dispose(): Promise<void> {
+    await this.#head.dispose();
+    for (const { runner } of this.#steps) await runner.dispose();
+  }
+
+  async #run(step: BandStep, runner: GraphRunner, x: FloatTensor, residual: FloatTensor | undefined, bandBytes: number): Promise<FloatTensor> {
+    const [, channels, height, width] = x.dims;
+    const scale = step.norm === undefined ? 2 : 1;
+    const dims = [1, step.outChannels, scale * height, scale * width];
+    const output = { dims, data: new Float32Array(step.outChannels * scale * height * scale * width) };
+    const shared: Record<string, DeviceTensor> = step.norm === undefined ? {} : groupStatistics(x, this.#groups);
+    const rows = Math.max(1, Math.floor(bandBytes / (4 * channels * width)));
+    for (let start = 0; start < height; start += rows) {
+      const end = Math.min(height, start + rows);
+      const [above, below] = [Math.max(0, start - 1), Math.min(height, end + 1)];
+      // The kernel reads one row each way: of zeros at the edge; of two enlarged ones, one is cut off.
+      const [top, bottom] = [start === 0 ? 1 : 1 - scale, end === height ? 1 : 1 - scale];
+      const feeds: Record<string, DeviceTensor> = { ...shared, [BAND_INPUTS.x]: fromHost(rowsOf(x, above, below)), [BAND_INPUTS.pads]: padsOf(top, bottom) };
+      if (step.residual && residual) feeds[BAND_INPUTS.residual] = fromHost(rowsOf(residual, start, end));
+      setRows(output, scale * start, await runner.run(feeds));
+    }
+    return output;
+  }
+}
+
+function padsOf(top: number, bottom: number): DeviceTensor {
+  return new ort.Tensor("int64", BigInt64Array.from([0, 0, top, 0, 0, 0, bottom, 0], BigInt), [8]);
+}
+
+function rowsOf({ dims: [, channels, height, width], data }: FloatTensor, start: number, end: number): FloatTensor {
+  const length = (end - start) * width;
+  const rows = new Float32Array(channels * length);
+  for (let channel = 0; channel < channels; channel++) {
+    const offset = (channel * height + start) * width;
+    rows.set(data.subarray(offset, offset + length), channel * length);
+  }
+  return { dims: [1, channels, end - start, width], data: rows };
+}
+
+function setRows({ dims: [, channels, height, width], data }: FloatTensor, start: number, rows: FloatTensor): void {
+  const length = rows.dims[2] * width;
+  for (let channel = 0; channel < channels; channel++) {
+    data.set(rows.data.subarray(channel * length, (channel + 1) * length), (channel * height + start) * width);
+  }
+}
+
+/** Mean and biased variance of each channel's group over the whole image, as GroupNorm takes them. */
+function groupStatistics({ dims: [, channels], data }: FloatTensor, groups: number): Record<string, DeviceTensor> {
+  const [mean, variance] = [new Float32Array(channels), new Float32Array(channels)];
+  const [perGroup, length] = [channels / groups, data.length / groups];
+  for (let group = 0; group < groups; group++) {
+    let [sum, squares] = [0, 0];
+    for (let index = group * length; index < (group + 1) * length; index++) {
+      const value = data[index];
+      sum += value;
+      squares += value * value;
+    }
+    const average = sum / length;
+    mean.fill(average, group * perGroup, (group + 1) * perGroup);
+    variance.fill(squares / length - average * average, group * perGroup, (group + 1) * perGroup);
+  }
+  return { [BAND_INPUTS.mean]: fromHost({ dims: [channels], data: mean }), [BAND_INPUTS.variance]: fromHost({ dims: [channels], data: variance }) };
+}

@@ -1,0 +1,98 @@
+/** What one evaluation of a UNet reads, checked and laid out for its graphs. */
+import { ArgumentError } from "../../errors.js";
+import { TIME_INPUTS, embedTimestep } from "../../graphs/timestepEmbedding.js";
+import { UNET_INPUTS } from "../../graphs/unet.js";
+import type { Precision } from "../../graphs/graphBuilder.js";
+import type { UNetConfig } from "../../models/configs/unet.js";
+import type { FloatTensor } from "../../numerics/tensor.js";
+import type { DeviceTensor } from "../session.js";
+import { fromHost } from "../transfer.js";
+
+/** What the network is told beside latents and time. */
+export interface NetworkConditions {
+  /** text embedding [batch, tokens, width] */
+  readonly encoderHiddenStates: FloatTensor;
+  /** SDXL's, where addition_embed_type is text_time */
+  readonly addedConditions?: AddedConditions;
+  /** LCM's embedding of the guidance scale [batch, time_cond_proj_dim]. Default: zeros, which add nothing */
+  readonly timestepCond?: FloatTensor;
+}
+
+/** diffusers' added_cond_kwargs */
+export interface AddedConditions {
+  /** pooled text embedding [batch, projection_dim] */
+  readonly textEmbeds: FloatTensor;
+  /** original size, crop's top left corner, target size: (height, width) each, in pixels [batch, 6] */
+  readonly timeIds: FloatTensor;
+}
+
+/** What one network evaluation reads. */
+export interface UNetInputs extends NetworkConditions {
+  /** latents [batch, channels, height, width] */
+  readonly sample: FloatTensor;
+  /** one for the whole batch */
+  readonly timestep: number;
+}
+
+/**
+ * The values that a network's stages read, by name.
+ *
+ * @throws ArgumentError where an input is missing, too many, or not of the network's shape
+ */
+export function feedUNet(config: UNetConfig, inputs: UNetInputs, precision: Precision): Map<string, DeviceTensor> {
+  const { sample, timestep, encoderHiddenStates } = inputs;
+  const [batch] = sample.dims;
+  requireDims("sample", sample, [batch, config.in_channels, "height", "width"]);
+  requireDims("encoder_hidden_states", encoderHiddenStates, [batch, "tokens", contextWidth(config, encoderHiddenStates)]);
+  const sinusoid = { dims: [1, config.block_out_channels[0]], data: embedTimestep(config, config.block_out_channels[0], timestep) };
+  return new Map([
+    [UNET_INPUTS.sample, fromHost(sample)],
+    [UNET_INPUTS.encoderHiddenStates, fromHost(encoderHiddenStates, precision)],
+    [TIME_INPUTS.timestepEmbedding, fromHost(sinusoid)],
+    ...feedTimestepCond(config, inputs, batch),
+    ...feedAdded(config, inputs, batch),
+  ]);
+}
+
+type Feed = readonly [name: string, tensor: DeviceTensor];
+
+function feedTimestepCond({ time_cond_proj_dim: width }: UNetConfig, { timestepCond }: UNetInputs, batch: number): readonly Feed[] {
+  if (width === null) {
+    if (timestepCond !== undefined) throw new ArgumentError("timestep_cond: the network takes none (its time_cond_proj_dim is null)");
+    return [];
+  }
+  if (timestepCond !== undefined) requireDims("timestep_cond", timestepCond, [batch, width]);
+  return [[TIME_INPUTS.timestepCond, fromHost(timestepCond ?? { dims: [batch, width], data: new Float32Array(batch * width) })]];
+}
+
+function feedAdded(config: UNetConfig, { addedConditions }: UNetInputs, batch: number): readonly Feed[] {
+  const { addition_embed_type, addition_time_embed_dim: width, projection_class_embeddings_input_dim: total } = config;
+  if (addition_embed_type !== "text_time" || width === null || total === null) {
+    if (addedConditions !== undefined) throw new ArgumentError("text_embeds, time_ids: the network takes none (its addition_embed_type is null)");
+    return [];
+  }
+  if (addedConditions === undefined) throw new ArgumentError('text_embeds, time_ids: expected both, as the network\'s addition_embed_type is "text_time", found neither');
+  const { textEmbeds, timeIds } = addedConditions;
+  requireDims("time_ids", timeIds, [batch, "ids"]);
+  const ids = timeIds.dims[1];
+  requireDims("text_embeds", textEmbeds, [batch, total - ids * width]);
+  const embedded = new Float32Array(batch * ids * width);
+  timeIds.data.forEach((id, index) => embedded.set(embedTimestep(config, width, id), index * width));
+  return [
+    [TIME_INPUTS.textEmbeds, fromHost(textEmbeds)],
+    [TIME_INPUTS.timeIdsEmbedding, fromHost({ dims: [batch, ids * width], data: embedded })],
+  ];
+}
+
+/** Levels may have widths of their own; those that attend all have the text's. */
+function contextWidth({ cross_attention_dim }: UNetConfig, { dims }: FloatTensor): number {
+  const widths = [cross_attention_dim].flat();
+  return widths.find((width) => width === dims[2]) ?? widths[0];
+}
+
+/** A number is a size that must be met, a name stands for any. */
+function requireDims(name: string, { dims }: FloatTensor, expected: readonly (number | string)[]): void {
+  if (dims.length !== expected.length || expected.some((size, axis) => typeof size === "number" && size !== dims[axis])) {
+    throw new ArgumentError(`${name}: expected [${expected.join(", ")}], found [${dims.join(", ")}]`);
+  }
+}

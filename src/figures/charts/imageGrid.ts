@@ -1,0 +1,41 @@
+import type { RgbImage } from "../../diffusion/image.js";
+import { differenceMap } from "../../quality/differenceMap.js";
+import { psnr } from "../../quality/distance.js";
+import type { PlotlyFigure, PlotlyObject } from "../figure.js";
+import { imageStrips } from "./imageStrips.js";
+import { decibel, pictureUri } from "./pictureUri.js";
+import { applyTheme } from "../theme.js";
+import type { Theme } from "../theme.js";
+
+/** Pictures of one prompt and seed: the plain run's, and others that are compared with it. */
+export interface ComparedImages {
+  /** the prompt */
+  readonly label: string;
+  readonly plain: RgbImage;
+  /** label → picture; every row has the same labels */
+  readonly others: Readonly<Record<string, RgbImage>>;
+}
+
+export interface ImageGridOptions {
+  /** how often the difference is multiplied before it is shown. Default: 4 */
+  readonly gain?: number;
+  readonly title?: string;
+  readonly theme?: Theme;
+}
+
+/** A row a prompt: plain, then each other picture and its difference from plain, labelled with PSNR. Throws ArgumentError where sizes differ. */
+export async function imageGrid(rows: readonly ComparedImages[], { gain = 4, title = "Plain and cached", theme = "light" }: ImageGridOptions = {}): Promise<PlotlyFigure> {
+  const labels = Object.keys(rows[0]?.others ?? {});
+  const strips = await Promise.all(
+    rows.map(async ({ label, plain, others }) => ({
+      label,
+      images: await Promise.all([plain, ...labels.flatMap((name) => [others[name], differenceMap(others[name], plain, gain)])].map(pictureUri)),
+    })),
+  );
+  const columns = [{ label: "plain", hover: "plain" }, ...labels.flatMap((name) => [{ label: name, hover: name }, { label: `|difference|<br>× ${gain}`, hover: `${name}: |difference| × ${gain}` }])];
+  const figure = imageStrips({ rows: strips, columns, columnTitle: "", title, theme });
+  const decibels: PlotlyObject[] = rows.flatMap(({ plain, others }, row) =>
+    labels.map((name, index) => ({ text: decibel(psnr(others[name], plain)), x: 2 * index + 2.95, y: row + 0.93, xanchor: "right", yanchor: "bottom", showarrow: false, font: { size: 10, color: "#ffffff" }, bgcolor: "rgba(0,0,0,0.55)", borderpad: 1 })),
+  );
+  return applyTheme({ ...figure, layout: { ...figure.layout, annotations: decibels } }, theme);
+}

@@ -1,0 +1,34 @@
+/** How arms of a study are told apart: colour is the heuristic, shape is what it caches and how it reuses. */
+import type { StudyPoint } from "./studyPoints.js";
+import { CATEGORICAL_COLOURS } from "../theme.js";
+
+type CachedPoint = StudyPoint & { readonly cached: NonNullable<StudyPoint["cached"]> };
+
+export interface Series {
+  readonly heuristic: string;
+  /** "transformers, hold" */
+  readonly variant: string;
+  readonly colour: string;
+  readonly symbol: string;
+  /** in the order of the parameter */
+  readonly points: readonly CachedPoint[];
+}
+
+const SYMBOLS = ["circle", "diamond", "triangle-up", "square", "cross", "x", "star", "triangle-down", "hexagon"] as const;
+
+/** Cached points by heuristic and variant; colours and symbols begin again when they run out. */
+export function seriesOf(points: readonly StudyPoint[]): Series[] {
+  const cached = points.filter((point): point is CachedPoint => point.cached !== undefined);
+  const variantOf = ({ cached: { kinds, reuse } }: CachedPoint): string => `${kinds}, ${reuse}`;
+  const heuristics = [...new Set(cached.map((point) => point.cached.heuristic))];
+  const variants = [...new Set(cached.map(variantOf))];
+  return heuristics.flatMap((heuristic, colour) =>
+    variants.map((variant, symbol) => ({
+      heuristic,
+      variant,
+      colour: CATEGORICAL_COLOURS[colour % CATEGORICAL_COLOURS.length],
+      symbol: `${SYMBOLS[symbol % SYMBOLS.length]}${colour < CATEGORICAL_COLOURS.length ? "" : "-open"}`,
+      points: cached.filter((point) => point.cached.heuristic === heuristic && variantOf(point) === variant).sort((a, b) => (a.cached.parameter ?? a.seconds) - (b.cached.parameter ?? b.seconds)),
+    })).filter((series) => series.points.length > 0),
+  );
+}

@@ -1,0 +1,64 @@
+/** A study's arms as points: what all figures of a study read off it. */
+import { median } from "../../instrument/profile/statistics.js";
+import { pairedRatio } from "../../quality/pairedRatio.js";
+import type { RatioInterval } from "../../quality/pairedRatio.js";
+import { DISTANCE_MEASURES, compareArms } from "../../study/compare.js";
+import type { ComparedArm, DistanceMeasure } from "../../study/compare.js";
+import type { StudyResult } from "../../study/result.js";
+import { verdict } from "../../study/table.js";
+import type { Verdict } from "../../study/table.js";
+
+/** One arm: its time and its distance from the converged solution. */
+export interface StudyPoint extends Omit<ComparedArm, "result"> {
+  readonly name: string;
+  readonly steps: number;
+  /** against plain sampling of equal time; absent in a plain arm */
+  readonly verdict?: Verdict;
+  /** the heuristic, what it may cache and how it reuses; absent in a plain arm */
+  readonly cached?: { readonly heuristic: string; readonly kinds: string; readonly reuse: string; readonly parameter?: number };
+  /** of a run ÷ the plain run's: median, shortest and longest of batches and repeats */
+  readonly time: number;
+  readonly timeRange: readonly [number, number];
+  /** median seconds of one image; of a study cut in halves, about */
+  readonly seconds: number;
+  /** the mean distance and its 95 % interval over trajectories */
+  readonly interval: RatioInterval;
+  readonly computedShare: number;
+  readonly predictedSpeedup?: number;
+}
+
+export const DISTANCE_TITLES: Readonly<Record<DistanceMeasure, string>> = {
+  latent: "relative distance of the latents",
+  rms: "root mean square error of the pictures",
+  dssim: "(1 − SSIM) / 2 of the pictures",
+};
+
+/** Every arm of a study, in its order. */
+export function studyPoints(study: StudyResult, measure: DistanceMeasure): StudyPoint[] {
+  return compareArms(study, measure).map((each) => {
+    const { result, ...compared } = each;
+    const { arm, seconds, plainSeconds, toConverged, computedShare, predictedSpeedup } = result;
+    const distances = DISTANCE_MEASURES[measure](toConverged);
+    // Without a plain run beside each timing, the spread is that of the seconds alone.
+    const times = seconds.map((taken, index) => taken / (plainSeconds?.[index] ?? compared.speedup * median(seconds)));
+    return {
+      ...compared,
+      name: arm.name,
+      verdict: verdict(each),
+      steps: arm.steps,
+      ...(arm.cached === undefined ? {} : { cached: { heuristic: arm.cached.schedule.heuristic.name, kinds: arm.cached.kinds, reuse: arm.cached.reuse, parameter: arm.cached.parameter } }),
+      time: 1 / compared.speedup,
+      timeRange: [Math.min(...times), Math.max(...times)],
+      seconds: median(secondsAnImage(study, seconds)),
+      interval: pairedRatio(distances, distances.map(() => 1)),
+      computedShare,
+      ...(predictedSpeedup === undefined ? {} : { predictedSpeedup }),
+    };
+  });
+}
+
+/** Each timed sampling's seconds ÷ the images of its batch: the last one may have fewer. */
+function secondsAnImage({ batch, trajectories: { length } }: StudyResult, seconds: readonly number[]): number[] {
+  const batches = Math.ceil(length / batch);
+  return seconds.map((each, entry) => each / Math.max(1, Math.min(batch, length - batch * Math.floor((entry * batches) / seconds.length))));
+}

@@ -1,0 +1,130 @@
+/** A figure as a file, without a browser. */
+import { createWriteStream } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import { dirname, extname, join } from "node:path";
+import { pipeline as pipeStreams } from "node:stream/promises";
+import PDFDocument from "pdfkit";
+import sharp from "sharp";
+import svgToPdf from "svg-to-pdfkit";
+import { ArgumentError } from "../../errors.js";
+import { replaceFile } from "../../files/replaceFile.js";
+import { withoutControls } from "../charts/controls.js";
+import type { PlotlyFigure } from "../figure.js";
+import { FONT_FILES, FONT_NAME, WEB_FONT_FILES } from "./fonts.js";
+import { PLOTLY_FILE, plotlyInWindow } from "./plotlyWindow.js";
+import { PRINT_POINTS_PER_PIXEL, applyTheme, themeOf } from "../theme.js";
+import type { Theme } from "../theme.js";
+
+export interface ExportOptions {
+  /** layout pixels. Default: the figure's own, else 1000 × 500 */
+  readonly width?: number;
+  readonly height?: number;
+  /** Default: the figure's own */
+  readonly theme?: Theme;
+  /** PNG pixels a layout pixel. Default: 2 */
+  readonly scale?: number;
+}
+
+export const FIGURE_FORMATS = [".html", ".svg", ".png", ".pdf", ".json"] as const;
+
+const DEFAULT_WIDTH = 1000;
+const DEFAULT_HEIGHT = 500;
+/** A CSS pixel is 3/4 of a point. */
+const POINTS_PER_PIXEL = 0.75;
+
+/**
+ * Writes a figure; the ending says how: `.html` (interactive, offline), `.svg`, `.png`, `.pdf` (vector),
+ * `.json`. The file is replaced in one go.
+ *
+ * @throws ArgumentError for another ending
+ */
+export async function exportFigure(figure: PlotlyFigure, path: string, options: ExportOptions = {}): Promise<void> {
+  const themed = options.theme === undefined ? figure : applyTheme(figure, options.theme);
+  const ending = extname(path).toLowerCase();
+  await replaceFile(path, async (temporary) => {
+    switch (ending) {
+      case ".html":
+        await writeFile(temporary, await figureHtml(themed));
+        break;
+      case ".svg":
+        await writeFile(temporary, embedFont(await figureSvg(themed, options), await fontFace()));
+        break;
+      case ".png":
+        await writeFile(temporary, await figurePng(themed, options));
+        break;
+      case ".pdf":
+        await writePdf(await figureSvg(themed, options), temporary, themeOf(themed) === "print" ? PRINT_POINTS_PER_PIXEL : POINTS_PER_PIXEL);
+        break;
+      case ".json":
+        await writeFile(temporary, JSON.stringify(themed));
+        break;
+      default:
+        throw new ArgumentError(`${path}: expected a name that ends in ${FIGURE_FORMATS.join(", ")}, found "${ending}"`);
+    }
+  });
+}
+
+/** A figure as PNG bytes. */
+export async function figurePng(figure: PlotlyFigure, options: ExportOptions = {}): Promise<Buffer> {
+  const svg = await figureSvg(figure, options);
+  // fontconfig reads this when librsvg draws its first text; without it a bare machine draws none.
+  process.env.FONTCONFIG_FILE ??= join(dirname(FONT_FILES.regular), "fonts.conf");
+  const SVG_PIXELS_PER_INCH = 72;
+  return sharp(Buffer.from(svg), { density: SVG_PIXELS_PER_INCH * (options.scale ?? 2), limitInputPixels: false }).png().toBuffer();
+}
+
+/** A figure as an SVG document; its fonts are named, not embedded. */
+export async function figureSvg(figure: PlotlyFigure, options: ExportOptions = {}): Promise<string> {
+  const plotly = await plotlyInWindow();
+  const still = withoutControls(figure);
+  const { width, height } = sizeOf(still, options);
+  // Plotly fills in defaults where it finds none.
+  const copy = { data: structuredClone([...still.data]), layout: { ...structuredClone(still.layout), width, height, autosize: false } };
+  const svg = await plotly.toImage(copy, { format: "svg", imageDataOnly: true, width, height });
+  return svg.startsWith("<svg") ? svg : decodeURIComponent(svg.replace(/^data:image\/svg\+xml,/, ""));
+}
+
+function sizeOf({ layout }: PlotlyFigure, options: ExportOptions): { width: number; height: number } {
+  const template = layout.template as { layout?: { width?: number } } | undefined;
+  const number = (value: unknown): number | undefined => (typeof value === "number" ? value : undefined);
+  return {
+    width: options.width ?? number(layout.width) ?? template?.layout?.width ?? DEFAULT_WIDTH,
+    height: options.height ?? number(layout.height) ?? DEFAULT_HEIGHT,
+  };
+}
+
+async function fontFace(): Promise<string> {
+  const face = async (file: string, weight: number): Promise<string> =>
+    `@font-face{font-family:${FONT_NAME};font-weight:${weight};src:url(data:font/woff2;base64,${(await readFile(file)).toString("base64")}) format("woff2")}`;
+  return (await face(WEB_FONT_FILES.regular, 400)) + (await face(WEB_FONT_FILES.bold, 700));
+}
+
+function embedFont(svg: string, css: string): string {
+  return svg.replace(/<svg[^>]*>/, (tag) => `${tag}<style>${css}</style>`);
+}
+
+/** One page that needs no network: Plotly and the font are in it. */
+async function figureHtml(figure: PlotlyFigure): Promise<string> {
+  const plotly = (await readFile(PLOTLY_FILE, "utf8")).replaceAll("</script", "<\\/script");
+  const json = JSON.stringify({ data: figure.data, layout: figure.layout, config: { responsive: true, displaylogo: false, ...figure.config } }).replaceAll("<", "\\u003c");
+  const title = (figure.layout.title as { text?: string } | undefined)?.text ?? "figure";
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>${title.replaceAll("<", "&lt;")}</title>
+<style>${await fontFace()} html,body{margin:0;height:100%}</style></head>
+<body><div id="figure"></div>
+<script>${plotly}</script>
+<script>const figure = ${json}; Plotly.newPlot("figure", figure.data, figure.layout, figure.config);</script>
+</body></html>
+`;
+}
+
+async function writePdf(svg: string, path: string, pointsPerPixel: number): Promise<void> {
+  const [, width, height] = /<svg[^>]*?width="([\d.]+)"[^>]*?height="([\d.]+)"/.exec(svg) ?? [];
+  const size: [number, number] = [Number(width) * pointsPerPixel, Number(height) * pointsPerPixel];
+  const document = new PDFDocument({ size, margin: 0, info: { Creator: "blockcache" } });
+  document.registerFont("regular", FONT_FILES.regular);
+  document.registerFont("bold", FONT_FILES.bold);
+  svgToPdf(document, svg, 0, 0, { width: size[0], height: size[1], fontCallback: (_family, bold) => (bold ? "bold" : "regular") });
+  document.end();
+  await pipeStreams(document, createWriteStream(path));
+}

@@ -1,0 +1,127 @@
+/**
+ * Change of a block's branch from one network evaluation to the next (paper section 3.1, Eq. 6):
+ *
+ *   L1rel(i, t) = ‖C_i(t) − C_i(t−1)‖₁ / ‖C_i(t)‖₁,   t in sampling order
+ *
+ * The sums are taken where the tensors are; four numbers a batch row come back. One branch a block is
+ * kept from step to step; for change between all pairs of steps within a window, as many as the window.
+ */
+import type { Pipeline } from "../../diffusion/pipeline.js";
+import type { SamplingHook } from "../../diffusion/samplingPlan.js";
+import { HeldTensors } from "../../engine/heldTensors.js";
+import type { DeviceTensor } from "../../engine/session.js";
+import { rowSums, total } from "./changeSums.js";
+import type { RowSums } from "./changeSums.js";
+import type { Measure } from "../profile/profile.js";
+
+/** Change of one block at one evaluation, for one image. */
+export type ChangeValues = Readonly<Record<Measure, number>>;
+
+/**
+ * Receives, when an evaluation is complete, the change of each block in execution order, one entry an image; and the
+ * relative L1 against the evaluation k before, for k = 1 … window, as far as there are any: [image][k − 1].
+ */
+export type ChangeListener = (id: string, step: number, images: readonly ChangeValues[], pairs: readonly (readonly number[])[]) => void;
+
+export interface ChangeMeterOptions {
+  /** how many evaluations back change is measured. Default: 1 */
+  readonly pairWindow?: number;
+}
+
+/** A sampling hook that measures change. */
+export interface ChangeMeter extends SamplingHook {
+  /** most bytes of kept branches at any time */
+  readonly peakBytes: number;
+  dispose(): void;
+}
+
+/** Nothing has changed yet at the first evaluation. */
+const FIRST: ChangeValues = { change: 0, change_cond: 0, change_uncond: 0, change_l2: 0, cosine: 1 };
+
+interface Kept {
+  readonly branch: DeviceTensor;
+  readonly sums: RowSums;
+}
+
+/** A block's sums against each branch kept, or against itself where there was none yet. */
+interface Compared {
+  readonly id: string;
+  readonly sums: readonly RowSums[];
+  /** those of the evaluation before */
+  readonly before?: RowSums;
+}
+
+/** Measures the change of the layer blocks' branches while sampling. */
+export function changeMeter(pipeline: Pipeline, listener: ChangeListener, { pairWindow = 1 }: ChangeMeterOptions = {}): ChangeMeter {
+  // Parts inside of transformers run on their own where another hook looks at them.
+  const layerBlocks = new Set(pipeline.network.blocks.map(({ id }) => id));
+  /** newest first, at most pairWindow of them */
+  const kept = new Map<string, readonly Kept[]>();
+  const held = new HeldTensors();
+  const compared: Compared[] = [];
+
+  return {
+    get peakBytes() {
+      return held.peakBytes;
+    },
+    wants(block) {
+      return { branch: layerBlocks.has(block.id), out: false };
+    },
+    async computed({ id }, { branch }, { index }) {
+      if (index === 0) {
+        for (const each of kept.get(id) ?? []) held.release(each.branch);
+        kept.delete(id);
+      }
+      const before = kept.get(id) ?? [];
+      const sums: RowSums[] = [];
+      // The first evaluation has nothing to compare with; its squares are needed at the second.
+      for (const earlier of before.length === 0 ? [branch] : before.map((each) => each.branch)) sums.push(await rowSums(pipeline.device, branch, earlier));
+      const oldest = before.at(pairWindow - 1)?.branch;
+      kept.set(id, [{ branch: held.replace(oldest, branch), sums: sums[0] }, ...before.slice(0, pairWindow - 1)]);
+      compared.push({ id, sums, before: before.at(0)?.sums });
+      return undefined;
+    },
+    // All blocks together: between two blocks' runs the same lines take longer, as no cache has them any more.
+    async evaluated({ index, images, guided }) {
+      const rows = Array.from({ length: images }, (_, image) => (guided ? [image, images + image] : [image]));
+      for (const { id, sums, before } of compared.splice(0)) {
+        if (before === undefined) listener(id, index, rows.map(() => FIRST), rows.map(() => []));
+        else listener(id, index, rows.map((each) => changeOf(sums[0], before, each)), rows.map((each) => sums.map((earlier) => relativeL1(earlier, each))));
+      }
+    },
+    end() {
+      compared.length = 0;
+    },
+    dispose() {
+      for (const { branch } of [...kept.values()].flat()) held.release(branch);
+      kept.clear();
+    },
+  };
+}
+
+/** @param rows an image's: with guidance one of each half, the unconditional first */
+function changeOf(sums: RowSums, before: RowSums, rows: readonly number[]): ChangeValues {
+  return {
+    change: relativeL1(sums, rows),
+    change_cond: relativeL1(sums, rows.slice(-1)),
+    change_uncond: rows.length === 2 ? relativeL1(sums, rows.slice(0, 1)) : 0,
+    change_l2: Math.sqrt(ratio(total(sums, rows, "squaredDifference"), total(sums, rows, "squared"))),
+    cosine: cosine(sums, before, rows),
+  };
+}
+
+function relativeL1(sums: RowSums, rows: readonly number[]): number {
+  return ratio(total(sums, rows, "absoluteDifference"), total(sums, rows, "absolute"));
+}
+
+/** ⟨C(t), C(t−1)⟩ from the squares: 2⟨a, b⟩ = ‖a‖² + ‖b‖² − ‖a − b‖². */
+function cosine(sums: RowSums, before: RowSums, rows: readonly number[]): number {
+  const [now, then] = [total(sums, rows, "squared"), total(before, rows, "squared")];
+  if (now === 0 || then === 0) return now === then ? 1 : 0;
+  return (now + then - total(sums, rows, "squaredDifference")) / (2 * Math.sqrt(now * then));
+}
+
+/** A branch that is zero and stays so has not changed. */
+function ratio(difference: number, size: number): number {
+  return difference === 0 ? 0 : difference / size;
+}

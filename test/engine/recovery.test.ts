@@ -1,0 +1,155 @@
+/** What could not be loaded leaves no session and no open file, and is loaded once its cause is mended. */
+import { copyFileSync, cpSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync, truncateSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import * as ort from "onnxruntime-node";
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { latentPreview } from "../../src/diffusion/latentPreview.js";
+import { loadPipeline } from "../../src/diffusion/pipeline.js";
+import { generate } from "../../src/diffusion/sample.js";
+import { InterruptedError, InvalidFileError } from "../../src/errors.js";
+import { describeUNet } from "../../src/graphs/unet.js";
+import { openModelFolder } from "../../src/models/folder.js";
+import { openSafetensors, writeSafetensors } from "../../src/files/safetensors.js";
+import type { Weights } from "../../src/models/weights.js";
+import { BlockNetwork } from "../../src/engine/network/blockNetwork.js";
+import { openDevice } from "../../src/engine/device.js";
+import { Lazy } from "../../src/engine/lazy.js";
+
+const models = fileURLToPath(new URL("../fixtures/models", import.meta.url));
+const scratch = mkdtempSync(join(tmpdir(), "blockcache-recovery-"));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+/** sessions that were made and not released */
+let alive = 0;
+beforeEach(() => {
+  alive = 0;
+  const create = ort.InferenceSession.create.bind(ort.InferenceSession) as (...args: unknown[]) => Promise<ort.InferenceSession>;
+  vi.spyOn(ort.InferenceSession, "create").mockImplementation((async (...args: unknown[]) => {
+    const session = await create(...args);
+    const release = session.release.bind(session);
+    session.release = async () => {
+      await release();
+      alive--;
+    };
+    alive++;
+    return session;
+  }) as typeof ort.InferenceSession.create);
+});
+afterEach(() => vi.restoreAllMocks());
+
+function copyOf(model: string): string {
+  const folder = mkdtempSync(join(scratch, `${model}-`));
+  cpSync(join(models, model), folder, { recursive: true });
+  return folder;
+}
+
+const filesOpen = (folder: string): string[] =>
+  readdirSync("/proc/self/fd").flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${fd}`)].filter((path) => path.startsWith(folder));
+    } catch {
+      return [];
+    }
+  });
+const onLinux = process.platform === "linux";
+
+describe("a network", () => {
+  it("that lacks a tensor of its last stage leaves nothing behind", async () => {
+    const folder = copyOf("sd1-like");
+    const path = join(folder, "unet", "diffusion_pytorch_model.safetensors");
+    const file = await openSafetensors(path);
+    const tensors = new Map<string, { dtype: "F32"; dims: readonly number[]; data: Float32Array }>();
+    for (const name of file.tensors.keys()) if (name !== "conv_out.bias") tensors.set(name, { dtype: "F32", ...(await file.readFloat32(name)) });
+    await file.close();
+    await writeSafetensors(path, tensors);
+    await expect(loadPipeline(folder)).rejects.toThrow(/conv_out\.bias: expected \[4\].*found no such tensor/);
+    await expect(loadPipeline(folder)).rejects.toThrow(InvalidFileError);
+    expect(alive).toBe(0);
+    if (onLinux) expect(filesOpen(folder)).toEqual([]);
+  });
+
+  it("whose loading is interrupted leaves nothing behind", async () => {
+    const controller = new AbortController();
+    const loading = loadPipeline(join(models, "sd1-like"), { signal: controller.signal, onProgress: (done) => done === 3 && controller.abort() });
+    await expect(loading).rejects.toThrow(InterruptedError);
+    expect(alive).toBe(0);
+    if (onLinux) expect(filesOpen(models)).toEqual([]);
+  });
+
+  it("whose parts could not be compiled compiles them when they are asked for again, and can be disposed of", async () => {
+    const { unet, openUNetWeights } = await openModelFolder(join(models, "sd1-like"));
+    const device = await openDevice();
+    const opened = await openUNetWeights();
+    let broken = false;
+    const weights: Weights = { ...opened, read: async (name, dims) => (broken && name.includes(".ff.") ? Promise.reject(new Error("the disk was gone")) : opened.read(name, dims)) };
+    const network = await BlockNetwork.load(describeUNet(unet), weights, device);
+    const whole = alive;
+    const inParts = new Set(network.blocks.filter(({ kind }) => kind === "transformer").map(({ id }) => id));
+    const reference = await openSafetensors(join(models, "sd1-like", "reference.safetensors"));
+    const inputs = { sample: await reference.readFloat32("sample"), timestep: 601, encoderHiddenStates: await reference.readFloat32("prompt_embeds") };
+    await reference.close();
+    const expected = await network.forward(inputs);
+    broken = true;
+    await expect(network.forward(inputs, { inParts })).rejects.toThrow("the disk was gone");
+    await expect(network.forward(inputs, { inParts })).rejects.toThrow("the disk was gone");
+    broken = false;
+    expect((await network.forward(inputs, { inParts })).data).toEqual(expected.data);
+    broken = true;
+    expect((await network.forward(inputs, { inParts })).data).toEqual(expected.data);
+    expect((await network.forward(inputs).then(undefined, (error: Error) => error.message))).toBe("the disk was gone");
+    expect(whole).toBeGreaterThan(0);
+    await network.dispose();
+    expect(alive).toBe(0);
+  });
+});
+
+describe.each([
+  ["text encoder", "sd1-like", "text_encoder/model.safetensors"],
+  ["second text encoder", "xl-like", "text_encoder_2/model.fp16.safetensors"],
+  ["autoencoder", "sd1-like", "vae/diffusion_pytorch_model.safetensors"],
+])("a %s with a damaged file", (_, model, file) => {
+  it("is refused, then loaded when the file is whole", async () => {
+    const folder = copyOf(model);
+    truncateSync(join(folder, file), readFileSync(join(folder, file)).length - 8);
+    const pipeline = await loadPipeline(folder);
+    const run = (): Promise<unknown> => generate(pipeline, { prompt: "red apple", steps: 1 });
+    await expect(run()).rejects.toThrow(InvalidFileError);
+    await expect(run()).rejects.toThrow(/truncated/);
+    copyFileSync(join(models, model, file), join(folder, file));
+    await run();
+    await latentPreview(pipeline);
+    await pipeline.dispose();
+    expect(alive).toBe(0);
+    if (onLinux) expect(filesOpen(folder)).toEqual([]);
+  });
+
+  it("does not keep the rest from being disposed of", async () => {
+    const folder = copyOf(model);
+    truncateSync(join(folder, file), readFileSync(join(folder, file)).length - 8);
+    const pipeline = await loadPipeline(folder);
+    await expect(generate(pipeline, { prompt: "red apple", steps: 1 })).rejects.toThrow(InvalidFileError);
+    await pipeline.dispose();
+    expect(alive).toBe(0);
+  });
+});
+
+describe("something lazy", () => {
+  it("is made once, again after a failure, and anew once it was taken", async () => {
+    let made = 0;
+    const lazy = new Lazy(async () => {
+      made++;
+      if (made === 1) throw new Error("not yet");
+      return made;
+    });
+    expect(lazy.isAskedFor).toBe(false);
+    const both = [lazy.get(), lazy.get()];
+    for (const each of both) await expect(each).rejects.toThrow("not yet");
+    expect(lazy.isAskedFor).toBe(false);
+    expect(await Promise.all([lazy.get(), lazy.get()])).toEqual([2, 2]);
+    expect(await lazy.take()).toBe(2);
+    expect(await lazy.take()).toBeUndefined();
+    expect(await lazy.get()).toBe(3);
+  });
+});
