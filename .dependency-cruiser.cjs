@@ -1,5 +1,20 @@
 /** Data flows one way: numerics → files → models → graphs → engine → diffusion → jobs → instrument → caching → quality → study → figures → notebook → cli. */
-const order = ["numerics", "files", "models", "graphs", "engine", "diffusion", "jobs", "instrument", "caching", "quality", "study", "figures", "notebook", "cli"];
+const order = [
+  "numerics",
+  "files",
+  "models",
+  "graphs",
+  "engine",
+  "diffusion",
+  "jobs",
+  "instrument",
+  "caching",
+  "quality",
+  "study",
+  "figures",
+  "notebook",
+  "cli",
+];
 
 module.exports = {
   forbidden: [
@@ -10,7 +25,16 @@ module.exports = {
       from: { path: `^src/${folder}/` },
       to: { path: `^src/(${order.slice(index + 1).join("|")})/` },
     })),
-    { name: "cli-shows-nothing-in-jupyter", severity: "error", from: { path: "^src/cli/" }, to: { path: "^src/notebook/" } },
+    {
+      name: "cli-shows-nothing-in-jupyter",
+      severity: "error",
+      from: { path: "^src/cli/" },
+      to: { path: "^src/notebook/" },
+    },
   ],
-  options: { tsPreCompilationDeps: true, tsConfig: { fileName: "tsconfig.json" }, doNotFollow: { path: "node_modules" } },
+  options: {
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    doNotFollow: { path: "node_modules" },
+  },
 };

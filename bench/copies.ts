@@ -14,7 +14,9 @@ export interface Copies {
  */
 export async function countCopies(work: () => Promise<unknown>): Promise<Copies> {
   const counted = { upBytes: 0, downBytes: 0, sessionRuns: 0 };
-  const { prototype } = ort.InferenceSession as unknown as { prototype: { run: (...args: unknown[]) => Promise<Record<string, ort.Tensor>> } };
+  const { prototype } = ort.InferenceSession as unknown as {
+    prototype: { run: (...args: unknown[]) => Promise<Record<string, ort.Tensor>> };
+  };
   const original = prototype.run;
   prototype.run = async function (feeds, ...rest) {
     counted.sessionRuns += 1;

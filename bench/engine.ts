@@ -43,7 +43,9 @@ const EMBEDDED = join("models", "fluent-ldm");
 
 /** What glibc's malloc keeps is set for ours by the kernel and the command line; for diffusers only in a side of its own. */
 const OUR_MALLOC = "malloc as ours";
-const asDiffusersUsersHaveIt = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("MALLOC_")));
+const asDiffusersUsersHaveIt = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.startsWith("MALLOC_")),
+);
 
 interface Footprint {
   readonly loadSeconds: number;
@@ -85,7 +87,11 @@ async function describe(unetFolder: string): Promise<UNet> {
 }
 
 async function openNetwork(unetFolder: string, threads: number): Promise<BlockNetwork> {
-  return BlockNetwork.load(await describe(unetFolder), await openWeights(unetFolder, "diffusion_pytorch_model"), await openDevice({ threads }));
+  return BlockNetwork.load(
+    await describe(unetFolder),
+    await openWeights(unetFolder, "diffusion_pytorch_model"),
+    await openDevice({ threads }),
+  );
 }
 
 async function openSingle(unetFolder: string, folder: string, threads: number): Promise<ort.InferenceSession> {
@@ -117,7 +123,11 @@ async function runSingle(session: ort.InferenceSession, { config }: UNet, inputs
   return results.out.data as Float32Array;
 }
 
-async function measureShape(shape: Shape, threads: number, python: string | undefined): Promise<{ cases: CaseResult[]; footprints: Record<string, Footprint>; peer?: string }> {
+async function measureShape(
+  shape: Shape,
+  threads: number,
+  python: string | undefined,
+): Promise<{ cases: CaseResult[]; footprints: Record<string, Footprint>; peer?: string }> {
   const scratch = await mkdtemp(join(tmpdir(), "blockcache-bench-"));
   const peers = new Map<string, Peer>();
   try {
@@ -126,8 +136,15 @@ async function measureShape(shape: Shape, threads: number, python: string | unde
     const network = await openNetwork(shape.unetFolder, threads);
     const session = await openSingle(shape.unetFolder, scratch, threads);
     if (python !== undefined) {
-      for (const dtype of shape.peerTypes) peers.set(dtype, await Peer.open(diffusersCommand(python, shape.unetFolder, { dtype, threads }), asDiffusersUsersHaveIt));
-      peers.set(`float32, ${OUR_MALLOC}`, await Peer.open(diffusersCommand(python, shape.unetFolder, { dtype: "float32", threads })));
+      for (const dtype of shape.peerTypes)
+        peers.set(
+          dtype,
+          await Peer.open(diffusersCommand(python, shape.unetFolder, { dtype, threads }), asDiffusersUsersHaveIt),
+        );
+      peers.set(
+        `float32, ${OUR_MALLOC}`,
+        await Peer.open(diffusersCommand(python, shape.unetFolder, { dtype: "float32", threads })),
+      );
     }
     // The meter reads nothing of a pipeline but its device; the other parts are the embedded model's.
     const folder = await openModelFolder(EMBEDDED);
@@ -155,7 +172,11 @@ async function measureShape(shape: Shape, threads: number, python: string | unde
       for (const [dtype, peer] of peers) {
         sides.set(`diffusers ${dtype}`, async () => {
           const run = await peer.run(inputsFile);
-          footprints[`diffusers ${dtype}`] = { loadSeconds: peer.start.loadSeconds, peakBytes: run.peakBytes, pageFaults: run.pageFaults };
+          footprints[`diffusers ${dtype}`] = {
+            loadSeconds: peer.start.loadSeconds,
+            peakBytes: run.peakBytes,
+            pageFaults: run.pageFaults,
+          };
           return run;
         });
       }
@@ -171,7 +192,11 @@ async function measureShape(shape: Shape, threads: number, python: string | unde
   }
 }
 
-async function measureCase(shape: Shape, { batch, rounds, following }: Case, sides: ReadonlyMap<string, Side>): Promise<CaseResult> {
+async function measureCase(
+  shape: Shape,
+  { batch, rounds, following }: Case,
+  sides: ReadonlyMap<string, Side>,
+): Promise<CaseResult> {
   const { timings, outputs } = await takeTurns(`${shape.name}, batch ${batch}`, rounds, sides, following);
   const wanted: readonly Ratio[] = [
     { what: "split ÷ single", over: "ours", under: "single", goal: shape.splitGoal },
@@ -186,14 +211,20 @@ async function measureCase(shape: Shape, { batch, rounds, following }: Case, sid
     rounds,
     medians: Object.fromEntries(Object.entries(timings).map(([name, values]) => [name, median(values)])),
     ratios: pairedRatios(wanted, timings),
-    outputsAgree: Object.fromEntries(Object.entries(outputs).map(([name, value]) => [name, Math.abs(value - outputs.ours) / outputs.ours])),
+    outputsAgree: Object.fromEntries(
+      Object.entries(outputs).map(([name, value]) => [name, Math.abs(value - outputs.ours) / outputs.ours]),
+    ),
     timings,
   };
 }
 
 /** Load time and memory of one side alone, in a process of its own. */
 function footprintOf(side: string, unetFolder: string, threads: number): Footprint {
-  const output = execFileSync(process.execPath, [fileURLToPath(import.meta.url), "--footprint", side, "--unet", unetFolder, "--threads", String(threads)], { encoding: "utf8" });
+  const output = execFileSync(
+    process.execPath,
+    [fileURLToPath(import.meta.url), "--footprint", side, "--unet", unetFolder, "--threads", String(threads)],
+    { encoding: "utf8" },
+  );
   return JSON.parse(output) as Footprint;
 }
 
@@ -227,35 +258,90 @@ async function peakResidentBytes(): Promise<number> {
   return Number(kibibytes) * 1024;
 }
 
-function report(name: string, cases: readonly CaseResult[], footprints: Readonly<Record<string, Footprint>>, machine: string): string {
-  const lines = ["# bench/engine", "", machine, "", "Ratios of one round's seconds an evaluation: median (min–max). Below 1 the first is faster.", ""];
+function report(
+  name: string,
+  cases: readonly CaseResult[],
+  footprints: Readonly<Record<string, Footprint>>,
+  machine: string,
+): string {
+  const lines = [
+    "# bench/engine",
+    "",
+    machine,
+    "",
+    "Ratios of one round's seconds an evaluation: median (min–max). Below 1 the first is faster.",
+    "",
+  ];
   lines.push("| network | batch | ratio | median (min–max) | goal | met |", "| --- | --- | --- | --- | --- | --- |");
   for (const { batch, ratios } of cases) {
     for (const { what, rounds, median: middle, min, max, goal, met } of ratios) {
-      lines.push(`| ${name} | ${batch} | ${what} | ${middle.toFixed(3)} (${min.toFixed(3)}–${max.toFixed(3)}), ${rounds} rounds | ${goal === undefined ? "told only" : `≤ ${goal}`} | ${met === undefined ? "" : met ? "yes" : "**no**"} |`);
+      lines.push(
+        `| ${name} | ${batch} | ${what} | ${middle.toFixed(3)} (${min.toFixed(3)}–${max.toFixed(3)}), ${rounds} rounds | ${goal === undefined ? "told only" : `≤ ${goal}`} | ${met === undefined ? "" : met ? "yes" : "**no**"} |`,
+      );
     }
   }
   lines.push("", "| network | batch | side | mean of \\|output\\| differs from ours by |", "| --- | --- | --- | --- |");
   for (const { batch, outputsAgree } of cases) {
-    for (const [side, difference] of Object.entries(outputsAgree)) if (side !== "ours") lines.push(`| ${name} | ${batch} | ${side} | ${difference.toExponential(1)} |`);
+    for (const [side, difference] of Object.entries(outputsAgree))
+      if (side !== "ours") lines.push(`| ${name} | ${batch} | ${side} | ${difference.toExponential(1)} |`);
   }
-  lines.push("", "| network | side | load, seconds | peak memory, MiB | page faults an evaluation |", "| --- | --- | --- | --- | --- |");
-  for (const [side, { loadSeconds, peakBytes, pageFaults }] of Object.entries(footprints)) lines.push(`| ${name} | ${side} | ${loadSeconds.toFixed(1)} | ${Math.round(peakBytes / 2 ** 20)} | ${pageFaults ?? "–"} |`);
-  lines.push("", "Loading the single session includes writing its ONNX file. Peaks are of a process that loads and runs one evaluation at batch 2, page faults of its third; diffusers' are at the largest batch.", "");
+  lines.push(
+    "",
+    "| network | side | load, seconds | peak memory, MiB | page faults an evaluation |",
+    "| --- | --- | --- | --- | --- |",
+  );
+  for (const [side, { loadSeconds, peakBytes, pageFaults }] of Object.entries(footprints))
+    lines.push(
+      `| ${name} | ${side} | ${loadSeconds.toFixed(1)} | ${Math.round(peakBytes / 2 ** 20)} | ${pageFaults ?? "–"} |`,
+    );
+  lines.push(
+    "",
+    "Loading the single session includes writing its ONNX file. Peaks are of a process that loads and runs one evaluation at batch 2, page faults of its third; diffusers' are at the largest batch.",
+    "",
+  );
   return lines.join("\n");
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { sd15: { type: "boolean", default: false }, threads: { type: "string", default: "2" }, footprint: { type: "string" }, unet: { type: "string" } } });
+  const { values } = parseArgs({
+    options: {
+      sd15: { type: "boolean", default: false },
+      threads: { type: "string", default: "2" },
+      footprint: { type: "string" },
+      unet: { type: "string" },
+    },
+  });
   const threads = Number(values.threads);
-  const embedded: Shape = { name: "embedded", unetFolder: join(EMBEDDED, "unet"), latentSize: 16, tokens: 32, cases: [{ batch: 2, rounds: 40, following: 5 }, { batch: 16, rounds: 15, following: 2 }], splitGoal: 1.1, peerTypes: ["float32", "bfloat16"] };
-  const sd15 = (unetFolder: string): Shape => ({ name: "SD-1.5 shape", unetFolder, latentSize: 64, tokens: 77, cases: [{ batch: 2, rounds: 5, following: 0 }], splitGoal: 1.03, peerTypes: ["float32"] });
+  const embedded: Shape = {
+    name: "embedded",
+    unetFolder: join(EMBEDDED, "unet"),
+    latentSize: 16,
+    tokens: 32,
+    cases: [
+      { batch: 2, rounds: 40, following: 5 },
+      { batch: 16, rounds: 15, following: 2 },
+    ],
+    splitGoal: 1.1,
+    peerTypes: ["float32", "bfloat16"],
+  };
+  const sd15 = (unetFolder: string): Shape => ({
+    name: "SD-1.5 shape",
+    unetFolder,
+    latentSize: 64,
+    tokens: 77,
+    cases: [{ batch: 2, rounds: 5, following: 0 }],
+    splitGoal: 1.03,
+    peerTypes: ["float32"],
+  });
   if (values.footprint !== undefined && values.unet !== undefined) {
     await printFootprint(values.footprint, values.unet === embedded.unetFolder ? embedded : sd15(values.unet), threads);
     return;
   }
   const python = process.env.BLOCKCACHE_PYTHON;
-  if (python === undefined) console.log("skipped: PyTorch + diffusers (set BLOCKCACHE_PYTHON to a Python that has torch, diffusers and safetensors)");
+  if (python === undefined)
+    console.log(
+      "skipped: PyTorch + diffusers (set BLOCKCACHE_PYTHON to a Python that has torch, diffusers and safetensors)",
+    );
   const load = loadavg()[0];
   const folder = await mkdtemp(join(tmpdir(), "blockcache-sd15-"));
   try {

@@ -29,10 +29,20 @@ const TINIEST = join(FIXTURES, "lcm-like");
 /** In a process of its own, so that a driver's crash ends nothing else. */
 function parityOf(device: string, precision: string, folders: readonly string[]): ParityResult {
   const script = fileURLToPath(new URL("gpuParity.js", import.meta.url));
-  const { stdout, stderr, status, signal } = spawnSync(process.execPath, [script, device, precision, ...folders], { encoding: "utf8" });
-  const results = stdout.split("\n").filter((line) => line.startsWith("{")).map((line) => JSON.parse(line) as FolderParity);
+  const { stdout, stderr, status, signal } = spawnSync(process.execPath, [script, device, precision, ...folders], {
+    encoding: "utf8",
+  });
+  const results = stdout
+    .split("\n")
+    .filter((line) => line.startsWith("{"))
+    .map((line) => JSON.parse(line) as FolderParity);
   if (status === 0) return { device, precision, folders: results };
-  return { device, precision, folders: results, skipped: `${signal === null ? "" : `${signal}: `}${stderr.trim().split("\n").at(-1)}` };
+  return {
+    device,
+    precision,
+    folders: results,
+    skipped: `${signal === null ? "" : `${signal}: `}${stderr.trim().split("\n").at(-1)}`,
+  };
 }
 
 async function* enginesOf(tiny: boolean, devices: readonly string[]): AsyncGenerator<EngineResult> {
@@ -40,8 +50,14 @@ async function* enginesOf(tiny: boolean, devices: readonly string[]): AsyncGener
   const shapes: readonly { readonly shape: EngineShape; readonly json?: object }[] = tiny
     ? [{ shape: { name: "lcm-like fixture", latentSize: 8, tokens: 8, rounds: 2, precision: "float32" } }]
     : [
-        { shape: { name: "SD-1.5 shape", latentSize: 64, tokens: 77, rounds: 10, precision: "float16" }, json: SD15_UNET },
-        { shape: { name: "SDXL shape", latentSize: 128, tokens: 77, rounds: 5, precision: "float16" }, json: SDXL_UNET },
+        {
+          shape: { name: "SD-1.5 shape", latentSize: 64, tokens: 77, rounds: 10, precision: "float16" },
+          json: SD15_UNET,
+        },
+        {
+          shape: { name: "SDXL shape", latentSize: 128, tokens: 77, rounds: 5, precision: "float16" },
+          json: SDXL_UNET,
+        },
       ];
   for (const { shape, json } of shapes) {
     const scratch = await mkdtemp(join(tmpdir(), "blockcache-gpu-"));
@@ -56,12 +72,16 @@ async function* enginesOf(tiny: boolean, devices: readonly string[]): AsyncGener
 
 /** The NVIDIA card, where there is one. */
 function card(): string {
-  const { stdout, status } = spawnSync("nvidia-smi", ["--query-gpu=name,driver_version", "--format=csv,noheader"], { encoding: "utf8" });
+  const { stdout, status } = spawnSync("nvidia-smi", ["--query-gpu=name,driver_version", "--format=csv,noheader"], {
+    encoding: "utf8",
+  });
   return status === 0 ? stdout.trim().replace("\n", "; ") : "no nvidia-smi";
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { devices: { type: "string", default: "webgpu,cuda" }, tiny: { type: "boolean", default: false } } });
+  const { values } = parseArgs({
+    options: { devices: { type: "string", default: "webgpu,cuda" }, tiny: { type: "boolean", default: false } },
+  });
   const devices = values.devices.split(",");
   const software = /swiftshader|lvp_icd/.test(process.env.VK_ICD_FILENAMES ?? "");
   const load = loadavg()[0];

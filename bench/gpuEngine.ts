@@ -40,21 +40,48 @@ const EAGER = "diffusers on cuda";
 const COMPILED = "diffusers on cuda, compiled";
 
 /** @param folder of a UNet; scratch files go there too */
-export async function measureEngine(shape: EngineShape, unetFolder: string, scratch: string, devices: readonly string[], python: string | undefined): Promise<EngineResult> {
+export async function measureEngine(
+  shape: EngineShape,
+  unetFolder: string,
+  scratch: string,
+  devices: readonly string[],
+  python: string | undefined,
+): Promise<EngineResult> {
   const inputsFile = join(scratch, "inputs.safetensors");
   const config = parseUNetConfig(JSON.parse(await readFile(join(unetFolder, "config.json"), "utf8")), "config.json");
   await writeInputs(inputsFile, randomInputs(config, shape, BATCH));
 
   const commands: Record<string, readonly string[]> = {};
-  for (const device of devices) commands[`ours on ${device}`] = [process.execPath, fileURLToPath(new URL("gpuSide.js", import.meta.url)), unetFolder, device, shape.precision];
+  for (const device of devices)
+    commands[`ours on ${device}`] = [
+      process.execPath,
+      fileURLToPath(new URL("gpuSide.js", import.meta.url)),
+      unetFolder,
+      device,
+      shape.precision,
+    ];
   const skipped: Record<string, string> = {};
-  for (const [name, compiled] of [[EAGER, false], [COMPILED, true]] as const) {
-    if (python === undefined) skipped[name] = "set BLOCKCACHE_PYTHON to a Python that has torch with CUDA, diffusers and safetensors";
-    else commands[name] = diffusersCommand(python, unetFolder, { dtype: shape.precision, threads: cpus().length, device: "cuda", compiled });
+  for (const [name, compiled] of [
+    [EAGER, false],
+    [COMPILED, true],
+  ] as const) {
+    if (python === undefined)
+      skipped[name] = "set BLOCKCACHE_PYTHON to a Python that has torch with CUDA, diffusers and safetensors";
+    else
+      commands[name] = diffusersCommand(python, unetFolder, {
+        dtype: shape.precision,
+        threads: cpus().length,
+        device: "cuda",
+        compiled,
+      });
   }
 
   const peers: Peer[] = [];
-  const [loadSeconds, versions, copies]: [Record<string, number>, Record<string, string>, Record<string, Copies>] = [{}, {}, {}];
+  const [loadSeconds, versions, copies]: [Record<string, number>, Record<string, string>, Record<string, Copies>] = [
+    {},
+    {},
+    {},
+  ];
   const sides = new Map<string, Side>();
   try {
     for (const [name, command] of Object.entries(commands)) {
@@ -73,9 +100,25 @@ export async function measureEngine(shape: EngineShape, unetFolder: string, scra
       }
     }
     const { timings, outputs } = await takeTurns(shape.name, shape.rounds, sides, FOLLOWING);
-    const wanted = devices.flatMap((device) => [EAGER, COMPILED].map((under): Ratio => ({ what: `ours on ${device} ÷ ${under}`, over: `ours on ${device}`, under })));
+    const wanted = devices.flatMap((device) =>
+      [EAGER, COMPILED].map((under): Ratio => ({
+        what: `ours on ${device} ÷ ${under}`,
+        over: `ours on ${device}`,
+        under,
+      })),
+    );
     const medians = Object.fromEntries(Object.entries(timings).map(([name, values]) => [name, median(values)]));
-    return { shape, loadSeconds, versions, medians, ratios: pairedRatios(wanted, timings), outputs, copies, skipped, timings };
+    return {
+      shape,
+      loadSeconds,
+      versions,
+      medians,
+      ratios: pairedRatios(wanted, timings),
+      outputs,
+      copies,
+      skipped,
+      timings,
+    };
   } finally {
     for (const peer of peers) peer.close();
   }

@@ -57,10 +57,16 @@ interface Results {
 /** Network output, every C, change, plain, cached and skipped final latents, of the inputs that test/fixtures/models.py drew. */
 async function compute(pipeline: Pipeline, reference: SafetensorsFile): Promise<Results> {
   const branches = new Map<string, FloatTensor>();
-  const hooks = ["all", "**.attn1", "**.attn2", "**.ff"].map((pattern) => hook(pattern, ({ id, branch }) => void branches.set(id, branch)));
+  const hooks = ["all", "**.attn1", "**.attn2", "**.ff"].map((pattern) =>
+    hook(pattern, ({ id, branch }) => void branches.set(id, branch)),
+  );
   const inParts = new Set(hooks.flatMap((each) => each.inParts?.(pipeline) ?? []));
   const evaluation = { index: 0, timestep: TIMESTEP, images: 2, guided: false };
-  const network = await pipeline.network.forward(await givenInputs(reference), { observer: combineObservers(hooks), inParts, evaluation });
+  const network = await pipeline.network.forward(await givenInputs(reference), {
+    observer: combineObservers(hooks),
+    inParts,
+    evaluation,
+  });
   const sampling = { steps: STEPS, solver: "ddim", guidanceScale: 5 } as const;
   const image = { ...sampling, prompt: "a red apple", latents: await reference.readFloat32("latents") };
   const changes: number[] = [];
@@ -72,11 +78,19 @@ async function compute(pipeline: Pipeline, reference: SafetensorsFile): Promise<
     return (await generate(pipeline, { ...image, hooks: [cachedRun(schedule, { reuse: linear })] })).latents;
   };
   const [cachedLatents, skippedLatents] = [await reusing(CACHEABLE_KINDS), await reusing(["conv_out"])];
-  return { network, branches, latents, change: { dims: [changes.length], data: Float32Array.from(changes) }, cachedLatents, skippedLatents };
+  return {
+    network,
+    branches,
+    latents,
+    change: { dims: [changes.length], data: Float32Array.from(changes) },
+    cachedLatents,
+    skippedLatents,
+  };
 }
 
 async function givenInputs(reference: SafetensorsFile): Promise<UNetInputs> {
-  const given = async (tensor: string): Promise<FloatTensor | undefined> => (reference.tensors.has(tensor) ? reference.readFloat32(tensor) : undefined);
+  const given = async (tensor: string): Promise<FloatTensor | undefined> =>
+    reference.tensors.has(tensor) ? reference.readFloat32(tensor) : undefined;
   const [textEmbeds, timeIds] = [await given("text_embeds"), await given("time_ids")];
   return {
     sample: await reference.readFloat32("sample"),
@@ -93,10 +107,26 @@ async function compare(path: string, device: DeviceName, precision: Precision): 
   const [expected, found] = [await compute(pipelines[0], reference), await compute(pipelines[1], reference)];
   for (const pipeline of pipelines) await pipeline.dispose();
   await reference.close();
-  const errors = [...expected.branches].map(([id, branch]) => ({ id, error: relativeError(found.branches.get(id), branch) }));
-  const worstBlock = errors.reduce((worst, block) => ((block.error ?? Infinity) <= (worst.error ?? Infinity) ? worst : block));
-  const [network, latents, change, cachedLatents, skippedLatents] = (["network", "latents", "change", "cachedLatents", "skippedLatents"] as const).map((part) => relativeError(found[part], expected[part]));
-  return { folder: basename(path), network, blocks: errors.length, worstBlock, latents, change, cachedLatents, skippedLatents };
+  const errors = [...expected.branches].map(([id, branch]) => ({
+    id,
+    error: relativeError(found.branches.get(id), branch),
+  }));
+  const worstBlock = errors.reduce((worst, block) =>
+    (block.error ?? Infinity) <= (worst.error ?? Infinity) ? worst : block,
+  );
+  const [network, latents, change, cachedLatents, skippedLatents] = (
+    ["network", "latents", "change", "cachedLatents", "skippedLatents"] as const
+  ).map((part) => relativeError(found[part], expected[part]));
+  return {
+    folder: basename(path),
+    network,
+    blocks: errors.length,
+    worstBlock,
+    latents,
+    change,
+    cachedLatents,
+    skippedLatents,
+  };
 }
 
 function relativeError(found: FloatTensor | undefined, { data: expected }: FloatTensor): RelativeError {
@@ -107,7 +137,8 @@ function relativeError(found: FloatTensor | undefined, { data: expected }: Float
 
 try {
   const [device, precision, ...folders] = process.argv.slice(2);
-  for (const folder of folders) process.stdout.write(`${JSON.stringify(await compare(folder, device as DeviceName, precision as Precision))}\n`);
+  for (const folder of folders)
+    process.stdout.write(`${JSON.stringify(await compare(folder, device as DeviceName, precision as Precision))}\n`);
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;

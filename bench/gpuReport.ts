@@ -13,8 +13,14 @@ export interface ParityResult {
 /** At most, in float32; float16 is only told. */
 const GOAL = 1e-3;
 
-export function gpuReport(machine: string, software: boolean, parity: readonly ParityResult[], engines: readonly EngineResult[]): string {
-  const warning = "**A software device: Vulkan computed on the processor by SwiftShader. This shows that the bench works, and says nothing about speed on a GPU.**";
+export function gpuReport(
+  machine: string,
+  software: boolean,
+  parity: readonly ParityResult[],
+  engines: readonly EngineResult[],
+): string {
+  const warning =
+    "**A software device: Vulkan computed on the processor by SwiftShader. This shows that the bench works, and says nothing about speed on a GPU.**";
   return [
     "# bench/gpu",
     "",
@@ -31,14 +37,28 @@ export function gpuReport(machine: string, software: boolean, parity: readonly P
 }
 
 function parityTable(parity: readonly ParityResult[]): string[] {
-  const lines = ["| device | precision | folder | network | worst C | final latents | change | cached latents | skipped latents | met |", "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"];
+  const lines = [
+    "| device | precision | folder | network | worst C | final latents | change | cached latents | skipped latents | met |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+  ];
   for (const { device, precision, folders } of parity) {
     for (const { folder, network, blocks, worstBlock, latents, change, cachedLatents, skippedLatents } of folders) {
-      const met = precision === "float16" ? "" : [network, worstBlock.error, latents, change, cachedLatents, skippedLatents].every((error) => error !== null && error <= GOAL) ? "yes" : "**no**";
-      lines.push(`| ${device} | ${precision} | ${folder} | ${told(network)} | ${told(worstBlock.error)} of ${blocks} (${worstBlock.id}) | ${told(latents)} | ${told(change)} | ${told(cachedLatents)} | ${told(skippedLatents)} | ${met} |`);
+      const met =
+        precision === "float16"
+          ? ""
+          : [network, worstBlock.error, latents, change, cachedLatents, skippedLatents].every(
+                (error) => error !== null && error <= GOAL,
+              )
+            ? "yes"
+            : "**no**";
+      lines.push(
+        `| ${device} | ${precision} | ${folder} | ${told(network)} | ${told(worstBlock.error)} of ${blocks} (${worstBlock.id}) | ${told(latents)} | ${told(change)} | ${told(cachedLatents)} | ${told(skippedLatents)} | ${met} |`,
+      );
     }
   }
-  const skipped = parity.flatMap(({ device, precision, skipped }) => (skipped === undefined ? [] : [`- skipped: ${device}, ${precision}: ${skipped}`]));
+  const skipped = parity.flatMap(({ device, precision, skipped }) =>
+    skipped === undefined ? [] : [`- skipped: ${device}, ${precision}: ${skipped}`],
+  );
   return [...lines, "", ...skipped, ""];
 }
 
@@ -46,17 +66,40 @@ function told(error: RelativeError): string {
   return error === null ? "not a number" : error.toExponential(1);
 }
 
-function engineSection({ shape, loadSeconds, versions, medians, ratios, outputs, copies, skipped }: EngineResult): string[] {
+function engineSection({
+  shape,
+  loadSeconds,
+  versions,
+  medians,
+  ratios,
+  outputs,
+  copies,
+  skipped,
+}: EngineResult): string[] {
   const mebibytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(2);
-  const lines = [`## ${shape.name}, ${shape.precision}`, "", `One guided image (2 rows), latents ${shape.latentSize}×${shape.latentSize}, ${shape.rounds} rounds in turns. Copies: what sessions took from host memory and gave back to it in one evaluation.`, ""];
-  lines.push("| side | seconds a step | mean of \\|output\\| | load, seconds | up, MiB | down, MiB | session runs |", "| --- | --- | --- | --- | --- | --- | --- |");
+  const lines = [
+    `## ${shape.name}, ${shape.precision}`,
+    "",
+    `One guided image (2 rows), latents ${shape.latentSize}×${shape.latentSize}, ${shape.rounds} rounds in turns. Copies: what sessions took from host memory and gave back to it in one evaluation.`,
+    "",
+  ];
+  lines.push(
+    "| side | seconds a step | mean of \\|output\\| | load, seconds | up, MiB | down, MiB | session runs |",
+    "| --- | --- | --- | --- | --- | --- | --- |",
+  );
   for (const [name, seconds] of Object.entries(medians)) {
-    const counted = name in copies ? [mebibytes(copies[name].upBytes), mebibytes(copies[name].downBytes), copies[name].sessionRuns] : ["", "", ""];
-    lines.push(`| ${[`${name} (${versions[name]})`, seconds.toFixed(4), outputs[name].toPrecision(4), loadSeconds[name].toFixed(1), ...counted].join(" | ")} |`);
+    const counted =
+      name in copies
+        ? [mebibytes(copies[name].upBytes), mebibytes(copies[name].downBytes), copies[name].sessionRuns]
+        : ["", "", ""];
+    lines.push(
+      `| ${[`${name} (${versions[name]})`, seconds.toFixed(4), outputs[name].toPrecision(4), loadSeconds[name].toFixed(1), ...counted].join(" | ")} |`,
+    );
   }
   lines.push("");
   if (ratios.length > 0) lines.push("| ratio of one round's seconds | median (min–max) |", "| --- | --- |");
-  for (const { what, median, min, max } of ratios) lines.push(`| ${what} | ${median.toFixed(3)} (${min.toFixed(3)}–${max.toFixed(3)}) |`);
+  for (const { what, median, min, max } of ratios)
+    lines.push(`| ${what} | ${median.toFixed(3)} (${min.toFixed(3)}–${max.toFixed(3)}) |`);
   for (const [name, reason] of Object.entries(skipped)) lines.push(`- skipped: ${name}: ${reason}`);
   return [...lines, ""];
 }

@@ -27,7 +27,10 @@ async function main(unetFolder: string, deviceName: DeviceName, precision: Preci
   const file = join(unetFolder, "config.json");
   const unet = describeUNet(parseUNetConfig(await readJson(file), file));
   const network = await BlockNetwork.load(unet, await openWeights(unetFolder, "diffusion_pytorch_model"), device);
-  answer({ loadSeconds: (performance.now() - started) / 1000, versions: `onnxruntime ${ort.env.versions.node ?? "?"}` } satisfies PeerStart);
+  answer({
+    loadSeconds: (performance.now() - started) / 1000,
+    versions: `onnxruntime ${ort.env.versions.node ?? "?"}`,
+  } satisfies PeerStart);
 
   let copies: Copies | undefined;
   for await (const path of createInterface({ input: process.stdin })) {

@@ -39,7 +39,14 @@ function standInForJupyter(): { messages: number; bytes: number } {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { pairs: { type: "string", default: "60" }, steps: { type: "string", default: "20" }, size: { type: "string", default: String(SIZE) }, threads: { type: "string", default: "2" } } });
+  const { values } = parseArgs({
+    options: {
+      pairs: { type: "string", default: "60" },
+      steps: { type: "string", default: "20" },
+      size: { type: "string", default: String(SIZE) },
+      threads: { type: "string", default: "2" },
+    },
+  });
   const [pairs, steps, size, threads] = [values.pairs, values.steps, values.size, values.threads].map(Number);
   const sent = standInForJupyter();
   const pipeline = await loadPipeline(join("models", "fluent-ldm"), { threads });

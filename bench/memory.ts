@@ -39,7 +39,13 @@ interface Shape {
 
 const SHAPES: Readonly<Record<string, Shape>> = {
   sd15: { name: "SD-1.5 shape, 512×512", unet: SD15_UNET, textEncoders: [CLIP_L], size: 512, goal: 6 * GIB },
-  sdxl: { name: "SDXL shape, 1024×1024", unet: SDXL_UNET, textEncoders: [CLIP_L, OPEN_CLIP_BIG_G], size: 1024, goal: 20 * GIB },
+  sdxl: {
+    name: "SDXL shape, 1024×1024",
+    unet: SDXL_UNET,
+    textEncoders: [CLIP_L, OPEN_CLIP_BIG_G],
+    size: 1024,
+    goal: 20 * GIB,
+  },
 };
 
 interface Phase {
@@ -55,8 +61,18 @@ async function writeModel(folder: string, { unet, textEncoders }: Shape): Promis
   await writeRandomUNet(join(folder, "unet"), unet);
   const vae = parseAutoencoderConfig(SD_VAE, "vae");
   const halves = [decoderGraph(vae, FLOAT32, ATTENTION_NAMES), encoderGraph(vae, FLOAT32, ATTENTION_NAMES)];
-  await writeComponent(join(folder, "vae"), "diffusion_pytorch_model", SD_VAE, halves.flatMap((graph) => graph.storedTensors()));
-  const index: Record<string, unknown> = { _class_name: textEncoders.length > 1 ? "StableDiffusionXLPipeline" : "StableDiffusionPipeline", unet: ["diffusers", "UNet2DConditionModel"], vae: ["diffusers", "AutoencoderKL"], scheduler: ["diffusers", "DDIMScheduler"] };
+  await writeComponent(
+    join(folder, "vae"),
+    "diffusion_pytorch_model",
+    SD_VAE,
+    halves.flatMap((graph) => graph.storedTensors()),
+  );
+  const index: Record<string, unknown> = {
+    _class_name: textEncoders.length > 1 ? "StableDiffusionXLPipeline" : "StableDiffusionPipeline",
+    unet: ["diffusers", "UNet2DConditionModel"],
+    vae: ["diffusers", "AutoencoderKL"],
+    scheduler: ["diffusers", "DDIMScheduler"],
+  };
   for (const [order, json] of textEncoders.entries()) {
     const suffix = order === 0 ? "" : `_${order + 1}`;
     const config = parseClipTextConfig(json, "text_encoder");
@@ -64,7 +80,12 @@ async function writeModel(folder: string, { unet, textEncoders }: Shape): Promis
     const layers = Array.from({ length: config.num_hidden_layers }, (_, layer) => clipLayerGraph(clip, layer, FLOAT32));
     const projection = order === 0 ? [] : [clipProjectionGraph(clip, 49407, FLOAT32)];
     const graphs = [clipEmbeddingsGraph(clip, FLOAT32), ...layers, clipNormGraph(clip, FLOAT32), ...projection];
-    await writeComponent(join(folder, `text_encoder${suffix}`), "model", json, graphs.flatMap((graph) => graph.storedTensors()));
+    await writeComponent(
+      join(folder, `text_encoder${suffix}`),
+      "model",
+      json,
+      graphs.flatMap((graph) => graph.storedTensors()),
+    );
     await cp(join(EMBEDDED, "tokenizer"), join(folder, `tokenizer${suffix}`), { recursive: true });
     index[`text_encoder${suffix}`] = ["transformers", order === 0 ? "CLIPTextModel" : "CLIPTextModelWithProjection"];
     index[`tokenizer${suffix}`] = ["transformers", "CLIPTokenizer"];
@@ -82,8 +103,15 @@ async function measure(folder: string, size: number): Promise<Phase[]> {
     const result = await work();
     const status = await readFile("/proc/self/status", "utf8");
     const kibibytes = (key: string): number => Number(new RegExp(`${key}:\\s*(\\d+)`).exec(status)?.[1]) * 1024;
-    phases.push({ phase, seconds: (performance.now() - started) / 1000, peakBytes: kibibytes("VmHWM"), residentBytes: kibibytes("VmRSS") });
-    process.stderr.write(`${phase}: peak ${(kibibytes("VmHWM") / GIB).toFixed(2)} GiB, then ${(kibibytes("VmRSS") / GIB).toFixed(2)} GiB\n`);
+    phases.push({
+      phase,
+      seconds: (performance.now() - started) / 1000,
+      peakBytes: kibibytes("VmHWM"),
+      residentBytes: kibibytes("VmRSS"),
+    });
+    process.stderr.write(
+      `${phase}: peak ${(kibibytes("VmHWM") / GIB).toFixed(2)} GiB, then ${(kibibytes("VmRSS") / GIB).toFixed(2)} GiB\n`,
+    );
     return result;
   };
   const pipeline = await inPhase("load the UNet", () => loadPipeline(folder));
@@ -100,7 +128,9 @@ async function measure(folder: string, size: number): Promise<Phase[]> {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { shape: { type: "string", multiple: true }, size: { type: "string" }, phases: { type: "string" } } });
+  const { values } = parseArgs({
+    options: { shape: { type: "string", multiple: true }, size: { type: "string" }, phases: { type: "string" } },
+  });
   if (values.phases !== undefined) {
     process.stdout.write(JSON.stringify(await measure(values.phases, Number(values.size))));
     return;
@@ -108,12 +138,17 @@ async function main(): Promise<void> {
   const results: Record<string, { goal: number; phases: Phase[] }> = {};
   for (const key of values.shape ?? Object.keys(SHAPES)) {
     const shape = SHAPES[key];
-    if (shape === undefined) throw new RangeError(`--shape: expected ${Object.keys(SHAPES).join(" or ")}, found ${key}`);
+    if (shape === undefined)
+      throw new RangeError(`--shape: expected ${Object.keys(SHAPES).join(" or ")}, found ${key}`);
     const folder = await mkdtemp(join(tmpdir(), "blockcache-memory-"));
     try {
       await writeModel(folder, shape);
       const size = values.size ?? String(shape.size);
-      const output = execFileSync(process.execPath, [fileURLToPath(import.meta.url), "--phases", folder, "--size", size], { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+      const output = execFileSync(
+        process.execPath,
+        [fileURLToPath(import.meta.url), "--phases", folder, "--size", size],
+        { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] },
+      );
       results[shape.name] = { goal: shape.goal, phases: JSON.parse(output) as Phase[] };
     } finally {
       await rm(folder, { recursive: true, force: true });
@@ -125,11 +160,21 @@ async function main(): Promise<void> {
 
 function report(results: Readonly<Record<string, { goal: number; phases: readonly Phase[] }>>): string {
   const gib = (bytes: number): string => (bytes / GIB).toFixed(2);
-  const lines = ["# bench/memory", "", `${cpus().length} × ${cpus()[0].model}, ${gib(totalmem())} GiB; Node ${process.version}; float32 on cpu, one image with guidance.`, ""];
-  lines.push("| network | phase | peak GiB | after it | seconds | goal in all | met |", "| --- | --- | --- | --- | --- | --- | --- |");
+  const lines = [
+    "# bench/memory",
+    "",
+    `${cpus().length} × ${cpus()[0].model}, ${gib(totalmem())} GiB; Node ${process.version}; float32 on cpu, one image with guidance.`,
+    "",
+  ];
+  lines.push(
+    "| network | phase | peak GiB | after it | seconds | goal in all | met |",
+    "| --- | --- | --- | --- | --- | --- | --- |",
+  );
   for (const [name, { goal, phases }] of Object.entries(results)) {
     for (const { phase, peakBytes, residentBytes, seconds } of phases) {
-      lines.push(`| ${name} | ${phase} | ${gib(peakBytes)} | ${gib(residentBytes)} | ${seconds.toFixed(1)} | ${gib(goal)} | ${peakBytes <= goal ? "yes" : "**no**"} |`);
+      lines.push(
+        `| ${name} | ${phase} | ${gib(peakBytes)} | ${gib(residentBytes)} | ${seconds.toFixed(1)} | ${gib(goal)} | ${peakBytes <= goal ? "yes" : "**no**"} |`,
+      );
     }
   }
   return `${lines.join("\n")}\n`;

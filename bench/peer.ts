@@ -30,8 +30,21 @@ export interface DiffusersOptions {
 }
 
 /** The command line of PyTorch + diffusers running one UNet. */
-export function diffusersCommand(python: string, unetFolder: string, { dtype, threads, device = "cpu", compiled = false }: DiffusersOptions): readonly string[] {
-  return [python, join("bench", "engine_peer.py"), unetFolder, dtype, String(threads), "--device", device, ...(compiled ? ["--compile"] : [])];
+export function diffusersCommand(
+  python: string,
+  unetFolder: string,
+  { dtype, threads, device = "cpu", compiled = false }: DiffusersOptions,
+): readonly string[] {
+  return [
+    python,
+    join("bench", "engine_peer.py"),
+    unetFolder,
+    dtype,
+    String(threads),
+    "--device",
+    device,
+    ...(compiled ? ["--compile"] : []),
+  ];
 }
 
 export class Peer {

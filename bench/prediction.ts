@@ -34,8 +34,16 @@ async function measure(pipeline: Pipeline, rows: number, rounds: number) {
   const blocksOnly: Costs = { setting, compute, reuse: reused, rest };
   const profile = await profileChange(pipeline, { ...SAMPLING, prompts: ["a"], seeds: [0] });
   const trajectories = PAPER_PRESET.prompts.slice(0, rows / 2).map((prompt, seed) => ({ prompt, seed }));
-  const arms = [["transformers", ["transformer"], 2], ["all kinds", CACHEABLE_KINDS, 2], ["all kinds", CACHEABLE_KINDS, 4]].flatMap(([label, kinds, interval]) =>
-    [hold, linear, quadratic].map((reuse) => ({ name: `every ${String(interval)}, ${String(label)}, ${reuse.name}`, schedule: uniform(profile, { interval: Number(interval), kinds: kinds as typeof CACHEABLE_KINDS }), reuse })),
+  const arms = [
+    ["transformers", ["transformer"], 2],
+    ["all kinds", CACHEABLE_KINDS, 2],
+    ["all kinds", CACHEABLE_KINDS, 4],
+  ].flatMap(([label, kinds, interval]) =>
+    [hold, linear, quadratic].map((reuse) => ({
+      name: `every ${String(interval)}, ${String(label)}, ${reuse.name}`,
+      schedule: uniform(profile, { interval: Number(interval), kinds: kinds as typeof CACHEABLE_KINDS }),
+      reuse,
+    })),
   );
   const timed = async (hooks: Parameters<typeof finalLatents>[2]["hooks"]): Promise<number> => {
     const started = performance.now();
@@ -54,21 +62,42 @@ async function measure(pipeline: Pipeline, rows: number, rounds: number) {
   }
   return arms.map(({ name, schedule, reuse }, index) => {
     const ratios = seconds[index].map((each, round) => plain[round] / each);
-    return { rows, name, before: predictSpeedup(blocksOnly, schedule), predicted: predictSpeedup(costs, schedule, reuse), realised: median(ratios), low: quantileOf(ratios, 0.25), high: quantileOf(ratios, 0.75), plain, seconds: seconds[index] };
+    return {
+      rows,
+      name,
+      before: predictSpeedup(blocksOnly, schedule),
+      predicted: predictSpeedup(costs, schedule, reuse),
+      realised: median(ratios),
+      low: quantileOf(ratios, 0.25),
+      high: quantileOf(ratios, 0.75),
+      plain,
+      seconds: seconds[index],
+    };
   });
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { rows: { type: "string", default: "2,16" }, rounds: { type: "string", default: "7" } } });
+  const { values } = parseArgs({
+    options: { rows: { type: "string", default: "2,16" }, rounds: { type: "string", default: "7" } },
+  });
   const pipeline = await loadPipeline(join("models", "fluent-ldm"));
   const results = [];
-  for (const rows of values.rows.split(",").map(Number)) results.push(...(await measure(pipeline, rows, Number(values.rounds))));
-  const off = (predicted: number, realised: number): string => `${predicted.toFixed(2)} (${predicted > realised ? "+" : ""}${(100 * (predicted / realised - 1)).toFixed(0)} %)`;
+  for (const rows of values.rows.split(",").map(Number))
+    results.push(...(await measure(pipeline, rows, Number(values.rounds))));
+  const off = (predicted: number, realised: number): string =>
+    `${predicted.toFixed(2)} (${predicted > realised ? "+" : ""}${(100 * (predicted / realised - 1)).toFixed(0)} %)`;
   const lines = [
-    "# bench/prediction", "",
-    `Embedded model, ${SAMPLING.solver}, ${STEPS} steps; speed-up of whole samplings, ${values.rounds} rounds, with the quartiles of the rounds; in brackets how far a prediction is above or below the realised median. ${cpus()[0].model}, ${cpus().length} cores.`, "",
-    "| rows | arm | realised (quartiles) | predicted | blocks only |", "| --- | --- | --- | --- | --- |",
-    ...results.map(({ rows, name, realised, low, high, predicted, before }) => `| ${rows} | ${name} | ${realised.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)}) | ${off(predicted, realised)} | ${off(before, realised)} |`), "",
+    "# bench/prediction",
+    "",
+    `Embedded model, ${SAMPLING.solver}, ${STEPS} steps; speed-up of whole samplings, ${values.rounds} rounds, with the quartiles of the rounds; in brackets how far a prediction is above or below the realised median. ${cpus()[0].model}, ${cpus().length} cores.`,
+    "",
+    "| rows | arm | realised (quartiles) | predicted | blocks only |",
+    "| --- | --- | --- | --- | --- |",
+    ...results.map(
+      ({ rows, name, realised, low, high, predicted, before }) =>
+        `| ${rows} | ${name} | ${realised.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)}) | ${off(predicted, realised)} | ${off(before, realised)} |`,
+    ),
+    "",
   ];
   await writeResult("prediction.md", lines.join("\n"));
   await writeResult("prediction.json", `${JSON.stringify(results)}\n`);

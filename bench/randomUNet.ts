@@ -9,5 +9,10 @@ import { wholeGraph } from "./singleSession.js";
  * @param json the content of its config.json
  */
 export async function writeRandomUNet(folder: string, json: object): Promise<void> {
-  await writeComponent(folder, "diffusion_pytorch_model", json, wholeGraph(describeUNet(parseUNetConfig(json, "unet"))).weights);
+  await writeComponent(
+    folder,
+    "diffusion_pytorch_model",
+    json,
+    wholeGraph(describeUNet(parseUNetConfig(json, "unet"))).weights,
+  );
 }

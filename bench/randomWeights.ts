@@ -10,7 +10,12 @@ export interface StoredTensor {
 }
 
 /** Writes config.json and `<basename>.safetensors` into `folder`. */
-export async function writeComponent(folder: string, basename: string, config: object, tensors: readonly StoredTensor[]): Promise<void> {
+export async function writeComponent(
+  folder: string,
+  basename: string,
+  config: object,
+  tensors: readonly StoredTensor[],
+): Promise<void> {
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, "config.json"), JSON.stringify(config));
   // The library's own writer has no float16; the format is a length, a JSON header, the bytes.
@@ -44,7 +49,10 @@ function randomWeight(name: string, dims: readonly number[]): Uint16Array {
   const length = elementCount(dims);
   if (dims.length === 1) return toHalf(new Float32Array(length).fill(/norm\w*\.weight$/.test(name) ? 1 : 0));
   const bound = Math.sqrt((3 * dims[0]) / length);
-  let state = [...name].reduce((hash, character) => Math.imul(hash ^ character.charCodeAt(0), 16777619) >>> 0, 2166136261);
+  let state = [...name].reduce(
+    (hash, character) => Math.imul(hash ^ character.charCodeAt(0), 16777619) >>> 0,
+    2166136261,
+  );
   const pattern = toHalf(
     new Float32Array(Math.min(length, PATTERN)).map(() => {
       state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -52,6 +60,7 @@ function randomWeight(name: string, dims: readonly number[]): Uint16Array {
     }),
   );
   const halves = new Uint16Array(length);
-  for (let offset = 0; offset < length; offset += pattern.length) halves.set(pattern.subarray(0, Math.min(pattern.length, length - offset)), offset);
+  for (let offset = 0; offset < length; offset += pattern.length)
+    halves.set(pattern.subarray(0, Math.min(pattern.length, length - offset)), offset);
   return halves;
 }

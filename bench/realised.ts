@@ -62,19 +62,35 @@ async function measure(pipeline: Pipeline, shape: Shape) {
   const { sample, encoderHiddenStates } = randomInputs(pipeline.network.unet.config, shape, shape.rows);
   for (let round = -1; round < shape.rounds; round++) {
     for (const [index, { kinds, reuse }] of ARMS.entries()) {
-      const timed = await timeRealised(pipeline, await regularSchedule(pipeline, { kinds, interval: INTERVAL, steps: 2 * INTERVAL }), { reuse, inputs: { sample, encoderHiddenStates } });
+      const timed = await timeRealised(
+        pipeline,
+        await regularSchedule(pipeline, { kinds, interval: INTERVAL, steps: 2 * INTERVAL }),
+        { reuse, inputs: { sample, encoderHiddenStates } },
+      );
       // Not counted: the first round compiles merge sessions and plans memory.
       if (round >= 0) timings[index].push(timed);
     }
     if (process.stdout.isTTY) process.stdout.write(`\r\x1b[K${shape.name}: round ${round + 1} of ${shape.rounds}`);
   }
-  return ARMS.map(({ label, reuse }, index) => ({ network: shape.name, rows: shape.rows, arm: `every ${INTERVAL}, ${label}, ${reuse.name}`, ...ratiosOf(timings[index]) }));
+  return ARMS.map(({ label, reuse }, index) => ({
+    network: shape.name,
+    rows: shape.rows,
+    arm: `every ${INTERVAL}, ${label}, ${reuse.name}`,
+    ...ratiosOf(timings[index]),
+  }));
 }
 
 /** One entry a round. */
-function ratiosOf(timings: readonly Realised[]): Record<"plainSeconds" | "realised" | "ideal" | "share", readonly number[]> {
+function ratiosOf(
+  timings: readonly Realised[],
+): Record<"plainSeconds" | "realised" | "ideal" | "share", readonly number[]> {
   const reached = timings.map(speedups);
-  return { plainSeconds: timings.map(({ plainSeconds }) => plainSeconds / (2 * INTERVAL)), realised: reached.map(({ realised }) => realised), ideal: reached.map(({ ideal }) => ideal), share: reached.map(({ realised, ideal }) => realised / ideal) };
+  return {
+    plainSeconds: timings.map(({ plainSeconds }) => plainSeconds / (2 * INTERVAL)),
+    realised: reached.map(({ realised }) => realised),
+    ideal: reached.map(({ ideal }) => ideal),
+    share: reached.map(({ realised, ideal }) => realised / ideal),
+  };
 }
 
 async function measureSd15(embedded: Pipeline): Promise<Awaited<ReturnType<typeof measure>>> {
@@ -82,9 +98,19 @@ async function measureSd15(embedded: Pipeline): Promise<Awaited<ReturnType<typeo
   try {
     await writeRandomUNet(folder, SD15_UNET);
     const file = join(folder, "config.json");
-    const network = await BlockNetwork.load(describeUNet(parseUNetConfig(await readJson(file), file)), await openWeights(folder, "diffusion_pytorch_model"), embedded.device);
+    const network = await BlockNetwork.load(
+      describeUNet(parseUNetConfig(await readJson(file), file)),
+      await openWeights(folder, "diffusion_pytorch_model"),
+      embedded.device,
+    );
     // The hook reads nothing of a pipeline but its network, device and solver; the other parts are the embedded model's.
-    const measured = await measure(new Pipeline(embedded.folder, embedded.device, network, embedded.text), { name: "SD-1.5 shape", rows: 2, latentSize: 64, tokens: 77, rounds: 3 });
+    const measured = await measure(new Pipeline(embedded.folder, embedded.device, network, embedded.text), {
+      name: "SD-1.5 shape",
+      rows: 2,
+      latentSize: 64,
+      tokens: 77,
+      rounds: 3,
+    });
     await network.dispose();
     return measured;
   } finally {
@@ -95,25 +121,51 @@ async function measureSd15(embedded: Pipeline): Promise<Awaited<ReturnType<typeo
 type Result = Awaited<ReturnType<typeof measure>>[number];
 
 function report(device: Device, results: readonly Result[]): string {
-  const spread = (values: readonly number[], digits: number): string => `${median(values).toFixed(digits)} (${Math.min(...values).toFixed(digits)}–${Math.max(...values).toFixed(digits)})`;
+  const spread = (values: readonly number[], digits: number): string =>
+    `${median(values).toFixed(digits)} (${Math.min(...values).toFixed(digits)}–${Math.max(...values).toFixed(digits)})`;
   const intro = `medians over rounds (least–most); every second of ${2 * INTERVAL} evaluations reuses. ${cpus()[0].model}, ${cpus().length} cores.`;
   if (device.name === "cpu") {
     return [
-      "# bench/realised", "", `Realised speed-up ÷ ideal, ${intro}`, "",
-      "| network | rows | arm | ideal | realised | realised ÷ ideal | goal | met |", "| --- | --- | --- | --- | --- | --- | --- | --- |",
-      ...results.map(({ network, rows, arm, ideal, realised, share }) => `| ${network} | ${rows} | ${arm} | ${median(ideal).toFixed(2)} | ${median(realised).toFixed(2)} | ${spread(share, 3)} | ≥ ${GOALS[network]} | ${median(share) >= GOALS[network] ? "yes" : "**no**"} |`), "",
+      "# bench/realised",
+      "",
+      `Realised speed-up ÷ ideal, ${intro}`,
+      "",
+      "| network | rows | arm | ideal | realised | realised ÷ ideal | goal | met |",
+      "| --- | --- | --- | --- | --- | --- | --- | --- |",
+      ...results.map(
+        ({ network, rows, arm, ideal, realised, share }) =>
+          `| ${network} | ${rows} | ${arm} | ${median(ideal).toFixed(2)} | ${median(realised).toFixed(2)} | ${spread(share, 3)} | ≥ ${GOALS[network]} | ${median(share) >= GOALS[network] ? "yes" : "**no**"} |`,
+      ),
+      "",
     ].join("\n");
   }
   return [
-    `# bench/realised, ${device.name}, ${device.precision}`, "", `Realised speed-up, ${intro}`, "",
-    "| network | rows | arm | realised | a plain evaluation, ms |", "| --- | --- | --- | --- | --- |",
-    ...results.map(({ network, rows, arm, realised, plainSeconds }) => `| ${network} | ${rows} | ${arm} | ${spread(realised, 2)} | ${(1000 * median(plainSeconds)).toFixed(1)} |`), "",
+    `# bench/realised, ${device.name}, ${device.precision}`,
+    "",
+    `Realised speed-up, ${intro}`,
+    "",
+    "| network | rows | arm | realised | a plain evaluation, ms |",
+    "| --- | --- | --- | --- | --- |",
+    ...results.map(
+      ({ network, rows, arm, realised, plainSeconds }) =>
+        `| ${network} | ${rows} | ${arm} | ${spread(realised, 2)} | ${(1000 * median(plainSeconds)).toFixed(1)} |`,
+    ),
+    "",
   ].join("\n");
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { sd15: { type: "boolean", default: false }, device: { type: "string", default: "cpu" }, precision: { type: "string", default: "float32" } } });
-  const embedded = await loadPipeline(join("models", "fluent-ldm"), { device: values.device as DeviceName, precision: values.precision as Precision });
+  const { values } = parseArgs({
+    options: {
+      sd15: { type: "boolean", default: false },
+      device: { type: "string", default: "cpu" },
+      precision: { type: "string", default: "float32" },
+    },
+  });
+  const embedded = await loadPipeline(join("models", "fluent-ldm"), {
+    device: values.device as DeviceName,
+    precision: values.precision as Precision,
+  });
   const results = await measure(embedded, { name: "embedded", rows: 16, latentSize: 16, tokens: 32, rounds: 15 });
   if (values.sd15) results.push(...(await measureSd15(embedded)));
   const { device } = embedded;

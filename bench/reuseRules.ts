@@ -27,7 +27,9 @@ const TRAILING = { timestep_spacing: "trailing" };
 const CONVERGED_STEPS = 200;
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { steps: { type: "string", default: "20" }, prompts: { type: "string", default: "4" } } });
+  const { values } = parseArgs({
+    options: { steps: { type: "string", default: "20" }, prompts: { type: "string", default: "4" } },
+  });
   const [steps, count] = [Number(values.steps), Number(values.prompts)];
   const pipeline = await loadPipeline(join("models", "fluent-ldm"));
   const prompts = PAPER_PRESET.prompts.slice(0, count);
@@ -37,33 +39,68 @@ async function main(): Promise<void> {
   const plain = await finalLatents(pipeline, trajectories, { ...sampling, steps });
   const converged = await finalLatents(pipeline, trajectories, { ...sampling, steps: CONVERGED_STEPS });
   const schedules = [
-    ...[2, 3, 4].map((interval) => ({ name: `every ${interval}, all kinds`, schedule: uniform(profile, { interval, kinds: CACHEABLE_KINDS }) })),
-    ...[2, 3].map((interval) => ({ name: `every ${interval}, transformers`, schedule: uniform(profile, { interval }) })),
+    ...[2, 3, 4].map((interval) => ({
+      name: `every ${interval}, all kinds`,
+      schedule: uniform(profile, { interval, kinds: CACHEABLE_KINDS }),
+    })),
+    ...[2, 3].map((interval) => ({
+      name: `every ${interval}, transformers`,
+      schedule: uniform(profile, { interval }),
+    })),
     { name: "threshold δ 0.2, transformers", schedule: threshold(profile, { delta: 0.2 }) },
   ];
-  const rows: { name: string; rule: string; share: number; toPlain: readonly number[]; toConverged: readonly number[] }[] = [];
+  const rows: {
+    name: string;
+    rule: string;
+    share: number;
+    toPlain: readonly number[];
+    toConverged: readonly number[];
+  }[] = [];
   for (const { name, schedule } of schedules) {
     for (const reuse of REUSE_RULES) {
-      const latents = await finalLatents(pipeline, trajectories, { ...sampling, steps, hooks: [cachedRun(schedule, { reuse })] });
-      rows.push({ name, rule: reuse.name, share: computedShare(schedule), toPlain: relativeDistances(latents, plain), toConverged: relativeDistances(latents, converged) });
+      const latents = await finalLatents(pipeline, trajectories, {
+        ...sampling,
+        steps,
+        hooks: [cachedRun(schedule, { reuse })],
+      });
+      rows.push({
+        name,
+        rule: reuse.name,
+        share: computedShare(schedule),
+        toPlain: relativeDistances(latents, plain),
+        toConverged: relativeDistances(latents, converged),
+      });
       if (process.stdout.isTTY) process.stdout.write(`\r\x1b[K${name}, ${reuse.name}`);
     }
   }
   const mean = (list: readonly number[]): number => list.reduce((sum, each) => sum + each, 0) / list.length;
-  const table = (of: (row: { toPlain: readonly number[]; toConverged: readonly number[] }) => readonly number[]): string[] => [
+  const table = (
+    of: (row: { toPlain: readonly number[]; toConverged: readonly number[] }) => readonly number[],
+  ): string[] => [
     `| schedule | computed | ${REUSE_RULES.map(({ name }) => name).join(" | ")} |`,
     `| --- | --- |${" --- |".repeat(REUSE_RULES.length)}`,
     ...schedules.map(({ name }) => {
       const own = rows.filter((row) => row.name === name);
       const least = Math.min(...own.map((row) => mean(of(row))));
-      return `| ${name} | ${(100 * own[0].share).toFixed(0)} % | ${own.map((row) => mean(of(row))).map((each) => (each === least ? `**${each.toFixed(4)}**` : each.toFixed(4))).join(" | ")} |`;
+      return `| ${name} | ${(100 * own[0].share).toFixed(0)} % | ${own
+        .map((row) => mean(of(row)))
+        .map((each) => (each === least ? `**${each.toFixed(4)}**` : each.toFixed(4)))
+        .join(" | ")} |`;
     }),
   ];
   const lines = [
-    "# bench/reuse rules", "",
-    `Embedded model, ${SOLVER}, trailing, ${steps} steps, guidance 5, ${count} prompts, a seed each; the mean of the trajectories' relative L2 of the final latents, the least of a row in bold. Plain ${steps} steps are ${mean(relativeDistances(plain, converged)).toFixed(4)} from the ${CONVERGED_STEPS}-step solution.`, "",
-    "## To the plain run", "", ...table(({ toPlain }) => toPlain), "",
-    `## To the ${CONVERGED_STEPS}-step solution`, "", ...table(({ toConverged }) => toConverged), "",
+    "# bench/reuse rules",
+    "",
+    `Embedded model, ${SOLVER}, trailing, ${steps} steps, guidance 5, ${count} prompts, a seed each; the mean of the trajectories' relative L2 of the final latents, the least of a row in bold. Plain ${steps} steps are ${mean(relativeDistances(plain, converged)).toFixed(4)} from the ${CONVERGED_STEPS}-step solution.`,
+    "",
+    "## To the plain run",
+    "",
+    ...table(({ toPlain }) => toPlain),
+    "",
+    `## To the ${CONVERGED_STEPS}-step solution`,
+    "",
+    ...table(({ toConverged }) => toConverged),
+    "",
   ];
   await writeResult(`reuse-rules-${steps}.md`, lines.join("\n"));
   await writeResult(`reuse-rules-${steps}.json`, `${JSON.stringify({ steps, prompts, rows })}\n`);

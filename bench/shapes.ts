@@ -55,7 +55,24 @@ export const SD_VAE = {
 };
 
 /** text_encoder/config.json of both: CLIP ViT-L/14 */
-export const CLIP_L = { model_type: "clip_text_model", hidden_size: 768, intermediate_size: 3072, num_attention_heads: 12, num_hidden_layers: 12, hidden_act: "quick_gelu", projection_dim: 768, eos_token_id: 2 };
+export const CLIP_L = {
+  model_type: "clip_text_model",
+  hidden_size: 768,
+  intermediate_size: 3072,
+  num_attention_heads: 12,
+  num_hidden_layers: 12,
+  hidden_act: "quick_gelu",
+  projection_dim: 768,
+  eos_token_id: 2,
+};
 
 /** SDXL's text_encoder_2/config.json: OpenCLIP ViT-bigG/14 */
-export const OPEN_CLIP_BIG_G = { model_type: "clip_text_model", hidden_size: 1280, intermediate_size: 5120, num_attention_heads: 20, num_hidden_layers: 32, hidden_act: "gelu", projection_dim: 1280 };
+export const OPEN_CLIP_BIG_G = {
+  model_type: "clip_text_model",
+  hidden_size: 1280,
+  intermediate_size: 5120,
+  num_attention_heads: 20,
+  num_hidden_layers: 32,
+  hidden_act: "gelu",
+  projection_dim: 1280,
+};

@@ -49,7 +49,8 @@ export function wholeGraph(unet: UNet): ExternalWeightsGraph {
   };
   for (const stage of unet.stages) {
     const target = unet.upsampleTargets.get(stage.id);
-    if (target !== undefined) values.set(upsampleSizeName(stage.id), graph.node("Shape", [read(target)], { start: 2n, end: 4n }));
+    if (target !== undefined)
+      values.set(upsampleSizeName(stage.id), graph.node("Shape", [read(target)], { start: 2n, end: 4n }));
     stage.inputs.forEach(feed);
     const inputs = stage.inputs.map((input) => read(input.value));
     const branch = stage.branch(graph, inputs);
@@ -64,7 +65,12 @@ const [GRAPH, INITIALIZER] = [7, 5];
 const lengthDelimited = (field: number): number => (field << 3) | 2;
 
 /** Writes the model into `folder` and compiles it with onnxruntime's default session options. */
-export async function openSingleSession(unet: UNet, weights: Weights, folder: string, threads: number): Promise<ort.InferenceSession> {
+export async function openSingleSession(
+  unet: UNet,
+  weights: Weights,
+  folder: string,
+  threads: number,
+): Promise<ort.InferenceSession> {
   const graph = wholeGraph(unet);
   const location = "weights.bin";
   const file = await open(join(folder, location), "w");
@@ -77,7 +83,11 @@ export async function openSingleSession(unet: UNet, weights: Weights, folder: st
       const { data, dims: laidOut } = layout === "transposed" ? transposed(stored) : stored;
       await file.write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), 0, data.byteLength, offset);
       initializers.uint32(lengthDelimited(INITIALIZER)).fork();
-      writeExternalTensor(initializers, { name: value, elementType: "float32", dims: laidOut }, { location, offset, length: data.byteLength });
+      writeExternalTensor(
+        initializers,
+        { name: value, elementType: "float32", dims: laidOut },
+        { location, offset, length: data.byteLength },
+      );
       initializers.ldelim();
       offset += data.byteLength;
     }
@@ -88,5 +98,9 @@ export async function openSingleSession(unet: UNet, weights: Weights, folder: st
   // Protobuf merges a message field that occurs twice, so the initializers can follow the graph.
   const model = join(folder, "unet.onnx");
   await writeFile(model, Buffer.concat([graph.encodeWithoutWeights().bytes, initializers.finish()]));
-  return ort.InferenceSession.create(model, { executionProviders: ["cpu"], intraOpNumThreads: threads, logSeverityLevel: 3 });
+  return ort.InferenceSession.create(model, {
+    executionProviders: ["cpu"],
+    intraOpNumThreads: threads,
+    logSeverityLevel: 3,
+  });
 }

@@ -27,7 +27,10 @@ export interface MeasuredRatio extends Ratio {
 const REST_MILLISECONDS = 250;
 
 function shuffled<T>(items: readonly T[]): T[] {
-  return items.map((item) => ({ item, key: Math.random() })).sort((a, b) => a.key - b.key).map(({ item }) => item);
+  return items
+    .map((item) => ({ item, key: Math.random() }))
+    .sort((a, b) => a.key - b.key)
+    .map(({ item }) => item);
 }
 
 /**
@@ -36,7 +39,12 @@ function shuffled<T>(items: readonly T[]): T[] {
  *   the first finds what the other sides left in the caches. With 0 that one is counted itself
  * @returns seconds of an evaluation, a mean a turn, and the mean of |output| of each side
  */
-export async function takeTurns(label: string, rounds: number, sides: ReadonlyMap<string, Side>, following = 0): Promise<{ timings: Timings; outputs: Record<string, number> }> {
+export async function takeTurns(
+  label: string,
+  rounds: number,
+  sides: ReadonlyMap<string, Side>,
+  following = 0,
+): Promise<{ timings: Timings; outputs: Record<string, number> }> {
   const timings: Timings = {};
   const outputs: Record<string, number> = {};
   for (const [name, side] of sides) {
@@ -53,7 +61,8 @@ export async function takeTurns(label: string, rounds: number, sides: ReadonlyMa
       for (let evaluation = 0; evaluation < following; evaluation++) seconds += (await side()).seconds / following;
       timings[name].push(seconds);
     }
-    if (process.stdout.isTTY) process.stdout.write(`\r${label}: round ${round + 1} of ${rounds}${round + 1 === rounds ? "\n" : ""}`);
+    if (process.stdout.isTTY)
+      process.stdout.write(`\r${label}: round ${round + 1} of ${rounds}${round + 1 === rounds ? "\n" : ""}`);
   }
   return { timings, outputs };
 }
@@ -63,8 +72,17 @@ export function pairedRatios(wanted: readonly Ratio[], timings: Readonly<Timings
   return wanted
     .filter(({ over, under }) => over in timings && under in timings)
     .map((ratio) => {
-      const values = timings[ratio.over].slice(0, timings[ratio.under].length).map((seconds, round) => seconds / timings[ratio.under][round]);
+      const values = timings[ratio.over]
+        .slice(0, timings[ratio.under].length)
+        .map((seconds, round) => seconds / timings[ratio.under][round]);
       const middle = median(values);
-      return { ...ratio, rounds: values.length, median: middle, min: Math.min(...values), max: Math.max(...values), ...(ratio.goal === undefined ? {} : { met: middle <= ratio.goal }) };
+      return {
+        ...ratio,
+        rounds: values.length,
+        median: middle,
+        min: Math.min(...values),
+        max: Math.max(...values),
+        ...(ratio.goal === undefined ? {} : { met: middle <= ratio.goal }),
+      };
     });
 }

@@ -5,8 +5,17 @@ import { join } from "node:path";
 import { jupyterEnvironment, root } from "./setup.mjs";
 
 const [name, ...options] = process.argv.slice(2);
-const { env } = JSON.parse(readFileSync(join(jupyterEnvironment.JUPYTER_PATH, "kernels", "tslab", "kernel.json"), "utf8"));
-for (const command of [[join("node_modules", "typescript", "bin", "tsc"), "-p", "bench"], [join(".cache", "bench", "bench", `${name}.js`), ...options]]) {
-  const { status } = spawnSync(process.execPath, command, { cwd: root, env: { ...process.env, ...env }, stdio: "inherit" });
+const { env } = JSON.parse(
+  readFileSync(join(jupyterEnvironment.JUPYTER_PATH, "kernels", "tslab", "kernel.json"), "utf8"),
+);
+for (const command of [
+  [join("node_modules", "typescript", "bin", "tsc"), "-p", "bench"],
+  [join(".cache", "bench", "bench", `${name}.js`), ...options],
+]) {
+  const { status } = spawnSync(process.execPath, command, {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdio: "inherit",
+  });
   if (status !== 0) process.exit(status ?? 1);
 }

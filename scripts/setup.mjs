@@ -33,18 +33,36 @@ export const jupyterEnvironment = {
 export function setUp() {
   mkdirSync(jupyterEnvironment.IPYTHONDIR, { recursive: true });
   const node = process.versions.node.split(".").map(Number);
-  if (older(node, OLDEST_NODE)) fail(`Node ${OLDEST_NODE.join(".")} or newer is needed, found ${process.versions.node}: see https://nodejs.org`);
-  step("packages", ["package-lock.json"], existsSync(join(root, "node_modules")), () => run("npm", ["ci", "--no-audit", "--no-fund"], root));
-  step("build", ["tsconfig.json", "package-lock.json", ...sources("src")], existsSync(join(root, "dist", "index.js")), () =>
-    run(process.execPath, [join("node_modules", "typescript", "bin", "tsc"), "-p", "."], root),
+  if (older(node, OLDEST_NODE))
+    fail(`Node ${OLDEST_NODE.join(".")} or newer is needed, found ${process.versions.node}: see https://nodejs.org`);
+  step("packages", ["package-lock.json"], existsSync(join(root, "node_modules")), () =>
+    run("npm", ["ci", "--no-audit", "--no-fund"], root),
   );
-  step("notebook kernel", ["notebooks/package-lock.json"], existsSync(join(root, "notebooks", "node_modules", "tslab")), () =>
-    run("npm", ["ci", "--no-audit", "--no-fund"], join(root, "notebooks")),
+  step(
+    "build",
+    ["tsconfig.json", "package-lock.json", ...sources("src")],
+    existsSync(join(root, "dist", "index.js")),
+    () => run(process.execPath, [join("node_modules", "typescript", "bin", "tsc"), "-p", "."], root),
+  );
+  step(
+    "notebook kernel",
+    ["notebooks/package-lock.json"],
+    existsSync(join(root, "notebooks", "node_modules", "tslab")),
+    () => run("npm", ["ci", "--no-audit", "--no-fund"], join(root, "notebooks")),
   );
   step("Jupyter in .venv", ["notebooks/requirements.txt"], existsSync(python), () => {
     const found = findPython();
-    run(found[0], [...found.slice(1), "-m", "venv", venv], root, "its venv module is missing; on Debian and Ubuntu: apt install python3-venv");
-    run(python, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", join("notebooks", "requirements.txt")], root);
+    run(
+      found[0],
+      [...found.slice(1), "-m", "venv", venv],
+      root,
+      "its venv module is missing; on Debian and Ubuntu: apt install python3-venv",
+    );
+    run(
+      python,
+      ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", join("notebooks", "requirements.txt")],
+      root,
+    );
   });
 }
 
@@ -69,17 +87,27 @@ function sources(folder) {
 }
 
 function run(command, args, cwd, hint) {
-  const { status, error } = spawnSync(command, args, { cwd, stdio: ["ignore", "inherit", "inherit"], shell: windows && command === "npm" });
+  const { status, error } = spawnSync(command, args, {
+    cwd,
+    stdio: ["ignore", "inherit", "inherit"],
+    shell: windows && command === "npm",
+  });
   if (status === 0) return;
   fail(`\`${command} ${args.join(" ")}\` failed${error ? ` (${error.message})` : ""}${hint ? ` — ${hint}` : ""}`);
 }
 
 function findPython() {
   for (const candidate of [["python3"], ["python"], ["py", "-3"]]) {
-    const { status, stdout } = spawnSync(candidate[0], [...candidate.slice(1), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], { encoding: "utf8" });
+    const { status, stdout } = spawnSync(
+      candidate[0],
+      [...candidate.slice(1), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
+      { encoding: "utf8" },
+    );
     if (status === 0 && !older(stdout.trim().split(".").map(Number), OLDEST_PYTHON)) return candidate;
   }
-  return fail(`Python ${OLDEST_PYTHON.join(".")} or newer is needed for Jupyter, and none was found as python3 or python: see https://www.python.org`);
+  return fail(
+    `Python ${OLDEST_PYTHON.join(".")} or newer is needed for Jupyter, and none was found as python3 or python: see https://www.python.org`,
+  );
 }
 
 function older([major, minor], [oldestMajor, oldestMinor]) {

@@ -8,13 +8,16 @@ import { fail, jupyterEnvironment, python, root, setUp } from "./setup.mjs";
 setUp();
 const folder = join(root, "notebooks");
 const wanted = process.argv.slice(2);
-const notebooks = readdirSync(folder).filter((name) => name.endsWith(".ipynb") && (wanted.length === 0 || wanted.includes(name))).sort();
+const notebooks = readdirSync(folder)
+  .filter((name) => name.endsWith(".ipynb") && (wanted.length === 0 || wanted.includes(name)))
+  .sort();
 const started = Date.now();
 const summaries = [];
 for (const notebook of notebooks) summaries.push(await execute(notebook));
 
 console.log(`\nExecuted ${notebooks.length} notebooks in ${seconds(Date.now() - started)}:`);
-for (const { notebook, cells, milliseconds } of summaries) console.log(`  notebooks/${notebook}  ${cells} cells, ${seconds(milliseconds)}`);
+for (const { notebook, cells, milliseconds } of summaries)
+  console.log(`  notebooks/${notebook}  ${cells} cells, ${seconds(milliseconds)}`);
 console.log("Figures:");
 for (const file of readdirSync(join(root, "figures")).sort()) {
   const { size, mtimeMs } = statSync(join(root, "figures", file));
@@ -25,7 +28,11 @@ console.log("\nOpen the notebooks with `npm run lab`; the .html figures open in 
 /** Runs one notebook through its kernel, cell by cell. */
 async function execute(notebook) {
   const begun = Date.now();
-  const child = spawn(python, [join("scripts", "execute_notebook.py"), join("notebooks", notebook)], { cwd: root, env: jupyterEnvironment, stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(python, [join("scripts", "execute_notebook.py"), join("notebooks", notebook)], {
+    cwd: root,
+    env: jupyterEnvironment,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const stop = () => child.kill("SIGINT");
   process.once("SIGINT", stop);
   let total = 0;

@@ -39,10 +39,22 @@ interface TimedArm {
 
 /** `blockcache bench`: how much faster cached evaluations are on this machine. */
 export function benchCommand(): Command {
-  return command("bench", "Time cached network evaluations beside plain ones on this machine: the ceiling, and for each schedule the predicted, the ideal and the realised speed-up.", "blockcache bench fluent-ldm --schedule schedule.json --reuse hold,linear --rows 16")
+  return command(
+    "bench",
+    "Time cached network evaluations beside plain ones on this machine: the ceiling, and for each schedule the predicted, the ideal and the realised speed-up.",
+    "blockcache bench fluent-ldm --schedule schedule.json --reuse hold,linear --rows 16",
+  )
     .argument("<model>", MODEL)
-    .option("--schedule <files...>", "schedules to time (default: every --interval-th evaluation computes, for each set of --kinds)")
-    .addOption(new Option("--kinds <sets...>", `sets of kinds for the ceiling and for regular schedules, each of ${KINDS.join(", ")} joined by +, or all`).default(["transformer", "all"]))
+    .option(
+      "--schedule <files...>",
+      "schedules to time (default: every --interval-th evaluation computes, for each set of --kinds)",
+    )
+    .addOption(
+      new Option(
+        "--kinds <sets...>",
+        `sets of kinds for the ceiling and for regular schedules, each of ${KINDS.join(", ")} joined by +, or all`,
+      ).default(["transformer", "all"]),
+    )
     .option("--interval <n>", "of the regular schedules", positiveInteger, 2)
     .addOption(reuseListOption("what stands in for a block that does not compute"))
     .option("--rows <n>", "rows of a network evaluation: twice the images with guidance", positiveInteger, 2)
@@ -51,7 +63,9 @@ export function benchCommand(): Command {
       const rules = await loadReuseRules(options.reuse);
       const sets = options.kinds.map(kindSetOf);
       if (options.interval < 2) throw new UsageError("--interval: expected 2 or more: at 1 every evaluation computes");
-      const given = await Promise.all((options.schedule ?? []).map(async (path) => ({ label: path, schedule: await loadSchedule(path) })));
+      const given = await Promise.all(
+        (options.schedule ?? []).map(async (path) => ({ label: path, schedule: await loadSchedule(path) })),
+      );
       const pipeline = await openPipeline(model, options);
       const signal = abortOnInterrupt();
       const measuring = createProgress("measuring costs", "rounds");
@@ -60,8 +74,22 @@ export function benchCommand(): Command {
         const costs = await measureCosts(pipeline, { rows: options.rows, onProgress: measuring.update, signal });
         measuring.stop();
         const inputs = await timingInputs(pipeline, options.rows, pipeline.defaultLatentSize);
-        const schedules = given.length > 0 ? given : await Promise.all(sets.map(async ({ label, kinds }) => ({ label: `every ${options.interval}, ${label}`, schedule: await regularSchedule(pipeline, { kinds, interval: options.interval, steps: 2 * options.interval }) })));
-        const arms = schedules.flatMap(({ label, schedule }) => rules.map((reuse): TimedArm => ({ name: `${label}, ${reuse.name}`, schedule, reuse, timings: [] })));
+        const schedules =
+          given.length > 0
+            ? given
+            : await Promise.all(
+                sets.map(async ({ label, kinds }) => ({
+                  label: `every ${options.interval}, ${label}`,
+                  schedule: await regularSchedule(pipeline, {
+                    kinds,
+                    interval: options.interval,
+                    steps: 2 * options.interval,
+                  }),
+                })),
+              );
+        const arms = schedules.flatMap(({ label, schedule }) =>
+          rules.map((reuse): TimedArm => ({ name: `${label}, ${reuse.name}`, schedule, reuse, timings: [] })),
+        );
         for (let round = 0; round < options.rounds; round++) {
           for (const [index, { schedule, reuse, timings }] of arms.entries()) {
             timings.push(await timeRealised(pipeline, schedule, { inputs, reuse, signal }));
@@ -70,7 +98,10 @@ export function benchCommand(): Command {
         }
         progress.stop();
         const evaluation = evaluationSeconds(costs);
-        const ceilings = sets.map(({ label, kinds }) => ({ kinds: label, speedup: ceilingOf(pipeline, costs, kinds, schedules[0].schedule) }));
+        const ceilings = sets.map(({ label, kinds }) => ({
+          kinds: label,
+          speedup: ceilingOf(pipeline, costs, kinds, schedules[0].schedule),
+        }));
         const rows = arms.map((arm) => summaryOf(arm, costs));
         print(options, { secondsAnEvaluation: evaluation, ceilings, arms: rows }, [
           `${(1000 * evaluation).toFixed(1)} ms an evaluation of ${options.rows} rows; ceiling over ${schedules[0].schedule.timesteps.length} evaluations: ${ceilings.map(({ kinds, speedup }) => `${kinds} ${speedup.toFixed(2)}`).join(", ")}`,
@@ -85,7 +116,11 @@ export function benchCommand(): Command {
 }
 
 function ceilingOf({ network }: Pipeline, costs: Costs, kinds: readonly string[], schedule: Schedule): number {
-  return speedupCeiling(costs, schedule, network.blocks.filter(({ kind }) => kinds.includes(kind)).map(({ id }) => id));
+  return speedupCeiling(
+    costs,
+    schedule,
+    network.blocks.filter(({ kind }) => kinds.includes(kind)).map(({ id }) => id),
+  );
 }
 
 interface Summary {
@@ -115,7 +150,15 @@ function summaryOf({ name, schedule, reuse, timings }: TimedArm, costs: Costs): 
 }
 
 function table(rows: readonly Summary[]): string[] {
-  const cells = rows.map(({ name, computedShare: share, predicted, ideal, realised, realisedRange: [least, most], realisedOverIdeal }) =>
-    [name, `${Math.round(100 * share)} %`, predicted.toFixed(2), ideal.toFixed(2), `${realised.toFixed(2)} (${least.toFixed(2)}–${most.toFixed(2)})`, realisedOverIdeal.toFixed(2)]);
+  const cells = rows.map(
+    ({ name, computedShare: share, predicted, ideal, realised, realisedRange: [least, most], realisedOverIdeal }) => [
+      name,
+      `${Math.round(100 * share)} %`,
+      predicted.toFixed(2),
+      ideal.toFixed(2),
+      `${realised.toFixed(2)} (${least.toFixed(2)}–${most.toFixed(2)})`,
+      realisedOverIdeal.toFixed(2),
+    ],
+  );
   return alignedTable([["schedule", "computed", "predicted", "ideal", "realised", "realised ÷ ideal"], ...cells]);
 }

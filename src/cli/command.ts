@@ -22,8 +22,14 @@ export interface CommonOptions {
 export function command(usage: string, description: string, example: string): Command {
   return new Command(usage)
     .description(description)
-    .addOption(new Option("--device <name>", "where the network runs").choices(["auto", ...DEVICE_NAMES]).default("cpu"))
-    .addOption(new Option("--precision <type>", "element type of weights and activations; float16 needs a GPU").choices(PRECISIONS).default("float32"))
+    .addOption(
+      new Option("--device <name>", "where the network runs").choices(["auto", ...DEVICE_NAMES]).default("cpu"),
+    )
+    .addOption(
+      new Option("--precision <type>", "element type of weights and activations; float16 needs a GPU")
+        .choices(PRECISIONS)
+        .default("float32"),
+    )
     .option("--threads <n>", "threads inside an operator, on cpu (default: one a core)", positiveInteger)
     .option("--config <model>", "for a model in a single file: a folder or id that has its configs and tokenizer")
     .option("--json", "print the result as JSON, for machines")
@@ -47,7 +53,8 @@ export function counted(count: number, one: string, many = `${one}s`): string {
 }
 
 /** What every command takes as its model. */
-export const MODEL = "a folder in the diffusers layout, a Hugging Face id (owner/name, owner/name@revision), a single .safetensors file, or fluent-ldm";
+export const MODEL =
+  "a folder in the diffusers layout, a Hugging Face id (owner/name, owner/name@revision), a single .safetensors file, or fluent-ldm";
 
 /** Loads a model with progress on a terminal; Ctrl-C stops it, and a download goes on there next time. */
 export async function openPipeline(model: string, options: CommonOptions): Promise<Pipeline> {
@@ -62,7 +69,10 @@ export async function openPipeline(model: string, options: CommonOptions): Promi
       precision: options.precision,
       threads: options.threads,
       config: options.config,
-      onDownload: (bytes, total) => (bytes < total ? downloading.update(Math.round(bytes / MEBIBYTE), Math.round(total / MEBIBYTE)) : downloading.stop()),
+      onDownload: (bytes, total) =>
+        bytes < total
+          ? downloading.update(Math.round(bytes / MEBIBYTE), Math.round(total / MEBIBYTE))
+          : downloading.stop(),
       onProgress: compiling.update,
       signal: controller.signal,
     });
@@ -87,19 +97,22 @@ export function print(options: CommonOptions, result: unknown, lines: readonly s
 
 export function positiveInteger(text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError(`expected an integer of 1 or more, found "${text}".`);
+  if (!Number.isInteger(value) || value < 1)
+    throw new InvalidArgumentError(`expected an integer of 1 or more, found "${text}".`);
   return value;
 }
 
 export function nonNegativeInteger(text: string): number {
   const value = Number(text);
-  if (text.trim() === "" || !Number.isSafeInteger(value) || value < 0) throw new InvalidArgumentError(`expected an integer from 0 to 2^53 − 1, found "${text}".`);
+  if (text.trim() === "" || !Number.isSafeInteger(value) || value < 0)
+    throw new InvalidArgumentError(`expected an integer from 0 to 2^53 − 1, found "${text}".`);
   return value;
 }
 
 export function finiteNumber(text: string): number {
   const value = Number(text);
-  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError(`expected a number, found "${text}".`);
+  if (text.trim() === "" || !Number.isFinite(value))
+    throw new InvalidArgumentError(`expected a number, found "${text}".`);
   return value;
 }
 
@@ -110,14 +123,16 @@ export function integerList(text: string): number[] {
 /** `height,width` */
 export function integerPair(text: string): [number, number] {
   const values = integerList(text);
-  if (values.length !== 2) throw new InvalidArgumentError(`expected two integers separated by a comma, found "${text}".`);
+  if (values.length !== 2)
+    throw new InvalidArgumentError(`expected two integers separated by a comma, found "${text}".`);
   return [values[0], values[1]];
 }
 
 /** `0.8s`, `800ms` or `0.8` as seconds. */
 export function seconds(text: string): number {
   const [, amount, unit] = /^(\d*\.?\d+)\s*(s|ms)?$/.exec(text.trim()) ?? [];
-  if (amount === undefined || Number(amount) === 0) throw new InvalidArgumentError(`expected a time above 0 such as 0.8s or 800ms, found "${text}".`);
+  if (amount === undefined || Number(amount) === 0)
+    throw new InvalidArgumentError(`expected a time above 0 such as 0.8s or 800ms, found "${text}".`);
   return unit === "ms" ? Number(amount) / 1000 : Number(amount);
 }
 
@@ -135,10 +150,15 @@ export interface SizeOptions {
 }
 
 /** `--height` and `--width` as a latent size; nothing without them. Throws UsageError for one of them, or an odd size. */
-export function latentSizeOf({ height, width }: SizeOptions, { vaeScaleFactor: factor }: Pipeline): readonly [height: number, width: number] | undefined {
+export function latentSizeOf(
+  { height, width }: SizeOptions,
+  { vaeScaleFactor: factor }: Pipeline,
+): readonly [height: number, width: number] | undefined {
   if (height === undefined && width === undefined) return undefined;
   if (height === undefined || width === undefined || height % factor !== 0 || width % factor !== 0) {
-    throw new UsageError(`--height and --width: expected both, as multiples of ${factor}, found ${height ?? "none"} and ${width ?? "none"}`);
+    throw new UsageError(
+      `--height and --width: expected both, as multiples of ${factor}, found ${height ?? "none"} and ${width ?? "none"}`,
+    );
   }
   return [height / factor, width / factor];
 }

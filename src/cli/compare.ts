@@ -29,19 +29,48 @@ interface Comparison {
 
 /** `blockcache compare`: cached, or plain with fewer steps, at equal latency? */
 export function compareCommand(): Command {
-  return command("compare", "Cached, or plain with fewer steps? Each arm of a study at equal latency, with 95 % intervals over prompts × seeds; and what one half of the prompts chooses, reported on the other.", "blockcache compare study --csv study.csv")
+  return command(
+    "compare",
+    "Cached, or plain with fewer steps? Each arm of a study at equal latency, with 95 % intervals over prompts × seeds; and what one half of the prompts chooses, reported on the other.",
+    "blockcache compare study --csv study.csv",
+  )
     .argument("<studies...>", "folders that `blockcache sweep` filled, or their study.json; each is a table of its own")
-    .addOption(new Option("--measure <name>", "latent: relative L2 of the latents; rms: error of the pictures; dssim: (1 − SSIM) / 2").choices(Object.keys(DISTANCE_MEASURES)).default("latent"))
+    .addOption(
+      new Option(
+        "--measure <name>",
+        "latent: relative L2 of the latents; rms: error of the pictures; dssim: (1 − SSIM) / 2",
+      )
+        .choices(Object.keys(DISTANCE_MEASURES))
+        .default("latent"),
+    )
     .option("--csv <file>", "also write all tables, one line an arm")
     .action(async (paths: string[], options: CompareCommandOptions) => {
-      const comparisons = await Promise.all(paths.map(async (path): Promise<Comparison> => {
-        const study = await loadStudy(path);
-        const prompts = new Set(study.trajectories.map(({ prompt }) => prompt)).size;
-        return { path, study, arms: compareArms(study, options.measure), choices: prompts > 1 ? chooseArms(study, options.measure) : [], warnings: studyWarnings(study) };
-      }));
+      const comparisons = await Promise.all(
+        paths.map(async (path): Promise<Comparison> => {
+          const study = await loadStudy(path);
+          const prompts = new Set(study.trajectories.map(({ prompt }) => prompt)).size;
+          return {
+            path,
+            study,
+            arms: compareArms(study, options.measure),
+            choices: prompts > 1 ? chooseArms(study, options.measure) : [],
+            warnings: studyWarnings(study),
+          };
+        }),
+      );
       const { csv } = options;
-      if (csv !== undefined) await replaceFile(csv, (temporary) => writeFile(temporary, comparisonCsv(comparisons.map(({ path, study, arms }) => ({ path, study, arms })))));
-      print(options, { measure: options.measure, studies: comparisons.map(asJson) }, comparisons.flatMap((comparison, index) => [...(index === 0 ? [] : [""]), ...asText(comparison, options.measure)]));
+      if (csv !== undefined)
+        await replaceFile(csv, (temporary) =>
+          writeFile(temporary, comparisonCsv(comparisons.map(({ path, study, arms }) => ({ path, study, arms })))),
+        );
+      print(
+        options,
+        { measure: options.measure, studies: comparisons.map(asJson) },
+        comparisons.flatMap((comparison, index) => [
+          ...(index === 0 ? [] : [""]),
+          ...asText(comparison, options.measure),
+        ]),
+      );
     });
 }
 
@@ -49,9 +78,25 @@ function asJson({ path, study, arms, choices, warnings }: Comparison): unknown {
   const { results: _, ...head } = study;
   const armJson = (compared: ComparedArm): unknown => {
     const { result, ...rest } = compared;
-    return { name: result.arm.name, computedShare: result.computedShare, predictedSpeedup: result.predictedSpeedup, ...rest, verdict: verdict(compared) };
+    return {
+      name: result.arm.name,
+      computedShare: result.computedShare,
+      predictedSpeedup: result.predictedSpeedup,
+      ...rest,
+      verdict: verdict(compared),
+    };
   };
-  return { path, ...head, arms: arms.map(armJson), choices: choices.map(({ rule, chosenOn, reported }) => ({ rule, chosenOn: chosenOn && armJson(chosenOn), reported: reported && armJson(reported) })), warnings };
+  return {
+    path,
+    ...head,
+    arms: arms.map(armJson),
+    choices: choices.map(({ rule, chosenOn, reported }) => ({
+      rule,
+      chosenOn: chosenOn && armJson(chosenOn),
+      reported: reported && armJson(reported),
+    })),
+    warnings,
+  };
 }
 
 function asText({ path, study, arms, choices, warnings }: Comparison, measure: DistanceMeasure): string[] {
@@ -63,7 +108,15 @@ function asText({ path, study, arms, choices, warnings }: Comparison, measure: D
     "",
     ...comparisonTable(arms),
     ...choices.filter(({ chosenOn }) => chosenOn === undefined).flatMap(({ rule }) => ["", `${rule}: none`]),
-    ...chosen.flatMap(({ rule, reported }) => (reported === undefined ? [] : ["", `${rule}; chosen on the first half of the prompts, reported on the others:`, ...comparisonTable([reported])])),
+    ...chosen.flatMap(({ rule, reported }) =>
+      reported === undefined
+        ? []
+        : [
+            "",
+            `${rule}; chosen on the first half of the prompts, reported on the others:`,
+            ...comparisonTable([reported]),
+          ],
+    ),
     ...warnings.map((warning) => `warning: ${warning}`),
   ];
 }

@@ -3,7 +3,16 @@ import { COST_GROUPS, measureCosts } from "../caching/costs/costs.js";
 import { saveCosts } from "../caching/costs/costsFile.js";
 import { evaluationSeconds, pricesOf } from "../caching/costs/predictSeconds.js";
 import { median } from "../instrument/profile/statistics.js";
-import { MODEL, abortOnInterrupt, command, counted, latentSizeOf, openPipeline, positiveInteger, print } from "./command.js";
+import {
+  MODEL,
+  abortOnInterrupt,
+  command,
+  counted,
+  latentSizeOf,
+  openPipeline,
+  positiveInteger,
+  print,
+} from "./command.js";
 import type { CommonOptions, SizeOptions } from "./command.js";
 import { createProgress } from "./progress.js";
 
@@ -15,7 +24,11 @@ interface CostsCommandOptions extends CommonOptions, SizeOptions {
 
 /** `blockcache costs`: seconds of every block's computing and reusing, on this machine. */
 export function costsCommand(): Command {
-  return command("costs", "Measure what computing and reusing each block costs on this machine; `blockcache schedule --speedup` reads it.", "blockcache costs fluent-ldm --rows 2 --out costs.safetensors")
+  return command(
+    "costs",
+    "Measure what computing and reusing each block costs on this machine; `blockcache schedule --speedup` reads it.",
+    "blockcache costs fluent-ldm --rows 2 --out costs.safetensors",
+  )
     .argument("<model>", MODEL)
     .option("--rows <n>", "rows of a network evaluation: twice the images with guidance", positiveInteger, 2)
     .option("--height <pixels>", "image height (default: what the model was trained at)", positiveInteger)
@@ -27,16 +40,39 @@ export function costsCommand(): Command {
       const latentSize = latentSizeOf(options, pipeline) ?? pipeline.defaultLatentSize;
       const progress = createProgress("timing", "rounds");
       try {
-        const costs = await measureCosts(pipeline, { rows: options.rows, latentSize, samples: options.samples, onProgress: progress.update, signal: abortOnInterrupt() });
+        const costs = await measureCosts(pipeline, {
+          rows: options.rows,
+          latentSize,
+          samples: options.samples,
+          onProgress: progress.update,
+          signal: abortOnInterrupt(),
+        });
         await saveCosts(options.out, costs);
         progress.stop();
         const { text } = pricesOf(costs);
         const evaluation = evaluationSeconds(costs);
-        const groups = Object.fromEntries(COST_GROUPS.map((group) => [group, Object.values(costs[group] ?? {}).reduce((sum, samples) => sum + median(samples), 0)]));
-        print(options, { out: options.out, latentSize, secondsAnEvaluation: evaluation, secondsOfAllBlocks: groups, secondsOfText: text }, [
-          `${options.out}: ${counted(Object.keys(costs.compute).length, "block")} at ${latentSize.join("×")} latents, ${milliseconds(evaluation)} an evaluation of ${counted(options.rows, "row")}, and ${milliseconds(text)} for the text once`,
-          `all blocks together: ${Object.entries(groups).map(([group, seconds]) => `${group} ${milliseconds(seconds)}`).join(", ")}`,
-        ]);
+        const groups = Object.fromEntries(
+          COST_GROUPS.map((group) => [
+            group,
+            Object.values(costs[group] ?? {}).reduce((sum, samples) => sum + median(samples), 0),
+          ]),
+        );
+        print(
+          options,
+          {
+            out: options.out,
+            latentSize,
+            secondsAnEvaluation: evaluation,
+            secondsOfAllBlocks: groups,
+            secondsOfText: text,
+          },
+          [
+            `${options.out}: ${counted(Object.keys(costs.compute).length, "block")} at ${latentSize.join("×")} latents, ${milliseconds(evaluation)} an evaluation of ${counted(options.rows, "row")}, and ${milliseconds(text)} for the text once`,
+            `all blocks together: ${Object.entries(groups)
+              .map(([group, seconds]) => `${group} ${milliseconds(seconds)}`)
+              .join(", ")}`,
+          ],
+        );
       } finally {
         progress.stop();
       }

@@ -14,10 +14,17 @@ interface EncodeOptions extends CommonOptions {
 
 /** `blockcache encode`: prompts to token ids and text embeddings. */
 export function encodeCommand(): Command {
-  return command("encode", "Tokenize and encode prompts.", "blockcache encode fluent-ldm --prompts prompts.json --out text.safetensors")
+  return command(
+    "encode",
+    "Tokenize and encode prompts.",
+    "blockcache encode fluent-ldm --prompts prompts.json --out text.safetensors",
+  )
     .argument("<model>", MODEL)
     .requiredOption("--prompts <file>", "JSON: an array of strings")
-    .requiredOption("--out <file>", "safetensors to write: input_ids [prompts, tokens] int64, prompt_embeds [prompts, tokens, width]; for SDXL input_ids_2 and pooled_prompt_embeds [prompts, width] too")
+    .requiredOption(
+      "--out <file>",
+      "safetensors to write: input_ids [prompts, tokens] int64, prompt_embeds [prompts, tokens, width]; for SDXL input_ids_2 and pooled_prompt_embeds [prompts, width] too",
+    )
     .option("--clip-skip <n>", "leave out the text encoder's last n layers", nonNegativeInteger, 0)
     .action(async (model: string, options: EncodeOptions) => {
       const prompts = await readPromptArray(options.prompts);
@@ -26,14 +33,28 @@ export function encodeCommand(): Command {
       const tensors = new Map<string, OutgoingTensor>();
       inputIds.forEach((ids, index) => {
         const dims = [prompts.length, ids.length / prompts.length];
-        tensors.set(index === 0 ? "input_ids" : `input_ids_${index + 1}`, { dtype: "I64", dims, data: BigInt64Array.from(ids, BigInt) });
+        tensors.set(index === 0 ? "input_ids" : `input_ids_${index + 1}`, {
+          dtype: "I64",
+          dims,
+          data: BigInt64Array.from(ids, BigInt),
+        });
       });
       tensors.set("prompt_embeds", { dtype: "F32", ...promptEmbeds });
-      if (pooledPromptEmbeds !== undefined) tensors.set("pooled_prompt_embeds", { dtype: "F32", ...pooledPromptEmbeds });
+      if (pooledPromptEmbeds !== undefined)
+        tensors.set("pooled_prompt_embeds", { dtype: "F32", ...pooledPromptEmbeds });
       await writeSafetensors(options.out, tensors);
-      print(options, { out: options.out, prompts: prompts.length, prompt_embeds: promptEmbeds.dims, pooled_prompt_embeds: pooledPromptEmbeds?.dims }, [
-        `${options.out}: ${prompts.length} prompts, prompt_embeds [${promptEmbeds.dims.join(", ")}]${pooledPromptEmbeds === undefined ? "" : `, pooled_prompt_embeds [${pooledPromptEmbeds.dims.join(", ")}]`}`,
-      ]);
+      print(
+        options,
+        {
+          out: options.out,
+          prompts: prompts.length,
+          prompt_embeds: promptEmbeds.dims,
+          pooled_prompt_embeds: pooledPromptEmbeds?.dims,
+        },
+        [
+          `${options.out}: ${prompts.length} prompts, prompt_embeds [${promptEmbeds.dims.join(", ")}]${pooledPromptEmbeds === undefined ? "" : `, pooled_prompt_embeds [${pooledPromptEmbeds.dims.join(", ")}]`}`,
+        ],
+      );
       await pipeline.dispose();
     });
 }
@@ -50,7 +71,12 @@ async function readPromptArray(path: string): Promise<string[]> {
     throw new InvalidFileError({ file: path, found: error instanceof Error ? error.message : "no JSON", expected });
   }
   if (!Array.isArray(parsed) || parsed.length === 0 || !parsed.every((item) => typeof item === "string")) {
-    throw new InvalidFileError({ file: path, found: JSON.stringify(parsed).slice(0, 60), expected, hint: 'for example ["red apple", "green pear"]' });
+    throw new InvalidFileError({
+      file: path,
+      found: JSON.stringify(parsed).slice(0, 60),
+      expected,
+      hint: 'for example ["red apple", "green pear"]',
+    });
   }
   return parsed;
 }

@@ -23,11 +23,25 @@ export function withFinding(command: Command): Command {
     .option("--delta <d>", "as --option delta=<d>: how much change a cache may miss", finiteNumber)
     .option("--interval <n>", "as --option interval=<n>: every how many evaluations a block computes", positiveInteger)
     .option("--speedup <factor>", "tune the heuristic to a predicted speed-up; needs --costs", finiteNumber)
-    .option("--latency <time>", "tune it to predicted seconds of a sampling, such as 0.8s or 800ms; needs --costs", seconds);
+    .option(
+      "--latency <time>",
+      "tune it to predicted seconds of a sampling, such as 0.8s or 800ms; needs --costs",
+      seconds,
+    );
 }
 
 /** The names that commander gives to the options of `withFinding`. */
-export const FINDING = ["heuristic", "option", "kinds", "pattern", "resolutions", "delta", "interval", "speedup", "latency"] as const;
+export const FINDING = [
+  "heuristic",
+  "option",
+  "kinds",
+  "pattern",
+  "resolutions",
+  "delta",
+  "interval",
+  "speedup",
+  "latency",
+] as const;
 
 /**
  * The schedule that the options ask for.
@@ -35,29 +49,56 @@ export const FINDING = ["heuristic", "option", "kinds", "pattern", "resolutions"
  * @param reuse the rule that the run will use: its sums count in a budget
  * @throws UsageError where the heuristic does not have an option, or is not told how to be tuned; what it throws itself
  */
-export function findSchedule(heuristic: NamedHeuristic, profile: Profile, costs: Costs | undefined, reuse: ReuseRule, options: FindOptions): Schedule {
+export function findSchedule(
+  heuristic: NamedHeuristic,
+  profile: Profile,
+  costs: Costs | undefined,
+  reuse: ReuseRule,
+  options: FindOptions,
+): Schedule {
   const { delta, interval, speedup, latency, option = {} } = options;
   const { name, parameter } = heuristic;
   checkOptions(heuristic, options);
-  const given = { ...option, ...(delta === undefined ? {} : { delta }), ...(interval === undefined ? {} : { interval }) };
+  const given = {
+    ...option,
+    ...(delta === undefined ? {} : { delta }),
+    ...(interval === undefined ? {} : { interval }),
+  };
   const budgets = [speedup, latency].filter((each) => each !== undefined).length;
   const flag = parameter === "delta" || parameter === "interval" ? `--${parameter}` : `--option ${parameter}=…`;
-  if (budgets + (parameter in given ? 1 : 0) > 1 || (budgets === 0 && parameter !== "" && parameter !== "speedup" && !(parameter in given))) {
+  if (
+    budgets + (parameter in given ? 1 : 0) > 1 ||
+    (budgets === 0 && parameter !== "" && parameter !== "speedup" && !(parameter in given))
+  ) {
     throw new UsageError(`schedule: expected ${flag} or --speedup or --latency for the heuristic ${name}, one of them`);
   }
   const named: NamedOptions = { ...cacheableOf(options), ...given, ...(costs === undefined ? {} : { costs }), reuse };
   if (budgets === 0) return heuristic.find(profile, named);
-  if (costs === undefined) throw new UsageError(`schedule: ${speedup === undefined ? "--latency" : "--speedup"} needs --costs — \`blockcache costs <model> --out costs.safetensors\` measures them`);
-  if (parameter === "") throw new UsageError(`--heuristic: ${options.heuristic} does not say which option tunes it — export const parameter = "…" beside the function`);
+  if (costs === undefined)
+    throw new UsageError(
+      `schedule: ${speedup === undefined ? "--latency" : "--speedup"} needs --costs — \`blockcache costs <model> --out costs.safetensors\` measures them`,
+    );
+  if (parameter === "")
+    throw new UsageError(
+      `--heuristic: ${options.heuristic} does not say which option tunes it — export const parameter = "…" beside the function`,
+    );
   return withinBudget(heuristic, profile, { costs, reuse, speedup, seconds: latency }, named);
 }
 
 /** What a heuristic would not look at is a slip. */
-function checkOptions({ name, parameter, options: known }: NamedHeuristic, { delta, interval, option = {} }: FindOptions): void {
-  for (const [flag, value] of [["delta", delta], ["interval", interval]] as const) {
-    if (value !== undefined && parameter !== flag && parameter !== "") throw new UsageError(`--${flag}: the heuristic ${name} is tuned by ${parameter} — --option ${parameter}=…`);
+function checkOptions(
+  { name, parameter, options: known }: NamedHeuristic,
+  { delta, interval, option = {} }: FindOptions,
+): void {
+  for (const [flag, value] of [
+    ["delta", delta],
+    ["interval", interval],
+  ] as const) {
+    if (value !== undefined && parameter !== flag && parameter !== "")
+      throw new UsageError(`--${flag}: the heuristic ${name} is tuned by ${parameter} — --option ${parameter}=…`);
   }
   if (known === undefined) return;
   const stray = Object.keys(option).find((key) => key !== parameter && !known.includes(key));
-  if (stray !== undefined) throw new UsageError(`--option: the heuristic ${name} has ${[parameter, ...known].join(", ")}, found "${stray}"`);
+  if (stray !== undefined)
+    throw new UsageError(`--option: the heuristic ${name} has ${[parameter, ...known].join(", ")}, found "${stray}"`);
 }

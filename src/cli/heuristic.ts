@@ -33,11 +33,19 @@ export function withHeuristic(command: Command): Command {
     .option("--option <key=value>", "an option of the heuristic; may be repeated", keyValue)
     .addOption(kindsOption("which kinds may be cached (default: transformer; with --pattern all)"))
     .option("--pattern <pattern>", "which blocks may be cached, such as down_blocks.*.attentions.*")
-    .option("--resolutions <sizes...>", "only blocks whose C has one of these heights and widths in latents, such as 16x16", size);
+    .option(
+      "--resolutions <sizes...>",
+      "only blocks whose C has one of these heights and widths in latents, such as 16x16",
+      size,
+    );
 }
 
 /** Which blocks the options choose. */
-export function cacheableOf({ kinds, pattern, resolutions }: HeuristicOptions): Pick<HeuristicOptions, "kinds" | "pattern" | "resolutions"> {
+export function cacheableOf({
+  kinds,
+  pattern,
+  resolutions,
+}: HeuristicOptions): Pick<HeuristicOptions, "kinds" | "pattern" | "resolutions"> {
   return { kinds, pattern, resolutions };
 }
 
@@ -60,12 +68,18 @@ const moduleSchema = z.object({
 export async function loadHeuristic(name: string): Promise<NamedHeuristic> {
   if (!isModulePath(name)) {
     const known = HEURISTICS.find((each) => each.name === name);
-    if (known === undefined) throw new UsageError(`--heuristic: expected ${HEURISTICS.map((each) => each.name).join(", ")} or the path of a module such as ./mine.mjs, found "${name}"`);
+    if (known === undefined)
+      throw new UsageError(
+        `--heuristic: expected ${HEURISTICS.map((each) => each.name).join(", ")} or the path of a module such as ./mine.mjs, found "${name}"`,
+      );
     return known;
   }
   const hint = "export default (profile, options) => schedule";
   const { default: find, ...rest } = validate(moduleSchema, await importModule(name, hint), { file: name, hint });
-  const checked: Heuristic = (profile, options) => checkSchedule(validate(scheduleSchema, find(profile, options), { file: name, field: "the schedule that it returned" }));
+  const checked: Heuristic = (profile, options) =>
+    checkSchedule(
+      validate(scheduleSchema, find(profile, options), { file: name, field: "the schedule that it returned" }),
+    );
   return defineHeuristic({ ...rest, name: basename(name, extname(name)), find: checked });
 }
 

@@ -13,7 +13,11 @@ interface InspectOptions extends CommonOptions, SizeOptions {
 
 /** `blockcache inspect`: every hook of a model with kind, shape, size and share of time. */
 export function inspectCommand(): Command {
-  return command("inspect", "List the blocks of a model: id, kind, shape, parameters, multiply-adds, share of time.", "blockcache inspect fluent-ldm --inside")
+  return command(
+    "inspect",
+    "List the blocks of a model: id, kind, shape, parameters, multiply-adds, share of time.",
+    "blockcache inspect fluent-ldm --inside",
+  )
     .argument("<model>", MODEL)
     .option("--height <pixels>", "image height (default: what the model was trained at)", positiveInteger)
     .option("--width <pixels>", "image width", positiveInteger)
@@ -27,7 +31,11 @@ export function inspectCommand(): Command {
         .filter((entry) => options.inside || entry.inside === undefined)
         .map((entry) => (entry.inside === undefined ? { ...entry, seconds: seconds.get(entry.id) } : entry));
       const memory = memoryOf(pipeline, blocks);
-      print(options, { model: pipeline.name, latent_size: latentSize, blocks, memory }, [...table(blocks, total), "", ...memoryLines(memory)]);
+      print(options, { model: pipeline.name, latent_size: latentSize, blocks, memory }, [
+        ...table(blocks, total),
+        "",
+        ...memoryLines(memory),
+      ]);
       await pipeline.dispose();
     });
 }
@@ -67,7 +75,16 @@ function sum(values: readonly number[]): number {
 }
 
 function table(blocks: readonly BlockMapEntry[], total: number): string[] {
-  const header = ["block", "kind", "C of one row", "KiB", "parameters", "M multiply-adds", "share of time", "cacheable"];
+  const header = [
+    "block",
+    "kind",
+    "C of one row",
+    "KiB",
+    "parameters",
+    "M multiply-adds",
+    "share of time",
+    "cacheable",
+  ];
   const rows = blocks.map((block) => [
     block.id,
     block.kind,

@@ -2,7 +2,10 @@
 import { InvalidArgumentError } from "commander";
 
 /** `key=value` beside the ones before it; a value is JSON where it reads as such, else the text itself. */
-export function keyValue(text: string, before: Readonly<Record<string, unknown>> = {}): Readonly<Record<string, unknown>> {
+export function keyValue(
+  text: string,
+  before: Readonly<Record<string, unknown>> = {},
+): Readonly<Record<string, unknown>> {
   const [, key, value] = /^(\w+)=(.*)$/s.exec(text) ?? [];
   if (key === undefined) throw new InvalidArgumentError(`expected key=value, found "${text}".`);
   return { ...before, [key]: plain(value) };

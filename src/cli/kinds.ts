@@ -16,7 +16,8 @@ export function kindSetOf(text: string): { readonly label: string; readonly kind
   if (text === "all") return { label: "all kinds", kinds: CACHEABLE_KINDS };
   const kinds = text.split("+").map((name) => {
     const kind = KINDS.find((each) => each === name);
-    if (kind === undefined) throw new UsageError(`--kinds: expected all, or ${KINDS.join(", ")} joined by +, found "${text}"`);
+    if (kind === undefined)
+      throw new UsageError(`--kinds: expected all, or ${KINDS.join(", ")} joined by +, found "${text}"`);
     return kind;
   });
   return { label: kinds.map((kind) => `${kind}s`).join(" + "), kinds };

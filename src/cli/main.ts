@@ -25,7 +25,23 @@ const USAGE = 2;
 const program = new Command("blockcache")
   .description("Look inside a diffusion model's denoising network, and make it faster by block caching.")
   .version(VERSION);
-for (const subcommand of [inspectCommand, forwardCommand, encodeCommand, vaeCommand, sampleCommand, profileCommand, costsCommand, scheduleCommand, refineCommand, transferCommand, sweepCommand, compareCommand, benchCommand, plotCommand, workerCommand]) {
+for (const subcommand of [
+  inspectCommand,
+  forwardCommand,
+  encodeCommand,
+  vaeCommand,
+  sampleCommand,
+  profileCommand,
+  costsCommand,
+  scheduleCommand,
+  refineCommand,
+  transferCommand,
+  sweepCommand,
+  compareCommand,
+  benchCommand,
+  plotCommand,
+  workerCommand,
+]) {
   program.addCommand(subcommand());
 }
 // commander ends the process with 1 on wrong usage; the contract says 2.
@@ -43,5 +59,8 @@ program.parseAsync(process.argv).catch((error: unknown) => {
   const verbose = process.argv.includes("--verbose");
   if (verbose && error instanceof Error) process.stderr.write(`${error.stack ?? error.message}\n`);
   else if (error instanceof BlockcacheError) process.stderr.write(`blockcache: ${error.message}\n`);
-  else process.stderr.write(`blockcache: ${error instanceof Error ? error.message.split("\n")[0] : String(error)} — --verbose shows where\n`);
+  else
+    process.stderr.write(
+      `blockcache: ${error instanceof Error ? error.message.split("\n")[0] : String(error)} — --verbose shows where\n`,
+    );
 });

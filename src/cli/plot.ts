@@ -12,6 +12,7 @@ export function plotCommand(): Command {
   const plot = new Command("plot")
     .description("Draw a figure: of a profile, a schedule, a study or a model.")
     .addHelpText("after", exampleText("blockcache plot change profile.safetensors --out curves.html curves.pdf"));
-  for (const each of [...changeCommands(), scheduleCommand(), ...studyCommands(), blockMapCommand(), pcaCommand()]) plot.addCommand(each);
+  for (const each of [...changeCommands(), scheduleCommand(), ...studyCommands(), blockMapCommand(), pcaCommand()])
+    plot.addCommand(each);
   return plot;
 }

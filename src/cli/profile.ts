@@ -5,7 +5,19 @@ import type { SolverName } from "../diffusion/solvers/index.js";
 import { PAPER_PRESET } from "../instrument/profile/paperPreset.js";
 import { changeMemoryBytes, profileChange } from "../instrument/profile/profileChange.js";
 import { loadProfile, mergeProfiles, saveProfile } from "../instrument/profile/profileFile.js";
-import { MODEL, UsageError, abortOnInterrupt, command, counted, finiteNumber, integerList, mebibytes, openPipeline, positiveInteger, print } from "./command.js";
+import {
+  MODEL,
+  UsageError,
+  abortOnInterrupt,
+  command,
+  counted,
+  finiteNumber,
+  integerList,
+  mebibytes,
+  openPipeline,
+  positiveInteger,
+  print,
+} from "./command.js";
 import type { CommonOptions, SizeOptions } from "./command.js";
 import { createProgress } from "./progress.js";
 import { readPromptLines } from "./promptFile.js";
@@ -30,7 +42,11 @@ interface ProfileCommandOptions extends CommonOptions, SizeOptions {
 
 /** `blockcache profile`: change of every block over prompts × seeds. */
 export function profileCommand(): Command {
-  return command("profile", "Measure the change of every block's branch over many prompts and seeds; interrupt it and run it again to go on.", "blockcache profile fluent-ldm --prompts prompts.txt --seeds 0,1 --steps 20 --solver ddim --out profile.safetensors")
+  return command(
+    "profile",
+    "Measure the change of every block's branch over many prompts and seeds; interrupt it and run it again to go on.",
+    "blockcache profile fluent-ldm --prompts prompts.txt --seeds 0,1 --steps 20 --solver ddim --out profile.safetensors",
+  )
     .argument("[model]", `${MODEL}; left out with --merge`)
     .option("--prompts <file>", "text: one prompt a line")
     .option("--seeds <list>", "seeds separated by commas", integerList)
@@ -42,8 +58,14 @@ export function profileCommand(): Command {
     .option("--height <pixels>", "default: what the model was trained at", positiveInteger)
     .option("--width <pixels>", "with --height: both or neither", positiveInteger)
     .option("--batch <n>", "trajectories sampled together", positiveInteger, 4)
-    .option("--pair-window <n>", "also measure change between all steps at most so many apart, for the heuristics direct and smoothcache", positiveInteger)
-    .addOption(new Option("--preset <name>", "paper: its measurement, 32 prompts × 2 seeds at guidance 5").choices(["paper"]))
+    .option(
+      "--pair-window <n>",
+      "also measure change between all steps at most so many apart, for the heuristics direct and smoothcache",
+      positiveInteger,
+    )
+    .addOption(
+      new Option("--preset <name>", "paper: its measurement, 32 prompts × 2 seeds at guidance 5").choices(["paper"]),
+    )
     .option("--merge <profiles...>", "join these profiles of the same setting instead of sampling")
     .addOption(redisOption())
     .requiredOption("--out <file>", "safetensors to write; one of the same setting is gone on with")
@@ -51,7 +73,9 @@ export function profileCommand(): Command {
       if (options.merge !== undefined) {
         const merged = mergeProfiles(await Promise.all(options.merge.map(loadProfile)));
         await saveProfile(options.out, merged);
-        print(options, { out: options.out, trajectories: merged.trajectories.length }, [`${options.out}: ${counted(merged.trajectories.length, "trajectory", "trajectories")}`]);
+        print(options, { out: options.out, trajectories: merged.trajectories.length }, [
+          `${options.out}: ${counted(merged.trajectories.length, "trajectory", "trajectories")}`,
+        ]);
         return;
       }
       const preset = options.preset === "paper" ? PAPER_PRESET : undefined;
@@ -84,9 +108,19 @@ export function profileCommand(): Command {
         });
         const { length } = profile.trajectories;
         progress.stop();
-        print(options, { out: options.out, trajectories: length, blocks: profile.blocks.length, steps: profile.setting.timesteps.length, keptBytes: kept }, [
-          `${options.out}: change of ${counted(profile.blocks.length, "block")} over ${counted(profile.setting.timesteps.length, "network evaluation")}, ${counted(length, "trajectory", "trajectories")}, ${mebibytes(kept)} of branches kept`,
-        ]);
+        print(
+          options,
+          {
+            out: options.out,
+            trajectories: length,
+            blocks: profile.blocks.length,
+            steps: profile.setting.timesteps.length,
+            keptBytes: kept,
+          },
+          [
+            `${options.out}: change of ${counted(profile.blocks.length, "block")} over ${counted(profile.setting.timesteps.length, "network evaluation")}, ${counted(length, "trajectory", "trajectories")}, ${mebibytes(kept)} of branches kept`,
+          ],
+        );
       } finally {
         progress.stop();
       }

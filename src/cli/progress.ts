@@ -9,13 +9,16 @@ export interface Progress {
 /** Bar, rate and time left on standard error; nothing when that is no terminal. */
 export function createProgress(label: string, unit: string): Progress {
   if (!process.stderr.isTTY) return { update: () => undefined, stop: () => undefined };
-  const bar = new cliProgress.SingleBar({
-    format: `${label} {bar} {value}/{total} ${unit} · {rate}/s · {eta_formatted} left`,
-    stream: process.stderr,
-    hideCursor: true,
-    clearOnComplete: true,
-    fps: 5,
-  }, cliProgress.Presets.shades_classic);
+  const bar = new cliProgress.SingleBar(
+    {
+      format: `${label} {bar} {value}/{total} ${unit} · {rate}/s · {eta_formatted} left`,
+      stream: process.stderr,
+      hideCursor: true,
+      clearOnComplete: true,
+      fps: 5,
+    },
+    cliProgress.Presets.shades_classic,
+  );
   let first: { readonly time: number; readonly done: number } | undefined;
   return {
     update: (done, total) => {

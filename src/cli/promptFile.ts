@@ -7,7 +7,10 @@ export async function readPromptLines(path: string): Promise<string[]> {
   const text = await readFile(path, "utf8").catch(() => {
     throw new InvalidFileError({ file: path, found: "no readable file", expected });
   });
-  const prompts = text.split(/\r?\n/).map((line) => line.trim()).filter((line) => line !== "");
+  const prompts = text
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
   if (prompts.length === 0) throw new InvalidFileError({ file: path, found: "no prompt", expected });
   return prompts;
 }

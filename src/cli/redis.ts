@@ -6,13 +6,21 @@ import type { JobModel } from "../jobs/redisQueue.js";
 import { redisRunner } from "../jobs/redisRunner.js";
 
 export function redisOption(): Option {
-  return new Option("--redis <url>", "let `blockcache worker` processes do the work, over this Redis (redis://127.0.0.1:6379)");
+  return new Option(
+    "--redis <url>",
+    "let `blockcache worker` processes do the work, over this Redis (redis://127.0.0.1:6379)",
+  );
 }
 
 /** The runner that `--redis` asks for; nothing without it. */
 export async function runnerFor(url: string | undefined, pipeline: Pipeline): Promise<JobRunner | undefined> {
   if (url === undefined) return undefined;
-  const onWorkers = (workers: number): void => void process.stderr.write(workers === 0 ? `no worker is there: start some with \`blockcache worker --redis ${url}\`\n` : `${workers} workers\n`);
+  const onWorkers = (workers: number): void =>
+    void process.stderr.write(
+      workers === 0
+        ? `no worker is there: start some with \`blockcache worker --redis ${url}\`\n`
+        : `${workers} workers\n`,
+    );
   return redisRunner({ url, model: await jobModelOf(pipeline), onWorkers });
 }
 

@@ -2,7 +2,18 @@ import type { Command } from "commander";
 import { loadCosts } from "../caching/costs/costsFile.js";
 import { loadSchedule, saveSchedule } from "../caching/schedule/scheduleFile.js";
 import { refineOnTrajectory } from "../study/refineOnTrajectory.js";
-import { MODEL, UsageError, abortOnInterrupt, command, finiteNumber, integerList, openPipeline, positiveInteger, print, seconds } from "./command.js";
+import {
+  MODEL,
+  UsageError,
+  abortOnInterrupt,
+  command,
+  finiteNumber,
+  integerList,
+  openPipeline,
+  positiveInteger,
+  print,
+  seconds,
+} from "./command.js";
 import type { CommonOptions, SizeOptions } from "./command.js";
 import { createProgress } from "./progress.js";
 import { loadReuseRule, reuseOption } from "./reuse.js";
@@ -22,7 +33,11 @@ interface RefineCommandOptions extends CommonOptions, SizeOptions {
 
 /** `blockcache refine`: a schedule made better by the error of real cached runs. */
 export function refineCommand(): Command {
-  return command("refine", "Search for a better schedule within a budget, by the final error of real cached runs.", 'blockcache refine fluent-ldm schedule.json --costs costs.safetensors --speedup 1.5 --prompt "red apple" --state search.json --out refined.json')
+  return command(
+    "refine",
+    "Search for a better schedule within a budget, by the final error of real cached runs.",
+    'blockcache refine fluent-ldm schedule.json --costs costs.safetensors --speedup 1.5 --prompt "red apple" --state search.json --out refined.json',
+  )
     .argument("<model>", MODEL)
     .argument("<schedule>", "where the search starts: what `blockcache schedule` wrote, within the budget")
     .requiredOption("--costs <file>", "what `blockcache costs` wrote")
@@ -31,14 +46,19 @@ export function refineCommand(): Command {
     .requiredOption("--prompt <text...>", "one or more prompts, sampled together in every run")
     .option("--seeds <list>", "each prompt from each seed's noise", integerList, [0])
     .option("--negative-prompt <text>", "as the schedule is to be used (default: as `blockcache sample`)")
-    .option("--height <pixels>", "as the schedule is to be used (default: what the model was trained at)", positiveInteger)
+    .option(
+      "--height <pixels>",
+      "as the schedule is to be used (default: what the model was trained at)",
+      positiveInteger,
+    )
     .option("--width <pixels>", "with --height: both or neither", positiveInteger)
     .addOption(reuseOption("what stands in for a block that does not compute"))
     .option("--runs <n>", "at most so many cached samplings", positiveInteger, 300)
     .option("--state <file>", "written after each run; the same command goes on from it")
     .requiredOption("--out <file>", "schedule to write")
     .action(async (model: string, path: string, options: RefineCommandOptions) => {
-      if ((options.speedup === undefined) === (options.latency === undefined)) throw new UsageError("refine: expected --speedup or --latency, one of them");
+      if ((options.speedup === undefined) === (options.latency === undefined))
+        throw new UsageError("refine: expected --speedup or --latency, one of them");
       const reuse = await loadReuseRule(options.reuse);
       const [start, costs] = [await loadSchedule(path), await loadCosts(options.costs)];
       const pipeline = await openPipeline(model, options);
@@ -58,7 +78,9 @@ export function refineCommand(): Command {
         });
         await saveSchedule(options.out, schedule);
         progress.stop();
-        print(options, { out: options.out, error, startError, runs }, [`${options.out}: relative error of the final latents ${error.toFixed(5)}, ${startError.toFixed(5)} at the start; ${runs} runs`]);
+        print(options, { out: options.out, error, startError, runs }, [
+          `${options.out}: relative error of the final latents ${error.toFixed(5)}, ${startError.toFixed(5)} at the start; ${runs} runs`,
+        ]);
       } finally {
         progress.stop();
       }

@@ -17,7 +17,9 @@ export function reuseOption(description: string): Option {
 
 /** `--reuse hold,./mine.mjs` */
 export function reuseListOption(description: string): Option {
-  return new Option("--reuse <rules>", `${description}: ${REUSE_NAMES}; separated by commas`).argParser(ruleNames).default(["hold"], "hold");
+  return new Option("--reuse <rules>", `${description}: ${REUSE_NAMES}; separated by commas`)
+    .argParser(ruleNames)
+    .default(["hold"], "hold");
 }
 
 /** Names and paths separated by commas. */
@@ -27,11 +29,16 @@ export function ruleNames(text: string): string[] {
 
 function ruleName(text: string): string {
   if (isModulePath(text) || REUSE_RULES.some(({ name }) => name === text)) return text;
-  throw new InvalidArgumentError(`expected ${REUSE_RULES.map(({ name }) => name).join(", ")} or the path of a module such as ./mine.mjs, found "${text}".`);
+  throw new InvalidArgumentError(
+    `expected ${REUSE_RULES.map(({ name }) => name).join(", ")} or the path of a module such as ./mine.mjs, found "${text}".`,
+  );
 }
 
 const moduleSchema = z.object({
-  default: z.custom<ReuseRule["weights"]>((value) => typeof value === "function", "a function (block, kept, wanted) => weights"),
+  default: z.custom<ReuseRule["weights"]>(
+    (value) => typeof value === "function",
+    "a function (block, kept, wanted) => weights",
+  ),
   history: z.number().int().positive().default(1),
 });
 

@@ -21,7 +21,19 @@ import { solverNames } from "../diffusion/solvers/index.js";
 import type { SolverName } from "../diffusion/solvers/index.js";
 import { loadProfile } from "../instrument/profile/profileFile.js";
 import type { FloatTensor } from "../numerics/tensor.js";
-import { MODEL, UsageError, abortOnInterrupt, command, finiteNumber, integerPair, mebibytes, nonNegativeInteger, openPipeline, positiveInteger, print } from "./command.js";
+import {
+  MODEL,
+  UsageError,
+  abortOnInterrupt,
+  command,
+  finiteNumber,
+  integerPair,
+  mebibytes,
+  nonNegativeInteger,
+  openPipeline,
+  positiveInteger,
+  print,
+} from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { FINDING, findSchedule, withFinding } from "./findSchedule.js";
 import type { FindOptions } from "./findSchedule.js";
@@ -60,10 +72,17 @@ interface SampleCommandOptions extends CommonOptions, FindOptions {
 
 /** `blockcache sample`: prompts to an image. */
 export function sampleCommand(): Command {
-  const sampling = command("sample", "Sample images from prompts.", 'blockcache sample fluent-ldm --prompt "red apple" --seed 0 --steps 20 --out apple.png')
+  const sampling = command(
+    "sample",
+    "Sample images from prompts.",
+    'blockcache sample fluent-ldm --prompt "red apple" --seed 0 --steps 20 --out apple.png',
+  )
     .argument("<model>", MODEL)
     .requiredOption("--prompt <text...>", "one or more prompts")
-    .option("--negative-prompt <text>", "what the image must not show (default: the empty prompt, or what the model takes for none)")
+    .option(
+      "--negative-prompt <text>",
+      "what the image must not show (default: the empty prompt, or what the model takes for none)",
+    )
     .option("--seed <n>", "seed of the noise, as torch's CPU generator draws it", nonNegativeInteger, 0)
     .option("--steps <n>", "num_inference_steps", positiveInteger, 20)
     .addOption(new Option("--solver <name>", "default: what the model's scheduler asks for").choices(solverNames))
@@ -74,23 +93,43 @@ export function sampleCommand(): Command {
     .option("--images <n>", "images for each prompt", positiveInteger, 1)
     .option("--height <pixels>", "default: what the model was trained at", positiveInteger)
     .option("--width <pixels>", "with --height: both or neither", positiveInteger)
-    .option("--original-size <height,width>", "SDXL: the size that the image is said to be scaled from (default: its own)", integerPair)
-    .option("--crops-coords-top-left <top,left>", "SDXL: where the image is said to be cropped (default: 0,0)", integerPair)
+    .option(
+      "--original-size <height,width>",
+      "SDXL: the size that the image is said to be scaled from (default: its own)",
+      integerPair,
+    )
+    .option(
+      "--crops-coords-top-left <top,left>",
+      "SDXL: where the image is said to be cropped (default: 0,0)",
+      integerPair,
+    )
     .option("--target-size <height,width>", "SDXL: default: the image's own", integerPair)
     .option("--clip-skip <n>", "leave out the text encoder's last n layers", nonNegativeInteger, 0)
     .option("--latents <file>", "safetensors with latents [images, channels, height, width], unit normal")
     .option("--out <file>", "PNG to write; several images are put side by side", pngFile)
     .option("--save-latents <file>", "safetensors to write: latents, final, before the autoencoder")
     .option("--schedule <file>", "cache by this schedule: what `blockcache schedule` wrote")
-    .option("--profile <file>", "cache by the schedule that a heuristic finds in this profile, told how by the options below, as `blockcache schedule` is");
+    .option(
+      "--profile <file>",
+      "cache by the schedule that a heuristic finds in this profile, told how by the options below, as `blockcache schedule` is",
+    );
   return withFinding(sampling)
     .option("--costs <file>", "what `blockcache costs` wrote, for --speedup and --latency")
     .addOption(reuseOption("what stands in for a block that does not compute"))
-    .addOption(new Option("--allow <mismatches...>", "use a schedule made for another model or solver").choices(["model", "solver"]))
+    .addOption(
+      new Option("--allow <mismatches...>", "use a schedule made for another model or solver").choices([
+        "model",
+        "solver",
+      ]),
+    )
     .action(async (model: string, options: SampleCommandOptions, given: Command) => {
-      if (options.out === undefined && options.saveLatents === undefined) throw new UsageError("sample: expected --out image.png, --save-latents latents.safetensors, or both");
+      if (options.out === undefined && options.saveLatents === undefined)
+        throw new UsageError("sample: expected --out image.png, --save-latents latents.safetensors, or both");
       checkCaching(options, given);
-      const start = options.latents === undefined ? undefined : await readTensors(options.latents, { latents: "[images, channels, height, width]" });
+      const start =
+        options.latents === undefined
+          ? undefined
+          : await readTensors(options.latents, { latents: "[images, channels, height, width]" });
       const reuse = await loadReuseRule(options.reuse);
       const schedule = await scheduleOf(options, reuse);
       const cached = schedule === undefined ? undefined : cachedRun(schedule, { reuse, allow: options.allow });
@@ -121,7 +160,8 @@ export function sampleCommand(): Command {
           signal: abortOnInterrupt(),
         };
         if (schedule !== undefined) planned = plannedCacheBytes(pipeline, settings, schedule, reuse);
-        if (planned !== undefined && process.stderr.isTTY) process.stderr.write(`the cache will hold at most ${mebibytes(planned)}\n`);
+        if (planned !== undefined && process.stderr.isTTY)
+          process.stderr.write(`the cache will hold at most ${mebibytes(planned)}\n`);
         const run = sample(pipeline, settings);
         for await (const step of run) {
           latents = step.latents;
@@ -139,11 +179,28 @@ export function sampleCommand(): Command {
       if (options.out !== undefined) {
         const images = await decodeImages(pipeline, latents);
         const picture = images.length === 1 ? images[0] : montage(images, Math.ceil(Math.sqrt(images.length)), 4);
-        await saveImage(options.out, picture, { prompt: options.prompt.join("\n"), seed: String(options.seed), steps: String(options.steps), model: pipeline.name });
+        await saveImage(options.out, picture, {
+          prompt: options.prompt.join("\n"),
+          seed: String(options.seed),
+          steps: String(options.steps),
+          model: pipeline.name,
+        });
         written.push(options.out);
       }
-      const caching = cached === undefined || schedule === undefined ? undefined : { computedShare: computedShare(schedule), peakCacheBytes: cached.peakCacheBytes, plannedCacheBytes: planned };
-      const said = caching === undefined ? [] : [`cached: ${(100 * caching.computedShare).toFixed(0)} % of the scheduled blocks' evaluations computed, at most ${mebibytes(caching.peakCacheBytes)} kept`];
+      const caching =
+        cached === undefined || schedule === undefined
+          ? undefined
+          : {
+              computedShare: computedShare(schedule),
+              peakCacheBytes: cached.peakCacheBytes,
+              plannedCacheBytes: planned,
+            };
+      const said =
+        caching === undefined
+          ? []
+          : [
+              `cached: ${(100 * caching.computedShare).toFixed(0)} % of the scheduled blocks' evaluations computed, at most ${mebibytes(caching.peakCacheBytes)} kept`,
+            ];
       print(options, { written, latents: latents.dims, caching }, [...written.map((path) => `wrote ${path}`), ...said]);
       await pipeline.dispose();
     });
@@ -157,9 +214,14 @@ function plannedCacheBytes(pipeline: Pipeline, settings: SampleOptions, schedule
 /** What would have no effect is a slip. */
 function checkCaching({ schedule, profile, allow, reuse }: SampleCommandOptions, given: Command): void {
   const finding = [...FINDING, "costs"].find((name) => given.getOptionValueSource(name) === "cli");
-  if (schedule !== undefined && profile !== undefined) throw new UsageError("sample: expected --schedule or --profile, found both");
-  if (profile === undefined && finding !== undefined) throw new UsageError(`sample: --${finding} goes with --profile${schedule === undefined ? "" : "; a schedule says itself what computes"}`);
-  if (schedule === undefined && profile === undefined && (allow !== undefined || reuse !== "hold")) throw new UsageError(`sample: ${allow === undefined ? "--reuse" : "--allow"} goes with --schedule or --profile`);
+  if (schedule !== undefined && profile !== undefined)
+    throw new UsageError("sample: expected --schedule or --profile, found both");
+  if (profile === undefined && finding !== undefined)
+    throw new UsageError(
+      `sample: --${finding} goes with --profile${schedule === undefined ? "" : "; a schedule says itself what computes"}`,
+    );
+  if (schedule === undefined && profile === undefined && (allow !== undefined || reuse !== "hold"))
+    throw new UsageError(`sample: ${allow === undefined ? "--reuse" : "--allow"} goes with --schedule or --profile`);
 }
 
 async function scheduleOf(options: SampleCommandOptions, reuse: ReuseRule): Promise<Schedule | undefined> {
@@ -173,6 +235,7 @@ async function scheduleOf(options: SampleCommandOptions, reuse: ReuseRule): Prom
 
 /** Before any work is done for it. */
 function pngFile(path: string): string {
-  if (!path.toLowerCase().endsWith(".png")) throw new InvalidArgumentError(`expected a name that ends in .png, found "${path}".`);
+  if (!path.toLowerCase().endsWith(".png"))
+    throw new InvalidArgumentError(`expected a name that ends in .png, found "${path}".`);
   return path;
 }

@@ -34,12 +34,22 @@ interface ScheduleCommandOptions extends CommonOptions, FindOptions, EditOptions
 
 /** `blockcache schedule`: from a profile to a schedule. */
 export function scheduleCommand(): Command {
-  const schedule = command("schedule", "Find a caching schedule from a profile.", "blockcache schedule profile.safetensors --delta 0.2 --out schedule.json").argument("<profile>", "what `blockcache profile` wrote");
+  const schedule = command(
+    "schedule",
+    "Find a caching schedule from a profile.",
+    "blockcache schedule profile.safetensors --delta 0.2 --out schedule.json",
+  ).argument("<profile>", "what `blockcache profile` wrote");
   withFinding(schedule)
-    .option("--costs <file>", "what `blockcache costs` wrote; predicts the speed-up and its ceiling, and counts the cache's memory")
+    .option(
+      "--costs <file>",
+      "what `blockcache costs` wrote; predicts the speed-up and its ceiling, and counts the cache's memory",
+    )
     .addOption(reuseOption("the rule that the run will use, whose sums cost time"));
   return withEdits(schedule)
-    .option("--bootstrap <file>", ".csv to write: the probability that each cell computes, over resampled trajectories; before edits")
+    .option(
+      "--bootstrap <file>",
+      ".csv to write: the probability that each cell computes, over resampled trajectories; before edits",
+    )
     .option("--resamples <n>", "of the bootstrap", positiveInteger, 200)
     .requiredOption("--out <file>", ".json, or .csv for a table of 1 (computes) and 0 (reuses)")
     .action(async (path: string, options: ScheduleCommandOptions) => {
@@ -49,10 +59,18 @@ export function scheduleCommand(): Command {
       const costs = options.costs === undefined ? undefined : await loadCosts(options.costs);
       if (costs !== undefined) requireCostsOf(costs, profile.setting.model, profile.setting.latent_size);
       const found = await applyEdits(findSchedule(heuristic, profile, costs, reuse, options), options);
-      const named: Schedule = found.profile === undefined ? found : { ...found, profile: { ...found.profile, name: basename(path) } };
-      if (options.out.endsWith(".csv")) await replaceFile(options.out, (temporary) => writeFile(temporary, scheduleCsv(named)));
+      const named: Schedule =
+        found.profile === undefined ? found : { ...found, profile: { ...found.profile, name: basename(path) } };
+      if (options.out.endsWith(".csv"))
+        await replaceFile(options.out, (temporary) => writeFile(temporary, scheduleCsv(named)));
       else await saveSchedule(options.out, named);
-      if (options.bootstrap !== undefined) await bootstrap(options.bootstrap, profile, (resampled) => findSchedule(heuristic, resampled, costs, reuse, options), options.resamples);
+      if (options.bootstrap !== undefined)
+        await bootstrap(
+          options.bootstrap,
+          profile,
+          (resampled) => findSchedule(heuristic, resampled, costs, reuse, options),
+          options.resamples,
+        );
       report(named, costs, reuse, options);
     });
 }
@@ -65,19 +83,43 @@ function report(schedule: Schedule, costs: Costs | undefined, reuse: ReuseRule, 
     rows: costs.setting.rows,
     ceiling: speedupCeiling(costs, schedule, Object.keys(schedule.blocks)),
   };
-  const cacheBytes = costs?.network === undefined ? undefined : peakCacheBytes(costs.network, schedule, costs.setting.rows, reuse);
+  const cacheBytes =
+    costs?.network === undefined ? undefined : peakCacheBytes(costs.network, schedule, costs.setting.rows, reuse);
   const said = [
     `${options.out}: ${counted(Object.keys(schedule.blocks).length, "block")}, computing ${(100 * share).toFixed(0)} % of ${counted(schedule.timesteps.length, "evaluation")}`,
-    ...(predicted === undefined ? [] : [`predicted speed-up ${predicted.speedup.toFixed(2)} of at most ${predicted.ceiling.toFixed(2)} with these blocks, ${predicted.seconds.toFixed(3)} s a sampling of ${counted(predicted.rows, "row")}`]),
+    ...(predicted === undefined
+      ? []
+      : [
+          `predicted speed-up ${predicted.speedup.toFixed(2)} of at most ${predicted.ceiling.toFixed(2)} with these blocks, ${predicted.seconds.toFixed(3)} s a sampling of ${counted(predicted.rows, "row")}`,
+        ]),
     ...(cacheBytes === undefined ? [] : [`at most ${mebibytes(cacheBytes)} kept`]),
   ];
-  print(options, { out: options.out, heuristic: schedule.heuristic, computedShare: share, predictedSpeedup: predicted?.speedup, ceiling: predicted?.ceiling, predictedSeconds: predicted?.seconds, peakCacheBytes: cacheBytes }, [
-    said.join(", "),
-    ...(share === 1 ? ["nothing is reused: every block computes at every step — a larger δ or interval reuses more"] : []),
-  ]);
+  print(
+    options,
+    {
+      out: options.out,
+      heuristic: schedule.heuristic,
+      computedShare: share,
+      predictedSpeedup: predicted?.speedup,
+      ceiling: predicted?.ceiling,
+      predictedSeconds: predicted?.seconds,
+      peakCacheBytes: cacheBytes,
+    },
+    [
+      said.join(", "),
+      ...(share === 1
+        ? ["nothing is reused: every block computes at every step — a larger δ or interval reuses more"]
+        : []),
+    ],
+  );
 }
 
-async function bootstrap(path: string, profile: Profile, findAgain: (profile: Profile) => Schedule, resamples: number): Promise<void> {
+async function bootstrap(
+  path: string,
+  profile: Profile,
+  findAgain: (profile: Profile) => Schedule,
+  resamples: number,
+): Promise<void> {
   const progress = createProgress("resampling", "schedules");
   try {
     const probability = computeProbability(profile, findAgain, { resamples, onProgress: progress.update });

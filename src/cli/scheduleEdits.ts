@@ -24,7 +24,11 @@ export function withEdits(command: Command): Command {
     .option("--max-age <n>", "no cache is reused for more evaluations than this", nonNegativeInteger)
     .option("--first <n>", "the first n evaluations compute", nonNegativeInteger)
     .option("--last <n>", "the last n evaluations compute", nonNegativeInteger)
-    .option("--pin <pattern:list>", "blocks that compute at these evaluations, such as mid_block.**:3,4; may be repeated", cells)
+    .option(
+      "--pin <pattern:list>",
+      "blocks that compute at these evaluations, such as mid_block.**:3,4; may be repeated",
+      cells,
+    )
     .option("--forbid <pattern:list>", "blocks that reuse at these evaluations; may be repeated", cells);
 }
 
@@ -33,7 +37,8 @@ export async function applyEdits(schedule: Schedule, options: EditOptions): Prom
   if (options.perturb !== undefined) edited = perturb(edited, { seed: options.perturb });
   if (options.union !== undefined) edited = union(edited, await loadSchedule(options.union));
   if (options.maxAge !== undefined) edited = limitAge(edited, options.maxAge);
-  if (options.first !== undefined || options.last !== undefined) edited = computeEnds(edited, { first: options.first, last: options.last });
+  if (options.first !== undefined || options.last !== undefined)
+    edited = computeEnds(edited, { first: options.first, last: options.last });
   for (const each of options.pin ?? []) edited = pin(edited, each);
   for (const each of options.forbid ?? []) edited = forbid(edited, each);
   return edited;
@@ -41,6 +46,7 @@ export async function applyEdits(schedule: Schedule, options: EditOptions): Prom
 
 function cells(text: string, before: readonly Cells[] = []): Cells[] {
   const colon = text.lastIndexOf(":");
-  if (colon < 1) throw new InvalidArgumentError(`expected a pattern and evaluations such as mid_block.**:3,4, found "${text}".`);
+  if (colon < 1)
+    throw new InvalidArgumentError(`expected a pattern and evaluations such as mid_block.**:3,4, found "${text}".`);
   return [...before, { blocks: text.slice(0, colon), evaluations: integerList(text.slice(colon + 1)) }];
 }

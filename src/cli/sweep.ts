@@ -14,7 +14,18 @@ import type { Profile } from "../instrument/profile/profile.js";
 import { runStudy } from "../study/runStudy.js";
 import { sweepArms } from "../study/sweepArms.js";
 import { studyWarnings } from "../study/warnings.js";
-import { MODEL, UsageError, abortOnInterrupt, command, counted, finiteNumber, integerList, openPipeline, positiveInteger, print } from "./command.js";
+import {
+  MODEL,
+  UsageError,
+  abortOnInterrupt,
+  command,
+  counted,
+  finiteNumber,
+  integerList,
+  openPipeline,
+  positiveInteger,
+  print,
+} from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { HEURISTIC_NAMES, loadHeuristic } from "./heuristic.js";
 import { KINDS, kindSetOf } from "./kinds.js";
@@ -50,21 +61,48 @@ const PLAIN_SHARES = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
 /** `blockcache sweep`: many schedules and plain runs on the same trajectories. */
 export function sweepCommand(): Command {
-  return command("sweep", "Measure many cached settings and plain runs against a near-converged solution on the same prompts and seeds; interrupt it and run it again to go on.", "blockcache sweep fluent-ldm --profile profile.safetensors --heuristic threshold --deltas 0.05,0.1,0.2 --reuse hold,linear --kinds transformer all --prompts prompts.txt --seeds 0,1 --out study")
+  return command(
+    "sweep",
+    "Measure many cached settings and plain runs against a near-converged solution on the same prompts and seeds; interrupt it and run it again to go on.",
+    "blockcache sweep fluent-ldm --profile profile.safetensors --heuristic threshold --deltas 0.05,0.1,0.2 --reuse hold,linear --kinds transformer all --prompts prompts.txt --seeds 0,1 --out study",
+  )
     .argument("<model>", MODEL)
-    .requiredOption("--profile <file>", "what `blockcache profile --scheduler-config timestep_spacing=trailing` wrote; says solver, steps, guidance and size")
+    .requiredOption(
+      "--profile <file>",
+      "what `blockcache profile --scheduler-config timestep_spacing=trailing` wrote; says solver, steps, guidance and size",
+    )
     .option("--heuristic <names...>", `${HEURISTIC_NAMES} (default: threshold; none with --schedule)`)
-    .option("--schedule <files...>", "schedules as further arms, with each --reuse rule: edited ones, or for other numbers of steps; of the profile's solver")
+    .option(
+      "--schedule <files...>",
+      "schedules as further arms, with each --reuse rule: edited ones, or for other numbers of steps; of the profile's solver",
+    )
     .option("--deltas <list>", "values of δ, for every heuristic that has one", numberList)
-    .option("--values <name=list...>", "values of a heuristic's parameter: uniform=2,3,4 (default: its own)", namedLists)
-    .addOption(new Option("--kinds <sets...>", `sets of kinds that may be cached, each of ${KINDS.join(", ")} joined by +, or all`).default(["transformer"]))
+    .option(
+      "--values <name=list...>",
+      "values of a heuristic's parameter: uniform=2,3,4 (default: its own)",
+      namedLists,
+    )
+    .addOption(
+      new Option(
+        "--kinds <sets...>",
+        `sets of kinds that may be cached, each of ${KINDS.join(", ")} joined by +, or all`,
+      ).default(["transformer"]),
+    )
     .addOption(reuseListOption("what stands in for a block that does not compute"))
-    .option("--plain-steps <list>", "plain arms beside the cached ones (default: 30 % to 90 % of the steps)", integerList)
+    .option(
+      "--plain-steps <list>",
+      "plain arms beside the cached ones (default: 30 % to 90 % of the steps)",
+      integerList,
+    )
     .requiredOption("--prompts <file>", "text: one prompt a line")
     .option("--seeds <list>", "seeds separated by commas", integerList, [0])
     .option("--steps <n>", "num_inference_steps; must be the profile's", positiveInteger)
     .addOption(new Option("--solver <name>", "must be the profile's").choices(solverNames))
-    .addOption(new Option("--timestep-spacing <name>", "of every arm; must be the profile's").choices(["leading", "linspace", "trailing"]).default("trailing"))
+    .addOption(
+      new Option("--timestep-spacing <name>", "of every arm; must be the profile's")
+        .choices(["leading", "linspace", "trailing"])
+        .default("trailing"),
+    )
     .option("--converged-steps <n>", "num_inference_steps of the near-converged reference", positiveInteger, 200)
     .option("--batch <n>", "trajectories sampled together", positiveInteger, 4)
     .option("--repeats <n>", "timed samplings of each batch and arm", positiveInteger, 1)
@@ -82,7 +120,12 @@ export function sweepCommand(): Command {
       const names = options.heuristic ?? (options.schedule === undefined ? ["threshold"] : []);
       const heuristics = await Promise.all(names.map(loadHeuristic));
       checkValues(heuristics, options);
-      const schedules = await Promise.all((options.schedule ?? []).map(async (path) => ({ name: basename(path, ".json"), schedule: await loadSchedule(path) })));
+      const schedules = await Promise.all(
+        (options.schedule ?? []).map(async (path) => ({
+          name: basename(path, ".json"),
+          schedule: await loadSchedule(path),
+        })),
+      );
       const arms = sweepArms(profile, {
         heuristics: heuristics.map((heuristic) => ({ heuristic, values: valuesOf(heuristic, options) })),
         kinds: options.kinds.map(kindSetOf),
@@ -92,8 +135,13 @@ export function sweepCommand(): Command {
         costs,
       });
       const pipeline = await openPipeline(model, options);
-      const rows = Math.min(options.batch, prompts.length * options.seeds.length) * (planSampling(pipeline, { prompt: "", guidanceScale: setting.guidance_scale }).guided ? 2 : 1);
-      const caveats = costs === undefined ? [] : costsCaveats(costs, { rows, device: options.redis === undefined ? pipeline.device.name : undefined });
+      const rows =
+        Math.min(options.batch, prompts.length * options.seeds.length) *
+        (planSampling(pipeline, { prompt: "", guidanceScale: setting.guidance_scale }).guided ? 2 : 1);
+      const caveats =
+        costs === undefined
+          ? []
+          : costsCaveats(costs, { rows, device: options.redis === undefined ? pipeline.device.name : undefined });
       const progress = createProgress("sweeping", "evaluations");
       try {
         const [height, width] = setting.latent_size.map((extent) => extent * pipeline.vaeScaleFactor);
@@ -120,10 +168,14 @@ export function sweepCommand(): Command {
         });
         progress.stop();
         const warnings = [...studyWarnings(study), ...caveats];
-        print(options, { out: options.out, arms: study.results.length, trajectories: study.trajectories.length, warnings }, [
-          `${options.out}: ${counted(study.results.length, "arm")} on ${counted(study.trajectories.length, "trajectory", "trajectories")} — \`blockcache compare ${options.out}\` prints the comparison`,
-          ...warnings.map((warning) => `warning: ${warning}`),
-        ]);
+        print(
+          options,
+          { out: options.out, arms: study.results.length, trajectories: study.trajectories.length, warnings },
+          [
+            `${options.out}: ${counted(study.results.length, "arm")} on ${counted(study.trajectories.length, "trajectory", "trajectories")} — \`blockcache compare ${options.out}\` prints the comparison`,
+            ...warnings.map((warning) => `warning: ${warning}`),
+          ],
+        );
       } finally {
         progress.stop();
       }
@@ -140,12 +192,17 @@ function checkAgrees({ setting }: Profile, { profile, steps, solver, timestepSpa
   ];
   for (const [flag, ofProfile, given, found] of pairs) {
     if (given === undefined || found === undefined || given === found) continue;
-    throw new ArgumentError(`${flag}: expected ${String(found)}, as ${profile} was measured, found ${String(given)} — \`blockcache profile ${ofProfile}${String(given)}\` measures one for it`);
+    throw new ArgumentError(
+      `${flag}: expected ${String(found)}, as ${profile} was measured, found ${String(given)} — \`blockcache profile ${ofProfile}${String(given)}\` measures one for it`,
+    );
   }
 }
 
 /** The values that the options give a heuristic; nothing where it has its own. */
-function valuesOf({ name, parameter }: NamedHeuristic, { values, deltas }: SweepCommandOptions): readonly number[] | undefined {
+function valuesOf(
+  { name, parameter }: NamedHeuristic,
+  { values, deltas }: SweepCommandOptions,
+): readonly number[] | undefined {
   return values?.[name] ?? (parameter === "delta" ? deltas : undefined);
 }
 
@@ -154,12 +211,20 @@ function checkValues(heuristics: readonly NamedHeuristic[], options: SweepComman
   const { values = {}, deltas } = options;
   const names = heuristics.map(({ name }) => name).join(", ") || "none";
   const stray = Object.keys(values).find((name) => heuristics.every((each) => each.name !== name));
-  if (stray !== undefined) throw new UsageError(`--values: expected heuristics of this sweep (${names}), found "${stray}"`);
-  if (deltas !== undefined && heuristics.every(({ parameter }) => parameter !== "delta")) throw new UsageError(`--deltas: no heuristic of this sweep has a δ (${names}) — --values name=1,2,3`);
+  if (stray !== undefined)
+    throw new UsageError(`--values: expected heuristics of this sweep (${names}), found "${stray}"`);
+  if (deltas !== undefined && heuristics.every(({ parameter }) => parameter !== "delta"))
+    throw new UsageError(`--deltas: no heuristic of this sweep has a δ (${names}) — --values name=1,2,3`);
   for (const heuristic of heuristics) {
     const { name, parameter } = heuristic;
-    if (parameter === "") throw new UsageError(`--heuristic: ${name} does not say which option a sweep varies — export const parameter = "…" beside the function`);
-    if ((valuesOf(heuristic, options) ?? heuristic.values).length === 0) throw new UsageError(`--heuristic: ${name} has no values to try — --values ${name}=1,2,3, or export const values = […] beside the function`);
+    if (parameter === "")
+      throw new UsageError(
+        `--heuristic: ${name} does not say which option a sweep varies — export const parameter = "…" beside the function`,
+      );
+    if ((valuesOf(heuristic, options) ?? heuristic.values).length === 0)
+      throw new UsageError(
+        `--heuristic: ${name} has no values to try — --values ${name}=1,2,3, or export const values = […] beside the function`,
+      );
   }
 }
 
@@ -168,7 +233,10 @@ function numberList(text: string): number[] {
 }
 
 /** `name=1,2`, once or several times. */
-function namedLists(text: string, before: Readonly<Record<string, readonly number[]>> = {}): Record<string, readonly number[]> {
+function namedLists(
+  text: string,
+  before: Readonly<Record<string, readonly number[]>> = {},
+): Record<string, readonly number[]> {
   const [name, list] = text.split("=");
   if (name === "" || list === undefined) throw new InvalidArgumentError(`expected name=1,2,3, found "${text}".`);
   return { ...before, [name]: numberList(list) };

@@ -33,24 +33,44 @@ interface TransferCommandOptions extends CommonOptions, FindOptions {
 
 /** `blockcache transfer`: how a schedule found on one profile does on the others. */
 export function transferCommand(): Command {
-  const transfer = command("transfer", "How a schedule found in one setting does in others: prompts, guidance, size, solver, steps.", "blockcache transfer steps20.safetensors steps50.safetensors --delta 0.2").argument("<profiles...>", "what `blockcache profile` wrote, of one model; two or more");
+  const transfer = command(
+    "transfer",
+    "How a schedule found in one setting does in others: prompts, guidance, size, solver, steps.",
+    "blockcache transfer steps20.safetensors steps50.safetensors --delta 0.2",
+  ).argument("<profiles...>", "what `blockcache profile` wrote, of one model; two or more");
   return withFinding(transfer)
-    .option("--costs <files...>", "for heuristics with a budget: what `blockcache costs` wrote, one for each size of the profiles")
+    .option(
+      "--costs <files...>",
+      "for heuristics with a budget: what `blockcache costs` wrote, one for each size of the profiles",
+    )
     .option("--model <model>", "also sample with this model, and measure how far each schedule is from the plain run")
     .option("--trajectories <n>", "with --model: how many of each profile's are sampled", positiveInteger, 2)
     .addOption(reuseOption("what stands in for a block that does not compute"))
     .option("--out <file>", ".csv to write")
     .action(async (paths: string[], options: TransferCommandOptions) => {
       const names = paths.map((path) => basename(path, ".safetensors"));
-      if (paths.length < 2 || new Set(names).size < names.length) throw new UsageError(`profiles: expected two or more of different file names, found ${paths.join(", ")}`);
-      const profiles = Object.fromEntries(await Promise.all(paths.map(async (path, index) => [names[index], await loadProfile(path)] as const)));
+      if (paths.length < 2 || new Set(names).size < names.length)
+        throw new UsageError(`profiles: expected two or more of different file names, found ${paths.join(", ")}`);
+      const profiles = Object.fromEntries(
+        await Promise.all(paths.map(async (path, index) => [names[index], await loadProfile(path)] as const)),
+      );
       const heuristic = await loadHeuristic(options.heuristic);
       const reuse = await loadReuseRule(options.reuse);
       const costs = await Promise.all((options.costs ?? []).map(loadCosts));
-      const find = (profile: Profile): Schedule => findSchedule(heuristic, profile, costsFor(profile, costs), reuse, options);
-      const rows = options.model === undefined ? transferTable(profiles, find) : await measured(options.model, profiles, find, reuse, options);
-      const table = [["from", "to", "computed_share", "agreement", "missed", ...(options.model === undefined ? [] : ["distance"])], ...rows.map(cellsOf)];
-      if (options.out !== undefined) await replaceFile(options.out, (temporary) => writeFile(temporary, `${table.map((row) => row.join(",")).join("\n")}\n`));
+      const find = (profile: Profile): Schedule =>
+        findSchedule(heuristic, profile, costsFor(profile, costs), reuse, options);
+      const rows =
+        options.model === undefined
+          ? transferTable(profiles, find)
+          : await measured(options.model, profiles, find, reuse, options);
+      const table = [
+        ["from", "to", "computed_share", "agreement", "missed", ...(options.model === undefined ? [] : ["distance"])],
+        ...rows.map(cellsOf),
+      ];
+      if (options.out !== undefined)
+        await replaceFile(options.out, (temporary) =>
+          writeFile(temporary, `${table.map((row) => row.join(",")).join("\n")}\n`),
+        );
       print(options, rows, alignedTable(table, table[0].length));
     });
 }
@@ -62,11 +82,22 @@ function costsFor({ setting }: Profile, costs: readonly Costs[]): Costs | undefi
   return own;
 }
 
-async function measured(model: string, profiles: Readonly<Record<string, Profile>>, find: (profile: Profile) => Schedule, reuse: ReuseRule, options: TransferCommandOptions): Promise<readonly MeasuredTransferRow[]> {
+async function measured(
+  model: string,
+  profiles: Readonly<Record<string, Profile>>,
+  find: (profile: Profile) => Schedule,
+  reuse: ReuseRule,
+  options: TransferCommandOptions,
+): Promise<readonly MeasuredTransferRow[]> {
   const pipeline = await openPipeline(model, options);
   const progress = createProgress("sampling", "samplings");
   try {
-    return await measureTransfer(pipeline, profiles, find, { trajectories: options.trajectories, reuse, onProgress: progress.update, signal: abortOnInterrupt() });
+    return await measureTransfer(pipeline, profiles, find, {
+      trajectories: options.trajectories,
+      reuse,
+      onProgress: progress.update,
+      signal: abortOnInterrupt(),
+    });
   } finally {
     progress.stop();
     await pipeline.dispose();

@@ -15,7 +15,12 @@ export function isModulePath(name: string): boolean {
  */
 export async function importModule(path: string, hint: string): Promise<Readonly<Record<string, unknown>>> {
   const module = (await import(pathToFileURL(resolve(path)).href).catch((error: unknown) => {
-    throw new InvalidFileError({ file: path, found: error instanceof Error ? error.message.split("\n")[0] : String(error), expected: "a JavaScript module", hint });
+    throw new InvalidFileError({
+      file: path,
+      found: error instanceof Error ? error.message.split("\n")[0] : String(error),
+      expected: "a JavaScript module",
+      hint,
+    });
   })) as Readonly<Record<string, unknown>>;
   return { ...module };
 }

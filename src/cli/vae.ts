@@ -12,9 +12,16 @@ interface VaeOptions extends CommonOptions {
 
 /** `blockcache vae`: the autoencoder, either way. */
 export function vaeCommand(): Command {
-  return command("vae", "Decode latents to an image, or encode pixels to the mean of their latents.", "blockcache vae fluent-ldm --decode --inputs latents.safetensors --out image.safetensors")
+  return command(
+    "vae",
+    "Decode latents to an image, or encode pixels to the mean of their latents.",
+    "blockcache vae fluent-ldm --decode --inputs latents.safetensors --out image.safetensors",
+  )
     .argument("<model>", MODEL)
-    .option("--decode", "latents [batch, channels, height, width], as sampled (they are divided by scaling_factor here), to image")
+    .option(
+      "--decode",
+      "latents [batch, channels, height, width], as sampled (they are divided by scaling_factor here), to image",
+    )
     .option("--encode", "pixels [batch, 3, height, width] in −1…1 to latent_mean (not scaled)")
     .requiredOption("--inputs <file>", "safetensors")
     .requiredOption("--out <file>", "safetensors to write")
@@ -23,9 +30,13 @@ export function vaeCommand(): Command {
       const [input, output] = options.decode ? ["latents", "image"] : ["pixels", "latent_mean"];
       const tensors = await readTensors(options.inputs, { [input]: "[batch, channels, height, width]" });
       const pipeline = await openPipeline(model, options);
-      const result = options.decode ? await pipeline.decode(tensors[input]) : await pipeline.encodeImage(tensors[input]);
+      const result = options.decode
+        ? await pipeline.decode(tensors[input])
+        : await pipeline.encodeImage(tensors[input]);
       await writeTensors(options.out, { [output]: result });
-      print(options, { out: options.out, [output]: result.dims }, [`${options.out}: ${output} [${result.dims.join(", ")}]`]);
+      print(options, { out: options.out, [output]: result.dims }, [
+        `${options.out}: ${output} [${result.dims.join(", ")}]`,
+      ]);
       await pipeline.dispose();
     });
 }

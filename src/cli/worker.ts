@@ -20,10 +20,23 @@ interface WorkerCommandOptions extends CommonOptions {
 
 /** `blockcache worker`: does the jobs of sweeps and profiles that run elsewhere. */
 export function workerCommand(): Command {
-  return command("worker", "Do jobs of sweeps and profiles that were started with --redis, until Ctrl-C; the job in hand is finished.", "blockcache worker --redis redis://127.0.0.1:6379")
+  return command(
+    "worker",
+    "Do jobs of sweeps and profiles that were started with --redis, until Ctrl-C; the job in hand is finished.",
+    "blockcache worker --redis redis://127.0.0.1:6379",
+  )
     .option("--redis <url>", "where the queue is", DEFAULT_REDIS)
-    .option("--lost-after <seconds>", "without a sign of life, another worker takes this one's job", positiveInteger, 60)
-    .option("--reuse <modules>", "your own reuse rules that the jobs use: the modules that the sweep was given, separated by commas", ruleNames)
+    .option(
+      "--lost-after <seconds>",
+      "without a sign of life, another worker takes this one's job",
+      positiveInteger,
+      60,
+    )
+    .option(
+      "--reuse <modules>",
+      "your own reuse rules that the jobs use: the modules that the sweep was given, separated by commas",
+      ruleNames,
+    )
     .action(async (options: WorkerCommandOptions) => {
       await loadReuseRules(options.reuse ?? []);
       const models = oneModelAtATime(options);
@@ -65,11 +78,23 @@ function oneModelAtATime({ device, precision, threads, config }: CommonOptions):
     if (last !== undefined && (await last.fingerprint()) === fingerprint) return last;
     await close();
     const isHere = existsSync(path);
-    if (configs !== undefined && !isHere) throw new ArgumentError(`model: expected the coordinator's single file at ${path} on this machine, found none — put it there`);
-    const here = (there: { readonly path: string; readonly name: string }): string => (existsSync(there.path) ? there.path : there.name);
-    last = await loadPipeline(isHere ? path : name, { device, precision, threads, ...(configs === undefined ? {} : { config: config ?? here(configs) }) });
+    if (configs !== undefined && !isHere)
+      throw new ArgumentError(
+        `model: expected the coordinator's single file at ${path} on this machine, found none — put it there`,
+      );
+    const here = (there: { readonly path: string; readonly name: string }): string =>
+      existsSync(there.path) ? there.path : there.name;
+    last = await loadPipeline(isHere ? path : name, {
+      device,
+      precision,
+      threads,
+      ...(configs === undefined ? {} : { config: config ?? here(configs) }),
+    });
     const found = await last.fingerprint();
-    if (found !== fingerprint) throw new ArgumentError(`model: expected ${name} with ${fingerprint.slice(0, 19)}…, found ${found.slice(0, 19)}… in ${last.folder.source} — put the coordinator's model at ${path} on this machine`);
+    if (found !== fingerprint)
+      throw new ArgumentError(
+        `model: expected ${name} with ${fingerprint.slice(0, 19)}…, found ${found.slice(0, 19)}… in ${last.folder.source} — put the coordinator's model at ${path} on this machine`,
+      );
     return last;
   };
   return { open, close };

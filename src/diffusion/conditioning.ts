@@ -15,7 +15,11 @@ import type { EncodedPrompts } from "./textEncoders.js";
  *
  * @param signal checked before each encoding
  */
-export async function conditionsOf(pipeline: Pipeline, plan: SamplingPlan, signal?: AbortSignal): Promise<NetworkConditions> {
+export async function conditionsOf(
+  pipeline: Pipeline,
+  plan: SamplingPlan,
+  signal?: AbortSignal,
+): Promise<NetworkConditions> {
   const { prompts, negativePrompts, guided, guidanceScale, timeIds } = plan;
   const encode = (texts: readonly string[], clipSkip?: number): Promise<EncodedPrompts> => {
     throwIfAborted(signal, "sampling");
@@ -23,7 +27,9 @@ export async function conditionsOf(pipeline: Pipeline, plan: SamplingPlan, signa
   };
   const positive = await encode(prompts, plan.clipSkip);
   const rows = prompts.length;
-  const text = guided ? bothHalves(negativePrompts === undefined ? zeros(positive) : await encode(negativePrompts), positive) : positive;
+  const text = guided
+    ? bothHalves(negativePrompts === undefined ? zeros(positive) : await encode(negativePrompts), positive)
+    : positive;
   const { time_cond_proj_dim } = pipeline.folder.unet;
   return {
     encoderHiddenStates: text.promptEmbeds,
@@ -33,7 +39,11 @@ export async function conditionsOf(pipeline: Pipeline, plan: SamplingPlan, signa
 }
 
 /** Conditions of empty prompts, for measurements that need some. */
-export async function emptyConditions(pipeline: Pipeline, rows: number, latentSize: readonly [height: number, width: number]): Promise<NetworkConditions> {
+export async function emptyConditions(
+  pipeline: Pipeline,
+  rows: number,
+  latentSize: readonly [height: number, width: number],
+): Promise<NetworkConditions> {
   const text = await pipeline.encodePrompts(Array<string>(rows).fill(""));
   const [height, width] = latentSize.map((size) => size * pipeline.vaeScaleFactor);
   const timeIds = pipeline.takesSizeConditions ? timeIdsOf({}, [height, width]) : undefined;
@@ -42,11 +52,19 @@ export async function emptyConditions(pipeline: Pipeline, rows: number, latentSi
 
 type Text = Pick<EncodedPrompts, "promptEmbeds" | "pooledPromptEmbeds">;
 
-function addedConditions({ pooledPromptEmbeds }: Text, timeIds: TimeIds | undefined, unconditional: number, conditional: number): AddedConditions | undefined {
+function addedConditions(
+  { pooledPromptEmbeds }: Text,
+  timeIds: TimeIds | undefined,
+  unconditional: number,
+  conditional: number,
+): AddedConditions | undefined {
   if (pooledPromptEmbeds === undefined || timeIds === undefined) return undefined;
   const repeat = (ids: readonly number[], rows: number): number[] => Array<readonly number[]>(rows).fill(ids).flat();
   const ids = [...repeat(timeIds.unconditional, unconditional), ...repeat(timeIds.conditional, conditional)];
-  return { textEmbeds: pooledPromptEmbeds, timeIds: { dims: [unconditional + conditional, timeIds.conditional.length], data: Float32Array.from(ids) } };
+  return {
+    textEmbeds: pooledPromptEmbeds,
+    timeIds: { dims: [unconditional + conditional, timeIds.conditional.length], data: Float32Array.from(ids) },
+  };
 }
 
 function bothHalves(negative: Text, positive: Text): Text {

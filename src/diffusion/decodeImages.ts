@@ -13,7 +13,11 @@ import { pixelsToImages } from "./pixels.js";
  * @throws InterruptedError on abort; ArgumentError where the autoencoder gives NaN; InvalidFileError,
  *   UnsupportedError for its weights
  */
-export async function decodeImages(pipeline: Pipeline, latents: FloatTensor, signal?: AbortSignal): Promise<RgbImage[]> {
+export async function decodeImages(
+  pipeline: Pipeline,
+  latents: FloatTensor,
+  signal?: AbortSignal,
+): Promise<RgbImage[]> {
   const images: RgbImage[] = [];
   const [batch, ...rest] = latents.dims;
   const length = elementCount(rest);

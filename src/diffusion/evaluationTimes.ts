@@ -14,11 +14,17 @@ export interface EvaluationTime {
 }
 
 /** The keys of all scheduler classes that fix the forward process; "exp" is Heun's. */
-const forwardProcess = z.object({ ...noiseScheduleKeys, beta_schedule: z.enum(["linear", "scaled_linear", "squaredcos_cap_v2", "exp"]).default("linear"), rescale_betas_zero_snr: rescaleBetasZeroSnr });
+const forwardProcess = z.object({
+  ...noiseScheduleKeys,
+  beta_schedule: z.enum(["linear", "scaled_linear", "squaredcos_cap_v2", "exp"]).default("linear"),
+  rescale_betas_zero_snr: rescaleBetasZeroSnr,
+});
 
 /** The times of a solver's network evaluations; between two training timesteps log-SNR runs linearly. */
 export function evaluationTimes({ config, timesteps }: Pick<Solver, "config" | "timesteps">): EvaluationTime[] {
-  const logSnrAt = isContinuous(config) ? continuousLogSnr : trainedLogSnr(positiveAlphasCumprod(fromConfig(forwardProcess, config)));
+  const logSnrAt = isContinuous(config)
+    ? continuousLogSnr
+    : trainedLogSnr(positiveAlphasCumprod(fromConfig(forwardProcess, config)));
   return timesteps.map((timestep, evaluation) => ({ evaluation, timestep, logSnr: logSnrAt(timestep) }));
 }
 

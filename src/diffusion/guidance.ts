@@ -61,6 +61,8 @@ function standardDeviation(values: Float32Array): number {
 
 function requireSameSize(left: FloatTensor, right: FloatTensor): void {
   if (left.data.length !== right.data.length) {
-    throw new ArgumentError(`guidance: both outputs must have one shape, got [${left.dims.join(", ")}] and [${right.dims.join(", ")}]`);
+    throw new ArgumentError(
+      `guidance: both outputs must have one shape, got [${left.dims.join(", ")}] and [${right.dims.join(", ")}]`,
+    );
   }
 }

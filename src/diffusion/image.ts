@@ -50,7 +50,11 @@ export async function enlarge(image: RgbImage, factor: number): Promise<RgbImage
  *
  * @throws the file system's own error when the folder is missing or not writable.
  */
-export async function saveImage(path: string, image: RgbImage, text: Readonly<Record<string, string>> = {}): Promise<void> {
+export async function saveImage(
+  path: string,
+  image: RgbImage,
+  text: Readonly<Record<string, string>> = {},
+): Promise<void> {
   const png = await encodePng(image, text);
   await replaceFile(path, (temporary) => writeFile(temporary, png));
 }

@@ -29,9 +29,19 @@ export class ImageAutoencoder {
   constructor(folder: ModelFolder, device: Device) {
     this.#folder = folder;
     this.#device = device;
-    this.#decoder = new Lazy(() => this.#load((weights, names) => GraphRunner.load(decoderGraph(folder.vae, this.#target(), names), weights, device)));
-    this.#bandedDecoder = new Lazy(() => this.#load((weights, names) => BandedDecoder.load(folder.vae, this.#target(), names, weights, device)));
-    this.#encoder = new Lazy(() => this.#load((weights, names) => GraphRunner.load(encoderGraph(folder.vae, this.#target(), names), weights, device)));
+    this.#decoder = new Lazy(() =>
+      this.#load((weights, names) =>
+        GraphRunner.load(decoderGraph(folder.vae, this.#target(), names), weights, device),
+      ),
+    );
+    this.#bandedDecoder = new Lazy(() =>
+      this.#load((weights, names) => BandedDecoder.load(folder.vae, this.#target(), names, weights, device)),
+    );
+    this.#encoder = new Lazy(() =>
+      this.#load((weights, names) =>
+        GraphRunner.load(encoderGraph(folder.vae, this.#target(), names), weights, device),
+      ),
+    );
   }
 
   /**
@@ -78,7 +88,10 @@ export class ImageAutoencoder {
     const decoder = await this.#bandedDecoder.get();
     const length = data.length / batch;
     const images: FloatTensor[] = [];
-    for (let image = 0; image < batch; image++) images.push(await decoder.decode({ dims: [1, ...rest], data: data.subarray(image * length, (image + 1) * length) }));
+    for (let image = 0; image < batch; image++)
+      images.push(
+        await decoder.decode({ dims: [1, ...rest], data: data.subarray(image * length, (image + 1) * length) }),
+      );
     return images.reduce(stack);
   }
 
@@ -95,6 +108,8 @@ export class ImageAutoencoder {
   /** SDXL's autoencoder overflows in half precision; its pipeline computes it in float32 where force_upcast says so. */
   #target(): GraphTarget {
     const { pipelineClass, vae } = this.#folder;
-    return pipelineClass === "StableDiffusionXLPipeline" && vae.force_upcast ? { ...this.#device, precision: "float32" } : this.#device;
+    return pipelineClass === "StableDiffusionXLPipeline" && vae.force_upcast
+      ? { ...this.#device, precision: "float32" }
+      : this.#device;
   }
 }

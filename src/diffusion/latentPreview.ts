@@ -45,7 +45,8 @@ async function fit(pipeline: Pipeline): Promise<LatentPreview> {
   const design = Matrix.zeros(SAMPLES, channels + 1);
   const targets = Matrix.zeros(SAMPLES, 3);
   for (let sample = 0; sample < SAMPLES; sample++) {
-    for (let channel = 0; channel < channels; channel++) design.set(sample, channel, colours[sample * channels + channel]);
+    for (let channel = 0; channel < channels; channel++)
+      design.set(sample, channel, colours[sample * channels + channel]);
     design.set(sample, channels, 1);
     for (let colour = 0; colour < 3; colour++) {
       const start = (sample * 3 + colour) * area;
@@ -57,7 +58,10 @@ async function fit(pipeline: Pipeline): Promise<LatentPreview> {
 }
 
 /** @param weights [channels + 1][3], the colour of zero latents last */
-function apply(weights: readonly (readonly number[])[], { dims: [batch, channels, height, width], data }: FloatTensor): RgbImage[] {
+function apply(
+  weights: readonly (readonly number[])[],
+  { dims: [batch, channels, height, width], data }: FloatTensor,
+): RgbImage[] {
   const plane = height * width;
   const pixels = new Float32Array(elementCount([batch, 3, plane]));
   for (let row = 0; row < batch; row++) {

@@ -19,7 +19,11 @@ type Size = readonly [height: number, width: number];
  * @param available bytes that may be taken
  * @throws ArgumentError that names the largest batch that fits, or the largest square image where not even one does
  */
-export function requireMemory(pipeline: Pipeline, plan: SamplingPlan, available = USABLE_SHARE * availableMemory()): void {
+export function requireMemory(
+  pipeline: Pipeline,
+  plan: SamplingPlan,
+  available = USABLE_SHARE * availableMemory(),
+): void {
   if (pipeline.device.name !== "cpu") return;
   const { latentSize } = plan;
   const { unet, keptBytes } = pipeline.network;
@@ -29,16 +33,31 @@ export function requireMemory(pipeline: Pipeline, plan: SamplingPlan, available 
   const needed = (count: number, latents: Size): number => {
     const { kept, passing } = activationBytes(unet, { height: latents[0], width: latents[1] });
     const rows = plan.guided ? 2 * count : count;
-    return pipeline.waitingWeightBytes + Math.max(0, rows * kept - keptBytes) + Math.max(rows * passing, pipeline.decodeBytes(latents));
+    return (
+      pipeline.waitingWeightBytes +
+      Math.max(0, rows * kept - keptBytes) +
+      Math.max(rows * passing, pipeline.decodeBytes(latents))
+    );
   };
   if (needed(images, latentSize) <= available) return;
 
-  const pixels = ([height, width]: Size): string => `${height * pipeline.vaeScaleFactor}×${width * pipeline.vaeScaleFactor} pixels`;
+  const pixels = ([height, width]: Size): string =>
+    `${height * pipeline.vaeScaleFactor}×${width * pipeline.vaeScaleFactor} pixels`;
   const what = `sampling ${images} ${images === 1 ? "image" : "images"} of ${pixels(latentSize)} takes about ${gibibytes(needed(images, latentSize))}, and ${gibibytes(available)} can be taken`;
   const batch = largest(images, (count) => needed(count, latentSize) <= available);
-  if (batch > 0) throw new ArgumentError(`memory: ${what} — at most ${batch} of this size fit at once: sample them in several calls`);
-  const side = LATENT_STEP * largest(Math.ceil(Math.max(...latentSize) / LATENT_STEP), (steps) => needed(1, [steps * LATENT_STEP, steps * LATENT_STEP]) <= available);
-  throw new ArgumentError(`memory: ${what} — ${side === 0 ? "no image fits: free memory" : `one image of ${pixels([side, side])} fits`}`);
+  if (batch > 0)
+    throw new ArgumentError(
+      `memory: ${what} — at most ${batch} of this size fit at once: sample them in several calls`,
+    );
+  const side =
+    LATENT_STEP *
+    largest(
+      Math.ceil(Math.max(...latentSize) / LATENT_STEP),
+      (steps) => needed(1, [steps * LATENT_STEP, steps * LATENT_STEP]) <= available,
+    );
+  throw new ArgumentError(
+    `memory: ${what} — ${side === 0 ? "no image fits: free memory" : `one image of ${pixels([side, side])} fits`}`,
+  );
 }
 
 /** The largest number below `limit` that fits, or 0; what is larger than one that does not fit does not fit either. */

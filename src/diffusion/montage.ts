@@ -13,13 +13,17 @@ const WHITE = 255;
  */
 export function montage(images: readonly RgbImage[], columns: number, gap: number): RgbImage {
   if (!Number.isInteger(columns) || columns < 1 || !Number.isInteger(gap) || gap < 0) {
-    throw new ArgumentError(`montage: columns must be a positive integer and gap an integer ≥ 0, got ${columns} and ${gap}`);
+    throw new ArgumentError(
+      `montage: columns must be a positive integer and gap an integer ≥ 0, got ${columns} and ${gap}`,
+    );
   }
   if (images.length === 0) throw new ArgumentError("montage: at least one image is needed, got none");
   const [{ width, height }] = images;
   const odd = images.find((image) => image.width !== width || image.height !== height);
   if (odd !== undefined) {
-    throw new ArgumentError(`montage: images of one size are needed, got ${width} × ${height} and ${odd.width} × ${odd.height}`);
+    throw new ArgumentError(
+      `montage: images of one size are needed, got ${width} × ${height} and ${odd.width} × ${odd.height}`,
+    );
   }
 
   const usedColumns = Math.min(columns, images.length);

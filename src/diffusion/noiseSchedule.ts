@@ -66,7 +66,9 @@ function betasOf(config: NoiseScheduleConfig): Float32Array {
   const { num_train_timesteps: count, beta_start: start, beta_end: end } = config;
   if (config.trained_betas !== null) {
     if (config.trained_betas.length !== count) {
-      throw new ArgumentError(`trained_betas: must have num_train_timesteps (${count}) entries, got ${config.trained_betas.length}`);
+      throw new ArgumentError(
+        `trained_betas: must have num_train_timesteps (${count}) entries, got ${config.trained_betas.length}`,
+      );
     }
     return Float32Array.from(config.trained_betas);
   }
@@ -84,7 +86,9 @@ function betasOf(config: NoiseScheduleConfig): Float32Array {
 
 /** β from ᾱ as a function of time in 0…1. */
 function betasFrom(alphaBar: (time: number) => number, count: number): Float32Array {
-  return Float32Array.from({ length: count }, (_, i) => Math.min(1 - alphaBar((i + 1) / count) / alphaBar(i / count), MAX_BETA));
+  return Float32Array.from({ length: count }, (_, i) =>
+    Math.min(1 - alphaBar((i + 1) / count) / alphaBar(i / count), MAX_BETA),
+  );
 }
 
 /** Algorithm 1 of "Common Diffusion Noise Schedules and Sample Steps are Flawed" (arXiv 2305.08891). */

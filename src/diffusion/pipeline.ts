@@ -76,7 +76,8 @@ export class Pipeline {
   /** Latent height and width that the network was trained at. */
   get defaultLatentSize(): readonly [height: number, width: number] {
     const { sample_size } = this.folder.unet;
-    if (sample_size === null) throw new ArgumentError(`${this.folder.path}/unet/config.json: sample_size is null — pass a height and a width`);
+    if (sample_size === null)
+      throw new ArgumentError(`${this.folder.path}/unet/config.json: sample_size is null — pass a height and a width`);
     return typeof sample_size === "number" ? [sample_size, sample_size] : [sample_size[0], sample_size[1]];
   }
 

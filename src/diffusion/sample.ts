@@ -35,7 +35,10 @@ export interface SamplingStep {
  *   what {@link planSampling} refuses and for the text encoders' weights; InterruptedError when `signal` aborts;
  *   what a hook throws
  */
-export async function* sample(pipeline: Pipeline, options: SampleOptions): AsyncGenerator<SamplingStep, void, undefined> {
+export async function* sample(
+  pipeline: Pipeline,
+  options: SampleOptions,
+): AsyncGenerator<SamplingStep, void, undefined> {
   const plan = planSampling(pipeline, options);
   requireMemory(pipeline, plan);
   const hooks = options.hooks ?? [];
@@ -57,12 +60,21 @@ function endAll([hook, ...others]: readonly SamplingHook[]): void {
   }
 }
 
-async function* run(pipeline: Pipeline, options: SampleOptions, plan: SamplingPlan, hooks: readonly SamplingHook[]): AsyncGenerator<SamplingStep, void, undefined> {
+async function* run(
+  pipeline: Pipeline,
+  options: SampleOptions,
+  plan: SamplingPlan,
+  hooks: readonly SamplingHook[],
+): AsyncGenerator<SamplingStep, void, undefined> {
   const { solver, prompts, guided, guidanceScale } = plan;
   const images = prompts.length;
   const generators = generatorsOf(options.seed ?? 0, images);
   const conditions = await conditionsOf(pipeline, plan, options.signal);
-  const unitNormal = startLatents([images, pipeline.folder.unet.in_channels, ...plan.latentSize], options.latents, generators);
+  const unitNormal = startLatents(
+    [images, pipeline.folder.unet.in_channels, ...plan.latentSize],
+    options.latents,
+    generators,
+  );
   const start = { dims: unitNormal.dims, data: unitNormal.data.map((value) => value * solver.initNoiseSigma) };
 
   const observer = hooks.length === 0 ? undefined : combineObservers(hooks);
@@ -95,7 +107,10 @@ async function* run(pipeline: Pipeline, options: SampleOptions, plan: SamplingPl
  * @returns latents [images, channels, height, width] as sampled, and a picture of each
  * @throws what {@link sample} and {@link decodeImages} throw
  */
-export async function generate(pipeline: Pipeline, options: SampleOptions): Promise<{ latents: FloatTensor; images: RgbImage[] }> {
+export async function generate(
+  pipeline: Pipeline,
+  options: SampleOptions,
+): Promise<{ latents: FloatTensor; images: RgbImage[] }> {
   let latents: FloatTensor | undefined;
   for await (const step of sample(pipeline, options)) latents = step.latents;
   if (latents === undefined) throw new TypeError("the solver yielded no step");

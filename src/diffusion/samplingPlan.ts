@@ -87,18 +87,23 @@ export function planSampling(pipeline: Pipeline, options: SampleOptions): Sampli
   const { scheduler, pipelineClass, unet, forceZerosForEmptyPrompt } = pipeline.folder;
   const solverName = options.solver ?? solverOfScheduler(scheduler._class_name);
   refuseUnknownKeys(options.schedulerConfig);
-  const schedulerConfig = pipelineClass === "StableDiffusionPipeline" ? correctOutdatedConfig(scheduler, solverName) : scheduler;
+  const schedulerConfig =
+    pipelineClass === "StableDiffusionPipeline" ? correctOutdatedConfig(scheduler, solverName) : scheduler;
   const solver = createSolver(solverName, { ...schedulerConfig, ...options.schedulerConfig }, options.steps ?? 20);
   const perPrompt = options.imagesPerPrompt ?? 1;
-  if (!Number.isInteger(perPrompt) || perPrompt < 1) throw new ArgumentError(`imagesPerPrompt: expected an integer of 1 or more, found ${perPrompt}`);
+  if (!Number.isInteger(perPrompt) || perPrompt < 1)
+    throw new ArgumentError(`imagesPerPrompt: expected an integer of 1 or more, found ${perPrompt}`);
   const given = [options.prompt].flat();
   if (given.length === 0) throw new ArgumentError("prompt: expected at least one, found an empty list");
   const negative = [options.negativePrompt ?? ""].flat();
   if (negative.length !== 1 && negative.length !== given.length) {
-    throw new ArgumentError(`negativePrompt: expected one, or one for each of the ${given.length} prompts, found ${negative.length}`);
+    throw new ArgumentError(
+      `negativePrompt: expected one, or one for each of the ${given.length} prompts, found ${negative.length}`,
+    );
   }
   const guidanceScale = options.guidanceScale ?? 5;
-  if (!Number.isFinite(guidanceScale)) throw new ArgumentError(`guidanceScale: expected a finite number, found ${guidanceScale}`);
+  if (!Number.isFinite(guidanceScale))
+    throw new ArgumentError(`guidanceScale: expected a finite number, found ${guidanceScale}`);
   const repeat = (texts: readonly string[]): string[] => texts.flatMap((text) => Array<string>(perPrompt).fill(text));
   const zeroed = options.negativePrompt === undefined && forceZerosForEmptyPrompt;
   const size = latentSize(pipeline, options);
@@ -121,26 +126,41 @@ function refuseUnknownKeys(schedulerConfig: SampleOptions["schedulerConfig"]): v
   if (schedulerConfig === undefined) return;
   const known = schedulerKeys();
   const unknown = Object.keys(schedulerConfig).find((key) => !known.has(key));
-  if (unknown !== undefined) throw new ArgumentError(`schedulerConfig: ${unknown}: no solver has this key — they have ${[...known].sort().join(", ")}`);
+  if (unknown !== undefined)
+    throw new ArgumentError(
+      `schedulerConfig: ${unknown}: no solver has this key — they have ${[...known].sort().join(", ")}`,
+    );
 }
 
-function latentSize(pipeline: Pipeline, { height, width, latents }: SampleOptions): readonly [height: number, width: number] {
+function latentSize(
+  pipeline: Pipeline,
+  { height, width, latents }: SampleOptions,
+): readonly [height: number, width: number] {
   const factor = pipeline.vaeScaleFactor;
   if (latents !== undefined) {
     const { dims, data } = latents;
     if (dims.length !== 4 || elementCount(dims) !== data.length) {
-      throw new ArgumentError(`latents: expected [images, channels, height, width] and as many numbers, found [${dims.join(", ")}] and ${data.length} numbers`);
+      throw new ArgumentError(
+        `latents: expected [images, channels, height, width] and as many numbers, found [${dims.join(", ")}] and ${data.length} numbers`,
+      );
     }
     const [rows, columns] = [dims[2] * factor, dims[3] * factor];
     if ((height ?? rows) !== rows || (width ?? columns) !== columns) {
-      throw new ArgumentError(`height, width: expected ${rows} and ${columns}, the pixels that the latents make, found ${height ?? rows} and ${width ?? columns} — leave them out`);
+      throw new ArgumentError(
+        `height, width: expected ${rows} and ${columns}, the pixels that the latents make, found ${height ?? rows} and ${width ?? columns} — leave them out`,
+      );
     }
     return [dims[2], dims[3]];
   }
   if (height === undefined && width === undefined) return pipeline.defaultLatentSize;
-  for (const [name, size] of [["height", height], ["width", width]] as const) {
+  for (const [name, size] of [
+    ["height", height],
+    ["width", width],
+  ] as const) {
     if (size === undefined || !Number.isInteger(size) || size < factor || size % factor !== 0) {
-      throw new ArgumentError(`${name}: expected a multiple of ${factor} pixels (one latent), found ${size} — give height and width together`);
+      throw new ArgumentError(
+        `${name}: expected a multiple of ${factor} pixels (one latent), found ${size} — give height and width together`,
+      );
     }
   }
   return [Number(height) / factor, Number(width) / factor];

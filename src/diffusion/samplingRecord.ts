@@ -14,7 +14,10 @@ export interface SamplingRecord {
 }
 
 /** The record of a sampling that is planned. Throws what {@link Pipeline.fingerprint} throws. */
-export async function samplingRecord(pipeline: Pipeline, { solver, guidanceScale }: Pick<SamplingPlan, "solver" | "guidanceScale">): Promise<SamplingRecord> {
+export async function samplingRecord(
+  pipeline: Pipeline,
+  { solver, guidanceScale }: Pick<SamplingPlan, "solver" | "guidanceScale">,
+): Promise<SamplingRecord> {
   return {
     model: { fingerprint: await pipeline.fingerprint(), name: pipeline.name },
     solver: solver.name,

@@ -24,7 +24,14 @@ export interface TimeIds {
   readonly unconditional: readonly number[];
 }
 
-const KEYS = ["originalSize", "cropsCoordsTopLeft", "targetSize", "negativeOriginalSize", "negativeTargetSize", "negativeCropsCoordsTopLeft"] as const;
+const KEYS = [
+  "originalSize",
+  "cropsCoordsTopLeft",
+  "targetSize",
+  "negativeOriginalSize",
+  "negativeTargetSize",
+  "negativeCropsCoordsTopLeft",
+] as const;
 
 /**
  * The time ids of an image. Throws ArgumentError where one is no pair of numbers.
@@ -35,18 +42,35 @@ const KEYS = ["originalSize", "cropsCoordsTopLeft", "targetSize", "negativeOrigi
 export function timeIdsOf(given: SizeConditions, imageSize: Pair): TimeIds {
   for (const key of KEYS) {
     const pair: readonly unknown[] | undefined = given[key];
-    if (pair !== undefined && (!Array.isArray(pair) || pair.length !== 2 || !pair.every((value) => Number.isFinite(value)))) {
+    if (
+      pair !== undefined &&
+      (!Array.isArray(pair) || pair.length !== 2 || !pair.every((value) => Number.isFinite(value)))
+    ) {
       throw new ArgumentError(`${key}: expected two numbers of pixels, found ${JSON.stringify(pair)}`);
     }
   }
-  const { originalSize = imageSize, cropsCoordsTopLeft = [0, 0], targetSize = imageSize, negativeOriginalSize, negativeTargetSize, negativeCropsCoordsTopLeft = [0, 0] } = given;
+  const {
+    originalSize = imageSize,
+    cropsCoordsTopLeft = [0, 0],
+    targetSize = imageSize,
+    negativeOriginalSize,
+    negativeTargetSize,
+    negativeCropsCoordsTopLeft = [0, 0],
+  } = given;
   const conditional = [...originalSize, ...cropsCoordsTopLeft, ...targetSize];
-  if (negativeOriginalSize === undefined || negativeTargetSize === undefined) return { conditional, unconditional: conditional };
-  return { conditional, unconditional: [...negativeOriginalSize, ...negativeCropsCoordsTopLeft, ...negativeTargetSize] };
+  if (negativeOriginalSize === undefined || negativeTargetSize === undefined)
+    return { conditional, unconditional: conditional };
+  return {
+    conditional,
+    unconditional: [...negativeOriginalSize, ...negativeCropsCoordsTopLeft, ...negativeTargetSize],
+  };
 }
 
 /** Throws ArgumentError where a model that takes no size conditions is given one. */
 export function refuseSizeConditions(given: SizeConditions): void {
   const key = KEYS.find((each) => given[each] !== undefined);
-  if (key !== undefined) throw new ArgumentError(`${key}: this model takes no size conditions — SDXL does (addition_embed_type = "text_time")`);
+  if (key !== undefined)
+    throw new ArgumentError(
+      `${key}: this model takes no size conditions — SDXL does (addition_embed_type = "text_time")`,
+    );
 }

@@ -10,7 +10,8 @@ import type { Generators } from "../numerics/noise.js";
  */
 export function generatorsOf(seed: number | bigint | readonly (number | bigint)[], images: number): Generators {
   if (typeof seed === "number" || typeof seed === "bigint") return new TorchGenerator(seed);
-  if (seed.length !== images) throw new ArgumentError(`seed: expected one for each of the ${images} images, found ${seed.length}`);
+  if (seed.length !== images)
+    throw new ArgumentError(`seed: expected one for each of the ${images} images, found ${seed.length}`);
   return seed.map((each) => new TorchGenerator(each));
 }
 
@@ -20,10 +21,16 @@ export function generatorsOf(seed: number | bigint | readonly (number | bigint)[
  * @param dims [images, channels, height, width]
  * @throws ArgumentError where those given are of other dims
  */
-export function startLatents(dims: readonly number[], given: FloatTensor | undefined, generators: Generators): FloatTensor {
+export function startLatents(
+  dims: readonly number[],
+  given: FloatTensor | undefined,
+  generators: Generators,
+): FloatTensor {
   if (given === undefined) return randnTensor(dims, generators);
   if (given.dims.length !== 4 || given.dims.some((dim, axis) => dim !== dims[axis])) {
-    throw new ArgumentError(`latents: expected [${dims.join(", ")}] (one row an image), found [${given.dims.join(", ")}]`);
+    throw new ArgumentError(
+      `latents: expected [${dims.join(", ")}] (one row an image), found [${given.dims.join(", ")}]`,
+    );
   }
   return given;
 }

@@ -36,7 +36,9 @@ export class TextEncoders {
     this.#penultimate = folder.pipelineClass === "StableDiffusionXLPipeline";
     this.tokenizers = tokenizers;
     this.#device = device;
-    this.#encoders = folder.textEncoders.map((encoder, index) => new Lazy(() => load(encoder, tokenizers[index], device)));
+    this.#encoders = folder.textEncoders.map(
+      (encoder, index) => new Lazy(() => load(encoder, tokenizers[index], device)),
+    );
   }
 
   /** Loads the tokenizers. Throws InvalidFileError where they are damaged, or make prompts of different lengths. */
@@ -44,7 +46,12 @@ export class TextEncoders {
     const tokenizers = await Promise.all(folder.textEncoders.map((encoder) => encoder.loadTokenizer()));
     const [first, other] = tokenizers.map(({ length }) => length);
     if (other !== undefined && other !== first) {
-      throw new InvalidFileError({ file: folder.path, field: "tokenizer_2", found: `prompts of ${other} tokens`, expected: `${first} tokens, as tokenizer makes them: the two embeddings are joined token by token` });
+      throw new InvalidFileError({
+        file: folder.path,
+        field: "tokenizer_2",
+        found: `prompts of ${other} tokens`,
+        expected: `${first} tokens, as tokenizer makes them: the two embeddings are joined token by token`,
+      });
     }
     return new TextEncoders(folder, tokenizers, device);
   }
@@ -58,18 +65,26 @@ export class TextEncoders {
    */
   async encode(prompts: readonly string[], clipSkip = 0): Promise<EncodedPrompts> {
     const layers = Math.min(...this.#folders.map(({ config }) => config.num_hidden_layers));
-    if (!Number.isInteger(clipSkip) || clipSkip < 0 || clipSkip >= layers) throw new ArgumentError(`clip_skip: expected an integer from 0 to ${layers - 1}, found ${clipSkip}`);
+    if (!Number.isInteger(clipSkip) || clipSkip < 0 || clipSkip >= layers)
+      throw new ArgumentError(`clip_skip: expected an integer from 0 to ${layers - 1}, found ${clipSkip}`);
     const inputIds = this.tokenizers.map((tokenizer) => tokenizer.encodePrompts(prompts).inputIds);
-    const options = this.#penultimate ? { skippedLayers: clipSkip + 1, normed: false } : { skippedLayers: clipSkip, normed: true };
+    const options = this.#penultimate
+      ? { skippedLayers: clipSkip + 1, normed: false }
+      : { skippedLayers: clipSkip, normed: true };
     const encoded: EncodedText[] = [];
-    for (const [index, encoder] of this.#encoders.entries()) encoded.push(await (await encoder.get()).encode(inputIds[index], options));
+    for (const [index, encoder] of this.#encoders.entries())
+      encoded.push(await (await encoder.get()).encode(inputIds[index], options));
     const promptEmbeds = encoded.map(({ hiddenStates }) => hiddenStates).reduce(joinLast);
     return { inputIds, promptEmbeds, pooledPromptEmbeds: encoded.find(({ pooled }) => pooled !== undefined)?.pooled };
   }
 
   /** Bytes of weights that the first use will load. */
   get waitingWeightBytes(): number {
-    const waiting = this.#folders.map(({ config }, index) => (this.#encoders[index].isAskedFor ? 0 : clipParameterCount({ config, tokens: this.tokenizers[index].length, prefix: "" })));
+    const waiting = this.#folders.map(({ config }, index) =>
+      this.#encoders[index].isAskedFor
+        ? 0
+        : clipParameterCount({ config, tokens: this.tokenizers[index].length, prefix: "" }),
+    );
     return ELEMENT_BYTES[this.#device.precision] * waiting.reduce((sum, count) => sum + count, 0);
   }
 
@@ -79,7 +94,11 @@ export class TextEncoders {
   }
 }
 
-async function load({ openWeights, config, projects }: TextEncoderFolder, { length }: ClipTokenizer, device: Device): Promise<ClipTextEncoder> {
+async function load(
+  { openWeights, config, projects }: TextEncoderFolder,
+  { length }: ClipTokenizer,
+  device: Device,
+): Promise<ClipTextEncoder> {
   const weights = await openWeights();
   try {
     return await ClipTextEncoder.load(config, length, projects, weights, device);

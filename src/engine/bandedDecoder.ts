@@ -37,11 +37,21 @@ export class BandedDecoder {
   }
 
   /** Compiles every step; throws what {@link GraphRunner.loadAll} throws. */
-  static async load(config: AutoencoderConfig, target: GraphTarget, attentionNames: AttentionNames, weights: Weights, device: Device): Promise<BandedDecoder> {
+  static async load(
+    config: AutoencoderConfig,
+    target: GraphTarget,
+    attentionNames: AttentionNames,
+    weights: Weights,
+    device: Device,
+  ): Promise<BandedDecoder> {
     const steps = decoderSteps(config);
     const graphs = [decoderHeadGraph(config, target, attentionNames), ...steps.map((step) => bandGraph(step, target))];
     const [head, ...runners] = await GraphRunner.loadAll(graphs, weights, device);
-    return new BandedDecoder(config.norm_num_groups, head, steps.map((step, index) => ({ step, runner: runners[index] })));
+    return new BandedDecoder(
+      config.norm_num_groups,
+      head,
+      steps.map((step, index) => ({ step, runner: runners[index] })),
+    );
   }
 
   /**
@@ -66,7 +76,13 @@ export class BandedDecoder {
     for (const { runner } of this.#steps) await runner.dispose();
   }
 
-  async #run(step: BandStep, runner: GraphRunner, x: FloatTensor, residual: FloatTensor | undefined, bandBytes: number): Promise<FloatTensor> {
+  async #run(
+    step: BandStep,
+    runner: GraphRunner,
+    x: FloatTensor,
+    residual: FloatTensor | undefined,
+    bandBytes: number,
+  ): Promise<FloatTensor> {
     const [, channels, height, width] = x.dims;
     const scale = step.norm === undefined ? 2 : 1;
     const dims = [1, step.outChannels, scale * height, scale * width];
@@ -78,7 +94,11 @@ export class BandedDecoder {
       const [above, below] = [Math.max(0, start - 1), Math.min(height, end + 1)];
       // The kernel reads one row each way: of zeros at the edge; of two enlarged ones, one is cut off.
       const [top, bottom] = [start === 0 ? 1 : 1 - scale, end === height ? 1 : 1 - scale];
-      const feeds: Record<string, DeviceTensor> = { ...shared, [BAND_INPUTS.x]: fromHost(rowsOf(x, above, below)), [BAND_INPUTS.pads]: padsOf(top, bottom) };
+      const feeds: Record<string, DeviceTensor> = {
+        ...shared,
+        [BAND_INPUTS.x]: fromHost(rowsOf(x, above, below)),
+        [BAND_INPUTS.pads]: padsOf(top, bottom),
+      };
       if (step.residual && residual) feeds[BAND_INPUTS.residual] = fromHost(rowsOf(residual, start, end));
       setRows(output, scale * start, await runner.run(feeds));
     }
@@ -122,5 +142,8 @@ function groupStatistics({ dims: [, channels], data }: FloatTensor, groups: numb
     mean.fill(average, group * perGroup, (group + 1) * perGroup);
     variance.fill(squares / length - average * average, group * perGroup, (group + 1) * perGroup);
   }
-  return { [BAND_INPUTS.mean]: fromHost({ dims: [channels], data: mean }), [BAND_INPUTS.variance]: fromHost({ dims: [channels], data: variance }) };
+  return {
+    [BAND_INPUTS.mean]: fromHost({ dims: [channels], data: mean }),
+    [BAND_INPUTS.variance]: fromHost({ dims: [channels], data: variance }),
+  };
 }

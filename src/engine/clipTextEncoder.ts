@@ -33,7 +33,12 @@ export class ClipTextEncoder {
   readonly #norm: ort.InferenceSession;
   readonly #projection: ort.InferenceSession | undefined;
 
-  private constructor(device: Device, tokens: number, [embeddings, norm, ...layers]: readonly ort.InferenceSession[], projection?: ort.InferenceSession) {
+  private constructor(
+    device: Device,
+    tokens: number,
+    [embeddings, norm, ...layers]: readonly ort.InferenceSession[],
+    projection?: ort.InferenceSession,
+  ) {
     this.#device = device;
     this.#tokens = tokens;
     this.#embeddings = embeddings;
@@ -49,14 +54,21 @@ export class ClipTextEncoder {
    * @param projects a CLIPTextModelWithProjection
    * @throws what {@link createSessions} throws
    */
-  static async load(config: ClipTextConfig, tokens: number, projects: boolean, weights: Weights, device: Device): Promise<ClipTextEncoder> {
+  static async load(
+    config: ClipTextConfig,
+    tokens: number,
+    projects: boolean,
+    weights: Weights,
+    device: Device,
+  ): Promise<ClipTextEncoder> {
     // CLIPTextModel kept its layers under `text_model.` until transformers 5.
     const prefix = weights.names().some((name) => name.startsWith("text_model.")) ? "text_model." : "";
     const clip: ClipText = { config, tokens, prefix };
     const graphs = [clipEmbeddingsGraph(clip, device), clipNormGraph(clip, device)];
     for (let layer = 0; layer < config.num_hidden_layers; layer++) graphs.push(clipLayerGraph(clip, layer, device));
     const layered = graphs.length;
-    if (projects && typeof config.eos_token_id === "number") graphs.push(clipProjectionGraph(clip, config.eos_token_id, device));
+    if (projects && typeof config.eos_token_id === "number")
+      graphs.push(clipProjectionGraph(clip, config.eos_token_id, device));
     const sessions = await createSessions(graphs, weights, device);
     return new ClipTextEncoder(device, tokens, sessions.slice(0, layered), sessions[layered]);
   }
@@ -75,10 +87,16 @@ export class ClipTextEncoder {
     try {
       const states = [await run(this.#embeddings, { x: ids })];
       for (const [index, layer] of needed.entries()) states.push(await run(layer, { x: states[index] }));
-      const hiddenStates = await toHost(this.#device, normed ? await run(this.#norm, { x: states[kept] }) : states[kept]);
+      const hiddenStates = await toHost(
+        this.#device,
+        normed ? await run(this.#norm, { x: states[kept] }) : states[kept],
+      );
       if (this.#projection === undefined) return { hiddenStates };
       const normalised = await run(this.#norm, { x: states[states.length - 1] });
-      return { hiddenStates, pooled: await toHost(this.#device, await run(this.#projection, { x: normalised, input_ids: ids })) };
+      return {
+        hiddenStates,
+        pooled: await toHost(this.#device, await run(this.#projection, { x: normalised, input_ids: ids })),
+      };
     } finally {
       made.forEach(release);
     }

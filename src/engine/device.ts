@@ -31,8 +31,9 @@ export interface DeviceOptions {
 
 const HOW_TO_GET: Record<DeviceName, string> = {
   cpu: "it comes with onnxruntime-node",
-  cuda: "Linux x64 with an NVIDIA driver, CUDA 12 and cuDNN 9; then `npm rebuild onnxruntime-node --onnxruntime-node-install=cuda12` downloads the CUDA libraries (README, \"GPU\", for CUDA 13)",
-  webgpu: "a Vulkan driver (Linux: libvulkan1 and the card's driver), Metal or Direct3D 12; `vulkaninfo` must list the card",
+  cuda: 'Linux x64 with an NVIDIA driver, CUDA 12 and cuDNN 9; then `npm rebuild onnxruntime-node --onnxruntime-node-install=cuda12` downloads the CUDA libraries (README, "GPU", for CUDA 13)',
+  webgpu:
+    "a Vulkan driver (Linux: libvulkan1 and the card's driver), Metal or Direct3D 12; `vulkaninfo` must list the card",
   dml: "Windows 10 or later with a Direct3D 12 card",
   coreml: "macOS on Apple silicon",
 };
@@ -44,7 +45,8 @@ const HOW_TO_GET: Record<DeviceName, string> = {
  */
 export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   const { device = "cpu", precision = "float32", threads } = options;
-  if (!PRECISIONS.includes(precision)) throw new ArgumentError(`precision: expected ${PRECISIONS.join(" or ")}, found "${String(precision)}"`);
+  if (!PRECISIONS.includes(precision))
+    throw new ArgumentError(`precision: expected ${PRECISIONS.join(" or ")}, found "${String(precision)}"`);
   if (device === "auto") {
     for (const name of automaticCandidates()) {
       if ((await probe(name, precision)) === undefined) return deviceOf(name, precision, threads);
@@ -55,11 +57,15 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     throw new ArgumentError(`device: expected one of auto, ${DEVICE_NAMES.join(", ")}, found "${String(device)}"`);
   }
   if (device === "cpu" && precision === "float16") {
-    throw new ArgumentError("precision: expected float32 on device cpu, found float16 — onnxruntime's CPU kernels compute in float32; half precision needs webgpu or cuda");
+    throw new ArgumentError(
+      "precision: expected float32 on device cpu, found float16 — onnxruntime's CPU kernels compute in float32; half precision needs webgpu or cuda",
+    );
   }
   const failure = await probe(device, precision);
   if (failure !== undefined) {
-    throw new DeviceUnavailableError(`device ${device} does not run on this machine (${failure}) — it needs: ${HOW_TO_GET[device]}; or use --device cpu`);
+    throw new DeviceUnavailableError(
+      `device ${device} does not run on this machine (${failure}) — it needs: ${HOW_TO_GET[device]}; or use --device cpu`,
+    );
   }
   return deviceOf(device, precision, threads);
 }
@@ -70,7 +76,13 @@ function automaticCandidates(): DeviceName[] {
 }
 
 async function deviceOf(name: DeviceName, precision: Precision, threads: number | undefined): Promise<Device> {
-  return { name, precision, threads, keepsTensors: name === "webgpu", fusedAttention: name !== "webgpu" || (await webgpuAttention.get()) };
+  return {
+    name,
+    precision,
+    threads,
+    keepsTensors: name === "webgpu",
+    fusedAttention: name !== "webgpu" || (await webgpuAttention.get()),
+  };
 }
 
 /**
@@ -93,7 +105,9 @@ async function probe(name: DeviceName, precision: Precision): Promise<string | u
   const x = graph.input("x", [1]);
   graph.output("y", graph.node("Relu", [x]), [1]);
   try {
-    const session = await ort.InferenceSession.create(graph.encodeWithoutWeights().bytes, { executionProviders: [name] });
+    const session = await ort.InferenceSession.create(graph.encodeWithoutWeights().bytes, {
+      executionProviders: [name],
+    });
     await session.run({ x: new ort.Tensor("float32", Float32Array.of(1), [1]) });
     await session.release();
     return undefined;

@@ -5,7 +5,13 @@ import { attention } from "../graphs/layers.js";
 import { elementCount } from "../numerics/tensor.js";
 
 /** Heads of Stable Diffusion 1.x, 2.x and XL, and a text encoder's, whose scores are biased. */
-const CASES = [{ headWidth: 40 }, { headWidth: 64 }, { headWidth: 80 }, { headWidth: 160 }, { headWidth: 64, biased: true }] as const;
+const CASES = [
+  { headWidth: 40 },
+  { headWidth: 64 },
+  { headWidth: 80 },
+  { headWidth: 160 },
+  { headWidth: 64, biased: true },
+] as const;
 const [ROWS, QUERIES, KEYS, HEADS] = [2, 64, 77, 2];
 
 /**
@@ -32,12 +38,17 @@ async function attend(executionProvider: string, fusedAttention: boolean): Promi
     return graph.input(name, dims);
   };
   const attended = CASES.map((each, index) => {
-    const [query, key, value] = [QUERIES, KEYS, KEYS].map((tokens, part) => fed(`${index} ${part}`, [ROWS, tokens, HEADS * each.headWidth]));
+    const [query, key, value] = [QUERIES, KEYS, KEYS].map((tokens, part) =>
+      fed(`${index} ${part}`, [ROWS, tokens, HEADS * each.headWidth]),
+    );
     const bias = "biased" in each ? fed(`${index} bias`, [1, 1, QUERIES, KEYS]) : undefined;
     return attention(graph, query, key, value, { heads: HEADS, headWidth: each.headWidth, bias });
   });
   graph.output("y", graph.node("Concat", attended, { axis: 2n }), [ROWS, QUERIES, "width"]);
-  const session = await ort.InferenceSession.create(graph.encodeWithoutWeights().bytes, { executionProviders: [executionProvider], logSeverityLevel: 3 });
+  const session = await ort.InferenceSession.create(graph.encodeWithoutWeights().bytes, {
+    executionProviders: [executionProvider],
+    logSeverityLevel: 3,
+  });
   try {
     const { y } = await session.run(feeds);
     return y.data as Float32Array;

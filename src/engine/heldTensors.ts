@@ -33,7 +33,9 @@ export class HeldTensors {
       return before;
     }
     if (before !== undefined) this.release(before);
-    return this.hold(tensor.location === "cpu" ? new ort.Tensor(tensor.type, tensor.data.slice(), tensor.dims) : retain(tensor));
+    return this.hold(
+      tensor.location === "cpu" ? new ort.Tensor(tensor.type, tensor.data.slice(), tensor.dims) : retain(tensor),
+    );
   }
 
   /** Gives up a tensor that is held. */
@@ -44,7 +46,12 @@ export class HeldTensors {
 }
 
 function isAlike(one: DeviceTensor, other: DeviceTensor): boolean {
-  return one.location === other.location && one.type === other.type && one.dims.length === other.dims.length && one.dims.every((size, axis) => size === other.dims[axis]);
+  return (
+    one.location === other.location &&
+    one.type === other.type &&
+    one.dims.length === other.dims.length &&
+    one.dims.every((size, axis) => size === other.dims[axis])
+  );
 }
 
 function bytesOf(tensor: DeviceTensor): number {

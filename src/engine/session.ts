@@ -23,13 +23,23 @@ export interface SessionOptions {
  *
  * @throws onnxruntime's own Error, where the device has no room or no such operator
  */
-export async function createSession({ bytes, externalData }: OnnxModel, device: Device, { keepsMemory = false }: SessionOptions = {}): Promise<ort.InferenceSession> {
+export async function createSession(
+  { bytes, externalData }: OnnxModel,
+  device: Device,
+  { keepsMemory = false }: SessionOptions = {},
+): Promise<ort.InferenceSession> {
   return ort.InferenceSession.create(bytes, {
     externalData,
     executionProviders: [device.name],
     ...(device.threads === undefined ? {} : { intraOpNumThreads: device.threads }),
     ...(device.keepsTensors ? { preferredOutputLocation: "gpu-buffer" as const } : {}),
-    extra: { session: { force_spinning_stop: "1", intra_op: { allow_spinning: "1", spin_duration_us: "1000" }, ...placement(device) } },
+    extra: {
+      session: {
+        force_spinning_stop: "1",
+        intra_op: { allow_spinning: "1", spin_duration_us: "1000" },
+        ...placement(device),
+      },
+    },
     enableCpuMemArena: keepsMemory,
     // A pattern takes all of a run's memory in one piece: without an arena a new one each time, larger than any that is free.
     enableMemPattern: keepsMemory,
@@ -43,7 +53,11 @@ export async function createSession({ bytes, externalData }: OnnxModel, device: 
  *
  * @throws InvalidFileError for weights that are missing, of another shape or not finite
  */
-export async function createSessions(graphs: readonly GraphBuilder[], weights: Weights, device: Device): Promise<ort.InferenceSession[]> {
+export async function createSessions(
+  graphs: readonly GraphBuilder[],
+  weights: Weights,
+  device: Device,
+): Promise<ort.InferenceSession[]> {
   const sessions: ort.InferenceSession[] = [];
   try {
     for (const graph of graphs) sessions.push(await createSession(await graph.encode(weights), device));

@@ -8,7 +8,9 @@ import { Lazy } from "./lazy.js";
  *
  * @param create a session for the parts of a key
  */
-export function sharedSessions<Key extends readonly (string | number)[]>(create: (device: Device, ...key: Key) => Promise<ort.InferenceSession>): (device: Device, ...key: Key) => Promise<ort.InferenceSession> {
+export function sharedSessions<Key extends readonly (string | number)[]>(
+  create: (device: Device, ...key: Key) => Promise<ort.InferenceSession>,
+): (device: Device, ...key: Key) => Promise<ort.InferenceSession> {
   const sessions = new WeakMap<Device, Map<string, Lazy<ort.InferenceSession>>>();
   return (device, ...key) => {
     const known = sessions.get(device) ?? new Map<string, Lazy<ort.InferenceSession>>();

@@ -17,7 +17,9 @@ import { sharedSessions } from "./sharedSessions.js";
  */
 export function fromHost(tensor: FloatTensor, precision: Precision = "float32"): DeviceTensor {
   const dims = [...tensor.dims];
-  return precision === "float16" ? new ort.Tensor("float16", toHalf(tensor.data), dims) : retain(new ort.Tensor("float32", tensor.data, dims));
+  return precision === "float16"
+    ? new ort.Tensor("float16", toHalf(tensor.data), dims)
+    : retain(new ort.Tensor("float32", tensor.data, dims));
 }
 
 /**

@@ -23,7 +23,12 @@ export async function readJson(path: string): Promise<unknown> {
     return JSON.parse(text.replace(STRING_OR_PYTHON_NUMBER, (match) => (match.startsWith('"') ? match : `"${match}"`)));
   } catch (error) {
     // The message quotes the text, its line breaks too.
-    throw new InvalidFileError({ file: path, found: error instanceof Error ? error.message.replace(/\s+/g, " ") : "no JSON", expected: "JSON", hint: "mend it, or take it anew from where it came" });
+    throw new InvalidFileError({
+      file: path,
+      found: error instanceof Error ? error.message.replace(/\s+/g, " ") : "no JSON",
+      expected: "JSON",
+      hint: "mend it, or take it anew from where it came",
+    });
   }
 }
 
@@ -44,7 +49,11 @@ export async function writeJson(path: string, value: unknown): Promise<void> {
  * @param where the file, where in it the value stands (nothing for all of it), and how to mend it
  * @throws InvalidFileError that names the first field that breaks the schema
  */
-export function validate<Schema extends z.ZodType>(schema: Schema, value: unknown, where: { file: string; field?: string; hint?: string }): z.infer<Schema> {
+export function validate<Schema extends z.ZodType>(
+  schema: Schema,
+  value: unknown,
+  where: { file: string; field?: string; hint?: string },
+): z.infer<Schema> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const { field, found, expected } = schemaProblem(parsed.error, value);

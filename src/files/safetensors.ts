@@ -16,10 +16,21 @@ import { MAX_BYTES_AT_ONCE, writeFully } from "./writeFully.js";
 
 /** Bytes of one element. */
 const ELEMENT_SIZE = {
-  BOOL: 1, U8: 1, I8: 1, F8_E4M3: 1, F8_E5M2: 1,
-  U16: 2, I16: 2, F16: 2, BF16: 2,
-  U32: 4, I32: 4, F32: 4,
-  U64: 8, I64: 8, F64: 8,
+  BOOL: 1,
+  U8: 1,
+  I8: 1,
+  F8_E4M3: 1,
+  F8_E5M2: 1,
+  U16: 2,
+  I16: 2,
+  F16: 2,
+  BF16: 2,
+  U32: 4,
+  I32: 4,
+  F32: 4,
+  U64: 8,
+  I64: 8,
+  F64: 8,
 } as const;
 export type SafetensorsDtype = keyof typeof ELEMENT_SIZE;
 
@@ -81,7 +92,13 @@ interface Header {
 function fileOf(path: string, handle: FileHandle, { metadata, tensors }: Header): SafetensorsFile {
   const entryOf = (name: string): TensorEntry => {
     const entry = tensors.get(name);
-    if (entry === undefined) throw new InvalidFileError({ file: path, field: name, found: "no such tensor", expected: `one of the ${tensors.size} in the file` });
+    if (entry === undefined)
+      throw new InvalidFileError({
+        file: path,
+        field: name,
+        found: "no such tensor",
+        expected: `one of the ${tensors.size} in the file`,
+      });
     return entry;
   };
   const readRaw = async (name: string): Promise<Uint8Array> => {
@@ -99,7 +116,13 @@ function fileOf(path: string, handle: FileHandle, { metadata, tensors }: Header)
     async readFloat32(name) {
       const { dtype, dims } = entryOf(name);
       if (dtype !== "F32" && dtype !== "F16" && dtype !== "BF16" && dtype !== "F64") {
-        throw new InvalidFileError({ file: path, field: name, found: dtype, expected: "F64, F32, F16 or BF16", hint: "convert the tensor, quantised weights are not supported" });
+        throw new InvalidFileError({
+          file: path,
+          field: name,
+          found: dtype,
+          expected: "F64, F32, F16 or BF16",
+          hint: "convert the tensor, quantised weights are not supported",
+        });
       }
       const { buffer } = await readRaw(name);
       if (dtype === "F32") return { dims, data: new Float32Array(buffer) };
@@ -114,23 +137,59 @@ function fileOf(path: string, handle: FileHandle, { metadata, tensors }: Header)
 async function readFully(path: string, handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   let done = 0;
   while (done < bytes.length) {
-    const { bytesRead } = await handle.read(bytes, done, Math.min(bytes.length - done, MAX_BYTES_AT_ONCE), position + done);
-    if (bytesRead === 0) throw new InvalidFileError({ file: path, found: `the end of the file at byte ${position + done}`, expected: `${bytes.length} bytes from byte ${position}`, hint: "the file is truncated; download it again" });
+    const { bytesRead } = await handle.read(
+      bytes,
+      done,
+      Math.min(bytes.length - done, MAX_BYTES_AT_ONCE),
+      position + done,
+    );
+    if (bytesRead === 0)
+      throw new InvalidFileError({
+        file: path,
+        found: `the end of the file at byte ${position + done}`,
+        expected: `${bytes.length} bytes from byte ${position}`,
+        hint: "the file is truncated; download it again",
+      });
     done += bytesRead;
   }
 }
 
 async function readHeader(path: string, handle: FileHandle): Promise<Header> {
   const information = await handle.stat();
-  if (!information.isFile()) throw new InvalidFileError({ file: path, found: information.isDirectory() ? "a folder" : "no regular file", expected: "a safetensors file" });
+  if (!information.isFile())
+    throw new InvalidFileError({
+      file: path,
+      found: information.isDirectory() ? "a folder" : "no regular file",
+      expected: "a safetensors file",
+    });
   const { size } = information;
-  if (size < LENGTH_BYTES) throw new InvalidFileError({ file: path, found: `${size} bytes`, expected: "at least 8, the header's length", hint: "the file is truncated; download it again" });
+  if (size < LENGTH_BYTES)
+    throw new InvalidFileError({
+      file: path,
+      found: `${size} bytes`,
+      expected: "at least 8, the header's length",
+      hint: "the file is truncated; download it again",
+    });
   const lengthBytes = new Uint8Array(LENGTH_BYTES);
   await readFully(path, handle, lengthBytes, 0);
   const length = new DataView(lengthBytes.buffer).getBigUint64(0, true);
-  if (length > BigInt(MAX_HEADER_BYTES)) throw new InvalidFileError({ file: path, field: "header length", found: String(length), expected: `at most ${MAX_HEADER_BYTES} bytes`, hint: "this is no safetensors file" });
+  if (length > BigInt(MAX_HEADER_BYTES))
+    throw new InvalidFileError({
+      file: path,
+      field: "header length",
+      found: String(length),
+      expected: `at most ${MAX_HEADER_BYTES} bytes`,
+      hint: "this is no safetensors file",
+    });
   const dataStart = LENGTH_BYTES + Number(length);
-  if (dataStart > size) throw new InvalidFileError({ file: path, field: "header length", found: `${length} bytes`, expected: `at most the ${size - LENGTH_BYTES} that the file holds`, hint: "the file is truncated; download it again" });
+  if (dataStart > size)
+    throw new InvalidFileError({
+      file: path,
+      field: "header length",
+      found: `${length} bytes`,
+      expected: `at most the ${size - LENGTH_BYTES} that the file holds`,
+      hint: "the file is truncated; download it again",
+    });
   const bytes = new Uint8Array(Number(length));
   await readFully(path, handle, bytes, LENGTH_BYTES);
   return checkHeader(path, parseHeader(path, bytes), dataStart, size);
@@ -142,40 +201,79 @@ function parseHeader(path: string, bytes: Uint8Array): Readonly<Record<string, u
   try {
     header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (error) {
-    throw new InvalidFileError({ file: path, field: "header", found: error instanceof Error ? error.message.slice(0, 80) : "no JSON", expected });
+    throw new InvalidFileError({
+      file: path,
+      field: "header",
+      found: error instanceof Error ? error.message.slice(0, 80) : "no JSON",
+      expected,
+    });
   }
-  if (typeof header !== "object" || header === null || Array.isArray(header)) throw new InvalidFileError({ file: path, field: "header", found: JSON.stringify(header).slice(0, 40), expected });
+  if (typeof header !== "object" || header === null || Array.isArray(header))
+    throw new InvalidFileError({ file: path, field: "header", found: JSON.stringify(header).slice(0, 40), expected });
   return header as Record<string, unknown>;
 }
 
 function checkHeader(path: string, header: Readonly<Record<string, unknown>>, dataStart: number, size: number): Header {
   const { __metadata__: metadata = {}, ...entries } = header;
-  if (typeof metadata !== "object" || metadata === null || !Object.values(metadata).every((value) => typeof value === "string")) {
-    throw new InvalidFileError({ file: path, field: "__metadata__", found: JSON.stringify(metadata).slice(0, 60), expected: "an object of strings" });
+  if (
+    typeof metadata !== "object" ||
+    metadata === null ||
+    !Object.values(metadata).every((value) => typeof value === "string")
+  ) {
+    throw new InvalidFileError({
+      file: path,
+      field: "__metadata__",
+      found: JSON.stringify(metadata).slice(0, 60),
+      expected: "an object of strings",
+    });
   }
-  const tensors = new Map(Object.entries(entries).map(([name, entry]) => [name, checkEntry(path, name, entry, dataStart)]));
+  const tensors = new Map(
+    Object.entries(entries).map(([name, entry]) => [name, checkEntry(path, name, entry, dataStart)]),
+  );
   const inOrder = [...tensors].sort(([, a], [, b]) => a.byteOffset - b.byteOffset || a.byteLength - b.byteLength);
   let end = dataStart;
   for (const [name, { byteOffset, byteLength }] of inOrder) {
-    if (byteOffset !== end) throw new InvalidFileError({ file: path, field: name, found: `data_offsets that start at ${byteOffset - dataStart}`, expected: `${end - dataStart}, where the tensor before it ends`, hint: "tensors may neither overlap nor leave holes" });
+    if (byteOffset !== end)
+      throw new InvalidFileError({
+        file: path,
+        field: name,
+        found: `data_offsets that start at ${byteOffset - dataStart}`,
+        expected: `${end - dataStart}, where the tensor before it ends`,
+        hint: "tensors may neither overlap nor leave holes",
+      });
     end += byteLength;
   }
-  if (end !== size) throw new InvalidFileError({ file: path, found: `${size} bytes`, expected: `${end}, as the header describes`, hint: end > size ? "the file is truncated; download it again" : "the file has bytes that no tensor owns" });
+  if (end !== size)
+    throw new InvalidFileError({
+      file: path,
+      found: `${size} bytes`,
+      expected: `${end}, as the header describes`,
+      hint: end > size ? "the file is truncated; download it again" : "the file has bytes that no tensor owns",
+    });
   return { metadata: metadata as Record<string, string>, tensors };
 }
 
 function checkEntry(path: string, name: string, entry: unknown, dataStart: number): TensorEntry {
   const refuse = (field: string, found: unknown, expected: string): never => {
-    throw new InvalidFileError({ file: path, field: `${name}.${field}`, found: (JSON.stringify(found) ?? "nothing").slice(0, 60), expected });
+    throw new InvalidFileError({
+      file: path,
+      field: `${name}.${field}`,
+      found: (JSON.stringify(found) ?? "nothing").slice(0, 60),
+      expected,
+    });
   };
-  if (typeof entry !== "object" || entry === null) return refuse("", entry, "an object with dtype, shape and data_offsets");
+  if (typeof entry !== "object" || entry === null)
+    return refuse("", entry, "an object with dtype, shape and data_offsets");
   const { dtype, shape, data_offsets: offsets } = entry as Record<string, unknown>;
-  if (typeof dtype !== "string" || !Object.hasOwn(ELEMENT_SIZE, dtype)) return refuse("dtype", dtype, `one of ${Object.keys(ELEMENT_SIZE).join(", ")}`);
+  if (typeof dtype !== "string" || !Object.hasOwn(ELEMENT_SIZE, dtype))
+    return refuse("dtype", dtype, `one of ${Object.keys(ELEMENT_SIZE).join(", ")}`);
   if (!isSizeList(shape)) return refuse("shape", shape, "a list of integers of 0 or more");
-  if (!isSizeList(offsets) || offsets.length !== 2 || offsets[0] > offsets[1]) return refuse("data_offsets", offsets, "[begin, end] with begin ≤ end");
+  if (!isSizeList(offsets) || offsets.length !== 2 || offsets[0] > offsets[1])
+    return refuse("data_offsets", offsets, "[begin, end] with begin ≤ end");
   const byteLength = offsets[1] - offsets[0];
   const needed = elementCount(shape) * ELEMENT_SIZE[dtype as SafetensorsDtype];
-  if (needed !== byteLength) return refuse("data_offsets", offsets, `${needed} bytes for ${dtype} [${shape.join(", ")}]`);
+  if (needed !== byteLength)
+    return refuse("data_offsets", offsets, `${needed} bytes for ${dtype} [${shape.join(", ")}]`);
   return { dtype: dtype as SafetensorsDtype, dims: shape, byteOffset: dataStart + offsets[0], byteLength };
 }
 
@@ -209,7 +307,11 @@ export interface SafetensorsWriter {
  * @param layout every tensor that will be written, by name
  * @throws the file system's own error where the folder is not writable or full
  */
-export async function createSafetensorsWriter(path: string, layout: ReadonlyMap<string, TensorLayout>, metadata: Readonly<Record<string, string>> = {}): Promise<SafetensorsWriter> {
+export async function createSafetensorsWriter(
+  path: string,
+  layout: ReadonlyMap<string, TensorLayout>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<SafetensorsWriter> {
   const entries: Record<string, unknown> = Object.keys(metadata).length === 0 ? {} : { __metadata__: metadata };
   const offsets = new Map<string, number>();
   let end = 0;
@@ -247,8 +349,12 @@ export async function createSafetensorsWriter(path: string, layout: ReadonlyMap<
     async write(name, data) {
       const place = layout.get(name);
       const offset = offsets.get(name);
-      if (place === undefined || offset === undefined) throw new ArgumentError(`${path}: ${name} is not in the layout that the file was opened with`);
-      if (data.length !== elementCount(place.dims)) throw new ArgumentError(`${path}: ${name}: expected ${elementCount(place.dims)} elements, found ${data.length}`);
+      if (place === undefined || offset === undefined)
+        throw new ArgumentError(`${path}: ${name} is not in the layout that the file was opened with`);
+      if (data.length !== elementCount(place.dims))
+        throw new ArgumentError(
+          `${path}: ${name}: expected ${elementCount(place.dims)} elements, found ${data.length}`,
+        );
       await writeFully(handle, new Uint8Array(data.buffer, data.byteOffset, data.byteLength), head.length + offset);
       missing.delete(name);
     },
@@ -263,7 +369,11 @@ export async function createSafetensorsWriter(path: string, layout: ReadonlyMap<
 }
 
 /** Writes a whole file in one go. Throws the file system's own error; nothing is left of the file then. */
-export async function writeSafetensors(path: string, tensors: ReadonlyMap<string, OutgoingTensor>, metadata: Readonly<Record<string, string>> = {}): Promise<void> {
+export async function writeSafetensors(
+  path: string,
+  tensors: ReadonlyMap<string, OutgoingTensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
   const writer = await createSafetensorsWriter(path, tensors, metadata);
   try {
     for (const [name, { data }] of tensors) await writer.write(name, data);

@@ -12,12 +12,29 @@ type Issue = z.core.$ZodIssue;
 
 /** What is wrong with a value that a schema refused. */
 export function schemaProblem({ issues: [issue] }: z.core.$ZodError, value: unknown): SchemaProblem {
-  const found = issue.path.reduce<unknown>((inside, key) => (typeof inside === "object" && inside !== null ? (inside as Record<PropertyKey, unknown>)[key] : undefined), value);
-  return { field: issue.path.join(".") || undefined, found: found === undefined ? "nothing" : said(found).slice(0, 60), expected: expectation(issue) };
+  const found = issue.path.reduce<unknown>(
+    (inside, key) =>
+      typeof inside === "object" && inside !== null ? (inside as Record<PropertyKey, unknown>)[key] : undefined,
+    value,
+  );
+  return {
+    field: issue.path.join(".") || undefined,
+    found: found === undefined ? "nothing" : said(found).slice(0, 60),
+    expected: expectation(issue),
+  };
 }
 
 /** Names of types as zod has them, where JSON's readers have others. */
-const TYPES: Readonly<Record<string, string>> = { int: "a whole number", number: "a number", string: "a string", boolean: "true or false", array: "a list", tuple: "a list", object: "an object", record: "an object" };
+const TYPES: Readonly<Record<string, string>> = {
+  int: "a whole number",
+  number: "a number",
+  string: "a string",
+  boolean: "true or false",
+  array: "a list",
+  tuple: "a list",
+  object: "an object",
+  record: "an object",
+};
 
 function expectation(issue: Issue): string {
   switch (issue.code) {
@@ -26,11 +43,21 @@ function expectation(issue: Issue): string {
     case "invalid_value":
       return issue.values.length === 1 ? said(issue.values[0]) : `one of ${issue.values.map(said).join(", ")}`;
     case "too_small":
-      return bounded(issue.origin, issue.exact ? "of" : issue.inclusive === false ? "above" : "of at least", issue.minimum);
+      return bounded(
+        issue.origin,
+        issue.exact ? "of" : issue.inclusive === false ? "above" : "of at least",
+        issue.minimum,
+      );
     case "too_big":
-      return bounded(issue.origin, issue.exact ? "of" : issue.inclusive === false ? "below" : "of at most", issue.maximum);
+      return bounded(
+        issue.origin,
+        issue.exact ? "of" : issue.inclusive === false ? "below" : "of at most",
+        issue.maximum,
+      );
     case "invalid_union":
-      return issue.errors.length === 0 ? issue.message : [...new Set(issue.errors.map(([first]) => within(first)))].join(", or ");
+      return issue.errors.length === 0
+        ? issue.message
+        : [...new Set(issue.errors.map(([first]) => within(first)))].join(", or ");
     default:
       return issue.message.replace(/^Invalid input: expected /, "");
   }
@@ -44,13 +71,15 @@ function within(issue: Issue): string {
 }
 
 function bounded(origin: string, relation: string, limit: number | bigint): string {
-  if (origin === "array" || origin === "tuple") return `a list ${relation} ${limit} ${Number(limit) === 1 ? "entry" : "entries"}`;
+  if (origin === "array" || origin === "tuple")
+    return `a list ${relation} ${limit} ${Number(limit) === 1 ? "entry" : "entries"}`;
   return `${origin === "string" ? "a string" : "a number"} ${relation} ${limit}${origin === "string" ? " characters" : ""}`;
 }
 
 /** A value in few words; JSON has none for NaN, infinities and big integers. */
 function said(value: unknown): string {
-  if (typeof value !== "object" || value === null) return typeof value === "string" ? JSON.stringify(value) : String(value);
+  if (typeof value !== "object" || value === null)
+    return typeof value === "string" ? JSON.stringify(value) : String(value);
   try {
     return JSON.stringify(value);
   } catch {

@@ -43,8 +43,15 @@ export interface ActivationBytes {
 /** Estimates what an evaluation takes; both parts are on the high side. */
 export function activationBytes(unet: UNet, latents: Extent): ActivationBytes {
   const blocks = unet.stages.filter(isBlock);
-  const skips = blocks.filter(({ id }) => id === "conv_in" || id.startsWith("down_blocks.")).reduce((sum, block) => sum + resultBytes(block, latents), 0);
-  const kept = blocks.filter((block) => keepsMemory(unet, block)).reduce((sum, block) => sum + workBytes(block, latents), 0);
-  const largest = Math.max(0, ...blocks.filter((block) => !keepsMemory(unet, block)).map((block) => workBytes(block, latents)));
+  const skips = blocks
+    .filter(({ id }) => id === "conv_in" || id.startsWith("down_blocks."))
+    .reduce((sum, block) => sum + resultBytes(block, latents), 0);
+  const kept = blocks
+    .filter((block) => keepsMemory(unet, block))
+    .reduce((sum, block) => sum + workBytes(block, latents), 0);
+  const largest = Math.max(
+    0,
+    ...blocks.filter((block) => !keepsMemory(unet, block)).map((block) => workBytes(block, latents)),
+  );
   return { kept, passing: skips + largest };
 }

@@ -4,7 +4,17 @@
 import type { AutoencoderConfig } from "../models/configs/autoencoder.js";
 import { GraphBuilder } from "./graphBuilder.js";
 import type { GraphTarget, Value } from "./graphBuilder.js";
-import { activation, attention, cast, conv2d, doubleNearest, fromTokens, groupNorm, linear, toTokens } from "./layers.js";
+import {
+  activation,
+  attention,
+  cast,
+  conv2d,
+  doubleNearest,
+  fromTokens,
+  groupNorm,
+  linear,
+  toTokens,
+} from "./layers.js";
 import { resnetBranch, resnetMerge } from "./resnetBlock.js";
 import type { ResnetBlock } from "./resnetBlock.js";
 
@@ -20,7 +30,11 @@ export const ATTENTION_NAMES: AttentionNames = ["to_q", "to_k", "to_v", "to_out.
 export const DEPRECATED_ATTENTION_NAMES: AttentionNames = ["query", "key", "value", "proj_attn"];
 
 /** latents [batch, latent_channels, height, width] float32, already divided by scaling_factor → image [batch, 3, …] in about −1…1 */
-export function decoderGraph(config: AutoencoderConfig, target: GraphTarget, attentionNames: AttentionNames): GraphBuilder {
+export function decoderGraph(
+  config: AutoencoderConfig,
+  target: GraphTarget,
+  attentionNames: AttentionNames,
+): GraphBuilder {
   const graph = new GraphBuilder("vae decoder", target);
   const levels = [...config.block_out_channels].reverse();
   const network = new AutoencoderLayers(graph, config, attentionNames);
@@ -33,16 +47,28 @@ export function decoderGraph(config: AutoencoderConfig, target: GraphTarget, att
       channels = outChannels;
     }
     if (level < levels.length - 1) {
-      hidden = conv2d(graph, doubleNearest(graph, hidden), `${name}.upsamplers.0.conv`, channels, channels, { kernel: 3, padding: 1 });
+      hidden = conv2d(graph, doubleNearest(graph, hidden), `${name}.upsamplers.0.conv`, channels, channels, {
+        kernel: 3,
+        padding: 1,
+      });
     }
   });
   hidden = network.leave(hidden, "decoder", channels, config.out_channels);
-  graph.output("image", toFloat32(graph, hidden), ["batch", config.out_channels, "image_height", "image_width"], "float32");
+  graph.output(
+    "image",
+    toFloat32(graph, hidden),
+    ["batch", config.out_channels, "image_height", "image_width"],
+    "float32",
+  );
   return graph;
 }
 
 /** latents, as the decoder takes them → its mid block's output [batch, channels, height, width] float32 */
-export function decoderHeadGraph(config: AutoencoderConfig, target: GraphTarget, attentionNames: AttentionNames): GraphBuilder {
+export function decoderHeadGraph(
+  config: AutoencoderConfig,
+  target: GraphTarget,
+  attentionNames: AttentionNames,
+): GraphBuilder {
   const graph = new GraphBuilder("vae decoder head", target);
   const hidden = decoderHead(graph, config, new AutoencoderLayers(graph, config, attentionNames));
   const channels = config.block_out_channels[config.block_out_channels.length - 1];
@@ -54,13 +80,18 @@ function decoderHead(graph: GraphBuilder, config: AutoencoderConfig, network: Au
   const { latent_channels, block_out_channels } = config;
   const channels = block_out_channels[block_out_channels.length - 1];
   let hidden = network.enter("latents", latent_channels);
-  if (config.use_post_quant_conv) hidden = conv2d(graph, hidden, "post_quant_conv", latent_channels, latent_channels, { kernel: 1 });
+  if (config.use_post_quant_conv)
+    hidden = conv2d(graph, hidden, "post_quant_conv", latent_channels, latent_channels, { kernel: 1 });
   hidden = conv2d(graph, hidden, "decoder.conv_in", latent_channels, channels, { kernel: 3, padding: 1 });
   return network.midBlock(hidden, "decoder.mid_block", channels);
 }
 
 /** pixels [batch, in_channels, height, width] float32 in −1…1 → mean of the latents' distribution, unscaled */
-export function encoderGraph(config: AutoencoderConfig, target: GraphTarget, attentionNames: AttentionNames): GraphBuilder {
+export function encoderGraph(
+  config: AutoencoderConfig,
+  target: GraphTarget,
+  attentionNames: AttentionNames,
+): GraphBuilder {
   const graph = new GraphBuilder("vae encoder", target);
   const { in_channels, latent_channels, block_out_channels } = config;
   const network = new AutoencoderLayers(graph, config, attentionNames);
@@ -75,7 +106,11 @@ export function encoderGraph(config: AutoencoderConfig, target: GraphTarget, att
       channels = outChannels;
     }
     if (level < block_out_channels.length - 1) {
-      hidden = conv2d(graph, hidden, `${name}.downsamplers.0.conv`, channels, channels, { kernel: 3, stride: 2, padding: [0, 0, 1, 1] });
+      hidden = conv2d(graph, hidden, `${name}.downsamplers.0.conv`, channels, channels, {
+        kernel: 3,
+        stride: 2,
+        padding: [0, 0, 1, 1],
+      });
     }
   });
   hidden = network.midBlock(hidden, "encoder.mid_block", channels);
@@ -83,7 +118,12 @@ export function encoderGraph(config: AutoencoderConfig, target: GraphTarget, att
   hidden = network.leave(hidden, "encoder", channels, moments);
   if (config.use_quant_conv) hidden = conv2d(graph, hidden, "quant_conv", moments, moments, { kernel: 1 });
   const [mean] = graph.nodeWithOutputs("Split", 2, [hidden], { axis: 1n, num_outputs: 2n });
-  graph.output("latent_mean", toFloat32(graph, mean), ["batch", latent_channels, "latent_height", "latent_width"], "float32");
+  graph.output(
+    "latent_mean",
+    toFloat32(graph, mean),
+    ["batch", latent_channels, "latent_height", "latent_width"],
+    "float32",
+  );
   return graph;
 }
 
@@ -111,7 +151,11 @@ class AutoencoderLayers {
   leave(x: Value, name: string, inChannels: number, outChannels: number): Value {
     const graph = this.#graph;
     // Encoder and Decoder build their last activation as nn.SiLU, whatever act_fn says.
-    const normalised = activation(graph, groupNorm(graph, x, `${name}.conv_norm_out`, inChannels, this.#config.norm_num_groups, AUTOENCODER_EPSILON), "silu");
+    const normalised = activation(
+      graph,
+      groupNorm(graph, x, `${name}.conv_norm_out`, inChannels, this.#config.norm_num_groups, AUTOENCODER_EPSILON),
+      "silu",
+    );
     return conv2d(graph, normalised, `${name}.conv_out`, inChannels, outChannels, { kernel: 3, padding: 1 });
   }
 
@@ -137,10 +181,19 @@ class AutoencoderLayers {
   /** One head over all channels, with a residual (models/attention_processor.py, Attention). */
   #attention(x: Value, name: string, channels: number): Value {
     const graph = this.#graph;
-    const normalised = groupNorm(graph, x, `${name}.group_norm`, channels, this.#config.norm_num_groups, AUTOENCODER_EPSILON);
+    const normalised = groupNorm(
+      graph,
+      x,
+      `${name}.group_norm`,
+      channels,
+      this.#config.norm_num_groups,
+      AUTOENCODER_EPSILON,
+    );
     const tokens = toTokens(graph, normalised, channels);
     const [toQuery, toKey, toValue, toOut] = this.#attentionNames;
-    const [query, key, value] = [toQuery, toKey, toValue].map((part) => linear(graph, tokens, `${name}.${part}`, channels, channels));
+    const [query, key, value] = [toQuery, toKey, toValue].map((part) =>
+      linear(graph, tokens, `${name}.${part}`, channels, channels),
+    );
     const attended = attention(graph, query, key, value, { heads: 1, headWidth: channels, upcast: true });
     const projected = linear(graph, attended, `${name}.${toOut}`, channels, channels);
     return graph.node("Add", [x, fromTokens(graph, projected, x)]);

@@ -33,14 +33,32 @@ export function decoderSteps(config: AutoencoderConfig): readonly BandStep[] {
     for (let layer = 0; layer <= config.layers_per_block; layer++) {
       const name = `${block}.resnets.${layer}`;
       const shortcut = channels === outChannels ? undefined : `${name}.conv_shortcut`;
-      steps.push({ conv: `${name}.conv1`, inChannels: channels, outChannels, norm: { name: `${name}.norm1`, activation: act_fn }, opensResidual: true });
-      steps.push({ conv: `${name}.conv2`, inChannels: outChannels, outChannels, norm: { name: `${name}.norm2`, activation: act_fn }, residual: { channels, shortcut } });
+      steps.push({
+        conv: `${name}.conv1`,
+        inChannels: channels,
+        outChannels,
+        norm: { name: `${name}.norm1`, activation: act_fn },
+        opensResidual: true,
+      });
+      steps.push({
+        conv: `${name}.conv2`,
+        inChannels: outChannels,
+        outChannels,
+        norm: { name: `${name}.norm2`, activation: act_fn },
+        residual: { channels, shortcut },
+      });
       channels = outChannels;
     }
-    if (level < levels.length - 1) steps.push({ conv: `${block}.upsamplers.0.conv`, inChannels: channels, outChannels: channels });
+    if (level < levels.length - 1)
+      steps.push({ conv: `${block}.upsamplers.0.conv`, inChannels: channels, outChannels: channels });
   });
   // Decoder builds its last activation as nn.SiLU, whatever act_fn says.
-  steps.push({ conv: "decoder.conv_out", inChannels: channels, outChannels: config.out_channels, norm: { name: "decoder.conv_norm_out", activation: "silu" } });
+  steps.push({
+    conv: "decoder.conv_out",
+    inChannels: channels,
+    outChannels: config.out_channels,
+    norm: { name: "decoder.conv_norm_out", activation: "silu" },
+  });
   return steps;
 }
 
@@ -75,7 +93,10 @@ export function bandGraph(step: BandStep, target: GraphTarget): GraphBuilder {
   hidden = conv2d(graph, hidden, conv, inChannels, outChannels, { kernel: 3, padding: [0, 1, 0, 1] });
   if (residual !== undefined) {
     const kept = graph.input(BAND_INPUTS.residual, [1, residual.channels, "out_rows", "width"]);
-    const added = residual.shortcut === undefined ? kept : conv2d(graph, kept, residual.shortcut, residual.channels, outChannels, { kernel: 1 });
+    const added =
+      residual.shortcut === undefined
+        ? kept
+        : conv2d(graph, kept, residual.shortcut, residual.channels, outChannels, { kernel: 1 });
     hidden = graph.node("Add", [hidden, added]);
   }
   graph.output("y", hidden, [1, outChannels, "out_rows", "out_width"]);

@@ -75,7 +75,9 @@ export const OUT = "out";
 /** Declares a stage's inputs in a graph; only those of `which` where given. */
 export function declareInputs(graph: GraphBuilder, stage: Stage, which?: readonly number[]): Value[] {
   return stage.inputs.map((input, index) =>
-    which === undefined || which.includes(index) ? graph.input(`input_${index}`, input.dims, input.elementType ?? graph.precision) : "",
+    which === undefined || which.includes(index)
+      ? graph.input(`input_${index}`, input.dims, input.elementType ?? graph.precision)
+      : "",
   );
 }
 

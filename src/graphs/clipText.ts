@@ -21,9 +21,16 @@ export function clipEmbeddingsGraph({ config, tokens, prefix }: ClipText, target
   const graph = new GraphBuilder("clip embeddings", target);
   const { hidden_size: width, max_position_embeddings, vocab_size } = config;
   const ids = graph.input("x", ["batch", tokens], "int32");
-  const embedded = graph.node("Gather", [graph.weight(`${prefix}embeddings.token_embedding.weight`, [vocab_size, width]), ids], { axis: 0n });
+  const embedded = graph.node(
+    "Gather",
+    [graph.weight(`${prefix}embeddings.token_embedding.weight`, [vocab_size, width]), ids],
+    { axis: 0n },
+  );
   const positions = graph.weight(`${prefix}embeddings.position_embedding.weight`, [max_position_embeddings, width]);
-  const used = tokens === max_position_embeddings ? positions : graph.node("Slice", [positions, graph.integers([0]), graph.integers([tokens])]);
+  const used =
+    tokens === max_position_embeddings
+      ? positions
+      : graph.node("Slice", [positions, graph.integers([0]), graph.integers([tokens])]);
   graph.output("y", graph.node("Add", [embedded, used]), ["batch", tokens, width]);
   return graph;
 }
@@ -35,10 +42,22 @@ export function clipLayerGraph({ config, tokens, prefix }: ClipText, layer: numb
   const { hidden_size: width, num_attention_heads: heads, intermediate_size, layer_norm_eps: epsilon } = config;
   let hidden = graph.input("x", ["batch", tokens, width]);
   const normalised = layerNorm(graph, hidden, `${name}.layer_norm1`, width, epsilon);
-  const [query, key, value] = ["q_proj", "k_proj", "v_proj"].map((part) => linear(graph, normalised, `${name}.self_attn.${part}`, width, width));
-  const attended = attention(graph, query, key, value, { heads, headWidth: width / heads, bias: causalMask(graph, tokens) });
+  const [query, key, value] = ["q_proj", "k_proj", "v_proj"].map((part) =>
+    linear(graph, normalised, `${name}.self_attn.${part}`, width, width),
+  );
+  const attended = attention(graph, query, key, value, {
+    heads,
+    headWidth: width / heads,
+    bias: causalMask(graph, tokens),
+  });
   hidden = graph.node("Add", [hidden, linear(graph, attended, `${name}.self_attn.out_proj`, width, width)]);
-  const widened = linear(graph, layerNorm(graph, hidden, `${name}.layer_norm2`, width, epsilon), `${name}.mlp.fc1`, width, intermediate_size);
+  const widened = linear(
+    graph,
+    layerNorm(graph, hidden, `${name}.layer_norm2`, width, epsilon),
+    `${name}.mlp.fc1`,
+    width,
+    intermediate_size,
+  );
   const activated = activation(graph, widened, config.hidden_act);
   hidden = graph.node("Add", [hidden, linear(graph, activated, `${name}.mlp.fc2`, intermediate_size, width)]);
   graph.output("y", hidden, ["batch", tokens, width]);
@@ -62,17 +81,31 @@ export function clipProjectionGraph({ config, tokens }: ClipText, endToken: numb
   const hidden = graph.input("x", ["batch", tokens, width]);
   const ids = cast(graph, graph.input("input_ids", ["batch", tokens], "int32"), "float32");
   // A config from before transformers 4.32 says 2 for every model, and its end token is that of the highest id.
-  const isEnd = endToken === 2 ? ids : cast(graph, graph.node("Equal", [ids, graph.constant({ dims: [], data: Float32Array.of(endToken) }, "float32")]), "float32");
+  const isEnd =
+    endToken === 2
+      ? ids
+      : cast(
+          graph,
+          graph.node("Equal", [ids, graph.constant({ dims: [], data: Float32Array.of(endToken) }, "float32")]),
+          "float32",
+        );
   const position = graph.node("ArgMax", [isEnd], { axis: 1n, keepdims: 1n });
   const pooled = graph.node("GatherND", [hidden, position], { batch_dims: 1n });
-  graph.output("y", linear(graph, pooled, "text_projection", width, projection, { bias: false }), ["batch", projection]);
+  graph.output("y", linear(graph, pooled, "text_projection", width, projection, { bias: false }), [
+    "batch",
+    projection,
+  ]);
   return graph;
 }
 
 /** Number of parameters, but for a projection's. */
 export function clipParameterCount(clip: ClipText): number {
   const layer = clipLayerGraph(clip, 0, FLOAT32).parameterCount();
-  return clipEmbeddingsGraph(clip, FLOAT32).parameterCount() + clip.config.num_hidden_layers * layer + clipNormGraph(clip, FLOAT32).parameterCount();
+  return (
+    clipEmbeddingsGraph(clip, FLOAT32).parameterCount() +
+    clip.config.num_hidden_layers * layer +
+    clipNormGraph(clip, FLOAT32).parameterCount()
+  );
 }
 
 /** Each token attends to itself and to what stands before it: [1, 1, tokens, tokens], added to the scores. */

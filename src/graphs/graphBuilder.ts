@@ -78,14 +78,24 @@ export class GraphBuilder {
   }
 
   /** Appends an operator with one result; `""` among the inputs leaves an optional one out. */
-  node(op: string, inputs: readonly Value[], attributes: Readonly<Record<string, OnnxAttribute>> = {}, domain = ""): Value {
+  node(
+    op: string,
+    inputs: readonly Value[],
+    attributes: Readonly<Record<string, OnnxAttribute>> = {},
+    domain = "",
+  ): Value {
     const output = this.#fresh(op);
     this.#nodes.push({ op, domain, inputs, outputs: [output], attributes });
     return output;
   }
 
   /** Appends an operator with several results. */
-  nodeWithOutputs(op: string, count: number, inputs: readonly Value[], attributes: Readonly<Record<string, OnnxAttribute>> = {}): Value[] {
+  nodeWithOutputs(
+    op: string,
+    count: number,
+    inputs: readonly Value[],
+    attributes: Readonly<Record<string, OnnxAttribute>> = {},
+  ): Value[] {
     const outputs = Array.from({ length: count }, () => this.#fresh(op));
     this.#nodes.push({ op, domain: "", inputs, outputs, attributes });
     return outputs;
@@ -104,14 +114,24 @@ export class GraphBuilder {
   integers(values: readonly number[]): Value {
     const value = this.#fresh("integers");
     const data = BigInt64Array.from(values, BigInt);
-    this.#constants.push({ name: value, elementType: "int64", dims: [values.length], bytes: new Uint8Array(data.buffer) });
+    this.#constants.push({
+      name: value,
+      elementType: "int64",
+      dims: [values.length],
+      bytes: new Uint8Array(data.buffer),
+    });
     return value;
   }
 
   /** A constant of the tensor's shape; without dims a scalar. */
   constant(tensor: FloatTensor, elementType: "float32" | "float16" = this.precision): Value {
     const value = this.#fresh("constant");
-    this.#constants.push({ name: value, elementType, dims: tensor.dims, bytes: encodeFloats(tensor.data, elementType) });
+    this.#constants.push({
+      name: value,
+      elementType,
+      dims: tensor.dims,
+      bytes: encodeFloats(tensor.data, elementType),
+    });
     return value;
   }
 
@@ -124,13 +144,21 @@ export class GraphBuilder {
   async encode(weights: Weights): Promise<OnnxModel> {
     for (const { tensor, dims } of this.#weights) {
       const bytes = elementCount(dims) * ELEMENT_BYTES[this.precision];
-      if (bytes > MAX_WEIGHT_BYTES) throw new UnsupportedError(`${this.#name}: ${tensor} of ${(bytes / 2 ** 30).toFixed(2)} GiB is not supported (supported: weights of up to 2 GiB each)`);
+      if (bytes > MAX_WEIGHT_BYTES)
+        throw new UnsupportedError(
+          `${this.#name}: ${tensor} of ${(bytes / 2 ** 30).toFixed(2)} GiB is not supported (supported: weights of up to 2 GiB each)`,
+        );
     }
     const laidOut: OnnxTensor[] = [];
     for (const { value, tensor, dims, layout } of this.#weights) {
       const stored = await weights.read(tensor, dims, this.precision);
       const { data, dims: shape } = layout === "transposed" ? transposed(stored) : stored;
-      laidOut.push({ name: value, elementType: this.precision, dims: shape, bytes: encodeFloats(data, this.precision) });
+      laidOut.push({
+        name: value,
+        elementType: this.precision,
+        dims: shape,
+        bytes: encodeFloats(data, this.precision),
+      });
     }
     return this.#encode(laidOut);
   }
@@ -158,7 +186,14 @@ export class GraphBuilder {
   #encode(weights: readonly OnnxTensor[]): OnnxModel {
     const named = (values: readonly Value[]): Value[] => values.map((value) => this.#results.get(value) ?? value);
     const nodes = this.#nodes.map((node) => ({ ...node, inputs: named(node.inputs), outputs: named(node.outputs) }));
-    return encodeOnnxModel({ name: this.#name, nodes, initializers: this.#constants, weights, inputs: this.#inputs, outputs: this.#outputs });
+    return encodeOnnxModel({
+      name: this.#name,
+      nodes,
+      initializers: this.#constants,
+      weights,
+      inputs: this.#inputs,
+      outputs: this.#outputs,
+    });
   }
 
   #fresh(stem: string): Value {

@@ -38,10 +38,21 @@ export interface Conv2dOptions {
   readonly padding?: number | readonly [number, number, number, number];
 }
 
-export function conv2d(graph: GraphBuilder, x: Value, name: string, inChannels: number, outChannels: number, options: Conv2dOptions): Value {
+export function conv2d(
+  graph: GraphBuilder,
+  x: Value,
+  name: string,
+  inChannels: number,
+  outChannels: number,
+  options: Conv2dOptions,
+): Value {
   const { kernel, stride = 1, padding = 0 } = options;
   const pads = typeof padding === "number" ? [padding, padding, padding, padding] : padding;
-  const inputs = [x, graph.weight(`${name}.weight`, [outChannels, inChannels, kernel, kernel]), graph.weight(`${name}.bias`, [outChannels])];
+  const inputs = [
+    x,
+    graph.weight(`${name}.weight`, [outChannels, inChannels, kernel, kernel]),
+    graph.weight(`${name}.bias`, [outChannels]),
+  ];
   return graph.node("Conv", inputs, {
     kernel_shape: [BigInt(kernel), BigInt(kernel)],
     strides: [BigInt(stride), BigInt(stride)],
@@ -50,7 +61,14 @@ export function conv2d(graph: GraphBuilder, x: Value, name: string, inChannels: 
 }
 
 /** Tokens or vectors [..., in] → [..., out]; `storedDims` where the file keeps a 1×1 convolution instead. */
-export function linear(graph: GraphBuilder, x: Value, name: string, inFeatures: number, outFeatures: number, options: { bias?: boolean; storedDims?: readonly number[] } = {}): Value {
+export function linear(
+  graph: GraphBuilder,
+  x: Value,
+  name: string,
+  inFeatures: number,
+  outFeatures: number,
+  options: { bias?: boolean; storedDims?: readonly number[] } = {},
+): Value {
   const { bias = true, storedDims = [outFeatures, inFeatures] } = options;
   const product = graph.node("MatMul", [x, graph.weight(`${name}.weight`, storedDims, "transposed")]);
   return bias ? graph.node("Add", [product, graph.weight(`${name}.bias`, [outFeatures])]) : product;
@@ -61,12 +79,27 @@ export function linear(graph: GraphBuilder, x: Value, name: string, inFeatures: 
  * is a BatchNormalization of mean 0 and variance 1. On the CPU this is the fastest of the spellings
  * tried (2.6 times faster than InstanceNormalization, Mul, Add at 320×64×64).
  */
-export function groupNorm(graph: GraphBuilder, x: Value, name: string, channels: number, groups: number, epsilon: number): Value {
+export function groupNorm(
+  graph: GraphBuilder,
+  x: Value,
+  name: string,
+  channels: number,
+  groups: number,
+  epsilon: number,
+): Value {
   const grouped = graph.node("Reshape", [x, graph.integers([0, groups, -1])]);
-  const normalised = graph.node("InstanceNormalization", [grouped, filled(graph, groups, 1), filled(graph, groups, 0)], { epsilon });
+  const normalised = graph.node(
+    "InstanceNormalization",
+    [grouped, filled(graph, groups, 1), filled(graph, groups, 0)],
+    { epsilon },
+  );
   const ungrouped = graph.node("Reshape", [normalised, graph.node("Shape", [x])]);
   const affine = [graph.weight(`${name}.weight`, [channels]), graph.weight(`${name}.bias`, [channels])];
-  return graph.node("BatchNormalization", [ungrouped, ...affine, filled(graph, channels, 0), filled(graph, channels, 1)], { epsilon: 0 });
+  return graph.node(
+    "BatchNormalization",
+    [ungrouped, ...affine, filled(graph, channels, 0), filled(graph, channels, 1)],
+    { epsilon: 0 },
+  );
 }
 
 function filled(graph: GraphBuilder, length: number, value: number): Value {
@@ -91,7 +124,13 @@ export interface AttentionOptions {
 }
 
 /** Scaled dot-product attention: q, k, v are tokens [batch, tokens, heads · head width]. */
-export function attention(graph: GraphBuilder, query: Value, key: Value, value: Value, options: AttentionOptions): Value {
+export function attention(
+  graph: GraphBuilder,
+  query: Value,
+  key: Value,
+  value: Value,
+  options: AttentionOptions,
+): Value {
   const upcast = options.upcast === true && graph.precision === "float16";
   const inputs = [query, key, value].map((tensor) => (upcast ? cast(graph, tensor, "float32") : tensor));
   const optional = options.bias === undefined ? [] : ["", "", options.bias];
@@ -101,14 +140,29 @@ export function attention(graph: GraphBuilder, query: Value, key: Value, value: 
   return upcast ? cast(graph, attended, "float16") : attended;
 }
 
-function plainAttention(graph: GraphBuilder, [query, key, value]: readonly Value[], { heads, headWidth, bias }: AttentionOptions, elementType: Precision): Value {
+function plainAttention(
+  graph: GraphBuilder,
+  [query, key, value]: readonly Value[],
+  { heads, headWidth, bias }: AttentionOptions,
+  elementType: Precision,
+): Value {
   // [batch, tokens, heads · width] → [batch, heads, tokens, width], the keys transposed
-  const split = (x: Value, perm: readonly bigint[]): Value => graph.node("Transpose", [graph.node("Reshape", [x, graph.integers([0, -1, heads, headWidth])])], { perm });
+  const split = (x: Value, perm: readonly bigint[]): Value =>
+    graph.node("Transpose", [graph.node("Reshape", [x, graph.integers([0, -1, heads, headWidth])])], { perm });
   const scale = graph.constant({ dims: [], data: Float32Array.of(headWidth ** -0.5) }, elementType);
-  let scores = graph.node("Mul", [graph.node("MatMul", [split(query, [0n, 2n, 1n, 3n]), split(key, [0n, 2n, 3n, 1n])]), scale]);
+  let scores = graph.node("Mul", [
+    graph.node("MatMul", [split(query, [0n, 2n, 1n, 3n]), split(key, [0n, 2n, 3n, 1n])]),
+    scale,
+  ]);
   if (bias !== undefined) scores = graph.node("Add", [scores, bias]);
-  const weighted = graph.node("MatMul", [graph.node("Softmax", [scores], { axis: -1n }), split(value, [0n, 2n, 1n, 3n])]);
-  return graph.node("Reshape", [graph.node("Transpose", [weighted], { perm: [0n, 2n, 1n, 3n] }), graph.integers([0, -1, heads * headWidth])]);
+  const weighted = graph.node("MatMul", [
+    graph.node("Softmax", [scores], { axis: -1n }),
+    split(value, [0n, 2n, 1n, 3n]),
+  ]);
+  return graph.node("Reshape", [
+    graph.node("Transpose", [weighted], { perm: [0n, 2n, 1n, 3n] }),
+    graph.integers([0, -1, heads * headWidth]),
+  ]);
 }
 
 export function cast(graph: GraphBuilder, x: Value, to: "float32" | "float16"): Value {
@@ -130,12 +184,20 @@ export function fromTokens(graph: GraphBuilder, tokens: Value, like: Value): Val
 /** Nearest-neighbour enlargement by two, as F.interpolate(scale_factor=2, mode="nearest"). */
 export function doubleNearest(graph: GraphBuilder, x: Value): Value {
   const scales = graph.constant({ dims: [4], data: Float32Array.of(1, 1, 2, 2) }, "float32");
-  return graph.node("Resize", [x, "", scales], { mode: "nearest", coordinate_transformation_mode: "asymmetric", nearest_mode: "floor" });
+  return graph.node("Resize", [x, "", scales], {
+    mode: "nearest",
+    coordinate_transformation_mode: "asymmetric",
+    nearest_mode: "floor",
+  });
 }
 
 /** Nearest-neighbour enlargement to `size` [height, width] (int64), as F.interpolate(size=…, mode="nearest"). */
 export function resizeNearest(graph: GraphBuilder, x: Value, size: Value): Value {
   const batchAndChannels = graph.node("Shape", [x], { start: 0n, end: 2n });
   const sizes = graph.node("Concat", [batchAndChannels, size], { axis: 0n });
-  return graph.node("Resize", [x, "", "", sizes], { mode: "nearest", coordinate_transformation_mode: "asymmetric", nearest_mode: "floor" });
+  return graph.node("Resize", [x, "", "", sizes], {
+    mode: "nearest",
+    coordinate_transformation_mode: "asymmetric",
+    nearest_mode: "floor",
+  });
 }

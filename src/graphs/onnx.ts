@@ -9,7 +9,10 @@ export const ELEMENT_TYPES = { float32: 1, int32: 6, int64: 7, float16: 10 } as 
 export type ElementType = keyof typeof ELEMENT_TYPES;
 
 /** Bytes of one number. */
-export const ELEMENT_BYTES = { float32: 4, int32: 4, int64: 8, float16: 2 } as const satisfies Record<ElementType, number>;
+export const ELEMENT_BYTES = { float32: 4, int32: 4, int64: 8, float16: 2 } as const satisfies Record<
+  ElementType,
+  number
+>;
 
 /** A dimension: a size, or the name of one that is known only when the graph runs. */
 export type Dimension = number | string;
@@ -122,7 +125,11 @@ function writeTensor(writer: Writer, tensor: OnnxTensor): void {
 }
 
 /** A TensorProto whose bytes lie in a file. */
-export function writeExternalTensor(writer: Writer, tensor: Omit<OnnxTensor, "bytes">, place: { readonly location: string; readonly offset: number; readonly length: number }): void {
+export function writeExternalTensor(
+  writer: Writer,
+  tensor: Omit<OnnxTensor, "bytes">,
+  place: { readonly location: string; readonly offset: number; readonly length: number },
+): void {
   const EXTERNAL = 1;
   writeTensorType(writer, tensor);
   for (const [key, value] of Object.entries(place)) {
@@ -166,11 +173,17 @@ export function encodeOnnxModel(graph: OnnxGraph): OnnxModel {
     for (const node of graph.nodes) writeMessage(writer, 1, (message) => writeNode(message, node));
     writeString(writer, 2, graph.name);
     for (const tensor of graph.initializers) writeMessage(writer, 5, (message) => writeTensor(message, tensor));
-    for (const tensor of graph.weights) writeMessage(writer, 5, (message) => writeExternalTensor(message, tensor, { location: tensor.name, offset: 0, length: tensor.bytes.length }));
+    for (const tensor of graph.weights)
+      writeMessage(writer, 5, (message) =>
+        writeExternalTensor(message, tensor, { location: tensor.name, offset: 0, length: tensor.bytes.length }),
+      );
     for (const value of graph.inputs) writeMessage(writer, 11, (message) => writeValue(message, value));
     for (const value of graph.outputs) writeMessage(writer, 12, (message) => writeValue(message, value));
   });
-  for (const [domain, version] of [["", OPSET_VERSION], ["com.microsoft", 1]] as const) {
+  for (const [domain, version] of [
+    ["", OPSET_VERSION],
+    ["com.microsoft", 1],
+  ] as const) {
     writeMessage(model, 8, (opset) => {
       writeString(opset, 1, domain);
       writeInteger(opset, 2, version);

@@ -37,7 +37,8 @@ export function resnetBranch(graph: GraphBuilder, block: ResnetBlock, x: Value, 
 /** out = (shortcut(x) + C) / output_scale_factor */
 export function resnetMerge(graph: GraphBuilder, block: ResnetBlock, x: Value, branch: Value): Value {
   const { name, inChannels, outChannels } = block;
-  const residual = inChannels === outChannels ? x : conv2d(graph, x, `${name}.conv_shortcut`, inChannels, outChannels, { kernel: 1 });
+  const residual =
+    inChannels === outChannels ? x : conv2d(graph, x, `${name}.conv_shortcut`, inChannels, outChannels, { kernel: 1 });
   const sum = graph.node("Add", [residual, branch]);
   if (block.outputScaleFactor === 1) return sum;
   const scale = graph.constant({ dims: [], data: Float32Array.of(block.outputScaleFactor) });
@@ -48,5 +49,7 @@ export function resnetMerge(graph: GraphBuilder, block: ResnetBlock, x: Value, b
 export function resnetMultiplyAdds(block: ResnetBlock, pixels: number): number {
   const { inChannels, outChannels } = block;
   const shortcut = inChannels === outChannels ? 0 : inChannels * outChannels;
-  return pixels * (9 * outChannels * (inChannels + outChannels) + shortcut) + (block.timeEmbeddingWidth ?? 0) * outChannels;
+  return (
+    pixels * (9 * outChannels * (inChannels + outChannels) + shortcut) + (block.timeEmbeddingWidth ?? 0) * outChannels
+  );
 }

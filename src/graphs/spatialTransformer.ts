@@ -28,7 +28,14 @@ const FEED_FORWARD_FACTOR = 4;
 export function projectIn(graph: GraphBuilder, transformer: SpatialTransformer, x: Value): Value {
   const { name, channels, groups } = transformer;
   const normalised = groupNorm(graph, x, `${name}.norm`, channels, groups, GROUP_NORM_EPSILON);
-  return linear(graph, toTokens(graph, normalised, channels), `${name}.proj_in`, channels, channels, projectionDims(transformer));
+  return linear(
+    graph,
+    toTokens(graph, normalised, channels),
+    `${name}.proj_in`,
+    channels,
+    channels,
+    projectionDims(transformer),
+  );
 }
 
 /** proj_out: tokens → C, feature maps of the shape of `like`. */
@@ -43,21 +50,41 @@ function projectionDims({ channels, useLinearProjection }: SpatialTransformer): 
 }
 
 /** Self-attention of one layer, before its residual. */
-export function selfAttention(graph: GraphBuilder, transformer: SpatialTransformer, layer: number, tokens: Value, context: Value): Value {
+export function selfAttention(
+  graph: GraphBuilder,
+  transformer: SpatialTransformer,
+  layer: number,
+  tokens: Value,
+  context: Value,
+): Value {
   const name = `${transformer.name}.transformer_blocks.${layer}`;
   const normalised = layerNorm(graph, tokens, `${name}.norm1`, transformer.channels, LAYER_NORM_EPSILON);
-  if (transformer.onlyCrossAttention) return attend(graph, transformer, `${name}.attn1`, normalised, context, transformer.contextWidth);
+  if (transformer.onlyCrossAttention)
+    return attend(graph, transformer, `${name}.attn1`, normalised, context, transformer.contextWidth);
   return attend(graph, transformer, `${name}.attn1`, normalised, normalised, transformer.channels);
 }
 
 /** Cross-attention of one layer, before its residual. */
-export function crossAttention(graph: GraphBuilder, transformer: SpatialTransformer, layer: number, tokens: Value, context: Value): Value {
+export function crossAttention(
+  graph: GraphBuilder,
+  transformer: SpatialTransformer,
+  layer: number,
+  tokens: Value,
+  context: Value,
+): Value {
   const name = `${transformer.name}.transformer_blocks.${layer}`;
   const normalised = layerNorm(graph, tokens, `${name}.norm2`, transformer.channels, LAYER_NORM_EPSILON);
   return attend(graph, transformer, `${name}.attn2`, normalised, context, transformer.contextWidth);
 }
 
-function attend(graph: GraphBuilder, transformer: SpatialTransformer, name: string, tokens: Value, source: Value, sourceWidth: number): Value {
+function attend(
+  graph: GraphBuilder,
+  transformer: SpatialTransformer,
+  name: string,
+  tokens: Value,
+  source: Value,
+  sourceWidth: number,
+): Value {
   const { channels, heads, upcastAttention } = transformer;
   const query = linear(graph, tokens, `${name}.to_q`, channels, channels, { bias: false });
   const key = linear(graph, source, `${name}.to_k`, sourceWidth, channels, { bias: false });
@@ -79,7 +106,12 @@ export function feedForward(graph: GraphBuilder, transformer: SpatialTransformer
 }
 
 /** C of the whole transformer: project in, every layer with its residuals, project out. */
-export function transformerBranch(graph: GraphBuilder, transformer: SpatialTransformer, x: Value, context: Value): Value {
+export function transformerBranch(
+  graph: GraphBuilder,
+  transformer: SpatialTransformer,
+  x: Value,
+  context: Value,
+): Value {
   let tokens = projectIn(graph, transformer, x);
   for (let layer = 0; layer < transformer.layers; layer++) {
     tokens = graph.node("Add", [tokens, selfAttention(graph, transformer, layer, tokens, context)]);
@@ -90,7 +122,12 @@ export function transformerBranch(graph: GraphBuilder, transformer: SpatialTrans
 }
 
 /** Multiply-adds of one image's attention with `keys` keys: scores, weighting, and the four projections. */
-export function attentionMultiplyAdds(transformer: SpatialTransformer, tokens: number, keys: number, sourceWidth: number): number {
+export function attentionMultiplyAdds(
+  transformer: SpatialTransformer,
+  tokens: number,
+  keys: number,
+  sourceWidth: number,
+): number {
   const { channels } = transformer;
   return 2 * tokens * channels * channels + 2 * keys * sourceWidth * channels + 2 * tokens * keys * channels;
 }

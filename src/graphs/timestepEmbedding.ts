@@ -33,7 +33,9 @@ export function timeEmbeddingStage(config: UNetConfig): Stage {
   const { time_cond_proj_dim: condWidth, projection_class_embeddings_input_dim: addedWidth } = config;
   const guided = condWidth !== null;
   const added = config.addition_embed_type === "text_time";
-  const inputs: BlockInput[] = [{ value: TIME_INPUTS.timestepEmbedding, dims: ["rows", inputWidth], elementType: "float32" }];
+  const inputs: BlockInput[] = [
+    { value: TIME_INPUTS.timestepEmbedding, dims: ["rows", inputWidth], elementType: "float32" },
+  ];
   if (guided) inputs.push({ value: TIME_INPUTS.timestepCond, dims: ["batch", condWidth], elementType: "float32" });
   if (added) {
     inputs.push({ value: TIME_INPUTS.textEmbeds, dims: ["batch", "projection"], elementType: "float32" });
@@ -44,14 +46,25 @@ export function timeEmbeddingStage(config: UNetConfig): Stage {
     inputs,
     outputDims: ["rows", width],
     branch: (graph, values) => {
-      const [sinusoid, ...others] = values.map((value) => (graph.precision === "float16" ? cast(graph, value, "float16") : value));
+      const [sinusoid, ...others] = values.map((value) =>
+        graph.precision === "float16" ? cast(graph, value, "float16") : value,
+      );
       let input = sinusoid;
-      if (guided) input = graph.node("Add", [input, linear(graph, others[0], "time_embedding.cond_proj", condWidth, inputWidth, { bias: false })]);
-      let embedding = perceptron(graph, input, "time_embedding", inputWidth, width, (x) => activation(graph, x, config.act_fn));
+      if (guided)
+        input = graph.node("Add", [
+          input,
+          linear(graph, others[0], "time_embedding.cond_proj", condWidth, inputWidth, { bias: false }),
+        ]);
+      let embedding = perceptron(graph, input, "time_embedding", inputWidth, width, (x) =>
+        activation(graph, x, config.act_fn),
+      );
       if (added && addedWidth !== null) {
         const joined = graph.node("Concat", others.slice(-2), { axis: 1n });
         // add_embedding is a TimestepEmbedding with its own default activation, whatever act_fn says.
-        embedding = graph.node("Add", [embedding, perceptron(graph, joined, "add_embedding", addedWidth, width, (x) => silu(graph, x))]);
+        embedding = graph.node("Add", [
+          embedding,
+          perceptron(graph, joined, "add_embedding", addedWidth, width, (x) => silu(graph, x)),
+        ]);
       }
       return activation(graph, embedding, config.act_fn);
     },
@@ -59,7 +72,14 @@ export function timeEmbeddingStage(config: UNetConfig): Stage {
 }
 
 /** diffusers' TimestepEmbedding */
-function perceptron(graph: GraphBuilder, x: Value, name: string, inputWidth: number, width: number, act: (x: Value) => Value): Value {
+function perceptron(
+  graph: GraphBuilder,
+  x: Value,
+  name: string,
+  inputWidth: number,
+  width: number,
+  act: (x: Value) => Value,
+): Value {
   return linear(graph, act(linear(graph, x, `${name}.linear_1`, inputWidth, width)), `${name}.linear_2`, width, width);
 }
 
@@ -67,13 +87,19 @@ function perceptron(graph: GraphBuilder, x: Value, name: string, inputWidth: num
  * The sinusoidal embedding of a number [width] (diffusers' get_timestep_embedding), in float32
  * as there: at timestep 999 a frequency's last bit is already a visible angle.
  */
-export function embedTimestep(config: Pick<UNetConfig, "freq_shift" | "flip_sin_to_cos">, width: number, timestep: number): Float32Array {
+export function embedTimestep(
+  config: Pick<UNetConfig, "freq_shift" | "flip_sin_to_cos">,
+  width: number,
+  timestep: number,
+): Float32Array {
   const half = width >> 1;
   const embedding = new Float32Array(width);
   for (let index = 0; index < half; index++) {
     const exponent = Math.fround(Math.fround(-Math.log(10000) * index) / Math.fround(half - config.freq_shift));
     const angle = Math.fround(timestep * Math.fround(Math.exp(exponent)));
-    const [first, second] = config.flip_sin_to_cos ? [Math.cos(angle), Math.sin(angle)] : [Math.sin(angle), Math.cos(angle)];
+    const [first, second] = config.flip_sin_to_cos
+      ? [Math.cos(angle), Math.sin(angle)]
+      : [Math.sin(angle), Math.cos(angle)];
     embedding[index] = first;
     embedding[half + index] = second;
   }

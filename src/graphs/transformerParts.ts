@@ -25,7 +25,12 @@ export function transformerParts(
   const tokenDims = ["batch", "pixels", channels] as const;
   const projected = `${name}.proj_in`;
   const parts: (Stage | Block)[] = [
-    { id: projected, inputs: [x], outputDims: tokenDims, branch: (graph, [hidden]) => projectIn(graph, transformer, hidden) },
+    {
+      id: projected,
+      inputs: [x],
+      outputDims: tokenDims,
+      branch: (graph, [hidden]) => projectIn(graph, transformer, hidden),
+    },
   ];
   let tokens: BlockInput = { value: projected, dims: tokenDims };
 
@@ -53,15 +58,26 @@ export function transformerParts(
   };
 
   for (let layer = 0; layer < layers; layer++) {
-    append("attn1", layer, (graph, hidden, source) => selfAttention(graph, transformer, layer, hidden, source), (latents, contextTokens) => {
-      const [keys, width] = onlyCrossAttention ? [contextTokens, contextWidth] : [pixels(latents), channels];
-      return attentionMultiplyAdds(transformer, pixels(latents), keys, width);
-    });
-    append("attn2", layer, (graph, hidden, source) => crossAttention(graph, transformer, layer, hidden, source), (latents, contextTokens) =>
-      attentionMultiplyAdds(transformer, pixels(latents), contextTokens, contextWidth),
+    append(
+      "attn1",
+      layer,
+      (graph, hidden, source) => selfAttention(graph, transformer, layer, hidden, source),
+      (latents, contextTokens) => {
+        const [keys, width] = onlyCrossAttention ? [contextTokens, contextWidth] : [pixels(latents), channels];
+        return attentionMultiplyAdds(transformer, pixels(latents), keys, width);
+      },
     );
-    append("ff", layer, (graph, hidden) => feedForward(graph, transformer, layer, hidden), (latents) =>
-      feedForwardMultiplyAdds(transformer, pixels(latents)),
+    append(
+      "attn2",
+      layer,
+      (graph, hidden, source) => crossAttention(graph, transformer, layer, hidden, source),
+      (latents, contextTokens) => attentionMultiplyAdds(transformer, pixels(latents), contextTokens, contextWidth),
+    );
+    append(
+      "ff",
+      layer,
+      (graph, hidden) => feedForward(graph, transformer, layer, hidden),
+      (latents) => feedForwardMultiplyAdds(transformer, pixels(latents)),
     );
   }
 

@@ -94,11 +94,16 @@ class UNetDescription {
       branch: (graph, [sample]) => {
         let input = sample;
         if (center_input_sample) {
-          const [two, one] = [2, 1].map((value) => graph.constant({ dims: [], data: Float32Array.of(value) }, "float32"));
+          const [two, one] = [2, 1].map((value) =>
+            graph.constant({ dims: [], data: Float32Array.of(value) }, "float32"),
+          );
           input = graph.node("Sub", [graph.node("Mul", [input, two]), one]);
         }
         if (graph.precision === "float16") input = cast(graph, input, "float16");
-        return conv2d(graph, input, "conv_in", in_channels, channels, { kernel: conv_in_kernel, padding: (conv_in_kernel - 1) >> 1 });
+        return conv2d(graph, input, "conv_in", in_channels, channels, {
+          kernel: conv_in_kernel,
+          padding: (conv_in_kernel - 1) >> 1,
+        });
       },
     });
     this.#skips.push(this.#hidden);
@@ -129,7 +134,10 @@ class UNetDescription {
     this.#resnet("mid_block.resnets.0", level, channels, mid_block_scale_factor);
     if (mid_block_type === "UNetMidBlock2DCrossAttn") {
       // UNetMidBlock2DCrossAttn knows no only_cross_attention.
-      this.#transformer("mid_block.attentions.0", level, 0, { ...this.#attentionOfLevel(level), onlyCrossAttention: false });
+      this.#transformer("mid_block.attentions.0", level, 0, {
+        ...this.#attentionOfLevel(level),
+        onlyCrossAttention: false,
+      });
       this.#resnet("mid_block.resnets.1", level, channels, mid_block_scale_factor);
     }
   }
@@ -142,7 +150,8 @@ class UNetDescription {
     const crossAttention = up_block_types[index] === "CrossAttnUpBlock2D";
     const layers = atLevel(this.#config.layers_per_block, level) + 1;
     const attention = this.#attentionOfLevel(level);
-    if (reverse_transformer_layers_per_block !== null) attention.layersOfBlock = reverse_transformer_layers_per_block[index];
+    if (reverse_transformer_layers_per_block !== null)
+      attention.layersOfBlock = reverse_transformer_layers_per_block[index];
     for (let layer = 0; layer < layers; layer++) {
       this.#resnet(`${name}.resnets.${layer}`, level, channels, 1, this.#skips.pop());
       if (crossAttention) this.#transformer(`${name}.attentions.${layer}`, level, layer, attention);
@@ -151,7 +160,8 @@ class UNetDescription {
   }
 
   #attentionOfLevel(level: number): AttentionOfLevel {
-    const { attention_head_dim, cross_attention_dim, only_cross_attention, transformer_layers_per_block } = this.#config;
+    const { attention_head_dim, cross_attention_dim, only_cross_attention, transformer_layers_per_block } =
+      this.#config;
     return {
       // diffusers calls the number of heads attention_head_dim, and means it so (issue 2011 there).
       heads: atLevel(attention_head_dim, level),
@@ -175,14 +185,27 @@ class UNetDescription {
       extent: (latents) => latents,
       multiplyAdds: ({ height, width }) => height * width * conv_out_kernel ** 2 * channels * out_channels,
       branch: (graph, [x]) => {
-        const normalised = activation(graph, groupNorm(graph, x, "conv_norm_out", channels, norm_num_groups, norm_eps), act_fn);
-        const hidden = conv2d(graph, normalised, "conv_out", channels, out_channels, { kernel: conv_out_kernel, padding: (conv_out_kernel - 1) >> 1 });
+        const normalised = activation(
+          graph,
+          groupNorm(graph, x, "conv_norm_out", channels, norm_num_groups, norm_eps),
+          act_fn,
+        );
+        const hidden = conv2d(graph, normalised, "conv_out", channels, out_channels, {
+          kernel: conv_out_kernel,
+          padding: (conv_out_kernel - 1) >> 1,
+        });
         return graph.precision === "float16" ? cast(graph, hidden, "float32") : hidden;
       },
     });
   }
 
-  #resnet(id: string, level: number, outChannels: number, outputScaleFactor: number, skip?: { value: string; channels: number }): void {
+  #resnet(
+    id: string,
+    level: number,
+    outChannels: number,
+    outputScaleFactor: number,
+    skip?: { value: string; channels: number },
+  ): void {
     const { value, channels } = this.#hidden;
     const block: ResnetBlock = {
       name: id,
@@ -194,7 +217,10 @@ class UNetDescription {
       timeEmbeddingWidth: this.#timeEmbeddingWidth,
       outputScaleFactor,
     };
-    const inputs: BlockInput[] = [features(value, channels), { value: TIME_EMBEDDING, dims: ["rows", this.#timeEmbeddingWidth] }];
+    const inputs: BlockInput[] = [
+      features(value, channels),
+      { value: TIME_EMBEDDING, dims: ["rows", this.#timeEmbeddingWidth] },
+    ];
     if (skip) inputs.push(features(skip.value, skip.channels));
     const join = (graph: GraphBuilder, [x, , skipped]: readonly Value[]): Value =>
       skip ? graph.node("Concat", [x, skipped], { axis: 1n }) : x;
@@ -264,7 +290,11 @@ class UNetDescription {
       multiplyAdds: (latents) => this.#pixels(latents, level + 1) * 9 * channels * channels,
       branch: (graph, [x]) =>
         // Downsample2D pads below and at the right only where the config says padding 0.
-        conv2d(graph, x, `${id}.conv`, channels, channels, { kernel: 3, stride: 2, padding: padding === 0 ? [0, 0, 1, 1] : padding }),
+        conv2d(graph, x, `${id}.conv`, channels, channels, {
+          kernel: 3,
+          stride: 2,
+          padding: padding === 0 ? [0, 0, 1, 1] : padding,
+        }),
     });
   }
 
@@ -280,7 +310,8 @@ class UNetDescription {
       outputDims: ["batch", channels, "double_height", "double_width"],
       extent: (latents) => this.#extent(latents, level - 1),
       multiplyAdds: (latents) => this.#pixels(latents, level - 1) * 9 * channels * channels,
-      branch: (graph, [x, target]) => conv2d(graph, resizeNearest(graph, x, target), `${id}.conv`, channels, channels, { kernel: 3, padding: 1 }),
+      branch: (graph, [x, target]) =>
+        conv2d(graph, resizeNearest(graph, x, target), `${id}.conv`, channels, channels, { kernel: 3, padding: 1 }),
     });
   }
 

@@ -38,7 +38,10 @@ export interface BlockMapEntry {
  * @param latentSize latent height and width; default: what the model was trained at
  * @throws ArgumentError where the model does not say what it was trained at, and no size is given
  */
-export function blockMap(pipeline: Pipeline, latentSize: readonly [height: number, width: number] = pipeline.defaultLatentSize): BlockMapEntry[] {
+export function blockMap(
+  pipeline: Pipeline,
+  latentSize: readonly [height: number, width: number] = pipeline.defaultLatentSize,
+): BlockMapEntry[] {
   const [height, width] = latentSize;
   const tokens = pipeline.text.tokenizers[0].length;
   const { precision } = pipeline.device;
@@ -64,7 +67,11 @@ export function blockMap(pipeline: Pipeline, latentSize: readonly [height: numbe
  * Measures the seconds that each block takes in one network evaluation (the median of `repeats`),
  * with the guidance halves of one image.
  */
-export async function timeBlocks(pipeline: Pipeline, repeats = 5, latentSize: readonly [height: number, width: number] = pipeline.defaultLatentSize): Promise<Map<string, number>> {
+export async function timeBlocks(
+  pipeline: Pipeline,
+  repeats = 5,
+  latentSize: readonly [height: number, width: number] = pipeline.defaultLatentSize,
+): Promise<Map<string, number>> {
   const { in_channels } = pipeline.folder.unet;
   const dims = [2, in_channels, ...latentSize];
   const sample = { dims, data: new Float32Array(dims.reduce((product, dim) => product * dim, 1)) };

@@ -30,7 +30,15 @@ export interface KeptJobs<Data, Result> extends Omit<JobRun<Data, Result>, "onRe
  *
  * @throws InvalidFileError where a result in the folder is damaged or no result of its job
  */
-export async function runKept<Data, Result>({ jobs, folder, schema, runner = runLocally, onProgress, run, signal }: KeptJobs<Data, Result>): Promise<Result[]> {
+export async function runKept<Data, Result>({
+  jobs,
+  folder,
+  schema,
+  runner = runLocally,
+  onProgress,
+  run,
+  signal,
+}: KeptJobs<Data, Result>): Promise<Result[]> {
   await mkdir(folder, { recursive: true });
   const results = new Map<string, Result>();
   for (const { id } of jobs) {
@@ -45,7 +53,9 @@ export async function runKept<Data, Result>({ jobs, folder, schema, runner = run
     signal,
     async onResult({ id }, given) {
       const result = validate(schema, given, { file: `result of job ${id}` });
-      await replaceFile(join(folder, `${id}.json`), (temporary) => writeFile(temporary, encodeData({ format: FORMAT, version: 1, id, result })));
+      await replaceFile(join(folder, `${id}.json`), (temporary) =>
+        writeFile(temporary, encodeData({ format: FORMAT, version: 1, id, result })),
+      );
       results.set(id, result);
       report();
     },
@@ -60,9 +70,21 @@ async function readResult<Result>(path: string, id: string, schema: z.ZodType<Re
   try {
     found = decodeData(await readFile(path, "utf8"));
   } catch (error) {
-    throw new InvalidFileError({ file: path, found: error instanceof Error ? error.message : "no JSON", expected, hint });
+    throw new InvalidFileError({
+      file: path,
+      found: error instanceof Error ? error.message : "no JSON",
+      expected,
+      hint,
+    });
   }
   const file = validate(fileSchema, found, { file: path, hint });
-  if (file.id !== id) throw new InvalidFileError({ file: path, field: "id", found: file.id, expected: `${id}, as in the file's name`, hint });
+  if (file.id !== id)
+    throw new InvalidFileError({
+      file: path,
+      field: "id",
+      found: file.id,
+      expected: `${id}, as in the file's name`,
+      hint,
+    });
   return validate(schema, file.result, { file: path, field: "result", hint });
 }

@@ -8,7 +8,8 @@ export function encodeData(value: unknown): string {
   return JSON.stringify(value, (_, each: unknown) => {
     if (typeof each === "number" && !Number.isFinite(each)) return { number: String(each) };
     for (const [name, constructor] of Object.entries(TYPED_ARRAYS)) {
-      if (each instanceof constructor) return { [name]: Buffer.from(each.buffer, each.byteOffset, each.byteLength).toString("base64") };
+      if (each instanceof constructor)
+        return { [name]: Buffer.from(each.buffer, each.byteOffset, each.byteLength).toString("base64") };
     }
     return each;
   });

@@ -37,14 +37,20 @@ const RECONNECT = 1000;
 export async function connectQueue(url: string): Promise<{ bullmq: typeof BullMQ; connection: RedisClient }> {
   const { bullmq, Redis } = await load();
   let connected = false;
-  const connection = new Redis(url, { lazyConnect: true, maxRetriesPerRequest: null, retryStrategy: () => (connected ? RECONNECT : null) });
+  const connection = new Redis(url, {
+    lazyConnect: true,
+    maxRetriesPerRequest: null,
+    retryStrategy: () => (connected ? RECONNECT : null),
+  });
   // Without a listener a lost connection would end the process; it is made anew.
   let reason = "no answer";
   connection.on("error", (error) => (reason = error.message));
   try {
     await connection.connect();
   } catch {
-    throw new DeviceUnavailableError(`redis: ${url} does not answer (${reason}) — start one with \`redis-server\` (Debian: apt install redis-server), or leave --redis out to run here`);
+    throw new DeviceUnavailableError(
+      `redis: ${url} does not answer (${reason}) — start one with \`redis-server\` (Debian: apt install redis-server), or leave --redis out to run here`,
+    );
   }
   connected = true;
   return { bullmq, connection };
@@ -55,6 +61,8 @@ async function load(): Promise<{ bullmq: typeof BullMQ; Redis: typeof RedisClien
     const [bullmq, ioredis] = await Promise.all([import("bullmq"), import("ioredis")]);
     return { bullmq, Redis: ioredis.Redis };
   } catch (error) {
-    throw new DeviceUnavailableError(`redis: BullMQ could not be loaded (${error instanceof Error ? error.message.split("\n")[0] : String(error)}) — npm install bullmq ioredis`);
+    throw new DeviceUnavailableError(
+      `redis: BullMQ could not be loaded (${error instanceof Error ? error.message.split("\n")[0] : String(error)}) — npm install bullmq ioredis`,
+    );
   }
 }

@@ -44,7 +44,13 @@ export function redisRunner({ url, model, onWorkers }: RedisRunnerOptions): JobR
         if (signal?.aborted) throw new InterruptedError("interrupted while workers had jobs");
         if (look % LOOKS_A_CHECK === 0) {
           // BullMQ leaves what has the id of a job that is there as it is.
-          await queue.addBulk([...pending.values()].map(({ id, data }) => ({ name: "job", data: { model, data: encodeData(data) }, opts: { jobId: id, removeOnComplete: { age: KEPT }, removeOnFail: { age: KEPT } } })));
+          await queue.addBulk(
+            [...pending.values()].map(({ id, data }) => ({
+              name: "job",
+              data: { model, data: encodeData(data) },
+              opts: { jobId: id, removeOnComplete: { age: KEPT }, removeOnFail: { age: KEPT } },
+            })),
+          );
           const count = await queue.getWorkersCount();
           if (count !== workers) onWorkers?.(count);
           workers = count;
@@ -53,7 +59,8 @@ export function redisRunner({ url, model, onWorkers }: RedisRunnerOptions): JobR
           const job = pending.get(id);
           const finished = job && (await queue.getJob(id));
           if (job === undefined || finished === undefined) continue;
-          if (await finished.isFailed()) throw new BlockcacheError(`job ${id} failed on a worker: ${finished.failedReason}`);
+          if (await finished.isFailed())
+            throw new BlockcacheError(`job ${id} failed on a worker: ${finished.failedReason}`);
           await onResult(job, decodeData(finished.returnvalue) as Result);
           pending.delete(id);
           await finished.remove();

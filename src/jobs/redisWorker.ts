@@ -29,15 +29,26 @@ const MOST_DEATHS = 3;
  *
  * @throws DeviceUnavailableError where BullMQ is not installed or Redis does not answer
  */
-export async function serveJobs({ url, run, lostAfter = 60, onReady, onJob, signal }: RedisWorkerOptions): Promise<void> {
+export async function serveJobs({
+  url,
+  run,
+  lostAfter = 60,
+  onReady,
+  onJob,
+  signal,
+}: RedisWorkerOptions): Promise<void> {
   const { bullmq, connection } = await connectQueue(url);
-  const worker: Worker<QueuedJob, string> = new bullmq.Worker<QueuedJob, string>(QUEUE_NAME, async ({ data: { model, data } }) => encodeData(await run(model, decodeData(data))), {
-    connection,
-    name: `${hostname()} ${process.pid}`,
-    lockDuration: 1000 * lostAfter,
-    stalledInterval: 500 * lostAfter,
-    maxStalledCount: MOST_DEATHS,
-  });
+  const worker: Worker<QueuedJob, string> = new bullmq.Worker<QueuedJob, string>(
+    QUEUE_NAME,
+    async ({ data: { model, data } }) => encodeData(await run(model, decodeData(data))),
+    {
+      connection,
+      name: `${hostname()} ${process.pid}`,
+      lockDuration: 1000 * lostAfter,
+      stalledInterval: 500 * lostAfter,
+      maxStalledCount: MOST_DEATHS,
+    },
+  );
   worker.on("active", ({ id }) => onJob?.(String(id), "begun"));
   worker.on("completed", ({ id }) => onJob?.(String(id), "done"));
   worker.on("failed", (job, { message }) => onJob?.(String(job?.id), "failed", message));
@@ -45,7 +56,8 @@ export async function serveJobs({ url, run, lostAfter = 60, onReady, onJob, sign
   worker.on("error", () => undefined);
   onReady?.();
   try {
-    if (signal?.aborted !== true) await new Promise((resolve) => signal?.addEventListener("abort", resolve, { once: true }));
+    if (signal?.aborted !== true)
+      await new Promise((resolve) => signal?.addEventListener("abort", resolve, { once: true }));
   } finally {
     await worker.close();
     await connection.quit();

@@ -22,7 +22,8 @@ export function bitmapUri({ width, height, rgb }: RgbImage): string {
   for (let y = 0; y < height; y++) {
     const row = HEADER_BYTES + (height - 1 - y) * stride;
     for (let x = 0; x < width; x++) {
-      for (let channel = 0; channel < 3; channel++) file[row + 3 * x + channel] = rgb[3 * (y * width + x) + 2 - channel];
+      for (let channel = 0; channel < 3; channel++)
+        file[row + 3 * x + channel] = rgb[3 * (y * width + x) + 2 - channel];
     }
   }
   return `data:image/bmp;base64,${file.toString("base64")}`;

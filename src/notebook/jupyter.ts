@@ -8,7 +8,10 @@ import { createRequire } from "node:module";
 export type MimeBundle = Readonly<Record<string, unknown>>;
 
 interface DisplayModule {
-  readonly lastWriteDisplayData?: (output: { data: MimeBundle; metadata: object; transient: { display_id: string } }, isUpdate: boolean) => void;
+  readonly lastWriteDisplayData?: (
+    output: { data: MimeBundle; metadata: object; transient: { display_id: string } },
+    isUpdate: boolean,
+  ) => void;
 }
 
 const require = createRequire(import.meta.url);
@@ -21,8 +24,11 @@ export function inJupyter(): boolean {
 
 /** Writes an output of the running cell, or replaces the one of the same display id. */
 export function writeDisplay(data: MimeBundle, displayId: string, isUpdate: boolean): void {
-  displayModule ??= Object.keys(require.cache).find((file) => file.replaceAll("\\", "/").endsWith("tslab/dist/jupyter.js"));
+  displayModule ??= Object.keys(require.cache).find((file) =>
+    file.replaceAll("\\", "/").endsWith("tslab/dist/jupyter.js"),
+  );
   // Read afresh on each call: tslab exchanges the function from cell to cell.
-  const exports = displayModule === undefined ? undefined : (require.cache[displayModule]?.exports as DisplayModule | undefined);
+  const exports =
+    displayModule === undefined ? undefined : (require.cache[displayModule]?.exports as DisplayModule | undefined);
   exports?.lastWriteDisplayData?.({ data, metadata: {}, transient: { display_id: displayId } }, isUpdate);
 }

@@ -42,13 +42,21 @@ export interface LiveResult {
  *
  * @throws ArgumentError where the schedule does not fit the run; InterruptedError when the cell is interrupted
  */
-export async function live(pipeline: Pipeline, options: LiveCachedOptions & ({ readonly schedule: Schedule } | { readonly delta: number })): Promise<LiveComparison>;
+export async function live(
+  pipeline: Pipeline,
+  options: LiveCachedOptions & ({ readonly schedule: Schedule } | { readonly delta: number }),
+): Promise<LiveComparison>;
 export async function live(pipeline: Pipeline, options: SampleOptions): Promise<LiveResult>;
-export async function live(pipeline: Pipeline, options: SampleOptions & LiveCachedOptions): Promise<LiveResult | LiveComparison> {
+export async function live(
+  pipeline: Pipeline,
+  options: SampleOptions & LiveCachedOptions,
+): Promise<LiveResult | LiveComparison> {
   const interrupt = cellInterrupt();
   const signal = options.signal === undefined ? interrupt.signal : AbortSignal.any([options.signal, interrupt.signal]);
   try {
-    return await (options.schedule === undefined && options.delta === undefined ? watch(pipeline, options, signal) : compareLive(pipeline, options, signal));
+    return await (options.schedule === undefined && options.delta === undefined
+      ? watch(pipeline, options, signal)
+      : compareLive(pipeline, options, signal));
   } finally {
     interrupt.release();
   }
@@ -57,7 +65,10 @@ export async function live(pipeline: Pipeline, options: SampleOptions & LiveCach
 async function watch(pipeline: Pipeline, options: SampleOptions, signal: AbortSignal): Promise<LiveResult> {
   const { solver } = planSampling(pipeline, options);
   const evaluations = solver.timesteps.length;
-  const grid = changeGrid(pipeline.network.blocks.map(({ id }) => id), evaluations);
+  const grid = changeGrid(
+    pipeline.network.blocks.map(({ id }) => id),
+    evaluations,
+  );
   const meter = changeMeter(pipeline, (id, step, images) => grid.set(id, step, images[0].change));
   const preview = await latentPreview(pipeline);
   const shown = await display({ html: "<div>sampling…</div>" });

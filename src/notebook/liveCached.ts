@@ -80,8 +80,20 @@ const COST_SAMPLES = 3;
 const GAIN = 4;
 
 /** Samples plain and cached step by step in turn; profile, costs and plain run stay for the next call. */
-export async function compareLive(pipeline: Pipeline, options: LiveCachedOptions, signal: AbortSignal): Promise<LiveComparison> {
-  const { schedule: _schedule, delta: _delta, profile: _profile, kinds: _kinds, reuse, signal: _signal, ...run } = options;
+export async function compareLive(
+  pipeline: Pipeline,
+  options: LiveCachedOptions,
+  signal: AbortSignal,
+): Promise<LiveComparison> {
+  const {
+    schedule: _schedule,
+    delta: _delta,
+    profile: _profile,
+    kinds: _kinds,
+    reuse,
+    signal: _signal,
+    ...run
+  } = options;
   const schedule = await scheduleFor(pipeline, options, signal);
   const plan = planSampling(pipeline, run);
   const cachedHook = cachedRun(schedule, { reuse });
@@ -91,7 +103,8 @@ export async function compareLive(pipeline: Pipeline, options: LiveCachedOptions
   const { prompts, guided, latentSize, solver } = plan;
   const rows = prompts.length * (guided ? 2 : 1);
   const keptCosts = memory<Costs>(pipeline, ["costs", rows, latentSize]);
-  const costs = keptCosts.get() ?? keptCosts.set(await measureCosts(pipeline, { rows, latentSize, samples: COST_SAMPLES, signal }));
+  const costs =
+    keptCosts.get() ?? keptCosts.set(await measureCosts(pipeline, { rows, latentSize, samples: COST_SAMPLES, signal }));
   const predictedSpeedup = predictSpeedup(costs, schedule, reuse);
   const preview = await latentPreview(pipeline);
 
@@ -104,7 +117,9 @@ export async function compareLive(pipeline: Pipeline, options: LiveCachedOptions
   const cachedClock = stopwatch(sample(pipeline, { ...run, signal, hooks: [cachedHook, grid.hook] }));
   const shown = await display({ html: "<div>sampling…</div>" });
   const draw = (pictures: readonly string[], caption: string): Promise<void> =>
-    shown.update({ html: `<div><div style="display:flex;flex-wrap:wrap;gap:12px;align-items:flex-start">${pictures.join("")}${grid.html()}</div><div>${escapeHtml(caption)}</div></div>` });
+    shown.update({
+      html: `<div><div style="display:flex;flex-wrap:wrap;gap:12px;align-items:flex-start">${pictures.join("")}${grid.html()}</div><div>${escapeHtml(caption)}</div></div>`,
+    });
   let latents: FloatTensor | undefined;
   try {
     for (let index = 0; ; index++) {
@@ -116,8 +131,12 @@ export async function compareLive(pipeline: Pipeline, options: LiveCachedOptions
       const step = await cachedClock.next();
       if (step === undefined) break;
       latents = step.latents;
-      const forming = ({ predictedOriginal }: DrawnStep, label: string): string => livePicture(bitmapUri(preview(predictedOriginal)[0]), label);
-      await draw([forming(plainSteps[index], "plain"), forming(step, "cached")], `step ${index + 1} of ${solver.timesteps.length}, timestep ${step.timestep}`);
+      const forming = ({ predictedOriginal }: DrawnStep, label: string): string =>
+        livePicture(bitmapUri(preview(predictedOriginal)[0]), label);
+      await draw(
+        [forming(plainSteps[index], "plain"), forming(step, "cached")],
+        `step ${index + 1} of ${solver.timesteps.length}, timestep ${step.timestep}`,
+      );
     }
   } catch (error) {
     if (error instanceof InterruptedError) await draw([], "interrupted");
@@ -127,30 +146,70 @@ export async function compareLive(pipeline: Pipeline, options: LiveCachedOptions
     await cachedClock.stop();
   }
   if (latents === undefined || plainLatents === undefined) throw new TypeError("the solver yielded no step");
-  const plain = known ?? keptPlain.set({ steps: plainSteps, latents: plainLatents, images: await decodeImages(pipeline, plainLatents), seconds: plainClock.seconds() });
+  const plain =
+    known ??
+    keptPlain.set({
+      steps: plainSteps,
+      latents: plainLatents,
+      images: await decodeImages(pipeline, plainLatents),
+      seconds: plainClock.seconds(),
+    });
   const cached = { latents, images: await decodeImages(pipeline, latents), seconds: cachedClock.seconds() };
   const decibels = cached.images.map((image, index) => psnr(image, plain.images[index]));
   const speedup = plain.seconds / cached.seconds;
   const final = async (image: RgbImage, label: string): Promise<string> => livePicture(await toDataUri(image), label);
   await draw(
-    [await final(plain.images[0], "plain"), await final(cached.images[0], "cached"), await final(differenceMap(cached.images[0], plain.images[0], GAIN), `|difference| × ${GAIN}`)],
+    [
+      await final(plain.images[0], "plain"),
+      await final(cached.images[0], "cached"),
+      await final(differenceMap(cached.images[0], plain.images[0], GAIN), `|difference| × ${GAIN}`),
+    ],
     `plain ${plain.seconds.toFixed(2)} s${known === undefined ? "" : " (kept)"}, cached ${cached.seconds.toFixed(2)} s: ${speedup.toFixed(2)} × as fast (predicted ${predictedSpeedup.toFixed(2)} ×); PSNR ${decibels.map(decibel).join(", ")}`,
   );
   return { plain, cached, schedule, speedup, predictedSpeedup, psnr: decibels };
 }
 
 async function scheduleFor(pipeline: Pipeline, options: LiveCachedOptions, signal: AbortSignal): Promise<Schedule> {
-  const { schedule, delta, profile, kinds, steps, solver, schedulerConfig, guidanceScale, negativePrompt, height, width } = options;
-  if ((schedule === undefined) === (delta === undefined)) throw new ArgumentError(`live: expected a schedule or a delta, found ${schedule === undefined ? "neither" : "both"}`);
+  const {
+    schedule,
+    delta,
+    profile,
+    kinds,
+    steps,
+    solver,
+    schedulerConfig,
+    guidanceScale,
+    negativePrompt,
+    height,
+    width,
+  } = options;
+  if ((schedule === undefined) === (delta === undefined))
+    throw new ArgumentError(
+      `live: expected a schedule or a delta, found ${schedule === undefined ? "neither" : "both"}`,
+    );
   if (schedule !== undefined) return schedule;
   if (profile !== undefined) return threshold(profile, { delta: Number(delta), kinds });
-  const setting = { steps, solver, schedulerConfig, guidanceScale, negativePrompt: [negativePrompt].flat()[0], height, width };
+  const setting = {
+    steps,
+    solver,
+    schedulerConfig,
+    guidanceScale,
+    negativePrompt: [negativePrompt].flat()[0],
+    height,
+    width,
+  };
   const kept = memory<Profile>(pipeline, ["profile", setting]);
   const known = kept.get();
   if (known !== undefined) return threshold(known, { delta: Number(delta), kinds });
   const progress = notebookProgress(`profiling ${PROFILED_PROMPTS} prompts, once`, "evaluations");
   try {
-    const measured = await profileChange(pipeline, { ...setting, prompts: PAPER_PRESET.prompts.slice(0, PROFILED_PROMPTS), seeds: [0], signal, onProgress: progress.update });
+    const measured = await profileChange(pipeline, {
+      ...setting,
+      prompts: PAPER_PRESET.prompts.slice(0, PROFILED_PROMPTS),
+      seeds: [0],
+      signal,
+      onProgress: progress.update,
+    });
     return threshold(kept.set(measured), { delta: Number(delta), kinds });
   } finally {
     progress.stop();
@@ -158,7 +217,11 @@ async function scheduleFor(pipeline: Pipeline, options: LiveCachedOptions, signa
 }
 
 /** A sampling that counts the seconds spent in it. */
-function stopwatch(steps: AsyncGenerator<SamplingStep, void, undefined>): { next(): Promise<SamplingStep | undefined>; stop(): Promise<void>; seconds(): number } {
+function stopwatch(steps: AsyncGenerator<SamplingStep, void, undefined>): {
+  next(): Promise<SamplingStep | undefined>;
+  stop(): Promise<void>;
+  seconds(): number;
+} {
   let milliseconds = 0;
   return {
     async next() {

@@ -15,7 +15,8 @@ export function notebookProgress(label: string, unit: string): NotebookProgress 
   let first: { readonly time: number; readonly done: number } | undefined;
   let shown = 0;
   let latest = "";
-  const write = (html: string, text: string): void => writeDisplay({ "text/html": html, "text/plain": text }, displayId, shown > 0);
+  const write = (html: string, text: string): void =>
+    writeDisplay({ "text/html": html, "text/plain": text }, displayId, shown > 0);
   return {
     update(done, total) {
       if (!inJupyter()) return;
@@ -26,7 +27,10 @@ export function notebookProgress(label: string, unit: string): NotebookProgress 
       const left = rate > 0 ? `, ${formatSeconds((total - done) / rate)} left` : "";
       latest = `${label}: ${done}/${total} ${unit}, ${rate.toFixed(1)}/s`;
       if (shown > 0 && now - shown < MILLISECONDS_BETWEEN_UPDATES && done < total) return;
-      write(`<div><progress max="${total}" value="${done}" style="width:16em"></progress> ${latest}${left}</div>`, latest + left);
+      write(
+        `<div><progress max="${total}" value="${done}" style="width:16em"></progress> ${latest}${left}</div>`,
+        latest + left,
+      );
       shown = now;
     },
     stop() {

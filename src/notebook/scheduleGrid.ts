@@ -21,7 +21,8 @@ export function scheduleGrid(schedule: Schedule): ScheduleGrid {
   const steps = schedule.timesteps.length;
   const grid = pixelGrid(ids, steps);
   for (const id of ids) {
-    for (let step = 0; step < steps; step++) grid.set(id, step, PLANNED[computesAt(schedule, id, step) ? "computed" : "reused"]);
+    for (let step = 0; step < steps; step++)
+      grid.set(id, step, PLANNED[computesAt(schedule, id, step) ? "computed" : "reused"]);
   }
   const key = (how: Execution, text: string): string => `<span style="color:rgb(${LIT[how].join()})">■</span> ${text}`;
   return {
@@ -30,6 +31,10 @@ export function scheduleGrid(schedule: Schedule): ScheduleGrid {
       computed: async () => undefined,
       executed: ({ id }, how, { index }) => grid.set(id, index, LIT[how]),
     },
-    html: () => grid.html("what each block did at each step", `${key("computed", "computes")} ${key("reused", "reuses")}; pale: not run (yet), step 1 to ${steps} →`),
+    html: () =>
+      grid.html(
+        "what each block did at each step",
+        `${key("computed", "computes")} ${key("reused", "reuses")}; pale: not run (yet), step 1 to ${steps} →`,
+      ),
   };
 }

@@ -43,25 +43,32 @@ async function bundleOf(value: Showable): Promise<MimeBundle> {
   if ("data" in value && "layout" in value) {
     const { data, layout, config } = value;
     const title = (layout.title as { text?: string } | undefined)?.text ?? "figure";
-    const bundle = { "application/vnd.plotly.v1+json": { data, layout, config: { responsive: true, ...config } }, "text/plain": `figure: ${title}` };
+    const bundle = {
+      "application/vnd.plotly.v1+json": { data, layout, config: { responsive: true, ...config } },
+      "text/plain": `figure: ${title}`,
+    };
     // Where there is no Plotly renderer (a page on the web, nbconvert) the picture stands in for it.
     return inJupyter() ? { ...bundle, "text/html": await picturesInstead(value, title) } : bundle;
   }
   if ("html" in value) return { "text/html": value.html, "text/plain": value.html.replace(/<[^>]*>/g, " ").trim() };
-  if ("rgb" in value) return { "text/html": await pictures([value]), "text/plain": `image ${value.width}×${value.height}` };
+  if ("rgb" in value)
+    return { "text/html": await pictures([value]), "text/plain": `image ${value.width}×${value.height}` };
   const [first] = value;
-  if (first !== undefined && "rgb" in first) return { "text/html": await pictures(value as readonly RgbImage[]), "text/plain": `${value.length} images` };
+  if (first !== undefined && "rgb" in first)
+    return { "text/html": await pictures(value as readonly RgbImage[]), "text/plain": `${value.length} images` };
   return table(value as readonly TableRow[]);
 }
 
 /** A figure as a picture; one with a slider as a picture a position and a slider that exchanges them, a few lines of script. */
 async function picturesInstead(figure: PlotlyFigure, title: string): Promise<string> {
-  const uri = async (drawn: PlotlyFigure): Promise<string> => `data:image/png;base64,${(await figurePng(drawn, { scale: 1 })).toString("base64")}`;
+  const uri = async (drawn: PlotlyFigure): Promise<string> =>
+    `data:image/png;base64,${(await figurePng(drawn, { scale: 1 })).toString("base64")}`;
   const positions = sliderPositions(figure);
   if (positions.length === 0) return `<img alt="${escapeHtml(title)}" src="${await uri(figure)}">`;
   const sources = await Promise.all(positions.map((position) => uri(position.figure)));
   const labels = positions.map(({ label }) => label);
-  const move = "const all = this.closest('div'); const { sources, labels } = JSON.parse(all.querySelector('script').textContent); all.querySelector('img').src = sources[this.value]; all.querySelector('output').textContent = labels[this.value];";
+  const move =
+    "const all = this.closest('div'); const { sources, labels } = JSON.parse(all.querySelector('script').textContent); all.querySelector('img').src = sources[this.value]; all.querySelector('output').textContent = labels[this.value];";
   return `<div><img alt="${escapeHtml(title)}" src="${sources[0]}" style="max-width:none"><br><input type="range" min="0" max="${positions.length - 1}" value="0" style="width:30em" aria-label="${escapeHtml(title)}" oninput="${escapeHtml(move)}"> <output>${escapeHtml(labels[0])}</output><script type="application/json">${JSON.stringify({ sources, labels }).replaceAll("<", "\\u003c")}</script></div>`;
 }
 
@@ -82,9 +89,15 @@ function table(rows: readonly TableRow[]): MimeBundle {
   const keys = rows.length === 0 ? [] : Object.keys(rows[0]);
   const cells = rows.map((row) => keys.map((key) => formatCell(row[key])));
   const head = keys.map((key) => `<th style="text-align:left">${escapeHtml(key)}</th>`).join("");
-  const body = cells.map((row) => `<tr>${row.map((cell) => `<td style="text-align:left">${escapeHtml(cell)}</td>`).join("")}</tr>`).join("");
+  const body = cells
+    .map((row) => `<tr>${row.map((cell) => `<td style="text-align:left">${escapeHtml(cell)}</td>`).join("")}</tr>`)
+    .join("");
   const widths = keys.map((key, column) => Math.max(key.length, ...cells.map((row) => row[column].length)));
-  const line = (row: readonly string[]): string => row.map((cell, column) => cell.padEnd(widths[column])).join("  ").trimEnd();
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column]))
+      .join("  ")
+      .trimEnd();
   return {
     "text/html": `<table><thead><tr>${head}</tr></thead><tbody>${body}</tbody></table>`,
     "text/plain": [keys, ...cells].map(line).join("\n"),

@@ -8,7 +8,8 @@ export function solveLinear(matrix: readonly (readonly number[])[], right: reado
   const size = rows.length;
   for (let column = 0; column < size; column += 1) {
     let pivot = column;
-    for (let row = column + 1; row < size; row += 1) if (Math.abs(rows[row][column]) > Math.abs(rows[pivot][column])) pivot = row;
+    for (let row = column + 1; row < size; row += 1)
+      if (Math.abs(rows[row][column]) > Math.abs(rows[pivot][column])) pivot = row;
     [rows[column], rows[pivot]] = [rows[pivot], rows[column]];
     for (let row = column + 1; row < size; row += 1) {
       const factor = rows[row][column] / rows[column][column];

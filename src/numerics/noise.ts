@@ -125,7 +125,9 @@ export function randnTensor(dims: readonly number[], generators: Generators): Fl
   if (generators.length === 1) return generators[0].randn(dims);
   const [batch, ...rowDims] = dims;
   if (generators.length !== batch) {
-    throw new ArgumentError(`generators: need one for each of the ${batch} images or a single one, got ${generators.length}`);
+    throw new ArgumentError(
+      `generators: need one for each of the ${batch} images or a single one, got ${generators.length}`,
+    );
   }
   const rowSize = elementCount(rowDims);
   const data = new Float32Array(batch * rowSize);

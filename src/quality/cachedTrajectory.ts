@@ -26,7 +26,11 @@ export interface TrajectoryErrors {
  * @param options as of `sample`; its hooks are the two runs' own
  * @throws ArgumentError where the schedule does not fit
  */
-export async function cachedTrajectory(pipeline: Pipeline, options: Omit<SampleOptions, "hooks">, cached: CachedRun): Promise<TrajectoryErrors> {
+export async function cachedTrajectory(
+  pipeline: Pipeline,
+  options: Omit<SampleOptions, "hooks">,
+  cached: CachedRun,
+): Promise<TrajectoryErrors> {
   const latents: number[][] = [];
   const blocks: Record<string, number[][]> = {};
   let plainBranches = new Map<string, FloatTensor>();
@@ -35,7 +39,9 @@ export async function cachedTrajectory(pipeline: Pipeline, options: Omit<SampleO
     if (plain === undefined) throw new TypeError(`${id}: the plain run did not compute it at evaluation ${evaluation}`);
     push((blocks[id] ??= []), relativeDistances(await toHost(pipeline.device, tensor), plain, images));
   };
-  const keepBranches = lookAtBranches(async (id, { index }, branch) => void plainBranches.set(`${id} ${index}`, await toHost(pipeline.device, branch)));
+  const keepBranches = lookAtBranches(
+    async (id, { index }, branch) => void plainBranches.set(`${id} ${index}`, await toHost(pipeline.device, branch)),
+  );
   const compareComputed = lookAtBranches((id, { index, images }, branch) => compare(id, index, images, branch));
   const compareReused: SamplingHook = {
     ...cached,
@@ -60,7 +66,9 @@ export async function cachedTrajectory(pipeline: Pipeline, options: Omit<SampleO
   return { latents, blocks };
 }
 
-function lookAtBranches(look: (id: string, evaluation: { index: number; images: number }, branch: DeviceTensor) => Promise<void>): SamplingHook {
+function lookAtBranches(
+  look: (id: string, evaluation: { index: number; images: number }, branch: DeviceTensor) => Promise<void>,
+): SamplingHook {
   return {
     wants: () => ({ branch: true, out: false }),
     async computed({ id }, { branch }, evaluation) {

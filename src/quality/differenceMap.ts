@@ -4,5 +4,8 @@ import { checkSameSize } from "./distance.js";
 /** |image − reference| of each channel times `gain`, cut at white: black is no difference. Throws ArgumentError where the sizes differ. */
 export function differenceMap(image: RgbImage, reference: RgbImage, gain: number): RgbImage {
   checkSameSize(image, reference);
-  return { ...image, rgb: image.rgb.map((value, index) => Math.min(255, gain * Math.abs(value - reference.rgb[index]))) };
+  return {
+    ...image,
+    rgb: image.rgb.map((value, index) => Math.min(255, gain * Math.abs(value - reference.rgb[index]))),
+  };
 }

@@ -11,7 +11,8 @@ import type { FloatTensor } from "../numerics/tensor.js";
  * @throws ArgumentError where the dims differ
  */
 export function relativeDistances(values: FloatTensor, reference: FloatTensor, images = values.dims[0]): number[] {
-  if (values.dims.join() !== reference.dims.join()) throw new ArgumentError(`reference: expected [${values.dims.join(", ")}], found [${reference.dims.join(", ")}]`);
+  if (values.dims.join() !== reference.dims.join())
+    throw new ArgumentError(`reference: expected [${values.dims.join(", ")}], found [${reference.dims.join(", ")}]`);
   const length = elementCount(values.dims.slice(1));
   const differences = new Float64Array(images);
   const sizes = new Float64Array(images);
@@ -35,5 +36,7 @@ export function psnr(image: RgbImage, reference: RgbImage): number {
 /** Throws ArgumentError where two images differ in size. */
 export function checkSameSize(image: RgbImage, reference: RgbImage): void {
   if (image.width === reference.width && image.height === reference.height) return;
-  throw new ArgumentError(`reference: expected ${image.width}×${image.height} pixels, found ${reference.width}×${reference.height}`);
+  throw new ArgumentError(
+    `reference: expected ${image.width}×${image.height} pixels, found ${reference.width}×${reference.height}`,
+  );
 }

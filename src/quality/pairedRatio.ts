@@ -15,7 +15,10 @@ const RESAMPLES = 2000;
  * (Efron & Tibshirani 1993, chapter 13). The same pairs give the same interval: the resampling is seeded.
  */
 export function pairedRatio(over: readonly number[], under: readonly number[]): RatioInterval {
-  if (over.length !== under.length || over.length === 0) throw new ArgumentError(`pairedRatio: expected two lists of one length, found ${over.length} and ${under.length} values`);
+  if (over.length !== under.length || over.length === 0)
+    throw new ArgumentError(
+      `pairedRatio: expected two lists of one length, found ${over.length} and ${under.length} values`,
+    );
   const generator = new MersenneTwister(0);
   const ratios = Array.from({ length: RESAMPLES }, () => {
     let [top, bottom] = [0, 0];
@@ -27,5 +30,9 @@ export function pairedRatio(over: readonly number[], under: readonly number[]): 
     return top / bottom;
   }).sort((a, b) => a - b);
   const total = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);
-  return { ratio: total(over) / total(under), low: ratios[Math.floor(0.025 * RESAMPLES)], high: ratios[Math.ceil(0.975 * RESAMPLES) - 1] };
+  return {
+    ratio: total(over) / total(under),
+    low: ratios[Math.floor(0.025 * RESAMPLES)],
+    high: ratios[Math.ceil(0.975 * RESAMPLES) - 1],
+  };
 }

@@ -16,8 +16,17 @@ const WINDOW = 11;
  */
 export function ssim(image: RgbImage, reference: RgbImage): number {
   checkSameSize(image, reference);
-  if (Math.min(image.width, image.height) < WINDOW) throw new ArgumentError(`image: expected ${WINDOW} pixels or more each way, found ${image.width}×${image.height}`);
-  return ssimOf(withAlpha(image), withAlpha(reference), { ssim: "fast", rgb2grayVersion: "original", downsample: false, windowSize: WINDOW, k1: 0.01, k2: 0.03, bitDepth: 8 }).mssim;
+  if (Math.min(image.width, image.height) < WINDOW)
+    throw new ArgumentError(`image: expected ${WINDOW} pixels or more each way, found ${image.width}×${image.height}`);
+  return ssimOf(withAlpha(image), withAlpha(reference), {
+    ssim: "fast",
+    rgb2grayVersion: "original",
+    downsample: false,
+    windowSize: WINDOW,
+    k1: 0.01,
+    k2: 0.03,
+    bitDepth: 8,
+  }).mssim;
 }
 
 /** R G B → R G B A, as the library reads pictures. */

@@ -18,6 +18,8 @@ export async function runAnyJob(pipeline: Pipeline, job: AnyJob, signal?: AbortS
     case "arm":
       return runArm(pipeline, job, signal);
     default:
-      throw new ArgumentError(`job: expected kind profile, converged or arm, found ${JSON.stringify((job as { kind?: unknown } | null)?.kind)}`);
+      throw new ArgumentError(
+        `job: expected kind profile, converged or arm, found ${JSON.stringify((job as { kind?: unknown } | null)?.kind)}`,
+      );
   }
 }

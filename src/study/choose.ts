@@ -19,9 +19,13 @@ export interface Choice {
 /** A study of the first half of its prompts, and one of the others. Throws ArgumentError for one prompt. */
 export function halves(study: StudyResult): [StudyResult, StudyResult] {
   const prompts = [...new Set(study.trajectories.map(({ prompt }) => prompt))];
-  if (prompts.length < 2) throw new ArgumentError("study: expected two prompts or more to choose on one half and report on the other, found 1");
+  if (prompts.length < 2)
+    throw new ArgumentError(
+      "study: expected two prompts or more to choose on one half and report on the other, found 1",
+    );
   const first = new Set(prompts.slice(0, prompts.length >> 1));
-  const rows = (wanted: boolean): number[] => [...study.trajectories.keys()].filter((row) => first.has(study.trajectories[row].prompt) === wanted);
+  const rows = (wanted: boolean): number[] =>
+    [...study.trajectories.keys()].filter((row) => first.has(study.trajectories[row].prompt) === wanted);
   return [restrict(study, rows(true)), restrict(study, rows(false))];
 }
 
@@ -35,8 +39,16 @@ export function chooseArms(study: StudyResult, measure: DistanceMeasure = "laten
     return { rule, ...(chosenOn === undefined ? {} : { chosenOn, reported: reported[candidates.indexOf(chosenOn)] }) };
   };
   return [
-    choose(`largest speed-up not worse than plain ${study.steps} (interval below ${NOT_WORSE})`, ({ againstPlain }) => againstPlain.high < NOT_WORSE, ({ speedup }) => -speedup),
-    choose("smallest distance ÷ plain's at equal latency, of those faster than plain", ({ speedup, atEqualLatency }) => speedup > 1 && atEqualLatency !== undefined, ({ atEqualLatency }) => atEqualLatency?.ratio ?? Infinity),
+    choose(
+      `largest speed-up not worse than plain ${study.steps} (interval below ${NOT_WORSE})`,
+      ({ againstPlain }) => againstPlain.high < NOT_WORSE,
+      ({ speedup }) => -speedup,
+    ),
+    choose(
+      "smallest distance ÷ plain's at equal latency, of those faster than plain",
+      ({ speedup, atEqualLatency }) => speedup > 1 && atEqualLatency !== undefined,
+      ({ atEqualLatency }) => atEqualLatency?.ratio ?? Infinity,
+    ),
   ];
 }
 
@@ -44,12 +56,23 @@ export function chooseArms(study: StudyResult, measure: DistanceMeasure = "laten
 function restrict(study: StudyResult, rows: readonly number[]): StudyResult {
   const kept = new Set(rows);
   const pick = <Value>(values: readonly Value[]): Value[] => rows.map((row) => values[row]);
-  const distances = ({ latent, psnr, ssim }: Distances): Distances => ({ latent: pick(latent), psnr: pick(psnr), ssim: pick(ssim) });
+  const distances = ({ latent, psnr, ssim }: Distances): Distances => ({
+    latent: pick(latent),
+    psnr: pick(psnr),
+    ssim: pick(ssim),
+  });
   const count = study.trajectories.length;
   const batches = Math.ceil(count / study.batch);
-  const isWhole = (batch: number): boolean => Array.from({ length: Math.min(study.batch, count - batch * study.batch) }, (_, index) => batch * study.batch + index).every((row) => kept.has(row));
+  const isWhole = (batch: number): boolean =>
+    Array.from(
+      { length: Math.min(study.batch, count - batch * study.batch) },
+      (_, index) => batch * study.batch + index,
+    ).every((row) => kept.has(row));
   const whole = new Set([...Array(batches).keys()].filter(isWhole));
-  const times = (seconds: readonly number[]): readonly number[] => (whole.size === 0 ? seconds : seconds.filter((_, entry) => whole.has(Math.floor((entry * batches) / seconds.length))));
+  const times = (seconds: readonly number[]): readonly number[] =>
+    whole.size === 0
+      ? seconds
+      : seconds.filter((_, entry) => whole.has(Math.floor((entry * batches) / seconds.length)));
   return {
     ...study,
     trajectories: pick(study.trajectories),

@@ -40,9 +40,14 @@ export interface ComparedArm {
 /** Every arm of a study against its plain runs, in the study's order. Throws ArgumentError where the plain run of the study's own steps is missing. */
 export function compareArms(study: StudyResult, measure: DistanceMeasure = "latent"): ComparedArm[] {
   const full = study.results.find(({ arm }) => isPlainRun(arm, study));
-  if (full === undefined) throw new ArgumentError(`study: expected a plain run with ${study.steps} steps of ${study.solver}, found none — \`blockcache sweep\` adds it`);
+  if (full === undefined)
+    throw new ArgumentError(
+      `study: expected a plain run with ${study.steps} steps of ${study.solver}, found none — \`blockcache sweep\` adds it`,
+    );
   const distancesOf = ({ toConverged }: ArmResult): readonly number[] => DISTANCE_MEASURES[measure](toConverged);
-  const plain = study.results.filter(({ arm }) => isPlain(arm, study)).map((result) => ({ latency: latency(result, full), distances: distancesOf(result) }));
+  const plain = study.results
+    .filter(({ arm }) => isPlain(arm, study))
+    .map((result) => ({ latency: latency(result, full), distances: distancesOf(result) }));
   const points = study.results.map((result) => ({ cost: latency(result, full), error: mean(distancesOf(result)) }));
   const front = onParetoFront(points);
   return study.results.map((result, index) => {

@@ -31,12 +31,21 @@ export interface MeasureTransferOptions {
  * The transfer table with the distance that each schedule causes in each setting. Solver, steps, guidance,
  * size and prompts are those of the profiles.
  */
-export async function measureTransfer(pipeline: Pipeline, profiles: Readonly<Record<string, Profile>>, find: (profile: Profile) => Schedule, { trajectories: count = 2, reuse = hold, onProgress, signal }: MeasureTransferOptions = {}): Promise<readonly MeasuredTransferRow[]> {
+export async function measureTransfer(
+  pipeline: Pipeline,
+  profiles: Readonly<Record<string, Profile>>,
+  find: (profile: Profile) => Schedule,
+  { trajectories: count = 2, reuse = hold, onProgress, signal }: MeasureTransferOptions = {},
+): Promise<readonly MeasuredTransferRow[]> {
   const total = Object.keys(profiles).length * (Object.keys(profiles).length + 1);
   let done = 0;
   const latentsIn = async ({ setting, trajectories }: Profile, schedule?: Schedule): Promise<FloatTensor> => {
     const hooks = schedule === undefined ? [] : [cachedRun(schedule, { reuse })];
-    const latents = await finalLatents(pipeline, trajectories.slice(0, count), { ...profileSampling(setting, pipeline.vaeScaleFactor), hooks, signal });
+    const latents = await finalLatents(pipeline, trajectories.slice(0, count), {
+      ...profileSampling(setting, pipeline.vaeScaleFactor),
+      hooks,
+      signal,
+    });
     done++;
     onProgress?.(done, total);
     return latents;

@@ -6,7 +6,12 @@ import type { Schedule } from "../caching/schedule/schedule.js";
 import { ArgumentError } from "../errors.js";
 import { readJson, validate, writeJson } from "../files/json.js";
 
-const schema = z.object({ format: z.literal("blockcache-search"), version: z.literal(1), setting: z.string(), errors: z.record(z.string(), z.number()) });
+const schema = z.object({
+  format: z.literal("blockcache-search"),
+  version: z.literal(1),
+  setting: z.string(),
+  errors: z.record(z.string(), z.number()),
+});
 
 export interface MeasuredErrors {
   get(blocks: Schedule["blocks"]): number | undefined;
@@ -26,15 +31,20 @@ export function digestOf(value: unknown): string {
 export async function measuredErrors(file: string | undefined, setting: string): Promise<MeasuredErrors> {
   const errors = new Map<string, number>();
   if (file !== undefined && existsSync(file)) {
-    const found = validate(schema, await readJson(file), { file, hint: "it must be what a search on the cached trajectory wrote" });
-    if (found.setting !== setting) throw new ArgumentError(`${file}: holds a search in another setting — give another file, or delete this one`);
+    const found = validate(schema, await readJson(file), {
+      file,
+      hint: "it must be what a search on the cached trajectory wrote",
+    });
+    if (found.setting !== setting)
+      throw new ArgumentError(`${file}: holds a search in another setting — give another file, or delete this one`);
     for (const [key, error] of Object.entries(found.errors)) errors.set(key, error);
   }
   return {
     get: (blocks) => errors.get(digestOf(blocks)),
     async set(blocks, error) {
       errors.set(digestOf(blocks), error);
-      if (file !== undefined) await writeJson(file, { format: "blockcache-search", version: 1, setting, errors: Object.fromEntries(errors) });
+      if (file !== undefined)
+        await writeJson(file, { format: "blockcache-search", version: 1, setting, errors: Object.fromEntries(errors) });
     },
   };
 }

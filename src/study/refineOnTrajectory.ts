@@ -78,17 +78,27 @@ const MOST_MOVES = 8;
  * @throws ArgumentError where the start is not within the budget, or the costs are of another model or size;
  *   InterruptedError on abort, after which the same call goes on from `file`
  */
-export async function refineOnTrajectory(pipeline: Pipeline, start: Schedule, options: RefineOptions): Promise<Refined> {
+export async function refineOnTrajectory(
+  pipeline: Pipeline,
+  start: Schedule,
+  options: RefineOptions,
+): Promise<Refined> {
   const { costs, trajectories, reuse = hold, runs: most = 300, file, onProgress, signal } = options;
   const { timesteps } = start;
   const sampling = { ...scheduleSampling(start), ...options.sampling, signal };
   requireCostsOf(costs, start.model, planSampling(pipeline, { ...sampling, prompt: "" }).latentSize);
   const allowed = secondsOf(options, timesteps);
   const secondsOfBlocks = (blocks: Blocks): number => predictSeconds(costs, { timesteps, blocks }, reuse);
-  if (secondsOfBlocks(start.blocks) > allowed) throw new ArgumentError(`start: expected a schedule within the budget of ${allowed.toPrecision(4)} s, found one of ${secondsOfBlocks(start.blocks).toPrecision(4)} s — withinBudget finds one`);
+  if (secondsOfBlocks(start.blocks) > allowed)
+    throw new ArgumentError(
+      `start: expected a schedule within the budget of ${allowed.toPrecision(4)} s, found one of ${secondsOfBlocks(start.blocks).toPrecision(4)} s — withinBudget finds one`,
+    );
   const reference = options.reference ?? (await finalLatents(pipeline, trajectories, sampling));
   const { blocks: _, heuristic: __, edits, ...setting } = start;
-  const known = await measuredErrors(file, digestOf([setting, trajectories, stated(options.sampling), reuse.name, digestOf([...reference.data])]));
+  const known = await measuredErrors(
+    file,
+    digestOf([setting, trajectories, stated(options.sampling), reuse.name, digestOf([...reference.data])]),
+  );
 
   let [runs, least] = [0, Infinity];
   /** undefined once the runs are used up */
@@ -97,7 +107,10 @@ export async function refineOnTrajectory(pipeline: Pipeline, start: Schedule, op
     throwIfAborted(signal, "the search");
     let error = known.get(blocks);
     if (error === undefined) {
-      const latents = await finalLatents(pipeline, trajectories, { ...sampling, hooks: [cachedRun({ ...start, blocks }, { reuse })] });
+      const latents = await finalLatents(pipeline, trajectories, {
+        ...sampling,
+        hooks: [cachedRun({ ...start, blocks }, { reuse })],
+      });
       error = mean(relativeDistances(latents, reference));
       await known.set(blocks, error);
     }
@@ -117,7 +130,13 @@ export async function refineOnTrajectory(pipeline: Pipeline, start: Schedule, op
         const moved = withGroup(blocks, group, compute);
         if (digestOf(moved) === digestOf(blocks)) continue;
         const after = await errorOf(moved);
-        if (after !== undefined) moves.push({ group, compute, gain: error - after, seconds: secondsOfBlocks(moved) - secondsOfBlocks(blocks) });
+        if (after !== undefined)
+          moves.push({
+            group,
+            compute,
+            gain: error - after,
+            seconds: secondsOfBlocks(moved) - secondsOfBlocks(blocks),
+          });
       }
     }
     const better = await bestStep(blocks, error, moves);
@@ -125,15 +144,29 @@ export async function refineOnTrajectory(pipeline: Pipeline, start: Schedule, op
     [blocks, error] = better;
   }
   // The edits came before the search.
-  const heuristic = { name: "trajectory-search", start: start.heuristic, ...(edits === undefined ? {} : { start_edits: edits }), ...budgetRecord(options), reuse: reuse.name, trajectories: trajectories.length, error, start_error: startError, runs };
+  const heuristic = {
+    name: "trajectory-search",
+    start: start.heuristic,
+    ...(edits === undefined ? {} : { start_edits: edits }),
+    ...budgetRecord(options),
+    reuse: reuse.name,
+    trajectories: trajectories.length,
+    error,
+    start_error: startError,
+    runs,
+  };
   return { schedule: { ...setting, heuristic, blocks }, error, startError, runs };
 
   async function bestStep(from: Blocks, before: number, moves: readonly Move[]): Promise<[Blocks, number] | undefined> {
     const helping = moves.filter(({ gain }) => gain > 0).sort((a, b) => perSecond(b) - perSecond(a));
-    const saving = moves.filter(({ compute, seconds }) => !compute && seconds < 0).sort((a, b) => a.gain / a.seconds - b.gain / b.seconds);
+    const saving = moves
+      .filter(({ compute, seconds }) => !compute && seconds < 0)
+      .sort((a, b) => a.gain / a.seconds - b.gain / b.seconds);
     for (let count = Math.min(MOST_MOVES, helping.length); count >= 1; count >>= 1) {
       const taken = new Set(helping.slice(0, count).map(({ group }) => group));
-      let moved = helping.slice(0, count).reduce<Blocks>((sofar, { group, compute }) => withGroup(sofar, group, compute), from);
+      let moved = helping
+        .slice(0, count)
+        .reduce<Blocks>((sofar, { group, compute }) => withGroup(sofar, group, compute), from);
       for (const { group } of saving) {
         if (secondsOfBlocks(moved) <= allowed) break;
         if (!taken.has(group)) moved = withGroup(moved, group, false);
@@ -162,10 +195,15 @@ function groupsOf({ blocks, timesteps }: Schedule): readonly Group[] {
     const stage = id.startsWith("mid_block") ? "mid_block" : id.split(".", 2).join(".");
     stages.set(stage, [...(stages.get(stage) ?? []), id]);
   }
-  return [...stages.values()].flatMap((ids) => [...timesteps.keys()].slice(1).map((evaluation) => ({ ids, evaluation })));
+  return [...stages.values()].flatMap((ids) =>
+    [...timesteps.keys()].slice(1).map((evaluation) => ({ ids, evaluation })),
+  );
 }
 
 function withGroup(blocks: Blocks, { ids, evaluation }: Group, compute: boolean): Blocks {
-  const changed = (computed: readonly number[]): number[] => [...computed.filter((each) => each !== evaluation), ...(compute ? [evaluation] : [])].sort((a, b) => a - b);
-  return Object.fromEntries(Object.entries(blocks).map(([id, computed]) => [id, ids.includes(id) ? changed(computed) : computed]));
+  const changed = (computed: readonly number[]): number[] =>
+    [...computed.filter((each) => each !== evaluation), ...(compute ? [evaluation] : [])].sort((a, b) => a - b);
+  return Object.fromEntries(
+    Object.entries(blocks).map(([id, computed]) => [id, ids.includes(id) ? changed(computed) : computed]),
+  );
 }

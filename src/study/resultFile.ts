@@ -25,20 +25,24 @@ const schema = z.object({
   batch: z.number().int().positive(),
   machine: z.string(),
   trajectories: z.array(z.object({ prompt: z.string(), seed: z.number() })).min(1),
-  results: z.array(z.object({
-    arm: z.object({
-      name: z.string(),
-      solver: z.enum(solverNames),
-      steps: z.number().int().positive(),
-      cached: z.object({ schedule: scheduleSchema, reuse: z.string(), kinds: z.string(), parameter: z.number().optional() }).optional(),
+  results: z.array(
+    z.object({
+      arm: z.object({
+        name: z.string(),
+        solver: z.enum(solverNames),
+        steps: z.number().int().positive(),
+        cached: z
+          .object({ schedule: scheduleSchema, reuse: z.string(), kinds: z.string(), parameter: z.number().optional() })
+          .optional(),
+      }),
+      toConverged: distances,
+      toPlain: distances.optional(),
+      seconds: numbers.min(1),
+      plainSeconds: numbers.optional(),
+      computedShare: z.number(),
+      predictedSpeedup: z.number().optional(),
     }),
-    toConverged: distances,
-    toPlain: distances.optional(),
-    seconds: numbers.min(1),
-    plainSeconds: numbers.optional(),
-    computedShare: z.number(),
-    predictedSpeedup: z.number().optional(),
-  })),
+  ),
 });
 
 /** Writes a result; the file is replaced in one go. */
@@ -53,14 +57,26 @@ export async function saveStudy(path: string, study: StudyResult): Promise<void>
  * @throws InvalidFileError where it is missing, no study, or its lists do not have an entry a trajectory
  */
 export async function loadStudy(path: string): Promise<StudyResult> {
-  const isFolder = await stat(path).then((found) => found.isDirectory(), () => false);
+  const isFolder = await stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
   const file = isFolder ? join(path, "study.json") : path;
-  const study = validate(schema, await readJson(file), { file, hint: "it must be a study as `blockcache sweep` writes it; an interrupted one has none yet: run it again" });
+  const study = validate(schema, await readJson(file), {
+    file,
+    hint: "it must be a study as `blockcache sweep` writes it; an interrupted one has none yet: run it again",
+  });
   const count = study.trajectories.length;
   for (const [index, { toConverged, toPlain }] of study.results.entries()) {
     for (const [name, each] of Object.entries({ toConverged, toPlain })) {
       const odd = Object.entries(each ?? {}).find(([, values]) => values.length !== count);
-      if (odd !== undefined) throw new InvalidFileError({ file, field: `results.${index}.${name}.${odd[0]}`, found: `${odd[1].length} values`, expected: `${count}, one a trajectory` });
+      if (odd !== undefined)
+        throw new InvalidFileError({
+          file,
+          field: `results.${index}.${name}.${odd[0]}`,
+          found: `${odd[1].length} values`,
+          expected: `${count}, one a trajectory`,
+        });
     }
   }
   return study;

@@ -69,17 +69,22 @@ export async function runStudy(pipeline: Pipeline, options: StudyOptions): Promi
   const planned = new Map<string, readonly number[]>();
   const timestepsOf = ({ solver, steps }: Pick<Arm, "solver" | "steps">): readonly number[] => {
     const key = `${solver} ${steps}`;
-    const timesteps = planned.get(key) ?? planSampling(pipeline, { ...armSampling(pipeline, setting, { solver, steps }), prompt: "" }).solver.timesteps;
+    const timesteps =
+      planned.get(key) ??
+      planSampling(pipeline, { ...armSampling(pipeline, setting, { solver, steps }), prompt: "" }).solver.timesteps;
     planned.set(key, timesteps);
     return timesteps;
   };
   const plainTimesteps = timestepsOf(setting);
   // Network evaluations of one image: a step of Heun has two.
   const convergedWork = timestepsOf({ solver: setting.solver, steps: setting.converged_steps }).length;
-  const armWork = (arm: Arm): number => setting.repeats * (plainTimesteps.length + (isPlainRun(arm, setting) ? 0 : timestepsOf(arm).length));
+  const armWork = (arm: Arm): number =>
+    setting.repeats * (plainTimesteps.length + (isPlainRun(arm, setting) ? 0 : timestepsOf(arm).length));
   const total = trajectories.length * (convergedWork + arms.reduce((sum, arm) => sum + armWork(arm), 0));
-  const report = <Data extends { readonly trajectories: readonly Trajectory[] }>(before: number, work: (data: Data) => number) => (done: readonly Job<Data>[]): void =>
-    onProgress?.(before + done.reduce((sum, { data }) => sum + data.trajectories.length * work(data), 0), total);
+  const report =
+    <Data extends { readonly trajectories: readonly Trajectory[] }>(before: number, work: (data: Data) => number) =>
+    (done: readonly Job<Data>[]): void =>
+      onProgress?.(before + done.reduce((sum, { data }) => sum + data.trajectories.length * work(data), 0), total);
   const kept = { folder: join(folder, "jobs"), runner, signal };
 
   const converged: FloatTensor[] = await runKept({
@@ -94,7 +99,11 @@ export async function runStudy(pipeline: Pipeline, options: StudyOptions): Promi
   const measured: ArmMeasurement[] = await runKept({
     ...kept,
     // All arms of one batch, then of the next: a slow spell of the machine does not fall on one arm.
-    jobs: groups.flatMap((group, index) => arms.map((arm) => createJob<ArmJob>({ kind: "arm", setting, trajectories: group, arm, converged: converged[index] }))),
+    jobs: groups.flatMap((group, index) =>
+      arms.map((arm) =>
+        createJob<ArmJob>({ kind: "arm", setting, trajectories: group, arm, converged: converged[index] }),
+      ),
+    ),
     schema: armMeasurementSchema,
     run: (job) => runArm(pipeline, job, signal),
     onProgress: report(trajectories.length * convergedWork, ({ arm }) => armWork(arm)),
@@ -113,8 +122,17 @@ export async function runStudy(pipeline: Pipeline, options: StudyOptions): Promi
     machine: [...new Set(measured.map(({ machine }) => machine))].join("; "),
     trajectories,
     results: arms.map((arm, index) => ({
-      ...armResult(arm, groups.map((_, group) => measured[group * arms.length + index])),
-      ...(arm.cached === undefined || costs === undefined ? {} : { predictedSpeedup: predictSeconds(costs, { timesteps: plainTimesteps, blocks: {} }) / predictSeconds(costs, arm.cached.schedule, reuseRule(arm.cached.reuse)) }),
+      ...armResult(
+        arm,
+        groups.map((_, group) => measured[group * arms.length + index]),
+      ),
+      ...(arm.cached === undefined || costs === undefined
+        ? {}
+        : {
+            predictedSpeedup:
+              predictSeconds(costs, { timesteps: plainTimesteps, blocks: {} }) /
+              predictSeconds(costs, arm.cached.schedule, reuseRule(arm.cached.reuse)),
+          }),
     })),
   };
   await saveStudy(join(folder, "study.json"), study);
@@ -135,7 +153,10 @@ async function checkArms(pipeline: Pipeline, setting: StudySetting, arms: readon
     const plan = planSampling(pipeline, { ...armSampling(pipeline, setting, arm), prompt: "" });
     checkDeterministic(`arms: "${arm.name}"`, plan.solver);
     if (arm.cached === undefined) continue;
-    if (arm.solver !== setting.solver) throw new ArgumentError(`arms: "${arm.name}": expected ${setting.solver}, as the study's plain run, found ${arm.solver} — a study of another solver is one of its own`);
+    if (arm.solver !== setting.solver)
+      throw new ArgumentError(
+        `arms: "${arm.name}": expected ${setting.solver}, as the study's plain run, found ${arm.solver} — a study of another solver is one of its own`,
+      );
     const trial = cachedRun(arm.cached.schedule, { reuse: reuseRule(arm.cached.reuse) });
     await trial.begin?.(pipeline, plan);
     trial.end?.();
@@ -150,14 +171,23 @@ async function openFolder(folder: string, setting: StudySetting): Promise<void> 
   const path = join(folder, "setting.json");
   const wanted: Readonly<Record<string, unknown>> = { ...setting, library_version: VERSION };
   if (!existsSync(path)) return writeJson(path, wanted);
-  const found: Readonly<Record<string, unknown>> = { library_version: FIRST_VERSION, ...((await readJson(path)) as object) };
+  const found: Readonly<Record<string, unknown>> = {
+    library_version: FIRST_VERSION,
+    ...((await readJson(path)) as object),
+  };
   for (const key of new Set([...Object.keys(wanted), ...Object.keys(found)])) {
     if (JSON.stringify(found[key]) === JSON.stringify(wanted[key])) continue;
-    throw new ArgumentError(`${path}: holds a study with ${key} ${JSON.stringify(found[key])}, and this one has ${JSON.stringify(wanted[key])} — give another folder`);
+    throw new ArgumentError(
+      `${path}: holds a study with ${key} ${JSON.stringify(found[key])}, and this one has ${JSON.stringify(wanted[key])} — give another folder`,
+    );
   }
 }
 
-async function writeConverged(path: string, batchLatents: readonly FloatTensor[], trajectories: readonly Trajectory[]): Promise<void> {
+async function writeConverged(
+  path: string,
+  batchLatents: readonly FloatTensor[],
+  trajectories: readonly Trajectory[],
+): Promise<void> {
   const [, ...dims] = batchLatents[0].dims;
   const data = new Float32Array(batchLatents.reduce((sum, each) => sum + each.data.length, 0));
   let offset = 0;
@@ -165,7 +195,9 @@ async function writeConverged(path: string, batchLatents: readonly FloatTensor[]
     data.set(each.data, offset);
     offset += each.data.length;
   }
-  await writeSafetensors(path, new Map([["latents", { dtype: "F32", dims: [trajectories.length, ...dims], data }]]), { trajectories: JSON.stringify(trajectories) });
+  await writeSafetensors(path, new Map([["latents", { dtype: "F32", dims: [trajectories.length, ...dims], data }]]), {
+    trajectories: JSON.stringify(trajectories),
+  });
 }
 
 function armResult(arm: Arm, measured: readonly ArmMeasurement[]): ArmResult {
@@ -181,5 +213,9 @@ function armResult(arm: Arm, measured: readonly ArmMeasurement[]): ArmResult {
 }
 
 function joined(parts: readonly Distances[]): Distances {
-  return { latent: parts.flatMap(({ latent }) => latent), psnr: parts.flatMap(({ psnr }) => psnr), ssim: parts.flatMap(({ ssim }) => ssim) };
+  return {
+    latent: parts.flatMap(({ latent }) => latent),
+    psnr: parts.flatMap(({ psnr }) => psnr),
+    ssim: parts.flatMap(({ ssim }) => ssim),
+  };
 }

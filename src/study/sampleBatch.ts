@@ -20,7 +20,13 @@ export interface SampledBatch {
 }
 
 /** One sampling of a batch, each trajectory from its own seed's noise. */
-export async function sampleBatch(pipeline: Pipeline, setting: StudySetting, trajectories: readonly Trajectory[], arm: Pick<Arm, "solver" | "steps">, { hooks = [], signal }: { hooks?: readonly SamplingHook[]; signal?: AbortSignal } = {}): Promise<SampledBatch> {
+export async function sampleBatch(
+  pipeline: Pipeline,
+  setting: StudySetting,
+  trajectories: readonly Trajectory[],
+  arm: Pick<Arm, "solver" | "steps">,
+  { hooks = [], signal }: { hooks?: readonly SamplingHook[]; signal?: AbortSignal } = {},
+): Promise<SampledBatch> {
   const started = performance.now();
   const latents = await finalLatents(pipeline, trajectories, { ...armSampling(pipeline, setting, arm), hooks, signal });
   return { latents, seconds: (performance.now() - started) / 1000 };
@@ -29,7 +35,12 @@ export async function sampleBatch(pipeline: Pipeline, setting: StudySetting, tra
 const warm = new WeakMap<Pipeline, Set<string>>();
 
 /** Compiles and runs once everything that timed samplings of this size run: sessions, the text encoder. */
-export async function warmUp(pipeline: Pipeline, { guidance_scale, latent_size }: StudySetting, images: number, signal?: AbortSignal): Promise<void> {
+export async function warmUp(
+  pipeline: Pipeline,
+  { guidance_scale, latent_size }: StudySetting,
+  images: number,
+  signal?: AbortSignal,
+): Promise<void> {
   const rows = guidance_scale > 1 ? 2 * images : images;
   const done = warm.get(pipeline) ?? new Set();
   warm.set(pipeline, done);

@@ -53,16 +53,35 @@ export interface StudySettingOptions {
 
 /** Throws ArgumentError for what does not fit the model. */
 export async function resolveSetting(pipeline: Pipeline, options: StudySettingOptions): Promise<StudySetting> {
-  const { convergedSteps = 200, timestepSpacing = "trailing", schedulerConfig = {}, batch = 4, repeats = 1, ...sampling } = options;
-  for (const [name, value] of [["batch", batch], ["repeats", repeats]] as const) {
-    if (!Number.isInteger(value) || value < 1) throw new ArgumentError(`${name}: expected an integer of 1 or more, found ${value}`);
+  const {
+    convergedSteps = 200,
+    timestepSpacing = "trailing",
+    schedulerConfig = {},
+    batch = 4,
+    repeats = 1,
+    ...sampling
+  } = options;
+  for (const [name, value] of [
+    ["batch", batch],
+    ["repeats", repeats],
+  ] as const) {
+    if (!Number.isInteger(value) || value < 1)
+      throw new ArgumentError(`${name}: expected an integer of 1 or more, found ${value}`);
   }
-  const planned = (config: Readonly<Record<string, unknown>>): SamplingPlan => planSampling(pipeline, { ...sampling, prompt: "", schedulerConfig: { ...config, timestep_spacing: timestepSpacing } });
+  const planned = (config: Readonly<Record<string, unknown>>): SamplingPlan =>
+    planSampling(pipeline, {
+      ...sampling,
+      prompt: "",
+      schedulerConfig: { ...config, timestep_spacing: timestepSpacing },
+    });
   const plan = planned(schedulerConfig);
   const changed = effective(schedulerConfig, plan.solver, planned({}).solver);
   const { numInferenceSteps: steps } = plan.solver;
   checkDeterministic("solver", plan.solver);
-  if (!(convergedSteps > steps)) throw new ArgumentError(`convergedSteps: expected more than the ${steps} steps of the arms, found ${convergedSteps}`);
+  if (!(convergedSteps > steps))
+    throw new ArgumentError(
+      `convergedSteps: expected more than the ${steps} steps of the arms, found ${convergedSteps}`,
+    );
   return {
     model: { fingerprint: await pipeline.fingerprint(), name: pipeline.name },
     solver: plan.solver.name,
@@ -79,8 +98,14 @@ export async function resolveSetting(pipeline: Pipeline, options: StudySettingOp
 }
 
 /** Those of the changes that change something: one configuration is one setting, however it is said. */
-function effective(changes: Readonly<Record<string, unknown>>, { config }: Solver, { config: usual }: Solver): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(changes).filter(([key]) => JSON.stringify(config[key]) !== JSON.stringify(usual[key])));
+function effective(
+  changes: Readonly<Record<string, unknown>>,
+  { config }: Solver,
+  { config: usual }: Solver,
+): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(changes).filter(([key]) => JSON.stringify(config[key]) !== JSON.stringify(usual[key])),
+  );
 }
 
 const NOISY: readonly SolverName[] = ["euler-ancestral", "sde-dpmsolver++", "lcm"];
@@ -89,11 +114,25 @@ const NOISY: readonly SolverName[] = ["euler-ancestral", "sde-dpmsolver++", "lcm
 export function checkDeterministic(where: string, { name, config }: Pick<Solver, "name" | "config">): void {
   const algorithm = String(config.algorithm_type ?? "");
   if (!NOISY.includes(name) && !algorithm.startsWith("sde")) return;
-  throw new ArgumentError(`${where}: expected a solver that adds no noise, so that all arms solve one equation, found ${name}${algorithm.startsWith("sde") ? ` with algorithm_type ${algorithm}` : ""}`);
+  throw new ArgumentError(
+    `${where}: expected a solver that adds no noise, so that all arms solve one equation, found ${name}${algorithm.startsWith("sde") ? ` with algorithm_type ${algorithm}` : ""}`,
+  );
 }
 
 /** How an arm of the study, or its reference, is sampled. */
-export function armSampling(pipeline: Pipeline, setting: StudySetting, { solver, steps }: { readonly solver: SolverName; readonly steps: number }): Omit<SampleOptions, "prompt"> {
+export function armSampling(
+  pipeline: Pipeline,
+  setting: StudySetting,
+  { solver, steps }: { readonly solver: SolverName; readonly steps: number },
+): Omit<SampleOptions, "prompt"> {
   const [height, width] = setting.latent_size.map((extent) => extent * pipeline.vaeScaleFactor);
-  return { solver, steps, schedulerConfig: { ...setting.scheduler_config, timestep_spacing: setting.timestep_spacing }, guidanceScale: setting.guidance_scale, negativePrompt: setting.negative_prompt ?? undefined, height, width };
+  return {
+    solver,
+    steps,
+    schedulerConfig: { ...setting.scheduler_config, timestep_spacing: setting.timestep_spacing },
+    guidanceScale: setting.guidance_scale,
+    negativePrompt: setting.negative_prompt ?? undefined,
+    height,
+    width,
+  };
 }

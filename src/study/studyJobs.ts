@@ -48,26 +48,54 @@ export interface ArmMeasurement {
 }
 
 const seconds = z.array(z.number().positive()).min(1);
-const distancesSchema = z.object({ latent: z.array(z.number()), psnr: z.array(z.union([z.number(), z.literal(Infinity)])), ssim: z.array(z.number()) });
-export const armMeasurementSchema: z.ZodType<ArmMeasurement> = z.object({ toConverged: distancesSchema, toPlain: distancesSchema.optional(), seconds, plainSeconds: seconds, machine: z.string() });
+const distancesSchema = z.object({
+  latent: z.array(z.number()),
+  psnr: z.array(z.union([z.number(), z.literal(Infinity)])),
+  ssim: z.array(z.number()),
+});
+export const armMeasurementSchema: z.ZodType<ArmMeasurement> = z.object({
+  toConverged: distancesSchema,
+  toPlain: distancesSchema.optional(),
+  seconds,
+  plainSeconds: seconds,
+  machine: z.string(),
+});
 
 /** Samples the reference's latents. */
-export async function runConverged(pipeline: Pipeline, { setting, trajectories }: ConvergedJob, signal?: AbortSignal): Promise<FloatTensor> {
-  return (await sampleBatch(pipeline, setting, trajectories, { solver: setting.solver, steps: setting.converged_steps }, { signal })).latents;
+export async function runConverged(
+  pipeline: Pipeline,
+  { setting, trajectories }: ConvergedJob,
+  signal?: AbortSignal,
+): Promise<FloatTensor> {
+  return (
+    await sampleBatch(
+      pipeline,
+      setting,
+      trajectories,
+      { solver: setting.solver, steps: setting.converged_steps },
+      { signal },
+    )
+  ).latents;
 }
 
 /**
  * Samples an arm and, in turn with it, the study's plain run, so that the ratio of their times is of one
  * machine and one time; then compares latents and pictures.
  */
-export async function runArm(pipeline: Pipeline, { setting, trajectories, arm, converged }: ArmJob, signal?: AbortSignal): Promise<ArmMeasurement> {
+export async function runArm(
+  pipeline: Pipeline,
+  { setting, trajectories, arm, converged }: ArmJob,
+  signal?: AbortSignal,
+): Promise<ArmMeasurement> {
   await warmUp(pipeline, setting, trajectories.length, signal);
   const cached = arm.cached && cachedRun(arm.cached.schedule, { reuse: reuseRule(arm.cached.reuse) });
   const plain: SampledBatch[] = [];
   const own: SampledBatch[] = isPlainRun(arm, setting) ? plain : [];
   const turns = [
     async () => plain.push(await sampleBatch(pipeline, setting, trajectories, setting, { signal })),
-    async () => own === plain || own.push(await sampleBatch(pipeline, setting, trajectories, arm, { hooks: cached ? [cached] : [], signal })),
+    async () =>
+      own === plain ||
+      own.push(await sampleBatch(pipeline, setting, trajectories, arm, { hooks: cached ? [cached] : [], signal })),
   ];
   for (let repeat = 0; repeat < setting.repeats; repeat++) {
     for (const take of turns) await take();
@@ -76,7 +104,9 @@ export async function runArm(pipeline: Pipeline, { setting, trajectories, arm, c
   }
   return {
     toConverged: await distances(pipeline, own[0].latents, converged),
-    ...(arm.cached === undefined || arm.steps !== setting.steps ? {} : { toPlain: await distances(pipeline, own[0].latents, plain[0].latents) }),
+    ...(arm.cached === undefined || arm.steps !== setting.steps
+      ? {}
+      : { toPlain: await distances(pipeline, own[0].latents, plain[0].latents) }),
     seconds: own.map(({ seconds }) => seconds),
     plainSeconds: plain.map(({ seconds }) => seconds),
     machine: machine(pipeline),
@@ -99,5 +129,10 @@ async function distances(pipeline: Pipeline, latents: FloatTensor, reference: Fl
 
 function machine({ device }: Pipeline): string {
   const processors = cpus();
-  return [device.name, device.precision, `${processors[0].model.trim()}, ${processors.length} cores`, ...(device.threads === undefined ? [] : [`${device.threads} threads`])].join(", ");
+  return [
+    device.name,
+    device.precision,
+    `${processors[0].model.trim()}, ${processors.length} cores`,
+    ...(device.threads === undefined ? [] : [`${device.threads} threads`]),
+  ].join(", ");
 }

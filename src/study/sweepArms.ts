@@ -30,12 +30,20 @@ export interface Sweep {
  *
  * @throws ArgumentError where a heuristic does for one of its values, or a reuse rule was not defined
  */
-export function sweepArms(profile: Profile, { heuristics, kinds, reuse, plainSteps, schedules = [], costs }: Sweep): Arm[] {
+export function sweepArms(
+  profile: Profile,
+  { heuristics, kinds, reuse, plainSteps, schedules = [], costs }: Sweep,
+): Arm[] {
   const stray = reuse.find((rule) => reuseRule(rule.name) !== rule);
-  if (stray !== undefined) throw new ArgumentError(`reuse: expected rules as they were defined, found another one named "${stray.name}" — defineReuseRule(rule) makes it the one of this name`);
+  if (stray !== undefined)
+    throw new ArgumentError(
+      `reuse: expected rules as they were defined, found another one named "${stray.name}" — defineReuseRule(rule) makes it the one of this name`,
+    );
   const solver = profile.setting.solver as SolverName;
   const steps = profile.setting.num_inference_steps;
-  const plain = [...new Set([...plainSteps, steps])].sort((a, b) => a - b).map((count): Arm => ({ name: `plain ${count}`, solver, steps: count }));
+  const plain = [...new Set([...plainSteps, steps])]
+    .sort((a, b) => a - b)
+    .map((count): Arm => ({ name: `plain ${count}`, solver, steps: count }));
   const found = heuristics.flatMap(({ heuristic, values = heuristic.values }) =>
     kinds.flatMap((choice) =>
       values.flatMap((parameter) =>
@@ -44,13 +52,28 @@ export function sweepArms(profile: Profile, { heuristics, kinds, reuse, plainSte
           solver,
           steps,
           // Within a budget a rule's sums count.
-          cached: { schedule: heuristic.find(profile, { kinds: choice.kinds, costs, reuse: rule, [heuristic.parameter]: parameter }), reuse: rule.name, kinds: choice.label, parameter },
+          cached: {
+            schedule: heuristic.find(profile, {
+              kinds: choice.kinds,
+              costs,
+              reuse: rule,
+              [heuristic.parameter]: parameter,
+            }),
+            reuse: rule.name,
+            kinds: choice.label,
+            parameter,
+          },
         })),
       ),
     ),
   );
   const given = schedules.flatMap(({ name, schedule }) =>
-    reuse.map((rule): Arm => ({ name: `${name}, ${rule.name}`, solver: schedule.solver as SolverName, steps: schedule.num_inference_steps, cached: { schedule, reuse: rule.name, kinds: name } })),
+    reuse.map((rule): Arm => ({
+      name: `${name}, ${rule.name}`,
+      solver: schedule.solver as SolverName,
+      steps: schedule.num_inference_steps,
+      cached: { schedule, reuse: rule.name, kinds: name },
+    })),
   );
   return [...plain, ...found, ...given];
 }

@@ -13,18 +13,63 @@ export function verdict({ result, atEqualLatency }: ComparedArm): Verdict | unde
   return atEqualLatency.low > 1 ? "worse" : "even";
 }
 
-const COLUMNS = ["study", "timestep_spacing", "arm", "solver", "steps", "heuristic", "parameter", "kinds", "reuse", "computed", "speedup_predicted", "speedup", "distance", "vs_plain", "vs_plain_low", "vs_plain_high", "at_equal_latency", "at_equal_latency_low", "at_equal_latency_high", "verdict", "on_front"] as const;
+const COLUMNS = [
+  "study",
+  "timestep_spacing",
+  "arm",
+  "solver",
+  "steps",
+  "heuristic",
+  "parameter",
+  "kinds",
+  "reuse",
+  "computed",
+  "speedup_predicted",
+  "speedup",
+  "distance",
+  "vs_plain",
+  "vs_plain_low",
+  "vs_plain_high",
+  "at_equal_latency",
+  "at_equal_latency_low",
+  "at_equal_latency_high",
+  "verdict",
+  "on_front",
+] as const;
 
 /** One line an arm of each study, with a head. Numbers in full; what an arm does not have is empty. */
-export function comparisonCsv(studies: readonly { readonly path: string; readonly study: StudyResult; readonly arms: readonly ComparedArm[] }[]): string {
+export function comparisonCsv(
+  studies: readonly { readonly path: string; readonly study: StudyResult; readonly arms: readonly ComparedArm[] }[],
+): string {
   const lines = studies.flatMap(({ path, study, arms }) =>
     arms.map((compared) => {
       const { result, speedup, distance, againstPlain, atEqualLatency, onFront } = compared;
       const { name, solver, steps, cached } = result.arm;
       return [
-        path, study.timestep_spacing, name, solver, steps, cached?.schedule.heuristic.name, cached?.parameter, cached?.kinds, cached?.reuse, result.computedShare, result.predictedSpeedup, speedup, distance,
-        againstPlain.ratio, againstPlain.low, againstPlain.high, atEqualLatency?.ratio, atEqualLatency?.low, atEqualLatency?.high, verdict(compared), onFront ? 1 : 0,
-      ].map((value) => quoted(String(value ?? ""))).join(",");
+        path,
+        study.timestep_spacing,
+        name,
+        solver,
+        steps,
+        cached?.schedule.heuristic.name,
+        cached?.parameter,
+        cached?.kinds,
+        cached?.reuse,
+        result.computedShare,
+        result.predictedSpeedup,
+        speedup,
+        distance,
+        againstPlain.ratio,
+        againstPlain.low,
+        againstPlain.high,
+        atEqualLatency?.ratio,
+        atEqualLatency?.low,
+        atEqualLatency?.high,
+        verdict(compared),
+        onFront ? 1 : 0,
+      ]
+        .map((value) => quoted(String(value ?? "")))
+        .join(",");
     }),
   );
   return `${[COLUMNS.join(","), ...lines].join("\n")}\n`;
@@ -37,16 +82,45 @@ function quoted(text: string): string {
 /** Columns of one width each, two spaces apart; the first `left` are aligned left, the others right. */
 export function alignedTable(rows: readonly (readonly string[])[], left = 1): string[] {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  return rows.map((row) => row.map((cell, column) => (column < left ? cell.padEnd(widths[column]) : cell.padStart(widths[column]))).join("  ").trimEnd());
+  return rows.map((row) =>
+    row
+      .map((cell, column) => (column < left ? cell.padEnd(widths[column]) : cell.padStart(widths[column])))
+      .join("  ")
+      .trimEnd(),
+  );
 }
 
 /** The comparison as lines of a table, the head first. */
 export function comparisonTable(arms: readonly ComparedArm[]): string[] {
-  const interval = (of: ComparedArm["atEqualLatency"]): string => (of === undefined ? "–" : `${of.ratio.toFixed(2)} (${of.low.toFixed(2)}–${of.high.toFixed(2)})`);
+  const interval = (of: ComparedArm["atEqualLatency"]): string =>
+    of === undefined ? "–" : `${of.ratio.toFixed(2)} (${of.low.toFixed(2)}–${of.high.toFixed(2)})`;
   const rows = arms.map((compared) => {
     const { result, speedup, distance, againstPlain, atEqualLatency, onFront } = compared;
     const predicted = result.predictedSpeedup === undefined ? "–" : result.predictedSpeedup.toFixed(2);
-    return [result.arm.name, `${(100 * result.computedShare).toFixed(0)} %`, predicted, speedup.toFixed(2), distance.toPrecision(3), interval(againstPlain), interval(atEqualLatency), verdict(compared) ?? "", onFront ? "●" : ""];
+    return [
+      result.arm.name,
+      `${(100 * result.computedShare).toFixed(0)} %`,
+      predicted,
+      speedup.toFixed(2),
+      distance.toPrecision(3),
+      interval(againstPlain),
+      interval(atEqualLatency),
+      verdict(compared) ?? "",
+      onFront ? "●" : "",
+    ];
   });
-  return alignedTable([["arm", "computed", "predicted", "speed-up", "distance", "÷ plain's (95 %)", "÷ plain's at equal latency", "", "front"], ...rows]);
+  return alignedTable([
+    [
+      "arm",
+      "computed",
+      "predicted",
+      "speed-up",
+      "distance",
+      "÷ plain's (95 %)",
+      "÷ plain's at equal latency",
+      "",
+      "front",
+    ],
+    ...rows,
+  ]);
 }

@@ -12,7 +12,9 @@ export function studyWarnings(study: StudyResult): string[] {
     family.slice(1).flatMap((result, index) => {
       const before = family[index];
       const jump = (distance.get(result) ?? NaN) / (distance.get(before) ?? NaN);
-      return jump > CLIFF ? [`"${result.arm.name}" falls off a cliff: ${jump.toFixed(1)} times the distance of "${before.arm.name}"`] : [];
+      return jump > CLIFF
+        ? [`"${result.arm.name}" falls off a cliff: ${jump.toFixed(1)} times the distance of "${before.arm.name}"`]
+        : [];
     }),
   );
   return [...idle.map(({ arm }) => `"${arm.name}" does nothing: every block computes at every step`), ...cliffs];
@@ -27,5 +29,7 @@ function families({ results }: StudyResult): ArmResult[][] {
     const key = JSON.stringify([cached.schedule.heuristic.name, cached.reuse, cached.kinds]);
     byFamily.set(key, [...(byFamily.get(key) ?? []), result]);
   }
-  return [...byFamily.values()].map((family) => family.sort((a, b) => (a.arm.cached?.parameter ?? 0) - (b.arm.cached?.parameter ?? 0)));
+  return [...byFamily.values()].map((family) =>
+    family.sort((a, b) => (a.arm.cached?.parameter ?? 0) - (b.arm.cached?.parameter ?? 0)),
+  );
 }

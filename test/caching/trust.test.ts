@@ -14,20 +14,29 @@ const id = "down_blocks.0.attentions.0";
 test("bootstrap: cells that every trajectory agrees on are sure, the others as the binomial law says", () => {
   // Of two trajectories one changes by 1 at step 2, the other not; δ 0.75 computes there where both draws are the first: 1/4.
   const profile = profileOf([[[0, 1, 1, 0]], [[0, 1, 0, 0]]]);
-  const { [id]: probability } = computeProbability(profile, (each) => threshold(each, { delta: 0.75 }), { resamples: 4000 });
+  const { [id]: probability } = computeProbability(profile, (each) => threshold(each, { delta: 0.75 }), {
+    resamples: 4000,
+  });
   expect([probability[0], probability[1], probability[3]]).toEqual([1, 1, 0]);
   expect(Math.abs(probability[2] - 0.25)).toBeLessThan(4 * Math.sqrt((0.25 * 0.75) / 4000));
 });
 
 test("bootstrap: one trajectory, or all alike, give 0 and 1 as the schedule has it; a seed gives one result", () => {
-  fc.assert(fc.property(profiles({ blocks: 3, steps: 8, trajectories: 1 }), fc.nat(100), (profile, seed) => {
-    const find = (each: Profile) => threshold(each, { kinds: CACHEABLE_KINDS, delta: 0.8 });
-    const schedule = find(profile);
-    const probability = computeProbability(profile, find, { resamples: 5, seed });
-    for (const [block, values] of Object.entries(probability)) expect(values).toEqual(profile.setting.timesteps.map((_, evaluation) => (schedule.blocks[block].includes(evaluation) ? 1 : 0)));
-  }), { numRuns: 30 });
+  fc.assert(
+    fc.property(profiles({ blocks: 3, steps: 8, trajectories: 1 }), fc.nat(100), (profile, seed) => {
+      const find = (each: Profile) => threshold(each, { kinds: CACHEABLE_KINDS, delta: 0.8 });
+      const schedule = find(profile);
+      const probability = computeProbability(profile, find, { resamples: 5, seed });
+      for (const [block, values] of Object.entries(probability))
+        expect(values).toEqual(
+          profile.setting.timesteps.map((_, evaluation) => (schedule.blocks[block].includes(evaluation) ? 1 : 0)),
+        );
+    }),
+    { numRuns: 30 },
+  );
   const profile = profileOf([[[0, 1, 1, 0]], [[0, 1, 0, 0]], [[0, 0, 1, 1]]]);
-  const at = (seed: number) => computeProbability(profile, (each) => threshold(each, { delta: 0.5 }), { resamples: 20, seed });
+  const at = (seed: number) =>
+    computeProbability(profile, (each) => threshold(each, { delta: 0.5 }), { resamples: 20, seed });
   expect(at(3)).toEqual(at(3));
   expect(probabilityCsv({ [id]: [1, 0.25] })).toBe(`block,0,1\n${id},1,0.25\n`);
 });
@@ -37,10 +46,13 @@ function withTimesteps(profile: Profile, timesteps: readonly number[]): Profile 
 }
 
 test("transfer: to the same timesteps unchanged, to others by the nearest", () => {
-  fc.assert(fc.property(profiles(), (profile) => {
-    const schedule = threshold(profile, { kinds: CACHEABLE_KINDS, delta: 0.5 });
-    expect(transferSchedule(schedule, profile).blocks).toEqual(schedule.blocks);
-  }), { numRuns: 20 });
+  fc.assert(
+    fc.property(profiles(), (profile) => {
+      const schedule = threshold(profile, { kinds: CACHEABLE_KINDS, delta: 0.5 });
+      expect(transferSchedule(schedule, profile).blocks).toEqual(schedule.blocks);
+    }),
+    { numRuns: 20 },
+  );
   const coarse = withTimesteps(profileOf([[[0, 1, 0, 1]]]), [900, 600, 300, 0]);
   const fine = withTimesteps(profileOf([[[0, 1, 1, 1, 1, 1, 1]]]), [900, 750, 600, 450, 300, 150, 0]);
   const schedule = threshold(coarse, { delta: 0.5 });

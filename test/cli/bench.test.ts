@@ -13,19 +13,49 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 interface Report {
   readonly secondsAnEvaluation: number;
   readonly ceilings: readonly { readonly kinds: string; readonly speedup: number }[];
-  readonly arms: readonly { readonly name: string; readonly computedShare: number; readonly predicted: number; readonly ideal: number; readonly realised: number; readonly realisedRange: [number, number]; readonly realisedOverIdeal: number; readonly timings: readonly { plainSeconds: number; cachedSeconds: number; skippedSeconds: number }[] }[];
+  readonly arms: readonly {
+    readonly name: string;
+    readonly computedShare: number;
+    readonly predicted: number;
+    readonly ideal: number;
+    readonly realised: number;
+    readonly realisedRange: [number, number];
+    readonly realisedOverIdeal: number;
+    readonly timings: readonly { plainSeconds: number; cachedSeconds: number; skippedSeconds: number }[];
+  }[];
 }
 
 it("times cached evaluations beside plain ones, with a user's reuse rule too", () => {
   const rule = join(folder, "same.mjs");
   writeFileSync(rule, "export default () => [1];\n");
-  const { status, stdout, stderr } = run("fluent-ldm", "--kinds", "all", "--interval", "2", "--reuse", `hold,${rule}`, "--rows", "2", "--rounds", "1", "--json");
+  const { status, stdout, stderr } = run(
+    "fluent-ldm",
+    "--kinds",
+    "all",
+    "--interval",
+    "2",
+    "--reuse",
+    `hold,${rule}`,
+    "--rows",
+    "2",
+    "--rounds",
+    "1",
+    "--json",
+  );
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   const { secondsAnEvaluation, ceilings, arms } = JSON.parse(stdout) as Report;
   expect(secondsAnEvaluation).toBeGreaterThan(0);
   expect(ceilings.map(({ kinds }) => kinds)).toEqual(["all kinds"]);
   expect(arms.map(({ name }) => name)).toEqual(["every 2, all kinds, hold", "every 2, all kinds, same"]);
-  for (const { computedShare, predicted, ideal, realised, realisedRange, realisedOverIdeal, timings: [{ plainSeconds, cachedSeconds, skippedSeconds }, ...others] } of arms) {
+  for (const {
+    computedShare,
+    predicted,
+    ideal,
+    realised,
+    realisedRange,
+    realisedOverIdeal,
+    timings: [{ plainSeconds, cachedSeconds, skippedSeconds }, ...others],
+  } of arms) {
     // 2 of 4 evaluations of DDIM
     expect(computedShare).toBe(0.5);
     expect(others).toEqual([]);
@@ -44,7 +74,11 @@ it("times cached evaluations beside plain ones, with a user's reuse rule too", (
 
 it.each([
   [["fluent-ldm", "--interval", "1"], 2, /--interval: expected 2 or more/],
-  [["fluent-ldm", "--reuse", "lineer"], 2, /expected hold, linear, .* or the path of a module such as \.\/mine\.mjs, found "lineer"/],
+  [
+    ["fluent-ldm", "--reuse", "lineer"],
+    2,
+    /expected hold, linear, .* or the path of a module such as \.\/mine\.mjs, found "lineer"/,
+  ],
   [["fluent-ldm", "--kinds", "attention"], 2, /--kinds: expected all, or conv_in/],
   [["fluent-ldm", "--schedule", join(folder, "none.json")], 1, /none\.json: expected a JSON file/],
 ])("%j is refused in one line", (args, code, message) => {

@@ -14,20 +14,56 @@ const at = (name: string): string => join(folder, name);
 const run = (...args: string[]) => spawnSync(process.execPath, [main, ...args], { encoding: "utf8" });
 
 const schedule: Schedule = {
-  format: "blockcache-schedule", version: 1, model: { fingerprint: "sha256:0", name: "made up" }, solver: "ddim", num_inference_steps: 4, timesteps: [999, 749, 499, 249], guidance_scale: 5,
-  heuristic: { name: "threshold", delta: 0.1 }, blocks: { "mid_block.attentions.0": [0, 2] },
+  format: "blockcache-schedule",
+  version: 1,
+  model: { fingerprint: "sha256:0", name: "made up" },
+  solver: "ddim",
+  num_inference_steps: 4,
+  timesteps: [999, 749, 499, 249],
+  guidance_scale: 5,
+  heuristic: { name: "threshold", delta: 0.1 },
+  blocks: { "mid_block.attentions.0": [0, 2] },
 };
-const arm = (name: string, steps: number, seconds: number, distance: number, cached?: { parameter: number; predictedSpeedup: number }): ArmResult => ({
-  arm: { name, solver: "ddim", steps, ...(cached === undefined ? {} : { cached: { schedule, reuse: "hold", kinds: "transformers", parameter: cached.parameter } }) },
+const arm = (
+  name: string,
+  steps: number,
+  seconds: number,
+  distance: number,
+  cached?: { parameter: number; predictedSpeedup: number },
+): ArmResult => ({
+  arm: {
+    name,
+    solver: "ddim",
+    steps,
+    ...(cached === undefined
+      ? {}
+      : { cached: { schedule, reuse: "hold", kinds: "transformers", parameter: cached.parameter } }),
+  },
   toConverged: { latent: [distance, distance, distance], psnr: [20, 20, 20], ssim: [0.9, 0.9, 0.9] },
   // A batch of two, and one of one.
-  seconds: [2 * seconds, seconds], plainSeconds: [0.8, 0.4],
-  computedShare: cached === undefined ? 1 : 0.5, ...(cached === undefined ? {} : { predictedSpeedup: cached.predictedSpeedup }),
+  seconds: [2 * seconds, seconds],
+  plainSeconds: [0.8, 0.4],
+  computedShare: cached === undefined ? 1 : 0.5,
+  ...(cached === undefined ? {} : { predictedSpeedup: cached.predictedSpeedup }),
 });
 const study: StudyResult = {
-  format: "blockcache-study", version: 1, model: schedule.model, solver: "ddim", guidance_scale: 5, steps: 4, converged_steps: 50, timestep_spacing: "trailing", batch: 2, machine: "made up",
+  format: "blockcache-study",
+  version: 1,
+  model: schedule.model,
+  solver: "ddim",
+  guidance_scale: 5,
+  steps: 4,
+  converged_steps: 50,
+  timestep_spacing: "trailing",
+  batch: 2,
+  machine: "made up",
   trajectories: ["a", "b", "c"].map((prompt) => ({ prompt, seed: 0 })),
-  results: [arm("plain 2", 2, 0.2, 0.4), arm("plain 4", 4, 0.4, 0.1), arm("δ 0.1", 4, 0.32, 0.15, { parameter: 0.1, predictedSpeedup: 1.5 }), arm("δ 0.2", 4, 0.25, 0.2, { parameter: 0.2, predictedSpeedup: 2 })],
+  results: [
+    arm("plain 2", 2, 0.2, 0.4),
+    arm("plain 4", 4, 0.4, 0.1),
+    arm("δ 0.1", 4, 0.32, 0.15, { parameter: 0.1, predictedSpeedup: 1.5 }),
+    arm("δ 0.2", 4, 0.25, 0.2, { parameter: 0.2, predictedSpeedup: 2 }),
+  ],
 };
 
 /** What `plot name` draws, as JSON; beside it a picture, so that it was drawn too. */
@@ -40,7 +76,8 @@ function plot(name: string, ...options: string[]): PlotlyFigure {
   return JSON.parse(readFileSync(files[0], "utf8")) as PlotlyFigure;
 }
 
-const traceOf = ({ data }: PlotlyFigure, name: string): { x: number[]; y: number[]; hovertext?: string[] } => data.find((trace) => trace.name === name) as { x: number[]; y: number[]; hovertext?: string[] };
+const traceOf = ({ data }: PlotlyFigure, name: string): { x: number[]; y: number[]; hovertext?: string[] } =>
+  data.find((trace) => trace.name === name) as { x: number[]; y: number[]; hovertext?: string[] };
 const near = (value: number): unknown => expect.closeTo(value, 12);
 
 beforeAll(() => writeFileSync(at("study.json"), JSON.stringify(study)));
@@ -51,32 +88,59 @@ describe("blockcache plot", () => {
     const figure = plot("pareto", "--intervals");
     expect(traceOf(figure, "plain, fewer steps")).toMatchObject({ x: [near(0.5), near(1)], y: [near(0.4), near(0.1)] });
     const cached = traceOf(figure, "threshold: transformers, hold");
-    expect(cached).toMatchObject({ x: [near(0.8), near(0.625)], y: [near(0.15), near(0.2)], error_x: { array: [near(0), near(0)] } });
+    expect(cached).toMatchObject({
+      x: [near(0.8), near(0.625)],
+      y: [near(0.15), near(0.2)],
+      error_x: { array: [near(0), near(0)] },
+    });
     // 0.64 s of two images and 0.32 s of one
     expect(cached.hovertext?.[0]).toMatch(/320 ms an image, 1\.25 × as fast as plain 4/);
   });
 
   it("pareto of pictures that equal the reference's: a distance of 0 is drawn", () => {
-    const equal = { ...study, results: study.results.map((each, index) => (index === 3 ? { ...each, toConverged: { ...each.toConverged, psnr: ["Infinity", "Infinity", "Infinity"], ssim: [1, 1, 1] } } : each)) };
+    const equal = {
+      ...study,
+      results: study.results.map((each, index) =>
+        index === 3
+          ? {
+              ...each,
+              toConverged: { ...each.toConverged, psnr: ["Infinity", "Infinity", "Infinity"], ssim: [1, 1, 1] },
+            }
+          : each,
+      ),
+    };
     writeFileSync(at("equal.json"), JSON.stringify(equal));
-    for (const measure of ["rms", "dssim"]) expect(run("plot", "pareto", at("equal.json"), "--measure", measure, "--out", at(`${measure}.svg`))).toMatchObject({ status: 0, stderr: "" });
+    for (const measure of ["rms", "dssim"])
+      expect(
+        run("plot", "pareto", at("equal.json"), "--measure", measure, "--out", at(`${measure}.svg`)),
+      ).toMatchObject({ status: 0, stderr: "" });
     expect(readFileSync(at("rms.svg"), "utf8")).not.toMatch(/NaN/);
   });
 
   it("sweep: distance and speed-up over δ", () => {
     const lines = plot("sweep", "--theme", "dark").data.filter(({ name }) => name === "transformers, hold");
-    expect(lines).toMatchObject([{ x: [0.1, 0.2], y: [near(0.15), near(0.2)] }, { x: [0.1, 0.2], y: [near(1.25), near(1.6)] }]);
+    expect(lines).toMatchObject([
+      { x: [0.1, 0.2], y: [near(0.15), near(0.2)] },
+      { x: [0.1, 0.2], y: [near(1.25), near(1.6)] },
+    ]);
     const none = run("plot", "sweep", at("study.json"), "--heuristic", "uniform", "--out", at("none.svg"));
     expect([none.status, none.stderr]).toEqual([1, expect.stringMatching(/no arm of uniform/)]);
     expect(existsSync(at("none.svg"))).toBe(false);
   });
 
   it("speedup: predicted against realised", () => {
-    expect(traceOf(plot("speedup"), "threshold: transformers, hold")).toMatchObject({ x: [1.5, 2], y: [near(1.25), near(1.6)] });
+    expect(traceOf(plot("speedup"), "threshold: transformers, hold")).toMatchObject({
+      x: [1.5, 2],
+      y: [near(1.25), near(1.6)],
+    });
   });
 
   it.each([
-    [["pareto", at("study.json"), "--out", at("a.html"), at("b.gif")], 2, /expected names that end in \.html.*found ".*b\.gif"/],
+    [
+      ["pareto", at("study.json"), "--out", at("a.html"), at("b.gif")],
+      2,
+      /expected names that end in \.html.*found ".*b\.gif"/,
+    ],
     [["pareto", at("study.json"), "--measure", "nonsense", "--out", at("a.html")], 2, /--measure/],
     [["pareto", at("nowhere.json"), "--out", at("a.html")], 1, /nowhere\.json/],
     [["pareto", "--out", at("a.html")], 2, /missing required argument/],

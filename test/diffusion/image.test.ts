@@ -25,7 +25,9 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const images = fc
   .tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 9 }))
   .chain(([width, height]) =>
-    fc.uint8Array({ minLength: width * height * 3, maxLength: width * height * 3 }).map((rgb): RgbImage => ({ width, height, rgb })),
+    fc
+      .uint8Array({ minLength: width * height * 3, maxLength: width * height * 3 })
+      .map((rgb): RgbImage => ({ width, height, rgb })),
   );
 
 async function decode(png: Buffer): Promise<RgbImage> {
@@ -74,7 +76,10 @@ test("a PNG holds exactly the picture, with and without text", async () => {
 });
 
 test("text in a PNG comes back, Unicode included", async () => {
-  const png = await encodePng({ width: 1, height: 1, rgb: Uint8Array.of(1, 2, 3) }, { prompt: "rote Äpfel 🍎", steps: "20" });
+  const png = await encodePng(
+    { width: 1, height: 1, rgb: Uint8Array.of(1, 2, 3) },
+    { prompt: "rote Äpfel 🍎", steps: "20" },
+  );
   const { comments } = await sharp(png).metadata();
   expect(comments).toEqual([
     { keyword: "prompt", text: "rote Äpfel 🍎" },
@@ -120,6 +125,8 @@ test("refuses what is no picture", async () => {
   await expect(enlarge({ ...image, rgb: new Uint8Array(12) }, 1.5)).rejects.toThrow(ArgumentError);
   expect(() => montage([], 2, 0)).toThrow(ArgumentError);
   expect(() => montage([image, { ...image, width: 3 }], 2, 0)).toThrow(/one size/);
-  expect(() => pixelsToImages({ dims: [1, 4, 1, 1], data: new Float32Array(4) })).toThrow(/\[batch, 3, height, width\]/);
+  expect(() => pixelsToImages({ dims: [1, 4, 1, 1], data: new Float32Array(4) })).toThrow(
+    /\[batch, 3, height, width\]/,
+  );
   expect(() => pixelsToImages({ dims: [1, 3, 1, 1], data: Float32Array.of(0, NaN, 0) })).toThrow(/NaN/);
 });

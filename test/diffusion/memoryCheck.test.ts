@@ -20,7 +20,11 @@ describe("memory", () => {
 
   const refusal = (images: number, size: number, available: number): string | undefined => {
     try {
-      requireMemory(pipeline, planSampling(pipeline, { prompt: "", imagesPerPrompt: images, height: size, width: size }), available);
+      requireMemory(
+        pipeline,
+        planSampling(pipeline, { prompt: "", imagesPerPrompt: images, height: size, width: size }),
+        available,
+      );
       return undefined;
     } catch (error) {
       return (error as Error).message;
@@ -29,7 +33,9 @@ describe("memory", () => {
 
   it("a batch too large names the largest that fits, and that one fits", () => {
     const message = refusal(500, 128, 512 * MEBIBYTE);
-    expect(message).toMatch(/^memory: sampling 500 images of 128×128 pixels takes about [\d.]+ GiB, and 0\.5 GiB can be taken — at most \d+ of this size fit at once/);
+    expect(message).toMatch(
+      /^memory: sampling 500 images of 128×128 pixels takes about [\d.]+ GiB, and 0\.5 GiB can be taken — at most \d+ of this size fit at once/,
+    );
     const batch = Number(/at most (\d+)/.exec(message ?? "")?.[1]);
     expect(batch).toBeGreaterThan(1);
     expect(refusal(batch, 128, 512 * MEBIBYTE)).toBeUndefined();
@@ -61,7 +67,9 @@ describe("memory", () => {
     expect(kept).toBeGreaterThan(0);
     const first = least(1, size);
     // Guided: two rows. Decoding comes on top of what is kept, and not of what passes.
-    expect(first).toBe(Math.ceil(pipeline.waitingWeightBytes + 2 * kept + Math.max(2 * passing, pipeline.decodeBytes([64, 64]))));
+    expect(first).toBe(
+      Math.ceil(pipeline.waitingWeightBytes + 2 * kept + Math.max(2 * passing, pipeline.decodeBytes([64, 64]))),
+    );
     const waiting = pipeline.waitingWeightBytes;
     await generate(pipeline, { prompt: "", height: size, width: size, steps: 1 });
     expect(pipeline.network.keptBytes).toBe(2 * kept);
@@ -94,6 +102,8 @@ describe("memory", () => {
   });
 
   it("sampling petabytes is refused at once", async () => {
-    await expect(generate(pipeline, { prompt: "red apple", height: 2 ** 24, width: 2 ** 24 })).rejects.toThrow(/^memory: sampling 1 image of 16777216×16777216 pixels/);
+    await expect(generate(pipeline, { prompt: "red apple", height: 2 ** 24, width: 2 ** 24 })).rejects.toThrow(
+      /^memory: sampling 1 image of 16777216×16777216 pixels/,
+    );
   });
 });

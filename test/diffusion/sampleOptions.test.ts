@@ -22,8 +22,14 @@ async function toTheEnd(given: SampleOptions): Promise<void> {
 
 describe("start latents", () => {
   it.each([
-    [{ dims: [4, 6, 8], data: latents.data }, /^latents: expected \[images, channels, height, width\] and as many numbers, found \[4, 6, 8\] and 192 numbers$/],
-    [{ dims: [1, 4, 6, 8], data: new Float32Array(191) }, /^latents: expected .* found \[1, 4, 6, 8\] and 191 numbers$/],
+    [
+      { dims: [4, 6, 8], data: latents.data },
+      /^latents: expected \[images, channels, height, width\] and as many numbers, found \[4, 6, 8\] and 192 numbers$/,
+    ],
+    [
+      { dims: [1, 4, 6, 8], data: new Float32Array(191) },
+      /^latents: expected .* found \[1, 4, 6, 8\] and 191 numbers$/,
+    ],
     [{ dims: [2, 4, 6, 8], data: new Float32Array(384) }, /^latents: expected \[1, 4, 6, 8\]/],
     [{ dims: [1, 3, 6, 8], data: new Float32Array(144) }, /^latents: expected \[1, 4, 6, 8\]/],
   ])("%#: of another shape are refused by name", async (given, message) => {
@@ -37,7 +43,9 @@ describe("start latents", () => {
     expect(images.map(({ height, width }) => [height, width])).toEqual([[12, 16]]);
     await toTheEnd({ ...options, latents, height: 12, width: 16 });
     for (const size of [{ height: 64, width: 64 }, { height: 16 }, { width: 12 }]) {
-      await expect(toTheEnd({ ...options, latents, ...size })).rejects.toThrow(/^height, width: expected 12 and 16, the pixels that the latents make, found \d+ and \d+ — leave them out$/);
+      await expect(toTheEnd({ ...options, latents, ...size })).rejects.toThrow(
+        /^height, width: expected 12 and 16, the pixels that the latents make, found \d+ and \d+ — leave them out$/,
+      );
     }
   });
 });
@@ -69,7 +77,9 @@ describe("an abort", () => {
       return { dims: [1, 3, 2, 2], data: new Float32Array(12) };
     });
     try {
-      await expect(generate(pipeline, { ...options, imagesPerPrompt: 8, signal: controller.signal })).rejects.toThrow("decoding was interrupted");
+      await expect(generate(pipeline, { ...options, imagesPerPrompt: 8, signal: controller.signal })).rejects.toThrow(
+        "decoding was interrupted",
+      );
       expect(decode).toHaveBeenCalledTimes(1);
     } finally {
       decode.mockRestore();
@@ -82,7 +92,11 @@ describe("hooks", () => {
 
   it("all end, once, whatever ended the run and whichever of them throws", async () => {
     const ended: string[] = [];
-    const hookOf = (name: string, change: Partial<SamplingHook> = {}): SamplingHook => ({ ...nothing, end: () => void ended.push(name), ...change });
+    const hookOf = (name: string, change: Partial<SamplingHook> = {}): SamplingHook => ({
+      ...nothing,
+      end: () => void ended.push(name),
+      ...change,
+    });
     const failing = hookOf("failing", {
       end() {
         ended.push("failing");

@@ -4,7 +4,12 @@ import { describe, expect, it } from "vitest";
 import { TorchGenerator } from "../../src/numerics/noise.js";
 import { alphasCumprod } from "../../src/diffusion/noiseSchedule.js";
 import type { NoiseScheduleConfig } from "../../src/diffusion/noiseSchedule.js";
-import { correctOutdatedConfig, createSolver, solverNames, solverOfScheduler } from "../../src/diffusion/solvers/index.js";
+import {
+  correctOutdatedConfig,
+  createSolver,
+  solverNames,
+  solverOfScheduler,
+} from "../../src/diffusion/solvers/index.js";
 import type { Solver, SolverName, SolverStep } from "../../src/diffusion/solvers/index.js";
 import { ArgumentError, InvalidFileError, UnsupportedError } from "../../src/errors.js";
 import type { FloatTensor } from "../../src/numerics/tensor.js";
@@ -76,27 +81,36 @@ describe("samplings as diffusers' schedulers make them", () => {
   // scheduler = CLASS.from_config(config); set_timesteps(steps); latents = start * scheduler.init_noise_sigma;
   // output = network(scheduler.scale_model_input(latents, t), t);
   // latents = scheduler.step(output, t, latents, eta=eta, generator=generator).prev_sample
-  for (const name of ["solversDdim.json", "solversDpm.json", "solversEuler.json", "solversPndm.json", "solversLcm.json", "solversSinglestep.json", "solversUniPc.json"]) {
+  for (const name of [
+    "solversDdim.json",
+    "solversDpm.json",
+    "solversEuler.json",
+    "solversPndm.json",
+    "solversLcm.json",
+    "solversSinglestep.json",
+    "solversUniPc.json",
+  ]) {
     const { dims, start, timesteps, cases } = read<Samplings>(name);
-    it.each(cases.map((one) => [`${one.solver} ${one.steps} steps eta ${one.eta ?? 0} ${JSON.stringify(one.config)}`, one] as const))(
-      "%s",
-      async (_, expected) => {
-        const solver = createSolver(expected.solver, expected.config, expected.steps);
-        expectTimesteps(solver.timesteps, timesteps[expected.timesteps]);
-        const generators = expected.seeds?.map((seed) => new TorchGenerator(seed));
-        const latents = { dims, data: Float32Array.from(start, (value) => value * solver.initNoiseSigma) };
-        const steps = await collect(solver.sample(network, latents, { eta: expected.eta, generator: generators }));
+    it.each(
+      cases.map(
+        (one) => [`${one.solver} ${one.steps} steps eta ${one.eta ?? 0} ${JSON.stringify(one.config)}`, one] as const,
+      ),
+    )("%s", async (_, expected) => {
+      const solver = createSolver(expected.solver, expected.config, expected.steps);
+      expectTimesteps(solver.timesteps, timesteps[expected.timesteps]);
+      const generators = expected.seeds?.map((seed) => new TorchGenerator(seed));
+      const latents = { dims, data: Float32Array.from(start, (value) => value * solver.initNoiseSigma) };
+      const steps = await collect(solver.sample(network, latents, { eta: expected.eta, generator: generators }));
 
-        expect(steps.map((step) => step.timestep)).toEqual(solver.timesteps);
-        expect(steps.map((step) => step.index)).toEqual(solver.timesteps.map((_timestep, index) => index));
-        const tolerance = toleranceOf(expected.config, solver);
-        const middle = steps[Math.floor(steps.length / 2)];
-        const last = steps[steps.length - 1];
-        expect(relativeDifference(middle.predictedOriginal.data, expected.originalMiddle)).toBeLessThan(tolerance);
-        expect(relativeDifference(last.predictedOriginal.data, expected.original)).toBeLessThan(tolerance);
-        expect(relativeDifference(last.latents.data, expected.latents)).toBeLessThan(tolerance);
-      },
-    );
+      expect(steps.map((step) => step.timestep)).toEqual(solver.timesteps);
+      expect(steps.map((step) => step.index)).toEqual(solver.timesteps.map((_timestep, index) => index));
+      const tolerance = toleranceOf(expected.config, solver);
+      const middle = steps[Math.floor(steps.length / 2)];
+      const last = steps[steps.length - 1];
+      expect(relativeDifference(middle.predictedOriginal.data, expected.originalMiddle)).toBeLessThan(tolerance);
+      expect(relativeDifference(last.predictedOriginal.data, expected.original)).toBeLessThan(tolerance);
+      expect(relativeDifference(last.latents.data, expected.latents)).toBeLessThan(tolerance);
+    });
   }
 });
 
@@ -119,7 +133,9 @@ describe("from_config", () => {
 
   it("reads a lambda_min_clipped of minus infinity however it was written", () => {
     for (const lambda of [null, -Infinity, "-Infinity", "-inf"]) {
-      expect(createSolver("dpmsolver++", { lambda_min_clipped: lambda }, 7).config.lambda_min_clipped).toBe("-Infinity");
+      expect(createSolver("dpmsolver++", { lambda_min_clipped: lambda }, 7).config.lambda_min_clipped).toBe(
+        "-Infinity",
+      );
     }
   });
 });
@@ -134,7 +150,12 @@ describe("correctOutdatedConfig", () => {
 describe("timesteps", () => {
   // CLASS(timestep_spacing=…, num_train_timesteps=…, steps_offset=…).set_timesteps(n).timesteps for n = 1 … train − 1 − offset
   it.each(digests)("$solver $spacing of $trainSteps, offset $offset, every step count", (expected) => {
-    const config = { timestep_spacing: expected.spacing, num_train_timesteps: expected.trainSteps, steps_offset: expected.offset, skip_prk_steps: true };
+    const config = {
+      timestep_spacing: expected.spacing,
+      num_train_timesteps: expected.trainSteps,
+      steps_offset: expected.offset,
+      skip_prk_steps: true,
+    };
     const lines = Array.from({ length: expected.trainSteps - 1 - expected.offset }, (_, i) =>
       createSolver(expected.solver, config, i + 1).timesteps.join(","),
     );
@@ -162,7 +183,11 @@ describe("what cannot be done is refused by name", () => {
     ["ddim", { timestep_spacing: null }, /timestep_spacing/],
     ["dpmsolver++", { solver_order: 4 }, /solver_order/],
     ["dpmsolver++", { algorithm_type: "dpmsolver" }, /final_sigmas_type.*sigma_min/],
-    ["dpmsolver++", { use_karras_sigmas: true, use_beta_sigmas: true }, /use_karras_sigmas, use_beta_sigmas.*at most one/],
+    [
+      "dpmsolver++",
+      { use_karras_sigmas: true, use_beta_sigmas: true },
+      /use_karras_sigmas, use_beta_sigmas.*at most one/,
+    ],
     ["dpmsolver++", { use_karras_sigmas: "yes" }, /use_karras_sigmas/],
     ["singlestep-dpmsolver++", { algorithm_type: "sde-dpmsolver", final_sigmas_type: "sigma_min" }, /algorithm_type/],
     ["singlestep-dpmsolver++", { algorithm_type: "dpmsolver" }, /final_sigmas_type.*sigma_min/],
@@ -193,10 +218,18 @@ describe("what cannot be done is refused by name", () => {
     ["dpmsolver++", { use_flow_sigmas: true }, /use_flow_sigmas: true.*dpmsolver\+\+/],
     ["dpmsolver++", { prediction_type: "flow_prediction" }, /prediction_type: "flow_prediction"/],
     ["dpmsolver++", { variance_type: "learned_range" }, /variance_type: "learned_range"/],
-    ["dpmsolver++", { algorithm_type: "sde-dpmsolver", solver_order: 3, final_sigmas_type: "sigma_min" }, /solver_order: 3/],
+    [
+      "dpmsolver++",
+      { algorithm_type: "sde-dpmsolver", solver_order: 3, final_sigmas_type: "sigma_min" },
+      /solver_order: 3/,
+    ],
     ["singlestep-dpmsolver++", { use_flow_sigmas: true }, /use_flow_sigmas: true.*singlestep/],
     ["singlestep-dpmsolver++", { variance_type: "learned" }, /variance_type: "learned"/],
-    ["singlestep-dpmsolver++", { algorithm_type: "dpmsolver", thresholding: true, final_sigmas_type: "sigma_min" }, /thresholding: true/],
+    [
+      "singlestep-dpmsolver++",
+      { algorithm_type: "dpmsolver", thresholding: true, final_sigmas_type: "sigma_min" },
+      /thresholding: true/,
+    ],
     ["unipc", { use_flow_sigmas: true }, /use_flow_sigmas: true.*unipc/],
     ["unipc", { prediction_type: "flow_prediction" }, /prediction_type/],
     ["unipc", { use_dynamic_shifting: true }, /use_dynamic_shifting: true/],
@@ -221,7 +254,9 @@ describe("what cannot be done is refused by name", () => {
 
   it("more steps than a latent consistency model was distilled from", () => {
     expect(() => createSolver("lcm", {}, 51)).toThrow(/steps: must be at most original_inference_steps \(50\), got 51/);
-    expect(() => createSolver("lcm", { original_inference_steps: 2000 }, 4)).toThrow(/original_inference_steps.*1000.*2000/);
+    expect(() => createSolver("lcm", { original_inference_steps: 2000 }, 4)).toThrow(
+      /original_inference_steps.*1000.*2000/,
+    );
   });
 
   it("a leading spacing that begins beyond the last training timestep", () => {
@@ -230,7 +265,10 @@ describe("what cannot be done is refused by name", () => {
   });
 
   it("step counts that begin with one noise level twice", () => {
-    for (const name of ["dpmsolver++", "unipc"] as const) expect(() => createSolver(name, { timestep_spacing: "leading" }, 1000)).toThrow(/1000 steps begin with the noise level/);
+    for (const name of ["dpmsolver++", "unipc"] as const)
+      expect(() => createSolver(name, { timestep_spacing: "leading" }, 1000)).toThrow(
+        /1000 steps begin with the noise level/,
+      );
   });
 
   it("a lambda_min_clipped that clips everything", () => {
@@ -247,7 +285,8 @@ describe("what cannot be done is refused by name", () => {
 
   it("predicting the original from pure noise", () => {
     const config = { rescale_betas_zero_snr: true, timestep_spacing: "trailing" };
-    for (const name of ["ddim", "lcm"] as const) expect(() => createSolver(name, config, 7)).toThrow(/rescale_betas_zero_snr/);
+    for (const name of ["ddim", "lcm"] as const)
+      expect(() => createSolver(name, config, 7)).toThrow(/rescale_betas_zero_snr/);
   });
 
   it("drawing noise without a generator", async () => {
@@ -255,9 +294,14 @@ describe("what cannot be done is refused by name", () => {
     const first = (solver: Solver, eta?: number): Promise<unknown> => solver.sample(network, latents, { eta }).next();
     await expect(first(createSolver("ddim", {}, 3), 0.5)).rejects.toThrow(ArgumentError);
     await expect(first(createSolver("ddim", {}, 3), -1)).rejects.toThrow(/eta/);
-    await expect(first(createSolver("dpmsolver++", { algorithm_type: "sde-dpmsolver++" }, 3))).rejects.toThrow(/sde-dpmsolver\+\+ draws noise/);
-    await expect(first(createSolver("singlestep-dpmsolver++", { algorithm_type: "sde-dpmsolver++" }, 3))).rejects.toThrow(/draws noise/);
-    for (const name of ["sde-dpmsolver++", "euler-ancestral", "lcm"] as const) await expect(first(createSolver(name, {}, 3))).rejects.toThrow(/draws noise/);
+    await expect(first(createSolver("dpmsolver++", { algorithm_type: "sde-dpmsolver++" }, 3))).rejects.toThrow(
+      /sde-dpmsolver\+\+ draws noise/,
+    );
+    await expect(
+      first(createSolver("singlestep-dpmsolver++", { algorithm_type: "sde-dpmsolver++" }, 3)),
+    ).rejects.toThrow(/draws noise/);
+    for (const name of ["sde-dpmsolver++", "euler-ancestral", "lcm"] as const)
+      await expect(first(createSolver(name, {}, 3))).rejects.toThrow(/draws noise/);
   });
 
   it("a scheduler class without a solver", () => {
@@ -265,7 +309,9 @@ describe("what cannot be done is refused by name", () => {
     expect(solverOfScheduler("DPMSolverMultistepScheduler")).toBe("dpmsolver++");
     expect(solverOfScheduler("UniPCMultistepScheduler")).toBe("unipc");
     expect(() => solverOfScheduler("DEISMultistepScheduler")).toThrow(/DEISMultistepScheduler.*--solver ddim/);
-    expect(() => solverOfScheduler("DPMSolverSDEScheduler")).toThrow(/DPMSolverSDEScheduler.*torchsde.*--solver sde-dpmsolver\+\+/);
+    expect(() => solverOfScheduler("DPMSolverSDEScheduler")).toThrow(
+      /DPMSolverSDEScheduler.*torchsde.*--solver sde-dpmsolver\+\+/,
+    );
     expect(() => solverOfScheduler("toString")).toThrow(UnsupportedError);
   });
 });
@@ -288,7 +334,11 @@ describe("a sampling", () => {
       evaluations += 1;
       return network(latents, timestep);
     };
-    for await (const step of createSolver("ddim", {}, 20).sample(counted, new TorchGenerator(0).randn([1, 4, 2, 2]), {})) {
+    for await (const step of createSolver("ddim", {}, 20).sample(
+      counted,
+      new TorchGenerator(0).randn([1, 4, 2, 2]),
+      {},
+    )) {
       if (step.index === 2) break;
     }
     expect(evaluations).toBe(3);

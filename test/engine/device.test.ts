@@ -7,7 +7,10 @@ import type { DeviceName } from "../../src/engine/device.js";
 it.each([
   [{ device: "gpu" as DeviceName }, /^device: expected one of auto, cpu, webgpu, cuda, dml, coreml, found "gpu"/],
   [{ precision: "float8" as Precision }, /^precision: expected float32 or float16, found "float8"/],
-  [{ device: "webgpu" as const, precision: "half" as Precision }, /^precision: expected float32 or float16, found "half"/],
+  [
+    { device: "webgpu" as const, precision: "half" as Precision },
+    /^precision: expected float32 or float16, found "half"/,
+  ],
   [{ precision: "float16" as const }, /^precision: expected float32 on device cpu, found float16/],
 ])("%j is refused before anything is opened", async (options, message) => {
   await expect(openDevice(options)).rejects.toThrow(ArgumentError);

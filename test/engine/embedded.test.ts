@@ -65,9 +65,14 @@ describe("the embedded model equals PyTorch", () => {
       const branches = new Map<string, FloatTensor>();
       const observer = hook("all", ({ id, branch }) => void branches.set(id, branch));
       observer.inParts?.(pipeline);
-      const output = await pipeline.network.forward({ ...inputs, timestep }, { observer, evaluation: { index: 0, timestep, images: 2, guided: false } });
+      const output = await pipeline.network.forward(
+        { ...inputs, timestep },
+        { observer, evaluation: { index: 0, timestep, images: 2, guided: false } },
+      );
       await expectEqual(`unet/${timestep}`, output, NETWORK);
-      const names = [...reference.tensors.keys()].filter((name) => name.startsWith(`branch/${timestep}/`) && !/\/(largest|sum)$/.test(name));
+      const names = [...reference.tensors.keys()].filter(
+        (name) => name.startsWith(`branch/${timestep}/`) && !/\/(largest|sum)$/.test(name),
+      );
       expect(names).toHaveLength(6);
       for (const name of names) {
         const branch = branches.get(name.slice(`branch/${timestep}/`.length));
@@ -84,7 +89,13 @@ describe("the embedded model equals PyTorch", () => {
   });
 
   it.each(["ddim", "dpmsolver++"] as const)("final latents of %s at 7 steps", async (solver) => {
-    const { latents } = await generate(pipeline, { prompt: PROMPTS[0], steps: 7, solver, guidanceScale: 5, latents: await stored("latents") });
+    const { latents } = await generate(pipeline, {
+      prompt: PROMPTS[0],
+      steps: 7,
+      solver,
+      guidanceScale: 5,
+      latents: await stored("latents"),
+    });
     await expectEqual(`final/${solver}`, latents, LATENTS);
   });
 });

@@ -3,7 +3,8 @@ import * as ort from "onnxruntime-node";
 import { HeldTensors } from "../../src/engine/heldTensors.js";
 import { release, retain } from "../../src/engine/ownership.js";
 
-const tensor = (...numbers: number[]): ort.Tensor => new ort.Tensor("float32", Float32Array.from(numbers), [numbers.length]);
+const tensor = (...numbers: number[]): ort.Tensor =>
+  new ort.Tensor("float32", Float32Array.from(numbers), [numbers.length]);
 
 describe("host tensors that take the place of others", () => {
   it("keep their numbers when the one they came from is freed, and one memory serves all that follow", () => {

@@ -23,7 +23,11 @@ let inputs: UNetInputs;
 beforeAll(async () => {
   pipeline = await loadPipeline(folder);
   const reference = await openSafetensors(join(folder, "reference.safetensors"));
-  inputs = { sample: await reference.readFloat32("sample"), timestep: 601, encoderHiddenStates: await reference.readFloat32("prompt_embeds") };
+  inputs = {
+    sample: await reference.readFloat32("sample"),
+    timestep: 601,
+    encoderHiddenStates: await reference.readFloat32("prompt_embeds"),
+  };
   await reference.close();
 });
 afterAll(() => pipeline.dispose());
@@ -66,7 +70,9 @@ it("reusing blocks holds their shortcuts twice, as the dry run says", async () =
     },
   };
   expect((await network.forward(inputs, { observer: reuse, evaluation })).data).toEqual(plain.data);
-  const shared = blockMap(pipeline).filter(({ inside }) => inside === undefined).reduce((sum, { sharedParameters }) => sum + sharedParameters, 0);
+  const shared = blockMap(pipeline)
+    .filter(({ inside }) => inside === undefined)
+    .reduce((sum, { sharedParameters }) => sum + sharedParameters, 0);
   expect(shared).toBeGreaterThan(0);
   expect(network.sharedWeightBytes).toBe(4 * shared);
   expect(network.weightBytes).toBe(4 * (parameters + shared));

@@ -26,7 +26,11 @@ let without: FloatTensor;
 beforeAll(async () => {
   pipeline = await loadPipeline(folder);
   const reference = await openSafetensors(join(folder, "reference.safetensors"));
-  inputs = { sample: await reference.readFloat32("sample"), timestep: 601, encoderHiddenStates: await reference.readFloat32("prompt_embeds") };
+  inputs = {
+    sample: await reference.readFloat32("sample"),
+    timestep: 601,
+    encoderHiddenStates: await reference.readFloat32("prompt_embeds"),
+  };
   without = await reference.readFloat32(`unet_without/${RESNET}`);
   await reference.close();
   plain = await pipeline.network.forward(inputs);
@@ -35,7 +39,10 @@ afterAll(() => pipeline.dispose());
 
 const zeros = ({ dims, data }: FloatTensor): FloatTensor => ({ dims, data: new Float32Array(data.length) });
 
-async function run(block: string, ...callbacks: ((event: HookEvent) => HookReplacement | undefined | void)[]): Promise<FloatTensor> {
+async function run(
+  block: string,
+  ...callbacks: ((event: HookEvent) => HookReplacement | undefined | void)[]
+): Promise<FloatTensor> {
   const hooks = callbacks.map((callback) => hook(block, callback));
   for (const each of hooks) each.inParts?.(pipeline);
   return pipeline.network.forward(inputs, { observer: combineObservers(hooks), evaluation });
@@ -43,28 +50,46 @@ async function run(block: string, ...callbacks: ((event: HookEvent) => HookRepla
 
 describe("hooks on one block", () => {
   it.each([RESNET, CONVOLUTION])("that leave %s as it is, by each of its results, change nothing", async (block) => {
-    const output = await run(block, ({ branch }) => ({ branch }), ({ out }) => ({ out }), ({ branch, out }) => ({ branch, out }), () => undefined);
+    const output = await run(
+      block,
+      ({ branch }) => ({ branch }),
+      ({ out }) => ({ out }),
+      ({ branch, out }) => ({ branch, out }),
+      () => undefined,
+    );
     expect(output.data).toEqual(plain.data);
   });
 
   it("a second one sees the C that the first one left", async () => {
     let seen: FloatTensor | undefined;
-    const output = await run(RESNET, ({ branch }) => ({ branch: zeros(branch) }), ({ branch }) => void (seen = branch));
+    const output = await run(
+      RESNET,
+      ({ branch }) => ({ branch: zeros(branch) }),
+      ({ branch }) => void (seen = branch),
+    );
     expect(seen?.data.every((value) => value === 0)).toBe(true);
     without.data.forEach((value, index) => expect(output.data[index]).toBeCloseTo(value, 4));
   });
 
   it("without a residual, C and output are one for the second too", async () => {
     const seen: HookEvent[] = [];
-    await run(CONVOLUTION, ({ branch }) => ({ branch: zeros(branch) }), (event) => void seen.push(event));
+    await run(
+      CONVOLUTION,
+      ({ branch }) => ({ branch: zeros(branch) }),
+      (event) => void seen.push(event),
+    );
     expect([...seen[0].branch.data, ...seen[0].out.data].every((value) => value === 0)).toBe(true);
   });
 
   it("a new C undoes the output that an earlier one gave", async () => {
-    const output = await run(RESNET, ({ out }) => ({ out: zeros(out) }), ({ branch, out }) => {
-      expect(out.data.every((value) => value === 0)).toBe(true);
-      return { branch };
-    });
+    const output = await run(
+      RESNET,
+      ({ out }) => ({ out: zeros(out) }),
+      ({ branch, out }) => {
+        expect(out.data.every((value) => value === 0)).toBe(true);
+        return { branch };
+      },
+    );
     expect(output.data).toEqual(plain.data);
   });
 
@@ -85,7 +110,10 @@ describe("device memory", () => {
     Object.defineProperty(tensor, "dispose", { value: () => disposed.push(name) });
   }
 
-  async function disposedBy(id: string, respond: (result: BlockResult) => Partial<BlockResult> | undefined): Promise<{ disposed: string[]; error: unknown }> {
+  async function disposedBy(
+    id: string,
+    respond: (result: BlockResult) => Partial<BlockResult> | undefined,
+  ): Promise<{ disposed: string[]; error: unknown }> {
     const disposed: string[] = [];
     const observer: BlockObserver = {
       wants: (block) => ({ branch: block.id === id, out: block.id === id }),
@@ -95,18 +123,27 @@ describe("device memory", () => {
         return respond(result);
       },
     };
-    const error: unknown = await pipeline.network.forward(inputs, { observer, evaluation }).then(() => undefined, (reason: unknown) => reason);
+    const error: unknown = await pipeline.network.forward(inputs, { observer, evaluation }).then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
     return { disposed: disposed.sort(), error };
   }
 
-  it.each([[RESNET, ["C", "out"]], [CONVOLUTION, ["out"]]])("of %s is given back once, whether an observer returns its results, others, nothing, or throws", async (id, results) => {
-    const failure = new Error("a callback's own");
-    expect(await disposedBy(id, () => undefined)).toEqual({ disposed: results, error: undefined });
-    expect(await disposedBy(id, ({ branch }) => ({ branch }))).toEqual({ disposed: results, error: undefined });
-    expect(await disposedBy(id, ({ out }) => ({ out }))).toEqual({ disposed: results, error: undefined });
-    const thrown = await disposedBy(id, () => {
-      throw failure;
-    });
-    expect(thrown).toEqual({ disposed: results, error: failure });
-  });
+  it.each([
+    [RESNET, ["C", "out"]],
+    [CONVOLUTION, ["out"]],
+  ])(
+    "of %s is given back once, whether an observer returns its results, others, nothing, or throws",
+    async (id, results) => {
+      const failure = new Error("a callback's own");
+      expect(await disposedBy(id, () => undefined)).toEqual({ disposed: results, error: undefined });
+      expect(await disposedBy(id, ({ branch }) => ({ branch }))).toEqual({ disposed: results, error: undefined });
+      expect(await disposedBy(id, ({ out }) => ({ out }))).toEqual({ disposed: results, error: undefined });
+      const thrown = await disposedBy(id, () => {
+        throw failure;
+      });
+      expect(thrown).toEqual({ disposed: results, error: failure });
+    },
+  );
 });

@@ -1,5 +1,14 @@
 /** What could not be loaded leaves no session and no open file, and is loaded once its cause is mended. */
-import { copyFileSync, cpSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync, truncateSync } from "node:fs";
+import {
+  copyFileSync,
+  cpSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  truncateSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -25,7 +34,9 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 let alive = 0;
 beforeEach(() => {
   alive = 0;
-  const create = ort.InferenceSession.create.bind(ort.InferenceSession) as (...args: unknown[]) => Promise<ort.InferenceSession>;
+  const create = ort.InferenceSession.create.bind(ort.InferenceSession) as (
+    ...args: unknown[]
+  ) => Promise<ort.InferenceSession>;
   vi.spyOn(ort.InferenceSession, "create").mockImplementation((async (...args: unknown[]) => {
     const session = await create(...args);
     const release = session.release.bind(session);
@@ -61,7 +72,8 @@ describe("a network", () => {
     const path = join(folder, "unet", "diffusion_pytorch_model.safetensors");
     const file = await openSafetensors(path);
     const tensors = new Map<string, { dtype: "F32"; dims: readonly number[]; data: Float32Array }>();
-    for (const name of file.tensors.keys()) if (name !== "conv_out.bias") tensors.set(name, { dtype: "F32", ...(await file.readFloat32(name)) });
+    for (const name of file.tensors.keys())
+      if (name !== "conv_out.bias") tensors.set(name, { dtype: "F32", ...(await file.readFloat32(name)) });
     await file.close();
     await writeSafetensors(path, tensors);
     await expect(loadPipeline(folder)).rejects.toThrow(/conv_out\.bias: expected \[4\].*found no such tensor/);
@@ -72,7 +84,10 @@ describe("a network", () => {
 
   it("whose loading is interrupted leaves nothing behind", async () => {
     const controller = new AbortController();
-    const loading = loadPipeline(join(models, "sd1-like"), { signal: controller.signal, onProgress: (done) => done === 3 && controller.abort() });
+    const loading = loadPipeline(join(models, "sd1-like"), {
+      signal: controller.signal,
+      onProgress: (done) => done === 3 && controller.abort(),
+    });
     await expect(loading).rejects.toThrow(InterruptedError);
     expect(alive).toBe(0);
     if (onLinux) expect(filesOpen(models)).toEqual([]);
@@ -83,12 +98,20 @@ describe("a network", () => {
     const device = await openDevice();
     const opened = await openUNetWeights();
     let broken = false;
-    const weights: Weights = { ...opened, read: async (name, dims) => (broken && name.includes(".ff.") ? Promise.reject(new Error("the disk was gone")) : opened.read(name, dims)) };
+    const weights: Weights = {
+      ...opened,
+      read: async (name, dims) =>
+        broken && name.includes(".ff.") ? Promise.reject(new Error("the disk was gone")) : opened.read(name, dims),
+    };
     const network = await BlockNetwork.load(describeUNet(unet), weights, device);
     const whole = alive;
     const inParts = new Set(network.blocks.filter(({ kind }) => kind === "transformer").map(({ id }) => id));
     const reference = await openSafetensors(join(models, "sd1-like", "reference.safetensors"));
-    const inputs = { sample: await reference.readFloat32("sample"), timestep: 601, encoderHiddenStates: await reference.readFloat32("prompt_embeds") };
+    const inputs = {
+      sample: await reference.readFloat32("sample"),
+      timestep: 601,
+      encoderHiddenStates: await reference.readFloat32("prompt_embeds"),
+    };
     await reference.close();
     const expected = await network.forward(inputs);
     broken = true;
@@ -98,7 +121,7 @@ describe("a network", () => {
     expect((await network.forward(inputs, { inParts })).data).toEqual(expected.data);
     broken = true;
     expect((await network.forward(inputs, { inParts })).data).toEqual(expected.data);
-    expect((await network.forward(inputs).then(undefined, (error: Error) => error.message))).toBe("the disk was gone");
+    expect(await network.forward(inputs).then(undefined, (error: Error) => error.message)).toBe("the disk was gone");
     expect(whole).toBeGreaterThan(0);
     await network.dispose();
     expect(alive).toBe(0);

@@ -24,13 +24,22 @@ const CASES = [
   [z.array(z.number()).length(4), [1, 2], undefined, "a list of 4 entries", "[1,2]"],
   [z.tuple([z.string(), z.string()]), ["diffusers"], undefined, "a list of at least 2 entries", '["diffusers"]'],
   [z.record(z.string(), z.number()), { cat: "dog" }, "cat", "a number", '"dog"'],
-  [z.record(z.string(), z.string()).refine((map) => Object.keys(map).length > 0, "one entry at least"), {}, undefined, "one entry at least", "{}"],
+  [
+    z.record(z.string(), z.string()).refine((map) => Object.keys(map).length > 0, "one entry at least"),
+    {},
+    undefined,
+    "one entry at least",
+    "{}",
+  ],
   [z.object({ a: z.array(z.number()) }), { a: [981n] }, "a.0", "a number", "981"],
   [z.string(), circular, undefined, "a string", "[object Object]"],
 ] as const;
 
-it.each(CASES.map(([schema, value, field, expected, found]) => ({ schema, value, field, expected, found })))("expected $expected, found $found", ({ schema, value, field, expected, found }) => {
-  const parsed = schema.safeParse(value);
-  expect(parsed.success).toBe(false);
-  if (!parsed.success) expect(schemaProblem(parsed.error, value)).toEqual({ field, expected, found });
-});
+it.each(CASES.map(([schema, value, field, expected, found]) => ({ schema, value, field, expected, found })))(
+  "expected $expected, found $found",
+  ({ schema, value, field, expected, found }) => {
+    const parsed = schema.safeParse(value);
+    expect(parsed.success).toBe(false);
+    if (!parsed.success) expect(schemaProblem(parsed.error, value)).toEqual({ field, expected, found });
+  },
+);

@@ -38,7 +38,8 @@ function clipGraphs(json: object): GraphBuilder[] {
   return [clipEmbeddingsGraph(clip, FLOAT32), ...layers, clipNormGraph(clip, FLOAT32)];
 }
 
-const sum = (graphs: readonly GraphBuilder[]): number => graphs.reduce((total, graph) => total + graph.parameterCount(), 0);
+const sum = (graphs: readonly GraphBuilder[]): number =>
+  graphs.reduce((total, graph) => total + graph.parameterCount(), 0);
 const largest = (graphs: readonly GraphBuilder[]): number => Math.max(...graphs.map((graph) => graph.weightBytes()));
 
 describe("graphs of SDXL's shape", () => {
@@ -71,7 +72,12 @@ describe("graphs of SDXL's shape", () => {
     const graph = new GraphBuilder("huge", FLOAT32);
     graph.weight("small", [1]);
     graph.weight("too.large", [32768, 32768]);
-    const weights: Weights = { files: [], names: () => [], read: () => Promise.reject(new Error("was read")), close: () => Promise.resolve() };
+    const weights: Weights = {
+      files: [],
+      names: () => [],
+      read: () => Promise.reject(new Error("was read")),
+      close: () => Promise.resolve(),
+    };
     await expect(graph.encode(weights)).rejects.toThrow(/^huge: too\.large of 4\.00 GiB is not supported/);
   });
 });
@@ -90,46 +96,80 @@ describe.skipIf(!process.env.BLOCKCACHE_LARGE)("beyond 2 GiB", () => {
     close: () => Promise.resolve(),
   };
 
-  it("in all its blocks together a network loads and runs", async () => {
-    const config = { ...SDXL_UNET, block_out_channels: [640, 1280], down_block_types: ["DownBlock2D", "CrossAttnDownBlock2D"], up_block_types: ["CrossAttnUpBlock2D", "UpBlock2D"], transformer_layers_per_block: [1, 4], attention_head_dim: [10, 20], layers_per_block: 1, addition_embed_type: null };
-    const network = await BlockNetwork.load(describeUNet(parseUNetConfig(config, "unet/config.json")), weights, await openDevice());
-    expect(network.weightBytes).toBeGreaterThan(2 * GIB);
-    const output = await network.forward({ sample: { dims: [1, 4, 4, 4], data: new Float32Array(64).fill(1) }, timestep: 1, encoderHiddenStates: { dims: [1, 2, 2048], data: new Float32Array(4096) } });
-    expect(output.data).toEqual(Float32Array.from({ length: 64 }, (_, index) => 1 + (index >> 4)));
-    await network.dispose();
-  }, 10 * MINUTES);
+  it(
+    "in all its blocks together a network loads and runs",
+    async () => {
+      const config = {
+        ...SDXL_UNET,
+        block_out_channels: [640, 1280],
+        down_block_types: ["DownBlock2D", "CrossAttnDownBlock2D"],
+        up_block_types: ["CrossAttnUpBlock2D", "UpBlock2D"],
+        transformer_layers_per_block: [1, 4],
+        attention_head_dim: [10, 20],
+        layers_per_block: 1,
+        addition_embed_type: null,
+      };
+      const network = await BlockNetwork.load(
+        describeUNet(parseUNetConfig(config, "unet/config.json")),
+        weights,
+        await openDevice(),
+      );
+      expect(network.weightBytes).toBeGreaterThan(2 * GIB);
+      const output = await network.forward({
+        sample: { dims: [1, 4, 4, 4], data: new Float32Array(64).fill(1) },
+        timestep: 1,
+        encoderHiddenStates: { dims: [1, 2, 2048], data: new Float32Array(4096) },
+      });
+      expect(output.data).toEqual(Float32Array.from({ length: 64 }, (_, index) => 1 + (index >> 4)));
+      await network.dispose();
+    },
+    10 * MINUTES,
+  );
 
-  it("a tensor is read in pieces that Node can read", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "blockcache-large-"));
-    try {
-      const path = join(folder, "large.safetensors");
-      const bytes = 2 ** 31 + 8;
-      const header = Buffer.from(JSON.stringify({ x: { dtype: "U8", shape: [bytes], data_offsets: [0, bytes] } }));
-      const length = Buffer.alloc(8);
-      length.writeBigUInt64LE(BigInt(header.length));
-      writeFileSync(path, Buffer.concat([length, header]));
-      truncateSync(path, 8 + header.length + bytes - 1);
-      appendFileSync(path, Uint8Array.of(7));
-      const file = await openSafetensors(path);
-      const data = await file.readRaw("x");
-      expect([data.length, data[0], data.at(-1)]).toEqual([bytes, 0, 7]);
-      await file.close();
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
-  }, 10 * MINUTES);
+  it(
+    "a tensor is read in pieces that Node can read",
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), "blockcache-large-"));
+      try {
+        const path = join(folder, "large.safetensors");
+        const bytes = 2 ** 31 + 8;
+        const header = Buffer.from(JSON.stringify({ x: { dtype: "U8", shape: [bytes], data_offsets: [0, bytes] } }));
+        const length = Buffer.alloc(8);
+        length.writeBigUInt64LE(BigInt(header.length));
+        writeFileSync(path, Buffer.concat([length, header]));
+        truncateSync(path, 8 + header.length + bytes - 1);
+        appendFileSync(path, Uint8Array.of(7));
+        const file = await openSafetensors(path);
+        const data = await file.readRaw("x");
+        expect([data.length, data[0], data.at(-1)]).toEqual([bytes, 0, 7]);
+        await file.close();
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    },
+    10 * MINUTES,
+  );
 
-  it("a single graph runs", async () => {
-    const graph = new GraphBuilder("large", FLOAT32);
-    const [rows, columns] = [16384, 20000];
-    const x = graph.input("x", [1, rows]);
-    const products = ["first", "second"].map((weight) => graph.node("MatMul", [x, graph.weight(weight, [rows, columns])]));
-    graph.output("y", graph.node("Add", products), [1, columns]);
-    expect(graph.weightBytes()).toBeGreaterThan(2.4 * GIB);
-    const ones: Weights = { ...weights, read: async (_, dims) => ({ dims, data: new Float32Array(rows * columns).fill(1) }) };
-    const session = await createSession(await graph.encode(ones), await openDevice());
-    const { y } = await session.run({ x: fromHost({ dims: [1, rows], data: new Float32Array(rows).fill(1) }) });
-    expect(new Set(y.data as Float32Array)).toEqual(new Set([2 * rows]));
-    await session.release();
-  }, 10 * MINUTES);
+  it(
+    "a single graph runs",
+    async () => {
+      const graph = new GraphBuilder("large", FLOAT32);
+      const [rows, columns] = [16384, 20000];
+      const x = graph.input("x", [1, rows]);
+      const products = ["first", "second"].map((weight) =>
+        graph.node("MatMul", [x, graph.weight(weight, [rows, columns])]),
+      );
+      graph.output("y", graph.node("Add", products), [1, columns]);
+      expect(graph.weightBytes()).toBeGreaterThan(2.4 * GIB);
+      const ones: Weights = {
+        ...weights,
+        read: async (_, dims) => ({ dims, data: new Float32Array(rows * columns).fill(1) }),
+      };
+      const session = await createSession(await graph.encode(ones), await openDevice());
+      const { y } = await session.run({ x: fromHost({ dims: [1, rows], data: new Float32Array(rows).fill(1) }) });
+      expect(new Set(y.data as Float32Array)).toEqual(new Set([2 * rows]));
+      await session.release();
+    },
+    10 * MINUTES,
+  );
 });

@@ -12,7 +12,9 @@ it("the four sums of each row, however rows fall on lanes and chunks", () => {
       for (let index = 0; index < rows * length; index++) {
         const difference = now[index] - then[index];
         const row = Math.floor(index / length);
-        [Math.abs(difference), Math.abs(now[index]), difference ** 2, now[index] ** 2].forEach((term, sum) => (expected[4 * row + sum] += term));
+        [Math.abs(difference), Math.abs(now[index]), difference ** 2, now[index] ** 2].forEach(
+          (term, sum) => (expected[4 * row + sum] += term),
+        );
       }
       expect(hostSums(now, then, rows)).toEqual(expected);
     }),

@@ -139,6 +139,8 @@ test("refuses what cannot be fitted", () => {
   expect(() => fitComponents([])).toThrow(ArgumentError);
   expect(() => fitComponents([twoPixels], 3)).toThrow(/k must be an integer from 1 to the 2 channels, got 3/);
   expect(() => fitComponents([{ dims: [1, 3, 1, 1], data: new Float32Array(3) }])).toThrow(/at least two pixels/);
-  expect(() => fitComponents([{ dims: [2, 2], data: new Float32Array(4) }])).toThrow(/\[batch, channels, height, width\]/);
+  expect(() => fitComponents([{ dims: [2, 2], data: new Float32Array(4) }])).toThrow(
+    /\[batch, channels, height, width\]/,
+  );
   expect(() => fitComponents([{ dims: [1, 2, 1, 2], data: Float32Array.of(1, NaN, 1, 1) }], 2)).toThrow(/not finite/);
 });

@@ -62,26 +62,40 @@ describe("closed forms", () => {
       if (column >= 0) components[row * 6 + column] = 1;
     });
     const explainedVariance = Float64Array.from(columns, (column, row) => (column >= 0 ? 3 - row : 0));
-    return { mean: new Float64Array(6), components, explainedVariance, explainedVarianceRatio: explainedVariance.map((v) => v / 6), count: 9 };
+    return {
+      mean: new Float64Array(6),
+      components,
+      explainedVariance,
+      explainedVarianceRatio: explainedVariance.map((v) => v / 6),
+      count: 9,
+    };
   };
 
   test("swapped and reflected axes come back", () => {
     const other = unit(1, 2, 0);
     other.components[2 * 6] = -1;
-    expect(largestDifference(alignComponents(unit(0, 1, 2), other).components, unit(0, 1, 2).components)).toBeLessThan(1e-12);
+    expect(largestDifference(alignComponents(unit(0, 1, 2), other).components, unit(0, 1, 2).components)).toBeLessThan(
+      1e-12,
+    );
   });
 
   test("orthogonal to the reference, or without any component: nothing turns", () => {
     for (const other of [unit(3, 4, 5), unit(-1, -1, -1)]) {
-      expect(largestDifference(procrustesRotation(unit(0, 1, 2), other), [1, 0, 0, 0, 1, 0, 0, 0, 1])).toBeLessThan(1e-12);
+      expect(largestDifference(procrustesRotation(unit(0, 1, 2), other), [1, 0, 0, 0, 1, 0, 0, 0, 1])).toBeLessThan(
+        1e-12,
+      );
     }
   });
 
   test("a missing third component leaves the shared ones alone", () => {
-    expect(largestDifference(alignComponents(unit(0, 1, 2), unit(0, 1, -1)).components, unit(0, 1, -1).components)).toBeLessThan(1e-12);
+    expect(
+      largestDifference(alignComponents(unit(0, 1, 2), unit(0, 1, -1)).components, unit(0, 1, -1).components),
+    ).toBeLessThan(1e-12);
   });
 
   test("refuses components of another block", () => {
-    expect(() => alignComponents(unit(0, 1, 2), { ...unit(0, 1, 2), mean: new Float64Array(5) })).toThrow(/fit both on the same block/);
+    expect(() => alignComponents(unit(0, 1, 2), { ...unit(0, 1, 2), mean: new Float64Array(5) })).toThrow(
+      /fit both on the same block/,
+    );
   });
 });

@@ -15,7 +15,10 @@ function twoPass(tensors: readonly FloatTensor[], channels: number): { mean: num
       }),
     );
   });
-  const mean = Array.from({ length: channels }, (_, c) => observations.reduce((sum, o) => sum + o[c], 0) / observations.length);
+  const mean = Array.from(
+    { length: channels },
+    (_, c) => observations.reduce((sum, o) => sum + o[c], 0) / observations.length,
+  );
   const covariance = Array.from({ length: channels * channels }, (_, index) => {
     const i = Math.floor(index / channels);
     const j = index % channels;

@@ -24,9 +24,7 @@ interface PcaFixture {
   };
 }
 
-export const fixture = JSON.parse(
-  readFileSync(new URL("../fixtures/pca.json", import.meta.url), "utf8"),
-) as PcaFixture;
+export const fixture = JSON.parse(readFileSync(new URL("../fixtures/pca.json", import.meta.url), "utf8")) as PcaFixture;
 
 export function tensorOf(pcaCase: PcaCase): FloatTensor {
   const bytes = Uint8Array.from(Buffer.from(pcaCase.data, "base64"));

@@ -19,7 +19,13 @@ import { openSafetensors, writeSafetensors } from "../../src/files/safetensors.j
 import { VERSION } from "../../src/version.js";
 
 const folder = mkdtempSync(join(tmpdir(), "blockcache-profile-"));
-const options = { prompts: ["red apple", "blue book", "tree"], seeds: [0, 1], steps: 5, solver: "ddim" as const, batch: 2 };
+const options = {
+  prompts: ["red apple", "blue book", "tree"],
+  seeds: [0, 1],
+  steps: 5,
+  solver: "ddim" as const,
+  batch: 2,
+};
 let pipeline: Pipeline;
 let whole: Profile;
 
@@ -37,7 +43,12 @@ describe("a profile", () => {
     for (const evaluations of [3, 12, 25]) {
       const file = join(folder, `interrupted-${evaluations}.safetensors`);
       const controller = new AbortController();
-      const interrupted = profileChange(pipeline, { ...options, file, signal: controller.signal, onProgress: (done) => void (done >= evaluations && controller.abort()) });
+      const interrupted = profileChange(pipeline, {
+        ...options,
+        file,
+        signal: controller.signal,
+        onProgress: (done) => void (done >= evaluations && controller.abort()),
+      });
       await expect(interrupted).rejects.toBeInstanceOf(InterruptedError);
       expect(readdirSync(folder).filter((name) => name.endsWith(".tmp"))).toEqual([]);
       const resumed = await profileChange(pipeline, { ...options, file });
@@ -81,7 +92,13 @@ describe("a profile", () => {
   });
 
   it("has the mean and deviation of its trajectories", () => {
-    const two: Profile = { ...whole, trajectories: whole.trajectories.slice(0, 2), blocks: [whole.blocks[0]], setting: { ...whole.setting, timesteps: [1, 2] }, values: { change: { [whole.blocks[0].id]: Float64Array.of(0, 1, 0, 3) } } };
+    const two: Profile = {
+      ...whole,
+      trajectories: whole.trajectories.slice(0, 2),
+      blocks: [whole.blocks[0]],
+      setting: { ...whole.setting, timesteps: [1, 2] },
+      values: { change: { [whole.blocks[0].id]: Float64Array.of(0, 1, 0, 3) } },
+    };
     const [{ mean, standardDeviation }] = summarise(two);
     expect(Array.from(mean)).toEqual([0, 2]);
     expect(standardDeviation[1]).toBeCloseTo(Math.SQRT2, 12);
@@ -91,7 +108,9 @@ describe("a profile", () => {
     const file = join(folder, "text.safetensors");
     writeFileSync(file, "no safetensors at all");
     await expect(loadProfile(file)).rejects.toThrow(/text\.safetensors/);
-    const model = fileURLToPath(new URL("../../models/fluent-ldm/vae/diffusion_pytorch_model.safetensors", import.meta.url));
+    const model = fileURLToPath(
+      new URL("../../models/fluent-ldm/vae/diffusion_pytorch_model.safetensors", import.meta.url),
+    );
     await expect(loadProfile(model)).rejects.toThrow(/__metadata__\.format/);
   });
 
@@ -99,7 +118,17 @@ describe("a profile", () => {
     const file = join(folder, "noted.safetensors");
     await saveProfile(file, whole);
     const source = await openSafetensors(file);
-    const tensors = new Map(await Promise.all([...source.tensors].map(async ([name, { dims }]) => [name, { dtype: "F64" as const, dims, data: new Float64Array((await source.readRaw(name)).buffer) }] as const)));
+    const tensors = new Map(
+      await Promise.all(
+        [...source.tensors].map(
+          async ([name, { dims }]) =>
+            [
+              name,
+              { dtype: "F64" as const, dims, data: new Float64Array((await source.readRaw(name)).buffer) },
+            ] as const,
+        ),
+      ),
+    );
     const { metadata } = source;
     await source.close();
     await writeSafetensors(file, tensors, { ...metadata, note: "hello" });
@@ -117,10 +146,21 @@ describe("a profile", () => {
     const rest = selectTrajectories(whole, [1, 2]);
     const [first, second] = [selectTrajectories(whole, [0]), { ...rest, device: "cuda" }];
     expect(whole).toMatchObject({ device: "cpu", precision: "float32" });
-    expect(mergeProfiles([first, second, { ...first, device: "cuda, cpu" }])).toMatchObject({ device: "cpu, cuda", precision: "float32", trajectories: whole.trajectories.slice(0, 3) });
+    expect(mergeProfiles([first, second, { ...first, device: "cuda, cpu" }])).toMatchObject({
+      device: "cpu, cuda",
+      precision: "float32",
+      trajectories: whole.trajectories.slice(0, 3),
+    });
     // One that is only begun was measured nowhere.
-    expect(mergeProfiles([{ ...selectTrajectories(whole, []), device: "here" }, { ...rest, precision: "float16" }])).toMatchObject({ device: "cpu", precision: "float16" });
-    expect(() => mergeProfiles([first, { ...rest, precision: "float16" }])).toThrow(/different precision: float32 and float16/);
+    expect(
+      mergeProfiles([
+        { ...selectTrajectories(whole, []), device: "here" },
+        { ...rest, precision: "float16" },
+      ]),
+    ).toMatchObject({ device: "cpu", precision: "float16" });
+    expect(() => mergeProfiles([first, { ...rest, precision: "float16" }])).toThrow(
+      /different precision: float32 and float16/,
+    );
     const { precision: _, ...older } = rest;
     expect(mergeProfiles([first, older])).toMatchObject({ precision: "float32" });
   });
@@ -128,20 +168,29 @@ describe("a profile", () => {
   it("does not go on in another precision", async () => {
     const file = join(folder, "half.safetensors");
     await saveProfile(file, { ...selectTrajectories(whole, [0]), precision: "float16" });
-    await expect(profileChange(pipeline, { ...options, file })).rejects.toThrow(/half\.safetensors: holds a profile that was measured in float16, and this is float32/);
+    await expect(profileChange(pipeline, { ...options, file })).rejects.toThrow(
+      /half\.safetensors: holds a profile that was measured in float16, and this is float32/,
+    );
   });
 
   it("measures the layer blocks alone while another hook looks inside the transformers", async () => {
     const seen = new Set<string>();
     const meter = changeMeter(pipeline, (id) => void seen.add(id));
-    for await (const _ of sample(pipeline, { prompt: "a", steps: 2, solver: "ddim", hooks: [hook("**.attn1", () => undefined), meter] }));
+    for await (const _ of sample(pipeline, {
+      prompt: "a",
+      steps: 2,
+      solver: "ddim",
+      hooks: [hook("**.attn1", () => undefined), meter],
+    }));
     meter.dispose();
     expect([...seen].sort()).toEqual(pipeline.network.blocks.map(({ id }) => id).sort());
   });
 });
 
 it("the version is that of package.json", () => {
-  const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
+  const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+    version: string;
+  };
   expect(VERSION).toBe(version);
 });
 
@@ -155,18 +204,25 @@ describe("change between all pairs of steps", () => {
   it("is ‖C(t) − C(t − k)‖₁ ÷ ‖C(t)‖₁ of the recorded branches", async () => {
     const recorded = new Map<string, Float32Array[]>();
     const prompt = ["red apple", "tree"];
-    const record = hook("all", ({ id, branch }) => void recorded.set(id, [...(recorded.get(id) ?? []), branch.data.slice()]));
+    const record = hook(
+      "all",
+      ({ id, branch }) => void recorded.set(id, [...(recorded.get(id) ?? []), branch.data.slice()]),
+    );
     for await (const _ of sample(pipeline, { prompt, seed: [0, 0], steps: 5, solver: "ddim", hooks: [record] }));
     for (const [id, branches] of recorded) {
       const rowLength = branches[0].length / 4;
       for (const image of [0, 1]) {
         // with guidance an image has a row in each half
-        const at = (step: number) => [image, image + 2].flatMap((row) => [...branches[step].subarray(row * rowLength, (row + 1) * rowLength)]);
+        const at = (step: number) =>
+          [image, image + 2].flatMap((row) => [...branches[step].subarray(row * rowLength, (row + 1) * rowLength)]);
         for (let step = 0; step < 5; step++) {
           const expected = [1, 2, 3].map((age) => {
             if (age > step) return 0;
             const [now, then] = [at(step), at(step - age)];
-            return now.reduce((sum, value, index) => sum + Math.abs(value - then[index]), 0) / now.reduce((sum, value) => sum + Math.abs(value), 0);
+            return (
+              now.reduce((sum, value, index) => sum + Math.abs(value - then[index]), 0) /
+              now.reduce((sum, value) => sum + Math.abs(value), 0)
+            );
           });
           const entry = (image * 5 + step) * 3;
           const found = [...(profile.pairs?.change[id].subarray(entry, entry + 3) ?? [])];
@@ -186,8 +242,12 @@ describe("change between all pairs of steps", () => {
     expect((await loadProfile(file)).pairs).toEqual(resumed.pairs);
     const [first, second] = [half, await profileChange(pipeline, { ...paired, batch: 1, prompts: ["tree"] })];
     expect(resumed.pairs).toEqual(mergeProfiles([first, second]).pairs);
-    await expect(profileChange(pipeline, { ...paired, pairWindow: undefined, file })).rejects.toThrow(/window of change between pairs of steps: none and 3/);
-    await expect(profileChange(pipeline, { ...paired, pairWindow: 0 })).rejects.toThrow(/pairWindow: expected an integer of 1 or more/);
+    await expect(profileChange(pipeline, { ...paired, pairWindow: undefined, file })).rejects.toThrow(
+      /window of change between pairs of steps: none and 3/,
+    );
+    await expect(profileChange(pipeline, { ...paired, pairWindow: 0 })).rejects.toThrow(
+      /pairWindow: expected an integer of 1 or more/,
+    );
   });
 
   it("keeps as many bytes as counted beforehand", async () => {

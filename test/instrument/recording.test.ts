@@ -21,7 +21,10 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 /** Jupyter's Python, which notebooks/requirements.txt equips; `npm test` sets it up. */
 const python = join(root, ".venv", process.platform === "win32" ? "Scripts/python.exe" : "bin/python");
 const sampling = { prompt: "red apple", seed: 3, steps: 3, solver: "ddim" as const };
-const recorded = { blocks: ["*.*.attentions.*", "mid_block.resnets.0", "mid_block.attentions.0.**.attn2"], steps: [0, 2] };
+const recorded = {
+  blocks: ["*.*.attentions.*", "mid_block.resnets.0", "mid_block.attentions.0.**.attn2"],
+  steps: [0, 2],
+};
 let pipeline: Pipeline;
 
 beforeAll(async () => {
@@ -34,18 +37,26 @@ afterAll(async () => {
 
 interface PythonView {
   readonly metadata: Readonly<Record<string, string>>;
-  readonly tensors: Readonly<Record<string, { readonly dtype: string; readonly shape: readonly number[]; readonly sha256: string }>>;
+  readonly tensors: Readonly<
+    Record<string, { readonly dtype: string; readonly shape: readonly number[]; readonly sha256: string }>
+  >;
 }
 
 function readInPython(file: string): PythonView {
-  const { status, stdout, stderr } = spawnSync(python, [fileURLToPath(new URL("readSafetensors.py", import.meta.url)), file], { encoding: "utf8" });
+  const { status, stdout, stderr } = spawnSync(
+    python,
+    [fileURLToPath(new URL("readSafetensors.py", import.meta.url)), file],
+    { encoding: "utf8" },
+  );
   expect(stderr).toBe("");
   expect(status).toBe(0);
   return JSON.parse(stdout) as PythonView;
 }
 
 function view(data: Float32Array | Float64Array, shape: readonly number[]): PythonView["tensors"][string] {
-  const sha256 = createHash("sha256").update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)).digest("hex");
+  const sha256 = createHash("sha256")
+    .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+    .digest("hex");
   return { dtype: data instanceof Float64Array ? "float64" : "float32", shape, sha256 };
 }
 
@@ -65,7 +76,11 @@ describe("a recording", () => {
       if (kept === undefined) throw new Error(`${name} is not in memory`);
       expect(tensor, name).toEqual(view(kept.data, kept.dims));
     }
-    expect(found.metadata).toMatchObject({ format: "blockcache-recording", value: "branch", prompts: JSON.stringify([sampling.prompt]) });
+    expect(found.metadata).toMatchObject({
+      format: "blockcache-recording",
+      value: "branch",
+      prompts: JSON.stringify([sampling.prompt]),
+    });
   });
 
   it("keeps to its budget: the last byte is used, none beyond", async () => {
@@ -98,11 +113,17 @@ describe("a recording", () => {
 describe("Python reads", () => {
   it("a profile: every value, and the setting as JSON", async () => {
     const file = join(folder, "profile.safetensors");
-    const profile = await profileChange(pipeline, { prompts: ["red apple", "tree"], seeds: [0], steps: 3, solver: "ddim" });
+    const profile = await profileChange(pipeline, {
+      prompts: ["red apple", "tree"],
+      seeds: [0],
+      steps: 3,
+      solver: "ddim",
+    });
     await saveProfile(file, profile);
     const found = readInPython(file);
     for (const [measure, blocks] of Object.entries(profile.values)) {
-      for (const [id, data] of Object.entries(blocks)) expect(found.tensors[`${measure}/${id}`], `${measure}/${id}`).toEqual(view(data, [2, 3]));
+      for (const [id, data] of Object.entries(blocks))
+        expect(found.tensors[`${measure}/${id}`], `${measure}/${id}`).toEqual(view(data, [2, 3]));
     }
     expect(JSON.parse(found.metadata.setting)).toEqual(profile.setting);
     expect(JSON.parse(found.metadata.trajectories)).toEqual(profile.trajectories);
@@ -114,7 +135,8 @@ describe("Python reads", () => {
     await saveCosts(file, costs);
     const found = readInPython(file);
     for (const group of ["compute", "reuse"] as const) {
-      for (const [id, data] of Object.entries(costs[group])) expect(found.tensors[`${group}/${id}`], `${group}/${id}`).toEqual(view(data, [data.length]));
+      for (const [id, data] of Object.entries(costs[group]))
+        expect(found.tensors[`${group}/${id}`], `${group}/${id}`).toEqual(view(data, [data.length]));
     }
     expect(found.tensors.rest).toEqual(view(costs.rest, [costs.rest.length]));
     expect(JSON.parse(found.metadata.setting)).toEqual(costs.setting);

@@ -36,7 +36,11 @@ const said = new Map<ChildProcess, string>();
 
 /** A worker process; resolves with it when its standard error says `line`. */
 function startWorker(line: RegExp, ...options: string[]): Promise<ChildProcess> {
-  const worker = spawn(process.execPath, [join("dist", "cli", "main.js"), "worker", "--redis", url, "--lost-after", "4", ...options], { stdio: ["ignore", "ignore", "pipe"] });
+  const worker = spawn(
+    process.execPath,
+    [join("dist", "cli", "main.js"), "worker", "--redis", url, "--lost-after", "4", ...options],
+    { stdio: ["ignore", "ignore", "pipe"] },
+  );
   workers.push(worker);
   return new Promise((resolve, reject) => {
     worker.stderr.on("data", (chunk: Buffer) => {
@@ -57,24 +61,48 @@ async function freePort(): Promise<number> {
 
 /** Hands jobs to Redis, and counts how often each gave a result. */
 async function countingRunner(counts: Map<string, number>): Promise<JobRunner> {
-  const runner = redisRunner({ url, model: { path: pipeline.folder.path, name: pipeline.name, fingerprint: await pipeline.fingerprint() } });
-  return (work) => runner({ ...work, onResult: (job, result) => {
-    counts.set(job.id, (counts.get(job.id) ?? 0) + 1);
-    return work.onResult(job, result);
-  } });
+  const runner = redisRunner({
+    url,
+    model: { path: pipeline.folder.path, name: pipeline.name, fingerprint: await pipeline.fingerprint() },
+  });
+  return (work) =>
+    runner({
+      ...work,
+      onResult: (job, result) => {
+        counts.set(job.id, (counts.get(job.id) ?? 0) + 1);
+        return work.onResult(job, result);
+      },
+    });
 }
 
-const timeless = (study: StudyResult): unknown => ({ ...study, results: study.results.map(({ seconds: _, plainSeconds: __, ...rest }) => rest) });
+const timeless = (study: StudyResult): unknown => ({
+  ...study,
+  results: study.results.map(({ seconds: _, plainSeconds: __, ...rest }) => rest),
+});
 
 describe.skipIf(!hasRedis)("jobs over Redis", () => {
-  const trajectories = { prompts: ["red apple", "blue book", "tree"], seeds: [0], solver: "ddim" as const, steps: 3, batch: 1 };
-  const study = { ...trajectories, convergedSteps: 6, arms: [2, 4].map((steps) => ({ name: `plain ${steps}`, solver: "ddim" as const, steps })) };
+  const trajectories = {
+    prompts: ["red apple", "blue book", "tree"],
+    seeds: [0],
+    solver: "ddim" as const,
+    steps: 3,
+    batch: 1,
+  };
+  const study = {
+    ...trajectories,
+    convergedSteps: 6,
+    arms: [2, 4].map((steps) => ({ name: `plain ${steps}`, solver: "ddim" as const, steps })),
+  };
 
   beforeAll(async () => {
     const port = await freePort();
     url = `redis://127.0.0.1:${port}`;
-    server = spawn("redis-server", ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", root], { stdio: ["ignore", "pipe", "ignore"] });
-    await new Promise<void>((resolve) => server.stdout?.on("data", (chunk: Buffer) => chunk.includes("Ready to accept connections") && resolve()));
+    server = spawn("redis-server", ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", root], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    await new Promise<void>((resolve) =>
+      server.stdout?.on("data", (chunk: Buffer) => chunk.includes("Ready to accept connections") && resolve()),
+    );
     pipeline = await loadPipeline(join("test", "fixtures", "models", "sd1-like"));
   }, 60_000);
   afterAll(async () => {
@@ -92,7 +120,13 @@ describe.skipIf(!hasRedis)("jobs over Redis", () => {
     const killed = startWorker(/job \w+ begun/).then((worker) => (worker.kill("SIGKILL"), worker));
     const survivor = startWorker(/waiting for jobs/);
     const runner = await countingRunner(counts);
-    const interrupted = runStudy(pipeline, { ...study, folder, runner, signal: controller.signal, onProgress: () => void (counts.size >= 5 && controller.abort()) });
+    const interrupted = runStudy(pipeline, {
+      ...study,
+      folder,
+      runner,
+      signal: controller.signal,
+      onProgress: () => void (counts.size >= 5 && controller.abort()),
+    });
     await expect(interrupted).rejects.toBeInstanceOf(InterruptedError);
     const lost = /job (\w+) begun/.exec(said.get(await killed) ?? "")?.[1];
     expect(said.get(await killed)).not.toContain("done");
@@ -114,29 +148,69 @@ describe.skipIf(!hasRedis)("jobs over Redis", () => {
   }, 120_000);
 
   it("know a user's reuse rule where the worker was told of it, and say how where it was not", async () => {
-    const { solver } = planSampling(pipeline, { prompt: "", solver: "ddim", steps: 3, schedulerConfig: { timestep_spacing: "trailing" } });
+    const { solver } = planSampling(pipeline, {
+      prompt: "",
+      solver: "ddim",
+      steps: 3,
+      schedulerConfig: { timestep_spacing: "trailing" },
+    });
     const schedule: Schedule = {
-      format: "blockcache-schedule", version: 1, model: { fingerprint: await pipeline.fingerprint(), name: pipeline.name }, solver: "ddim", num_inference_steps: 3, timesteps: solver.timesteps,
-      guidance_scale: 5, heuristic: { name: "by hand" }, blocks: { "mid_block.attentions.0": [0] },
+      format: "blockcache-schedule",
+      version: 1,
+      model: { fingerprint: await pipeline.fingerprint(), name: pipeline.name },
+      solver: "ddim",
+      num_inference_steps: 3,
+      timesteps: solver.timesteps,
+      guidance_scale: 5,
+      heuristic: { name: "by hand" },
+      blocks: { "mid_block.attentions.0": [0] },
     };
     const module = join(root, "half.mjs");
     writeFileSync(module, "export const history = 1;\nexport default () => [0.5];\n");
     defineReuseRule({ name: "half", history: 1, weights: () => [0.5] });
-    const cached = { ...study, prompts: ["tree"], arms: [{ name: "half", solver: "ddim" as const, steps: 3, cached: { schedule, reuse: "half", kinds: "mid block" } }] };
+    const cached = {
+      ...study,
+      prompts: ["tree"],
+      arms: [
+        { name: "half", solver: "ddim" as const, steps: 3, cached: { schedule, reuse: "half", kinds: "mid block" } },
+      ],
+    };
     const local = await runStudy(pipeline, { ...cached, folder: join(root, "half-local") });
     const options = { ...cached, folder: join(root, "half"), runner: await countingRunner(new Map()) };
-    await expect(runStudy(pipeline, options)).rejects.toThrow(/failed on a worker: reuse: expected hold, .*found "half" — .*--reuse \.\/half\.mjs/);
+    await expect(runStudy(pipeline, options)).rejects.toThrow(
+      /failed on a worker: reuse: expected hold, .*found "half" — .*--reuse \.\/half\.mjs/,
+    );
     for (const worker of workers) worker.kill("SIGKILL");
     await startWorker(/waiting for jobs/, "--reuse", module);
     expect(timeless(await runStudy(pipeline, options))).toEqual(timeless(local));
   }, 120_000);
 
   it("are done by a worker with a model in a single file, and its configs", async () => {
-    const [single, config] = [join("test", "fixtures", "singleFile", "sd1-like.safetensors"), join("test", "fixtures", "models", "sd1-like")];
+    const [single, config] = [
+      join("test", "fixtures", "singleFile", "sd1-like.safetensors"),
+      join("test", "fixtures", "models", "sd1-like"),
+    ];
     const ofFile = await loadPipeline(single, { config });
-    const job = ["profile", single, "--config", config, "--prompts", join(root, "prompts.txt"), "--steps", "2", "--solver", "ddim", "--redis", url, "--out", join(root, "single.safetensors")];
+    const job = [
+      "profile",
+      single,
+      "--config",
+      config,
+      "--prompts",
+      join(root, "prompts.txt"),
+      "--steps",
+      "2",
+      "--solver",
+      "ddim",
+      "--redis",
+      url,
+      "--out",
+      join(root, "single.safetensors"),
+    ];
     writeFileSync(join(root, "prompts.txt"), "tree\n");
-    const coordinator = spawn(process.execPath, [join("dist", "cli", "main.js"), ...job], { stdio: ["ignore", "ignore", "pipe"] });
+    const coordinator = spawn(process.execPath, [join("dist", "cli", "main.js"), ...job], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
     let errors = "";
     coordinator.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
     const [code] = (await once(coordinator, "exit")) as [number];
@@ -147,15 +221,23 @@ describe.skipIf(!hasRedis)("jobs over Redis", () => {
   }, 120_000);
 
   it("that fail say why, and leave the queue empty", async () => {
-    const runner = redisRunner({ url, model: { path: pipeline.folder.path, name: pipeline.name, fingerprint: await pipeline.fingerprint() } });
-    const fail = (): Promise<void> => runner({ jobs: [createJob({ kind: "nonsense" })], run: async () => undefined, onResult: async () => undefined });
-    await expect(fail()).rejects.toThrow(/failed on a worker: job: expected kind profile, converged or arm, found "nonsense"/);
+    const runner = redisRunner({
+      url,
+      model: { path: pipeline.folder.path, name: pipeline.name, fingerprint: await pipeline.fingerprint() },
+    });
+    const fail = (): Promise<void> =>
+      runner({ jobs: [createJob({ kind: "nonsense" })], run: async () => undefined, onResult: async () => undefined });
+    await expect(fail()).rejects.toThrow(
+      /failed on a worker: job: expected kind profile, converged or arm, found "nonsense"/,
+    );
     // a failed job is tried anew, not remembered
     await expect(fail()).rejects.toThrow(/failed on a worker/);
   });
 
   it("say how to start Redis where none answers", async () => {
     const runner = redisRunner({ url: "redis://127.0.0.1:1", model: { path: "", name: "", fingerprint: "" } });
-    await expect(runner({ jobs: [createJob({})], run: async () => undefined, onResult: async () => undefined })).rejects.toThrow(/redis:\/\/127\.0\.0\.1:1 does not answer \(.*\) — start one with `redis-server`/);
+    await expect(
+      runner({ jobs: [createJob({})], run: async () => undefined, onResult: async () => undefined }),
+    ).rejects.toThrow(/redis:\/\/127\.0\.0\.1:1 does not answer \(.*\) — start one with `redis-server`/);
   });
 });

@@ -4,7 +4,11 @@ import type { RgbImage } from "../../src/diffusion/image.js";
 import { bitmapUri } from "../../src/notebook/bitmap.js";
 
 /** https://learn.microsoft.com/windows/win32/gdi/bitmap-storage: BITMAPFILEHEADER, BITMAPINFOHEADER, rows of BGR. */
-function decode(uri: string): { readonly head: Record<string, number | string>; readonly image: RgbImage; readonly padding: number[] } {
+function decode(uri: string): {
+  readonly head: Record<string, number | string>;
+  readonly image: RgbImage;
+  readonly padding: number[];
+} {
   const [kind, content] = uri.split(",");
   expect(kind).toBe("data:image/bmp;base64");
   const bytes = Uint8Array.from(atob(content), (character) => character.charCodeAt(0));
@@ -12,7 +16,19 @@ function decode(uri: string): { readonly head: Record<string, number | string>; 
   const u16 = (offset: number): number => view.getUint16(offset, true);
   const u32 = (offset: number): number => view.getUint32(offset, true);
   const i32 = (offset: number): number => view.getInt32(offset, true);
-  const head = { type: String.fromCharCode(bytes[0], bytes[1]), fileBytes: u32(2), reserved: u32(6), pixelsAt: u32(10), infoBytes: u32(14), width: i32(18), height: i32(22), planes: u16(26), bitsAPixel: u16(28), compression: u32(30), coloursUsed: u32(46) };
+  const head = {
+    type: String.fromCharCode(bytes[0], bytes[1]),
+    fileBytes: u32(2),
+    reserved: u32(6),
+    pixelsAt: u32(10),
+    infoBytes: u32(14),
+    width: i32(18),
+    height: i32(22),
+    planes: u16(26),
+    bitsAPixel: u16(28),
+    compression: u32(30),
+    coloursUsed: u32(46),
+  };
   expect(bytes.length).toBe(head.fileBytes);
   const rgb = new Uint8Array(3 * head.width * head.height);
   const padding: number[] = [];
@@ -39,7 +55,19 @@ describe("a bitmap", () => {
     const { head, image, padding } = decode(bitmapUri({ width, height, rgb }));
     expect(image).toEqual({ width, height, rgb });
     const stride = [4, 8, 12, 12, 16][width - 1];
-    expect(head).toEqual({ type: "BM", fileBytes: 54 + 3 * stride, reserved: 0, pixelsAt: 54, infoBytes: 40, width, height, planes: 1, bitsAPixel: 24, compression: 0, coloursUsed: 0 });
+    expect(head).toEqual({
+      type: "BM",
+      fileBytes: 54 + 3 * stride,
+      reserved: 0,
+      pixelsAt: 54,
+      infoBytes: 40,
+      width,
+      height,
+      planes: 1,
+      bitsAPixel: 24,
+      compression: 0,
+      coloursUsed: 0,
+    });
     expect(padding).toEqual(Array(height * (stride - 3 * width)).fill(0));
   });
 });

@@ -47,16 +47,23 @@ describe("a live cell with a schedule", () => {
   });
 
   it("takes a schedule or δ, not both", async () => {
-    await expect(live(pipeline, { ...run, delta: 0.1, schedule: threshold(profile, { delta: 0.1 }) })).rejects.toThrow("live: expected a schedule or a delta, found both");
+    await expect(live(pipeline, { ...run, delta: 0.1, schedule: threshold(profile, { delta: 0.1 }) })).rejects.toThrow(
+      "live: expected a schedule or a delta, found both",
+    );
   });
 
   it("refuses a schedule that does not fit before anything is measured, and predicts with the rule's own sums", async () => {
     const schedule = threshold(profile, { delta: 1, kinds: ["transformer", "resnet"] });
     const forward = vi.spyOn(pipeline.network, "forward");
-    await expect(live(pipeline, { ...run, prompt: "a bird", steps: STEPS + 1, schedule })).rejects.toThrow(/made for 7 network evaluations, and this run has 8/);
+    await expect(live(pipeline, { ...run, prompt: "a bird", steps: STEPS + 1, schedule })).rejects.toThrow(
+      /made for 7 network evaluations, and this run has 8/,
+    );
     expect(forward).not.toHaveBeenCalled();
     forward.mockRestore();
-    const [held, drawn] = [await live(pipeline, { ...run, schedule }), await live(pipeline, { ...run, schedule, reuse: quadratic })];
+    const [held, drawn] = [
+      await live(pipeline, { ...run, schedule }),
+      await live(pipeline, { ...run, schedule, reuse: quadratic }),
+    ];
     expect(drawn.predictedSpeedup).not.toBe(held.predictedSpeedup);
   });
 
@@ -67,7 +74,9 @@ describe("a live cell with a schedule", () => {
       if (forward.mock.calls.length === 6) controller.abort();
       return original(inputs, options);
     });
-    await expect(live(pipeline, { ...run, seed: 6, delta: 0.1, signal: controller.signal })).rejects.toThrow(/interrupted/);
+    await expect(live(pipeline, { ...run, seed: 6, delta: 0.1, signal: controller.signal })).rejects.toThrow(
+      /interrupted/,
+    );
     expect(forward).toHaveBeenCalledTimes(6);
     forward.mockClear();
     await live(pipeline, { ...run, seed: 6, delta: 0.1 });
@@ -78,7 +87,11 @@ describe("a live cell with a schedule", () => {
 
 it("without a schedule the cell watches the change, with the caller's hooks", async () => {
   const seen: number[] = [];
-  const hook: SamplingHook = { wants: () => ({ branch: false, out: false }), computed: async () => undefined, evaluated: async ({ index }) => void seen.push(index) };
+  const hook: SamplingHook = {
+    wants: () => ({ branch: false, out: false }),
+    computed: async () => undefined,
+    evaluated: async ({ index }) => void seen.push(index),
+  };
   const { latents } = await live(pipeline, { ...run, hooks: [hook] });
   expect(seen).toEqual([...Array(STEPS).keys()]);
   expect(latents.data).toEqual((await generate(pipeline, run)).latents.data);

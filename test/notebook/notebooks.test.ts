@@ -31,7 +31,9 @@ interface Cell {
 }
 
 function codeCells(file: string): Cell[] {
-  return (JSON.parse(readFileSync(file, "utf8")) as { cells: Cell[] }).cells.filter(({ cell_type }) => cell_type === "code");
+  return (JSON.parse(readFileSync(file, "utf8")) as { cells: Cell[] }).cells.filter(
+    ({ cell_type }) => cell_type === "code",
+  );
 }
 
 function checkOutputs(file: string): void {
@@ -40,7 +42,11 @@ function checkOutputs(file: string): void {
     const outputs = cell.outputs ?? [];
     expect(outputs.filter(({ output_type }) => output_type === "error")).toEqual([]);
     const source = [cell.source].flat().join("");
-    if (/await show\(/.test(source)) expect(outputs.some(({ data }) => data !== undefined && (PLOTLY in data || "text/html" in data)), `${file} ${cell.id} shows nothing`).toBe(true);
+    if (/await show\(/.test(source))
+      expect(
+        outputs.some(({ data }) => data !== undefined && (PLOTLY in data || "text/html" in data)),
+        `${file} ${cell.id} shows nothing`,
+      ).toBe(true);
   }
 }
 
@@ -50,7 +56,10 @@ function execute(notebook: string): { status: number | null; stderr: string; fil
   const file = join(notebooks, `.test-${process.pid}-${copies.length}.ipynb`);
   copies.push(file);
   copyFileSync(notebook, file);
-  const { status, stderr } = spawnSync(python, [join(root, "scripts", "execute_notebook.py"), file], { encoding: "utf8", cwd: root });
+  const { status, stderr } = spawnSync(python, [join(root, "scripts", "execute_notebook.py"), file], {
+    encoding: "utf8",
+    cwd: root,
+  });
   return { status, stderr, file };
 }
 afterAll(() => copies.forEach((file) => rmSync(file, { force: true })));
@@ -69,10 +78,21 @@ describe.each(names)("%s", (name) => {
 });
 
 describe("the kernel", () => {
-  it.each([["plain", "seed: 1"], ["beside a cached run", "delta: 0.2"]])("stops sampling at once when a live cell, %s, is interrupted, and lives on", (_, options) => {
-    const { stdout, stderr } = spawnSync(python, [fileURLToPath(new URL("interrupt.py", import.meta.url)), notebooks, options], { encoding: "utf8", cwd: root });
-    expect(stdout, stderr).toMatch(/finished: False; evaluations: \['[1-9]\d*'\]; still: True; then: 3 steps/);
-  }, 60_000);
+  it.each([
+    ["plain", "seed: 1"],
+    ["beside a cached run", "delta: 0.2"],
+  ])(
+    "stops sampling at once when a live cell, %s, is interrupted, and lives on",
+    (_, options) => {
+      const { stdout, stderr } = spawnSync(
+        python,
+        [fileURLToPath(new URL("interrupt.py", import.meta.url)), notebooks, options],
+        { encoding: "utf8", cwd: root },
+      );
+      expect(stdout, stderr).toMatch(/finished: False; evaluations: \['[1-9]\d*'\]; still: True; then: 3 steps/);
+    },
+    60_000,
+  );
 });
 
 const SLIDER_NOTEBOOK = "04-thresholds-and-heuristics.ipynb";
@@ -98,11 +118,41 @@ describe.skipIf(!hasChromium)("in JupyterLab", () => {
   beforeAll(async () => {
     const port = await freePort();
     address = `http://127.0.0.1:${port}`;
-    lab = spawn(python, ["-m", "jupyterlab", "--no-browser", "--allow-root", `--ServerApp.port=${port}`, "--ServerApp.ip=127.0.0.1", "--IdentityProvider.token=", `--ServerApp.root_dir=${notebooks}`], { cwd: root, stdio: "ignore", env: { ...process.env, JUPYTERLAB_WORKSPACES_DIR: profile } });
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"] });
+    lab = spawn(
+      python,
+      [
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        `--ServerApp.port=${port}`,
+        "--ServerApp.ip=127.0.0.1",
+        "--IdentityProvider.token=",
+        `--ServerApp.root_dir=${notebooks}`,
+      ],
+      { cwd: root, stdio: "ignore", env: { ...process.env, JUPYTERLAB_WORKSPACES_DIR: profile } },
+    );
+    browser = await chromium.launch({
+      executablePath: CHROMIUM,
+      args: [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+      ],
+    });
     page = await browser.newPage({ viewport: { width: 1400, height: 1000 } });
     for (let attempt = 0; attempt < 120; attempt++) {
-      if (await fetch(`${address}/api`).then((response) => response.ok, () => false)) return;
+      if (
+        await fetch(`${address}/api`).then(
+          (response) => response.ok,
+          () => false,
+        )
+      )
+        return;
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
     throw new Error("JupyterLab did not start in 60 s");
@@ -113,38 +163,44 @@ describe.skipIf(!hasChromium)("in JupyterLab", () => {
     rmSync(profile, { recursive: true, force: true });
   });
 
-  it.each(names)("%s: each figure is there and interactive", async (name) => {
-    const figures = codeCells(join(notebooks, name)).flatMap(({ outputs = [] }) => outputs).filter(({ data }) => data !== undefined && PLOTLY in data).length;
-    await page.goto(`${address}/lab/tree/${name}?reset`);
-    await page.waitForSelector(".jp-Notebook .jp-Cell", { timeout: 60_000 });
-    const seen = new Set<string>();
-    const cells = page.locator(".jp-Notebook .jp-CodeCell");
-    await page.locator(".jp-Notebook .jp-Cell").first().click();
-    for (let step = 0; step < 240 && seen.size < figures; step++) {
-      for (const title of await page.locator(".js-plotly-plot .gtitle").allTextContents()) seen.add(title);
-      await page.mouse.move(700, 600);
-      // Down and, for figures that were still being drawn when they passed, up again.
-      await page.mouse.wheel(0, step % 120 < 60 ? 500 : -500);
-      await page.waitForTimeout(150);
-    }
-    expect(await cells.count()).toBeGreaterThan(0);
-    expect(seen.size).toBeGreaterThanOrEqual(new Set(titlesOf(name)).size);
-
-    // A point under the mouse answers with its label.
-    const plot = page.locator(".js-plotly-plot .nsewdrag").first();
-    await plot.scrollIntoViewIfNeeded();
-    const box = await plot.boundingBox();
-    let hovered = 0;
-    for (let across = 0.1; box !== null && hovered === 0 && across < 0.95; across += 0.03) {
-      for (const down of [0.2, 0.35, 0.5, 0.65, 0.8]) {
-        await page.mouse.move(box.x + across * box.width, box.y + down * box.height);
-        await page.waitForTimeout(25);
-        hovered = await page.locator(".js-plotly-plot .hovertext").count();
-        if (hovered > 0) break;
+  it.each(names)(
+    "%s: each figure is there and interactive",
+    async (name) => {
+      const figures = codeCells(join(notebooks, name))
+        .flatMap(({ outputs = [] }) => outputs)
+        .filter(({ data }) => data !== undefined && PLOTLY in data).length;
+      await page.goto(`${address}/lab/tree/${name}?reset`);
+      await page.waitForSelector(".jp-Notebook .jp-Cell", { timeout: 60_000 });
+      const seen = new Set<string>();
+      const cells = page.locator(".jp-Notebook .jp-CodeCell");
+      await page.locator(".jp-Notebook .jp-Cell").first().click();
+      for (let step = 0; step < 240 && seen.size < figures; step++) {
+        for (const title of await page.locator(".js-plotly-plot .gtitle").allTextContents()) seen.add(title);
+        await page.mouse.move(700, 600);
+        // Down and, for figures that were still being drawn when they passed, up again.
+        await page.mouse.wheel(0, step % 120 < 60 ? 500 : -500);
+        await page.waitForTimeout(150);
       }
-    }
-    expect(hovered).toBeGreaterThan(0);
-  }, 300_000);
+      expect(await cells.count()).toBeGreaterThan(0);
+      expect(seen.size).toBeGreaterThanOrEqual(new Set(titlesOf(name)).size);
+
+      // A point under the mouse answers with its label.
+      const plot = page.locator(".js-plotly-plot .nsewdrag").first();
+      await plot.scrollIntoViewIfNeeded();
+      const box = await plot.boundingBox();
+      let hovered = 0;
+      for (let across = 0.1; box !== null && hovered === 0 && across < 0.95; across += 0.03) {
+        for (const down of [0.2, 0.35, 0.5, 0.65, 0.8]) {
+          await page.mouse.move(box.x + across * box.width, box.y + down * box.height);
+          await page.waitForTimeout(25);
+          hovered = await page.locator(".js-plotly-plot .hovertext").count();
+          if (hovered > 0) break;
+        }
+      }
+      expect(hovered).toBeGreaterThan(0);
+    },
+    300_000,
+  );
 
   it("the slider over δ exchanges the pictures", async () => {
     await page.goto(`${address}/lab/tree/${SLIDER_NOTEBOOK}?reset`);
@@ -156,7 +212,10 @@ describe.skipIf(!hasChromium)("in JupyterLab", () => {
       await page.mouse.wheel(0, 500);
       await page.waitForTimeout(150);
     }
-    const pictures = (): Promise<(string | null)[]> => page.locator(".js-plotly-plot:has(.slider-container) .layer-above image").evaluateAll((images) => images.map((image) => image.getAttribute("href")));
+    const pictures = (): Promise<(string | null)[]> =>
+      page
+        .locator(".js-plotly-plot:has(.slider-container) .layer-above image")
+        .evaluateAll((images) => images.map((image) => image.getAttribute("href")));
     const before = await pictures();
     const box = await rail.boundingBox();
     if (box === null) throw new Error("the slider is not shown");
@@ -172,7 +231,11 @@ describe.skipIf(!hasChromium)("in JupyterLab", () => {
 
   it("the slider works in a page that nbconvert made", async () => {
     const folder = mkdtempSync(join(tmpdir(), "blockcache-html-"));
-    const { status, stderr } = spawnSync(python, ["-m", "nbconvert", "--to", "html", "--output-dir", folder, "--output", "page", join(notebooks, SLIDER_NOTEBOOK)], { encoding: "utf8", cwd: root });
+    const { status, stderr } = spawnSync(
+      python,
+      ["-m", "nbconvert", "--to", "html", "--output-dir", folder, "--output", "page", join(notebooks, SLIDER_NOTEBOOK)],
+      { encoding: "utf8", cwd: root },
+    );
     expect(status, stderr).toBe(0);
     await page.goto(pathToFileURL(join(folder, "page.html")).href);
     const slider = page.locator('input[type="range"]');
@@ -188,5 +251,8 @@ describe.skipIf(!hasChromium)("in JupyterLab", () => {
 function titlesOf(name: string): string[] {
   return codeCells(join(notebooks, name))
     .flatMap(({ outputs = [] }) => outputs)
-    .flatMap(({ data }) => (data?.[PLOTLY] as { layout?: { title?: { text?: string } } } | undefined)?.layout?.title?.text ?? []);
+    .flatMap(
+      ({ data }) =>
+        (data?.[PLOTLY] as { layout?: { title?: { text?: string } } } | undefined)?.layout?.title?.text ?? [],
+    );
 }

@@ -27,13 +27,18 @@ it("has at the first reused step the profile's L2 change, in every reused block"
   const { blocks } = await cachedTrajectory(pipeline, options, cachedRun(everySecond));
   for (const id of Object.keys(everySecond.blocks)) {
     // trajectories of the profile: apple 0, apple 1, tree 0, tree 1; here: apple 0, tree 1
-    [0, 3].forEach((trajectory, image) => expect(blocks[id][image][1]).toBeCloseTo(profile.values.change_l2?.[id][5 * trajectory + 1] ?? NaN, 5));
+    [0, 3].forEach((trajectory, image) =>
+      expect(blocks[id][image][1]).toBeCloseTo(profile.values.change_l2?.[id][5 * trajectory + 1] ?? NaN, 5),
+    );
   }
 });
 
 it("ends at the distance of the final latents", async () => {
   const { latents } = await cachedTrajectory(pipeline, options, cachedRun(everySecond));
-  const [plain, cached] = [await generate(pipeline, options), await generate(pipeline, { ...options, hooks: [cachedRun(everySecond)] })];
+  const [plain, cached] = [
+    await generate(pipeline, options),
+    await generate(pipeline, { ...options, hooks: [cachedRun(everySecond)] }),
+  ];
   expect(latents.map((image) => image[0])).toEqual([0, 0]);
   expect(latents.map((image) => image[4])).toEqual(relativeDistances(cached.latents, plain.latents));
   expect(latents[0][4]).toBeGreaterThan(0);

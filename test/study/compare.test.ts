@@ -8,12 +8,28 @@ import { studyWarnings } from "../../src/study/warnings.js";
 
 const PROMPTS = ["a", "b", "c", "d"];
 
-function result(name: string, steps: number, seconds: number, distance: (row: number) => number, parameter?: number, computedShare = 1): ArmResult {
+function result(
+  name: string,
+  steps: number,
+  seconds: number,
+  distance: (row: number) => number,
+  parameter?: number,
+  computedShare = 1,
+): ArmResult {
   const schedule = { heuristic: { name: "threshold" } } as Schedule;
   const latent = PROMPTS.map((_, row) => distance(row));
   return {
-    arm: { name, solver: "ddim", steps, ...(parameter === undefined ? {} : { cached: { schedule, reuse: "hold", kinds: "transformers", parameter } }) },
-    toConverged: { latent, psnr: latent.map((each) => -20 * Math.log10(each)), ssim: latent.map((each) => 1 - 2 * each) },
+    arm: {
+      name,
+      solver: "ddim",
+      steps,
+      ...(parameter === undefined ? {} : { cached: { schedule, reuse: "hold", kinds: "transformers", parameter } }),
+    },
+    toConverged: {
+      latent,
+      psnr: latent.map((each) => -20 * Math.log10(each)),
+      ssim: latent.map((each) => 1 - 2 * each),
+    },
     // two batches of two; the machine was twice as slow in the second
     seconds: [seconds, 2 * seconds],
     plainSeconds: [20, 40],
@@ -23,13 +39,26 @@ function result(name: string, steps: number, seconds: number, distance: (row: nu
 
 function study(results: readonly ArmResult[]): StudyResult {
   return {
-    format: "blockcache-study", version: 1, model: { fingerprint: "", name: "made up" }, solver: "ddim", guidance_scale: 5, steps: 20, converged_steps: 200, timestep_spacing: "trailing",
-    batch: 2, machine: "", trajectories: PROMPTS.map((prompt) => ({ prompt, seed: 0 })), results,
+    format: "blockcache-study",
+    version: 1,
+    model: { fingerprint: "", name: "made up" },
+    solver: "ddim",
+    guidance_scale: 5,
+    steps: 20,
+    converged_steps: 200,
+    timestep_spacing: "trailing",
+    batch: 2,
+    machine: "",
+    trajectories: PROMPTS.map((prompt) => ({ prompt, seed: 0 })),
+    results,
   };
 }
 
 // plain: distance (row + 1) · 2^(−steps / 5)
-const law = (steps: number) => (row: number): number => (row + 1) * 2 ** (-steps / 5);
+const law =
+  (steps: number) =>
+  (row: number): number =>
+    (row + 1) * 2 ** (-steps / 5);
 const plain = [10, 15, 20].map((steps) => result(`plain ${steps}`, steps, steps, law(steps)));
 
 describe("arms compared", () => {
@@ -40,14 +69,16 @@ describe("arms compared", () => {
     expect(full).toMatchObject({ speedup: 1, againstPlain: { ratio: 1 }, onFront: false });
     expect(half.speedup).toBeCloseTo(20 / 12, 12);
     for (const end of ["ratio", "low", "high"] as const) expect(half.atEqualLatency?.[end]).toBeCloseTo(0.5, 12);
-    for (const end of ["ratio", "low", "high"] as const) expect(half.againstPlain[end]).toBeCloseTo(0.5 * 2 ** (8 / 5), 12);
+    for (const end of ["ratio", "low", "high"] as const)
+      expect(half.againstPlain[end]).toBeCloseTo(0.5 * 2 ** (8 / 5), 12);
     expect(outside.atEqualLatency).toBeUndefined();
     expect(outside).toMatchObject({ onFront: true, speedup: 2.5 });
   });
 
   it("alike by the pictures' distances", () => {
     const better = result("better", 20, 15, (row) => 0.25 * law(15)(row), 0.1, 0.5);
-    for (const measure of ["rms", "dssim"] as const) expect(compareArms(study([...plain, better]), measure)[3].atEqualLatency?.ratio).toBeCloseTo(0.25, 9);
+    for (const measure of ["rms", "dssim"] as const)
+      expect(compareArms(study([...plain, better]), measure)[3].atEqualLatency?.ratio).toBeCloseTo(0.25, 9);
   });
 
   it("needs the plain run", () => {
@@ -79,15 +110,31 @@ describe("choosing on one half of the prompts", () => {
     expect(second.trajectories.map(({ prompt }) => prompt)).toEqual(["c", "d"]);
     expect(second.results[0].toConverged.latent).toEqual([law(10)(2), law(10)(3)]);
     expect([first.results[2].seconds, second.results[2].seconds]).toEqual([[20], [40]]);
-    expect(() => halves({ ...study(plain), trajectories: [0, 1, 2, 3].map((seed) => ({ prompt: "a", seed })) })).toThrow(/two prompts or more/);
+    expect(() =>
+      halves({ ...study(plain), trajectories: [0, 1, 2, 3].map((seed) => ({ prompt: "a", seed })) }),
+    ).toThrow(/two prompts or more/);
   });
 });
 
 describe("warnings", () => {
   it("name a parameter that does nothing, and one that falls off a cliff", () => {
-    const arms = [0.05, 0.1, 0.4, 0.2].map((delta, index) => result(`δ ${delta}`, 20, 20 - index, (row) => (delta > 0.3 ? 7 : 1 + index) * law(20)(row), delta, index === 0 ? 1 : 0.5));
-    expect(studyWarnings(study([...plain, ...arms]))).toEqual(['"δ 0.05" does nothing: every block computes at every step']);
+    const arms = [0.05, 0.1, 0.4, 0.2].map((delta, index) =>
+      result(
+        `δ ${delta}`,
+        20,
+        20 - index,
+        (row) => (delta > 0.3 ? 7 : 1 + index) * law(20)(row),
+        delta,
+        index === 0 ? 1 : 0.5,
+      ),
+    );
+    expect(studyWarnings(study([...plain, ...arms]))).toEqual([
+      '"δ 0.05" does nothing: every block computes at every step',
+    ]);
     const cliff = [...arms.slice(0, 2), result("δ 0.4", 20, 17, (row) => 13 * law(20)(row), 0.4, 0.3), arms[3]];
-    expect(studyWarnings(study([...plain, ...cliff]))).toEqual(['"δ 0.05" does nothing: every block computes at every step', '"δ 0.4" falls off a cliff: 3.3 times the distance of "δ 0.2"']);
+    expect(studyWarnings(study([...plain, ...cliff]))).toEqual([
+      '"δ 0.05" does nothing: every block computes at every step',
+      '"δ 0.4" falls off a cliff: 3.3 times the distance of "δ 0.2"',
+    ]);
   });
 });

@@ -17,7 +17,10 @@ import { measureTransfer } from "../../src/study/measureTransfer.js";
 import { refineOnTrajectory } from "../../src/study/refineOnTrajectory.js";
 
 const folder = mkdtempSync(join(tmpdir(), "blockcache-refine-"));
-const trajectories = [{ prompt: "red apple", seed: 0 }, { prompt: "tree", seed: 1 }];
+const trajectories = [
+  { prompt: "red apple", seed: 0 },
+  { prompt: "tree", seed: 1 },
+];
 const sampling = { steps: 5, solver: "ddim" as const };
 let pipeline: Pipeline;
 let costs: Costs;
@@ -26,9 +29,19 @@ let start: Schedule;
 beforeAll(async () => {
   pipeline = await loadPipeline(join("test", "fixtures", "models", "sd1-like"));
   // Every block costs the same: what the search finds then does not hang on this machine's clock.
-  const each = (seconds: number) => Object.fromEntries(pipeline.network.blocks.map(({ id }) => [id, Float64Array.of(seconds)]));
-  costs = { setting: { fingerprint: await pipeline.fingerprint(), device: "cpu", rows: 4, latent_size: [8, 8] }, compute: each(1), reuse: each(0.1), rest: Float64Array.of(1), network: networkOutline(pipeline, pipeline.defaultLatentSize) };
-  start = uniform(await profileChange(pipeline, { ...sampling, prompts: ["tree"], seeds: [0] }), { interval: 2, kinds: CACHEABLE_KINDS });
+  const each = (seconds: number) =>
+    Object.fromEntries(pipeline.network.blocks.map(({ id }) => [id, Float64Array.of(seconds)]));
+  costs = {
+    setting: { fingerprint: await pipeline.fingerprint(), device: "cpu", rows: 4, latent_size: [8, 8] },
+    compute: each(1),
+    reuse: each(0.1),
+    rest: Float64Array.of(1),
+    network: networkOutline(pipeline, pipeline.defaultLatentSize),
+  };
+  start = uniform(await profileChange(pipeline, { ...sampling, prompts: ["tree"], seeds: [0] }), {
+    interval: 2,
+    kinds: CACHEABLE_KINDS,
+  });
 });
 afterAll(async () => {
   await pipeline.dispose();
@@ -37,10 +50,20 @@ afterAll(async () => {
 
 /** mean over trajectories of ‖x − plain‖ ÷ ‖plain‖ */
 async function errorOf(schedule: Schedule): Promise<number> {
-  const [plain, cached] = [await finalLatents(pipeline, trajectories, sampling), await finalLatents(pipeline, trajectories, { ...sampling, hooks: [cachedRun(schedule)] })];
+  const [plain, cached] = [
+    await finalLatents(pipeline, trajectories, sampling),
+    await finalLatents(pipeline, trajectories, { ...sampling, hooks: [cachedRun(schedule)] }),
+  ];
   const length = plain.data.length / 2;
-  const norm = (row: number, of: (index: number) => number) => Math.hypot(...Array.from({ length }, (_, index) => of(row * length + index)));
-  return [0, 1].reduce((sum, row) => sum + norm(row, (index) => cached.data[index] - plain.data[index]) / norm(row, (index) => plain.data[index]), 0) / 2;
+  const norm = (row: number, of: (index: number) => number) =>
+    Math.hypot(...Array.from({ length }, (_, index) => of(row * length + index)));
+  return (
+    [0, 1].reduce(
+      (sum, row) =>
+        sum + norm(row, (index) => cached.data[index] - plain.data[index]) / norm(row, (index) => plain.data[index]),
+      0,
+    ) / 2
+  );
 }
 
 test("finds a schedule with less error within the budget, and resumes to the same one", async () => {
@@ -51,23 +74,45 @@ test("finds a schedule with less error within the budget, and resumes to the sam
   expect(whole.error).toBeCloseTo(await errorOf(whole.schedule), 6);
   expect(whole.error).toBeLessThan(whole.startError);
   expect(predictSpeedup(costs, whole.schedule)).toBeGreaterThanOrEqual(speedup - 1e-9);
-  expect(whole.schedule.heuristic).toMatchObject({ name: "trajectory-search", speedup, error: whole.error, start: start.heuristic });
+  expect(whole.schedule.heuristic).toMatchObject({
+    name: "trajectory-search",
+    speedup,
+    error: whole.error,
+    start: start.heuristic,
+  });
 
   const file = join(folder, "search.json");
   const controller = new AbortController();
-  await expect(refineOnTrajectory(pipeline, start, { ...options, file, signal: controller.signal, onProgress: (done) => void (done === 20 && controller.abort()) })).rejects.toThrow(/interrupted/);
+  await expect(
+    refineOnTrajectory(pipeline, start, {
+      ...options,
+      file,
+      signal: controller.signal,
+      onProgress: (done) => void (done === 20 && controller.abort()),
+    }),
+  ).rejects.toThrow(/interrupted/);
   let sampled = 0;
   const counting = { ...options, file, onProgress: () => void sampled++ };
   expect(await refineOnTrajectory(pipeline, start, counting)).toEqual(whole);
   expect(sampled).toBe(whole.runs);
-  await expect(refineOnTrajectory(pipeline, start, { ...options, file, trajectories: trajectories.slice(1) })).rejects.toThrow(/holds a search in another setting/);
-  await expect(refineOnTrajectory(pipeline, start, { ...options, speedup: 100 })).rejects.toThrow(/expected a schedule within the budget/);
+  await expect(
+    refineOnTrajectory(pipeline, start, { ...options, file, trajectories: trajectories.slice(1) }),
+  ).rejects.toThrow(/holds a search in another setting/);
+  await expect(refineOnTrajectory(pipeline, start, { ...options, speedup: 100 })).rejects.toThrow(
+    /expected a schedule within the budget/,
+  );
 }, 60_000);
 
 test("transfer is measured in each setting: at home a schedule that computes everywhere is exact", async () => {
   const profiles = {
     ddim5: await profileChange(pipeline, { ...sampling, prompts: ["tree"], seeds: [0] }),
-    dpm4: await profileChange(pipeline, { steps: 4, solver: "dpmsolver++", guidanceScale: 3, prompts: ["red apple"], seeds: [1] }),
+    dpm4: await profileChange(pipeline, {
+      steps: 4,
+      solver: "dpmsolver++",
+      guidanceScale: 3,
+      prompts: ["red apple"],
+      seeds: [1],
+    }),
   };
   const exact = await measureTransfer(pipeline, profiles, (profile) => uniform(profile, { interval: 1 }));
   expect(exact.filter(({ from, to }) => from === to).map(({ distances }) => distances)).toEqual([[0], [0]]);

@@ -5,14 +5,31 @@ import { defineReuseRule, hold, linear, quadratic } from "../../src/caching/run/
 import { sweepArms } from "../../src/study/sweepArms.js";
 import { costsOf, profileOf } from "../caching/madeUp.js";
 
-const profile = profileOf([[[0, 0.3, 0.1, 0.2, 0.4, 0.1, 0.2, 0.3], [0, 0.1, 0.1, 0.3, 0.1, 0.2, 0.1, 0.1]]]);
-const costs = { ...costsOf(profile, [1], false), reuse2: { "down_blocks.0.attentions.0": Float64Array.of(0.6), "down_blocks.0.attentions.1": Float64Array.of(0.6) } };
+const profile = profileOf([
+  [
+    [0, 0.3, 0.1, 0.2, 0.4, 0.1, 0.2, 0.3],
+    [0, 0.1, 0.1, 0.3, 0.1, 0.2, 0.1, 0.1],
+  ],
+]);
+const costs = {
+  ...costsOf(profile, [1], false),
+  reuse2: { "down_blocks.0.attentions.0": Float64Array.of(0.6), "down_blocks.0.attentions.1": Float64Array.of(0.6) },
+};
 const kinds = [{ label: "transformers", kinds: ["transformer" as const] }];
 
 test("a budget is met with each rule's own sums", () => {
-  const arms = sweepArms(profile, { heuristics: [{ heuristic: heuristicNamed("greedy"), values: [1.2] }], kinds, reuse: [hold, linear, quadratic], plainSteps: [], costs });
+  const arms = sweepArms(profile, {
+    heuristics: [{ heuristic: heuristicNamed("greedy"), values: [1.2] }],
+    kinds,
+    reuse: [hold, linear, quadratic],
+    plainSteps: [],
+    costs,
+  });
   const rules = { hold, linear, quadratic };
-  for (const { cached } of arms.slice(1)) expect(predictSpeedup(costs, cached!.schedule, rules[cached!.reuse as keyof typeof rules])).toBeGreaterThanOrEqual(1.2);
+  for (const { cached } of arms.slice(1))
+    expect(predictSpeedup(costs, cached!.schedule, rules[cached!.reuse as keyof typeof rules])).toBeGreaterThanOrEqual(
+      1.2,
+    );
   const [, held, drawn] = arms.map(({ cached }) => cached?.schedule);
   // Held, fewer reuses are enough.
   expect(predictSpeedup(costs, held!, linear)).toBeLessThan(1.2);
@@ -21,9 +38,20 @@ test("a budget is met with each rule's own sums", () => {
 
 test("further schedules are arms of their own steps, with every rule; a rule that its name does not stand for is refused", () => {
   const schedule = { ...heuristicNamed("uniform").find(profile, { interval: 2 }), num_inference_steps: 5 };
-  const sweep = { heuristics: [], kinds, reuse: [hold, linear], plainSteps: [4], schedules: [{ name: "edited", schedule }] };
-  expect(sweepArms(profile, sweep).map(({ name, steps, cached }) => [name, steps, cached?.reuse, cached?.schedule])).toEqual([
-    ["plain 4", 4, undefined, undefined], ["plain 8", 8, undefined, undefined], ["edited, hold", 5, "hold", schedule], ["edited, linear", 5, "linear", schedule],
+  const sweep = {
+    heuristics: [],
+    kinds,
+    reuse: [hold, linear],
+    plainSteps: [4],
+    schedules: [{ name: "edited", schedule }],
+  };
+  expect(
+    sweepArms(profile, sweep).map(({ name, steps, cached }) => [name, steps, cached?.reuse, cached?.schedule]),
+  ).toEqual([
+    ["plain 4", 4, undefined, undefined],
+    ["plain 8", 8, undefined, undefined],
+    ["edited, hold", 5, "hold", schedule],
+    ["edited, linear", 5, "linear", schedule],
   ]);
   const mine = { name: "mine", history: 1, weights: () => [0.9] };
   expect(() => sweepArms(profile, { ...sweep, reuse: [mine] })).toThrow(/reuse: expected hold, .*found "mine"/);

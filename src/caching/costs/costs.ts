@@ -72,8 +72,12 @@ const WEIGHTS = { reuse: [1], reuse2: [-1, 2], reuse3: [1, -3, 3] } as const;
  */
 export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOptions = {}): Promise<Costs> {
   const { rows = 2, samples = 9, latentSize = pipeline.defaultLatentSize, signal, onProgress } = options;
-  for (const [name, value] of [["rows", rows], ["samples", samples]] as const) {
-    if (!Number.isInteger(value) || value < 1) throw new ArgumentError(`${name}: expected an integer of 1 or more, found ${value}`);
+  for (const [name, value] of [
+    ["rows", rows],
+    ["samples", samples],
+  ] as const) {
+    if (!Number.isInteger(value) || value < 1)
+      throw new ArgumentError(`${name}: expected an integer of 1 or more, found ${value}`);
   }
   const { network, device } = pipeline;
   const prompts = Array<string>(rows).fill("");
@@ -116,7 +120,8 @@ export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOpti
       for (const group of COST_GROUPS) await evaluate(group, turn);
       // A reused sampler leaves nothing to run before it: only its own sum takes time.
       for (const { id } of network.blocks.filter((block) => !hasMerge(block))) {
-        for (const group of ["reuse", "reuse2", "reuse3"] as const) await timed(seconds[group][id], turn, () => kept.standIn(id, group));
+        for (const group of ["reuse", "reuse2", "reuse3"] as const)
+          await timed(seconds[group][id], turn, () => kept.standIn(id, group));
         kept.releaseSums();
       }
       onProgress?.(turn + 1 + WARM_UP, samples + WARM_UP);
@@ -126,7 +131,13 @@ export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOpti
   }
   const { name, threads } = device;
   return {
-    setting: { fingerprint: await pipeline.fingerprint(), device: name, ...(threads === undefined ? {} : { threads }), rows, latent_size: [latentSize[0], latentSize[1]] },
+    setting: {
+      fingerprint: await pipeline.fingerprint(),
+      device: name,
+      ...(threads === undefined ? {} : { threads }),
+      rows,
+      latent_size: [latentSize[0], latentSize[1]],
+    },
     ...seconds,
     rest,
     text,
@@ -146,7 +157,11 @@ class KeptBranches {
 
   observer(group: CostGroup): BlockObserver | undefined {
     if (group === "compute") return undefined;
-    if (group === "keep") return { wants: () => ({ branch: true, out: false }), computed: async ({ id }, { branch }) => this.#keep(id, branch) };
+    if (group === "keep")
+      return {
+        wants: () => ({ branch: true, out: false }),
+        computed: async ({ id }, { branch }) => this.#keep(id, branch),
+      };
     return {
       wants: () => ({ branch: false, out: false }),
       standsIn: (block) => hasMerge(block),
@@ -158,7 +173,8 @@ class KeptBranches {
   async standIn(id: string, group: keyof typeof WEIGHTS): Promise<DeviceTensor> {
     const weights = WEIGHTS[group];
     const values = (this.#values.get(id) ?? []).slice(-weights.length);
-    if (values.length < weights.length) throw new TypeError(`${id}: ${values.length} values were kept, and ${weights.length} are needed`);
+    if (values.length < weights.length)
+      throw new TypeError(`${id}: ${values.length} values were kept, and ${weights.length} are needed`);
     if (weights.length === 1) return values[0];
     const sum = await weightedSum(this.#device, values, weights);
     this.#sums.push(sum);
@@ -183,6 +199,7 @@ class KeptBranches {
 }
 
 function collectors(blocks: readonly Block[], samples: number): Record<CostGroup, Record<string, Float64Array>> {
-  const collector = (): Record<string, Float64Array> => Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(samples)]));
+  const collector = (): Record<string, Float64Array> =>
+    Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(samples)]));
   return { compute: collector(), keep: collector(), reuse: collector(), reuse2: collector(), reuse3: collector() };
 }

@@ -20,16 +20,30 @@ const settingSchema = z.object({
 });
 
 const networkSchema = z
-  .array(z.object({ id: z.string(), reads: z.array(z.string()), merge_reads: z.array(z.string()).optional(), bytes_per_row: z.number().int().nonnegative() }))
+  .array(
+    z.object({
+      id: z.string(),
+      reads: z.array(z.string()),
+      merge_reads: z.array(z.string()).optional(),
+      bytes_per_row: z.number().int().nonnegative(),
+    }),
+  )
   .min(1);
 
 /** Writes costs; the file is replaced in one go. */
 export async function saveCosts(path: string, costs: Costs): Promise<void> {
   const { setting, rest, text, network } = costs;
-  const all: [string, Float64Array][] = COST_GROUPS.flatMap((group) => Object.entries(costs[group] ?? {}).map(([id, data]): [string, Float64Array] => [`${group}/${id}`, data]));
+  const all: [string, Float64Array][] = COST_GROUPS.flatMap((group) =>
+    Object.entries(costs[group] ?? {}).map(([id, data]): [string, Float64Array] => [`${group}/${id}`, data]),
+  );
   all.push(["rest", rest], ...(text === undefined ? [] : [["text", text] as [string, Float64Array]]));
   const tensors = new Map(all.map(([name, data]) => [name, { dtype: "F64" as const, dims: [data.length], data }]));
-  await writeSafetensors(path, tensors, { format: FORMAT, version: "1", setting: JSON.stringify(setting), ...(network === undefined ? {} : { network: JSON.stringify(network) }) });
+  await writeSafetensors(path, tensors, {
+    format: FORMAT,
+    version: "1",
+    setting: JSON.stringify(setting),
+    ...(network === undefined ? {} : { network: JSON.stringify(network) }),
+  });
 }
 
 /** @throws InvalidFileError where the file is missing, damaged or holds no costs */
@@ -37,18 +51,31 @@ export async function loadCosts(path: string): Promise<Costs> {
   const file = await openSafetensors(path);
   try {
     const hint = "`blockcache costs` writes such files";
-    const invalid = (field: string, found: string): InvalidFileError => new InvalidFileError({ file: path, field, found, expected: "what `blockcache costs` writes" });
+    const invalid = (field: string, found: string): InvalidFileError =>
+      new InvalidFileError({ file: path, field, found, expected: "what `blockcache costs` writes" });
     if (file.metadata.format !== FORMAT) throw invalid("__metadata__.format", String(file.metadata.format));
-    const setting = validate(settingSchema, parseOr(file.metadata.setting), { file: path, field: "__metadata__.setting", hint });
-    const network = file.metadata.network === undefined ? undefined : validate(networkSchema, parseOr(file.metadata.network), { file: path, field: "__metadata__.network", hint });
+    const setting = validate(settingSchema, parseOr(file.metadata.setting), {
+      file: path,
+      field: "__metadata__.setting",
+      hint,
+    });
+    const network =
+      file.metadata.network === undefined
+        ? undefined
+        : validate(networkSchema, parseOr(file.metadata.network), { file: path, field: "__metadata__.network", hint });
     const read = async (name: string): Promise<Float64Array> => {
       const entry = file.tensors.get(name);
-      if (entry?.dtype !== "F64" || entry.dims.length !== 1 || entry.dims[0] < 1) throw invalid(name, entry === undefined ? "no such tensor" : `${entry.dtype} [${entry.dims.join(", ")}]`);
+      if (entry?.dtype !== "F64" || entry.dims.length !== 1 || entry.dims[0] < 1)
+        throw invalid(name, entry === undefined ? "no such tensor" : `${entry.dtype} [${entry.dims.join(", ")}]`);
       return new Float64Array((await file.readRaw(name)).buffer);
     };
-    const ids = [...file.tensors.keys()].filter((name) => name.startsWith("compute/")).map((name) => name.slice("compute/".length));
-    const group = async (name: CostGroup): Promise<Record<string, Float64Array>> => Object.fromEntries(await Promise.all(ids.map(async (id) => [id, await read(`${name}/${id}`)] as const)));
-    const optional = async (name: "keep" | "reuse2" | "reuse3"): Promise<Pick<Costs, "keep" | "reuse2" | "reuse3">> => ([...file.tensors.keys()].some((each) => each.startsWith(`${name}/`)) ? { [name]: await group(name) } : {});
+    const ids = [...file.tensors.keys()]
+      .filter((name) => name.startsWith("compute/"))
+      .map((name) => name.slice("compute/".length));
+    const group = async (name: CostGroup): Promise<Record<string, Float64Array>> =>
+      Object.fromEntries(await Promise.all(ids.map(async (id) => [id, await read(`${name}/${id}`)] as const)));
+    const optional = async (name: "keep" | "reuse2" | "reuse3"): Promise<Pick<Costs, "keep" | "reuse2" | "reuse3">> =>
+      [...file.tensors.keys()].some((each) => each.startsWith(`${name}/`)) ? { [name]: await group(name) } : {};
     return {
       setting,
       compute: await group("compute"),

@@ -18,12 +18,16 @@ export interface StageOutline {
 export type NetworkOutline = readonly StageOutline[];
 
 /** The outline of a pipeline's network at a latent height and width. */
-export function networkOutline({ network, device }: Pipeline, [height, width]: readonly [height: number, width: number]): NetworkOutline {
+export function networkOutline(
+  { network, device }: Pipeline,
+  [height, width]: readonly [height: number, width: number],
+): NetworkOutline {
   return network.unet.stages.map((stage) => {
     const reads = computeReads(network.unet, stage);
     if (!isBlock(stage)) return { id: stage.id, reads, bytes_per_row: 0 };
     const extent = stage.extent({ height, width });
-    const bytes = extent.height * extent.width * stage.channels * ELEMENT_BYTES[outputElementType(stage, device.precision)];
+    const bytes =
+      extent.height * extent.width * stage.channels * ELEMENT_BYTES[outputElementType(stage, device.precision)];
     return { id: stage.id, reads, merge_reads: mergeReads(stage), bytes_per_row: bytes };
   });
 }

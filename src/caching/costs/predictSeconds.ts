@@ -54,21 +54,28 @@ const known = new WeakMap<Costs, Prices>();
 export function pricesOf(costs: Costs): Prices {
   const before = known.get(costs);
   if (before !== undefined) return before;
-  const medians = (group: BlockSeconds): ReadonlyMap<string, number> => new Map(Object.entries(group).map(([id, samples]) => [id, median(samples)]));
+  const medians = (group: BlockSeconds): ReadonlyMap<string, number> =>
+    new Map(Object.entries(group).map(([id, samples]) => [id, median(samples)]));
   const compute = medians(costs.compute);
   const keep = medians(costs.keep ?? costs.compute);
   const reuse = [costs.reuse, costs.reuse2 ?? costs.reuse, costs.reuse3 ?? costs.reuse2 ?? costs.reuse].map(medians);
   const prices: Prices = {
     text: costs.text === undefined ? 0 : median(costs.text),
     rest: median(costs.rest),
-    of: (id, action) => (action === "compute" ? compute : action === "keep" ? keep : reuse[Math.min(action, reuse.length) - 1]).get(id) ?? 0,
+    of: (id, action) =>
+      (action === "compute" ? compute : action === "keep" ? keep : reuse[Math.min(action, reuse.length) - 1]).get(id) ??
+      0,
   };
   known.set(costs, prices);
   return prices;
 }
 
 /** The blocks that run at an evaluation; all of them where the costs do not know what reads what. */
-function actionsAt({ network, compute }: Costs, plan: ExecutionPlan, evaluation: number): readonly (readonly [id: string, action: BlockAction])[] {
+function actionsAt(
+  { network, compute }: Costs,
+  plan: ExecutionPlan,
+  evaluation: number,
+): readonly (readonly [id: string, action: BlockAction])[] {
   if (network !== undefined) return stagesAt(network, plan, evaluation).map(({ id, action }) => [id, action]);
   return Object.keys(compute).map((id) => [id, plan.get(id)?.[evaluation] ?? "compute"]);
 }

@@ -31,14 +31,23 @@ export interface Realised {
  *
  * @throws ArgumentError where the schedule does not fit the pipeline; InterruptedError on abort
  */
-export async function timeRealised(pipeline: Pipeline, schedule: Schedule, { inputs, reuse = hold, signal }: RealisedOptions): Promise<Realised> {
-  const evaluate = async (observer?: BlockObserver): Promise<{ seconds: number; stages: readonly ReadonlyMap<string, number>[] }> => {
+export async function timeRealised(
+  pipeline: Pipeline,
+  schedule: Schedule,
+  { inputs, reuse = hold, signal }: RealisedOptions,
+): Promise<Realised> {
+  const evaluate = async (
+    observer?: BlockObserver,
+  ): Promise<{ seconds: number; stages: readonly ReadonlyMap<string, number>[] }> => {
     const stages: Map<string, number>[] = [];
     const started = performance.now();
     for (const [index, timestep] of schedule.timesteps.entries()) {
       const taken = new Map<string, number>();
       const evaluation = { index, timestep, images: inputs.sample.dims[0], guided: false };
-      await pipeline.network.forward({ ...inputs, timestep }, { observer, evaluation, signal, onStageTime: (id, seconds) => taken.set(id, seconds) });
+      await pipeline.network.forward(
+        { ...inputs, timestep },
+        { observer, evaluation, signal, onStageTime: (id, seconds) => taken.set(id, seconds) },
+      );
       stages.push(taken);
     }
     return { seconds: (performance.now() - started) / 1000, stages };
@@ -49,16 +58,26 @@ export async function timeRealised(pipeline: Pipeline, schedule: Schedule, { inp
     await hook.begin?.(pipeline, planSampling(pipeline, { ...scheduleSampling(schedule), prompt: "" }));
     const cached = await evaluate(hook);
     // What ran neither its branch nor its merge was not needed by anything: it is skipped as well.
-    const computed = (id: string, evaluation: number): boolean => hook.computedAt.get(id)?.includes(evaluation) ?? false;
+    const computed = (id: string, evaluation: number): boolean =>
+      hook.computedAt.get(id)?.includes(evaluation) ?? false;
     const blocks = new Set(pipeline.network.blocks.map(({ id }) => id));
-    const skipped = plain.stages.flatMap((stages, evaluation) => [...stages].filter(([id]) => blocks.has(id) && !computed(id, evaluation)));
-    return { plainSeconds: plain.seconds, cachedSeconds: cached.seconds, skippedSeconds: skipped.reduce((sum, [, seconds]) => sum + seconds, 0) };
+    const skipped = plain.stages.flatMap((stages, evaluation) =>
+      [...stages].filter(([id]) => blocks.has(id) && !computed(id, evaluation)),
+    );
+    return {
+      plainSeconds: plain.seconds,
+      cachedSeconds: cached.seconds,
+      skippedSeconds: skipped.reduce((sum, [, seconds]) => sum + seconds, 0),
+    };
   } finally {
     hook.end?.();
   }
 }
 
 /** The speed-up that was reached, and the one of an ideal in which skipped blocks cost nothing. */
-export function speedups({ plainSeconds, cachedSeconds, skippedSeconds }: Realised): { readonly realised: number; readonly ideal: number } {
+export function speedups({ plainSeconds, cachedSeconds, skippedSeconds }: Realised): {
+  readonly realised: number;
+  readonly ideal: number;
+} {
   return { realised: plainSeconds / cachedSeconds, ideal: plainSeconds / (plainSeconds - skippedSeconds) };
 }

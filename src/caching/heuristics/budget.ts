@@ -19,8 +19,12 @@ export interface Budget {
 /** The seconds that a budget allows. Throws ArgumentError where costs are missing, or it names none, both, or none above 0. */
 export function secondsOf({ costs, speedup, seconds }: Budget, timesteps: readonly number[]): number {
   // Options that come by name are not typed.
-  if (costs === undefined) throw new ArgumentError("costs: expected costs measured on this machine, found none — measureCosts (`blockcache costs <model> --out costs.safetensors`)");
-  if ((speedup === undefined) === (seconds === undefined)) throw new ArgumentError("budget: expected speedup or seconds, one of them");
+  if (costs === undefined)
+    throw new ArgumentError(
+      "costs: expected costs measured on this machine, found none — measureCosts (`blockcache costs <model> --out costs.safetensors`)",
+    );
+  if ((speedup === undefined) === (seconds === undefined))
+    throw new ArgumentError("budget: expected speedup or seconds, one of them");
   const [name, value] = speedup === undefined ? (["seconds", seconds] as const) : (["speedup", speedup] as const);
   if (!(Number(value) > 0)) throw new ArgumentError(`${name}: expected a number above 0, found ${value}`);
   return seconds ?? predictSeconds(costs, { timesteps, blocks: {} }) / Number(speedup);
@@ -33,9 +37,18 @@ export function budgetRecord({ speedup, seconds, reuse = hold, costs }: Budget):
 }
 
 /** The error for a budget that the fastest schedule does not meet. */
-export function unreachable({ costs, speedup, seconds }: Budget, timesteps: readonly number[], fastest: number): ArgumentError {
+export function unreachable(
+  { costs, speedup, seconds }: Budget,
+  timesteps: readonly number[],
+  fastest: number,
+): ArgumentError {
   const plain = predictSeconds(costs, { timesteps, blocks: {} });
   const hint = "allow more kinds of block";
-  if (speedup !== undefined) return new ArgumentError(`speedup: expected at most ${(plain / fastest).toFixed(3)}, the ceiling of these blocks on this machine, found ${speedup} — ${hint}`);
-  return new ArgumentError(`seconds: expected at least ${fastest.toPrecision(4)}, what these blocks take on this machine when reused throughout, found ${seconds} — ${hint}`);
+  if (speedup !== undefined)
+    return new ArgumentError(
+      `speedup: expected at most ${(plain / fastest).toFixed(3)}, the ceiling of these blocks on this machine, found ${speedup} — ${hint}`,
+    );
+  return new ArgumentError(
+    `seconds: expected at least ${fastest.toPrecision(4)}, what these blocks take on this machine when reused throughout, found ${seconds} — ${hint}`,
+  );
 }

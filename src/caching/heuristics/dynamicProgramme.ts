@@ -43,8 +43,14 @@ export function dynamicProgramme(profile: Profile, options: DynamicProgrammeOpti
   const { timesteps } = profile.setting;
   const allowed = secondsOf(options, timesteps);
   const lifetimes = blockLifetimes(profile, cacheableBlocks(profile, options), options);
-  const planAt = (multiplier: number): Plan => planOf(lifetimes, lifetimes.map((block) => bestLifetimes(block, timesteps.length, multiplier)), timesteps.length);
-  const blocksOf = ({ computed }: Plan): Record<string, readonly number[]> => Object.fromEntries(lifetimes.map(({ id }, block) => [id, computed[block]]));
+  const planAt = (multiplier: number): Plan =>
+    planOf(
+      lifetimes,
+      lifetimes.map((block) => bestLifetimes(block, timesteps.length, multiplier)),
+      timesteps.length,
+    );
+  const blocksOf = ({ computed }: Plan): Record<string, readonly number[]> =>
+    Object.fromEntries(lifetimes.map(({ id }, block) => [id, computed[block]]));
   const predicted = (plan: Plan): number => predictSeconds(costs, { timesteps, blocks: blocksOf(plan) }, reuse);
 
   let [low, high] = [0, 0];
@@ -64,8 +70,13 @@ export function dynamicProgramme(profile: Profile, options: DynamicProgrammeOpti
   }
 
   const greedily = greedyBlocks(profile, options);
-  if (Math.min(fastest, greedily.seconds) > allowed) throw unreachable(options, timesteps, Math.min(fastest, greedily.seconds));
-  const rival = planOf(lifetimes, lifetimes.map(({ id }) => greedily.blocks[id]), timesteps.length);
+  if (Math.min(fastest, greedily.seconds) > allowed)
+    throw unreachable(options, timesteps, Math.min(fastest, greedily.seconds));
+  const rival = planOf(
+    lifetimes,
+    lifetimes.map(({ id }) => greedily.blocks[id]),
+    timesteps.length,
+  );
   let best = fill(faster, slower, (computed) => {
     const plan = planOf(lifetimes, computed, timesteps.length);
     return predicted(plan) <= allowed ? plan : undefined;
@@ -73,9 +84,20 @@ export function dynamicProgramme(profile: Profile, options: DynamicProgrammeOpti
   if (greedily.seconds <= allowed && (fastest > allowed || rival.missed < best.missed)) best = rival;
 
   const budget = best.seconds + (allowed - predicted(best));
-  const bound = Math.max(...([[low, slower], [high, faster]] as const).map(([multiplier, { missed, seconds }]) => missed + multiplier * (seconds - budget)));
+  const bound = Math.max(
+    ...(
+      [
+        [low, slower],
+        [high, faster],
+      ] as const
+    ).map(([multiplier, { missed, seconds }]) => missed + multiplier * (seconds - budget)),
+  );
   const record = { lambda: high, missed: best.missed, gap: Math.max(0, best.missed - Math.max(0, bound)) };
-  return createSchedule(profile, { name: "dynamic-programme", ...budgetRecord(options), ...record, ...cacheableRecord(options) }, blocksOf(best));
+  return createSchedule(
+    profile,
+    { name: "dynamic-programme", ...budgetRecord(options), ...record, ...cacheableRecord(options) },
+    blocksOf(best),
+  );
 }
 
 /**
@@ -101,7 +123,11 @@ export function bestLifetimes({ missed, seconds }: BlockLifetimes, evaluations: 
 
 function planOf(lifetimes: readonly BlockLifetimes[], computed: Plan["computed"], evaluations: number): Plan {
   const totals = lifetimes.map((block, index) => totalsOf(block, computed[index], evaluations));
-  return { computed, missed: totals.reduce((sum, { missed }) => sum + missed, 0), seconds: totals.reduce((sum, { seconds }) => sum + seconds, 0) };
+  return {
+    computed,
+    missed: totals.reduce((sum, { missed }) => sum + missed, 0),
+    seconds: totals.reduce((sum, { seconds }) => sum + seconds, 0),
+  };
 }
 
 /** The faster plan, with the slower one's lifetimes for as many blocks as `within` lets pass. */

@@ -30,25 +30,45 @@ export function greedy(profile: Profile, options: GreedyOptions): Schedule {
 }
 
 /** What the rule comes to, and its predicted seconds: more than the budget where it finds nothing within. */
-export function greedyBlocks(profile: Profile, options: GreedyOptions): { readonly blocks: Schedule["blocks"]; readonly seconds: number } {
+export function greedyBlocks(
+  profile: Profile,
+  options: GreedyOptions,
+): { readonly blocks: Schedule["blocks"]; readonly seconds: number } {
   const { costs, reuse } = options;
   const { timesteps } = profile.setting;
   const allowed = secondsOf(options, timesteps);
   const lifetimes = blockLifetimes(profile, cacheableBlocks(profile, options), options);
   const computed = lifetimes.map(() => [...timesteps.keys()]);
-  const order = reuseOrder(lifetimes, computed, timesteps.length, (missed, saved) => (saved > 0 ? missed / saved : undefined));
+  const order = reuseOrder(lifetimes, computed, timesteps.length, (missed, saved) =>
+    saved > 0 ? missed / saved : undefined,
+  );
   const blocksAfter = (count: number): Record<string, number[]> => {
     const reused = lifetimes.map(() => new Set<number>());
     for (const { block, evaluation } of order.slice(0, count)) reused[block].add(evaluation);
-    return Object.fromEntries(lifetimes.map(({ id }, block) => [id, [...timesteps.keys()].filter((evaluation) => !reused[block].has(evaluation))]));
+    return Object.fromEntries(
+      lifetimes.map(({ id }, block) => [
+        id,
+        [...timesteps.keys()].filter((evaluation) => !reused[block].has(evaluation)),
+      ]),
+    );
   };
-  const secondsAfter = (count: number): number => predictSeconds(costs, { timesteps, blocks: blocksAfter(count) }, reuse);
+  const secondsAfter = (count: number): number =>
+    predictSeconds(costs, { timesteps, blocks: blocksAfter(count) }, reuse);
   let [low, high] = secondsAfter(0) <= allowed ? [-1, 0] : [0, order.length];
   let fastest = secondsAfter(high);
   if (fastest > allowed) {
     const evaluations = timesteps.length;
-    const mayPay = lifetimes.map(({ seconds }) => costs.network !== undefined || seconds(0, evaluations) < evaluations * seconds(0, 1));
-    order.push(...reuseOrder(lifetimes, computed.map((each, block) => (mayPay[block] ? each : [])), evaluations, (missed) => missed));
+    const mayPay = lifetimes.map(
+      ({ seconds }) => costs.network !== undefined || seconds(0, evaluations) < evaluations * seconds(0, 1),
+    );
+    order.push(
+      ...reuseOrder(
+        lifetimes,
+        computed.map((each, block) => (mayPay[block] ? each : [])),
+        evaluations,
+        (missed) => missed,
+      ),
+    );
     [low, high] = [high, order.length];
     fastest = Math.min(fastest, secondsAfter(high));
   }
@@ -73,8 +93,15 @@ interface Cell {
 type PriceOf = (missed: number, saved: number) => number | undefined;
 
 /** Every cell that has a price, in the order in which they are reused; they are taken out of `computed`. */
-function reuseOrder(lifetimes: readonly BlockLifetimes[], computed: readonly number[][], evaluations: number, priceOf: PriceOf): Cell[] {
-  const cheapest = lifetimes.map((_, block) => cheapestCell(lifetimes[block], block, computed[block], evaluations, priceOf));
+function reuseOrder(
+  lifetimes: readonly BlockLifetimes[],
+  computed: readonly number[][],
+  evaluations: number,
+  priceOf: PriceOf,
+): Cell[] {
+  const cheapest = lifetimes.map((_, block) =>
+    cheapestCell(lifetimes[block], block, computed[block], evaluations, priceOf),
+  );
   const order: Cell[] = [];
   for (;;) {
     let next: Cell | undefined;
@@ -87,13 +114,20 @@ function reuseOrder(lifetimes: readonly BlockLifetimes[], computed: readonly num
   }
 }
 
-function cheapestCell({ missed, seconds }: BlockLifetimes, block: number, computed: readonly number[], evaluations: number, priceOf: PriceOf): Cell | undefined {
+function cheapestCell(
+  { missed, seconds }: BlockLifetimes,
+  block: number,
+  computed: readonly number[],
+  evaluations: number,
+  priceOf: PriceOf,
+): Cell | undefined {
   let cheapest: Cell | undefined;
   for (let place = 1; place < computed.length; place++) {
     const [from, evaluation, to] = [computed[place - 1], computed[place], computed[place + 1] ?? evaluations];
     const saved = seconds(from, evaluation) + seconds(evaluation, to) - seconds(from, to);
     const price = priceOf(missed(from, to) - missed(from, evaluation) - missed(evaluation, to), saved);
-    if (price !== undefined && (cheapest === undefined || price < cheapest.price)) cheapest = { block, evaluation, price };
+    if (price !== undefined && (cheapest === undefined || price < cheapest.price))
+      cheapest = { block, evaluation, price };
   }
   return cheapest;
 }

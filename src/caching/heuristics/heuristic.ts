@@ -35,19 +35,30 @@ export function cacheableBlocks(profile: Profile, options: Cacheable): readonly 
     (block) =>
       kinds.includes(block.kind) &&
       named(block.id) &&
-      (resolutions?.some(([height, width]) => block.resolution[0] === height && block.resolution[1] === width) ?? true) &&
+      (resolutions?.some(([height, width]) => block.resolution[0] === height && block.resolution[1] === width) ??
+        true) &&
       where(block),
   );
   if (blocks.length > 0) return blocks;
-  const asked = [`of kind ${kinds.join(", ")}`, ...(pattern === undefined ? [] : [`named ${pattern}`]), ...(resolutions === undefined ? [] : [`at ${resolutions.map((each) => each.join("×")).join(", ")}`])];
+  const asked = [
+    `of kind ${kinds.join(", ")}`,
+    ...(pattern === undefined ? [] : [`named ${pattern}`]),
+    ...(resolutions === undefined ? [] : [`at ${resolutions.map((each) => each.join("×")).join(", ")}`]),
+  ];
   const known = [...new Set(profile.blocks.map(({ kind, resolution }) => `${kind} at ${resolution.join("×")}`))];
-  throw new ArgumentError(`${pattern === undefined ? "kinds" : "pattern"}: the profile has no block ${asked.join(" and ")} that may be cached — it has ${known.join(", ")}`);
+  throw new ArgumentError(
+    `${pattern === undefined ? "kinds" : "pattern"}: the profile has no block ${asked.join(" and ")} that may be cached — it has ${known.join(", ")}`,
+  );
 }
 
 /** What a schedule records of the blocks that were asked for. */
 export function cacheableRecord(options: Cacheable): Readonly<Record<string, unknown>> {
   const { pattern, resolutions } = options;
-  return { kinds: kindsOf(options), ...(pattern === undefined ? {} : { pattern }), ...(resolutions === undefined ? {} : { resolutions }) };
+  return {
+    kinds: kindsOf(options),
+    ...(pattern === undefined ? {} : { pattern }),
+    ...(resolutions === undefined ? {} : { resolutions }),
+  };
 }
 
 function kindsOf({ kinds, pattern }: Cacheable): readonly BlockKind[] {
@@ -55,7 +66,16 @@ function kindsOf({ kinds, pattern }: Cacheable): readonly BlockKind[] {
 }
 
 /** The evaluations at which `computes` holds, and 0, which always computes. */
-export function computeWhen(profile: Profile, blocks: readonly ProfiledBlock[], computes: (block: ProfiledBlock, evaluation: number) => boolean): Record<string, number[]> {
+export function computeWhen(
+  profile: Profile,
+  blocks: readonly ProfiledBlock[],
+  computes: (block: ProfiledBlock, evaluation: number) => boolean,
+): Record<string, number[]> {
   const evaluations = [...profile.setting.timesteps.keys()];
-  return Object.fromEntries(blocks.map((block) => [block.id, evaluations.filter((evaluation) => evaluation === 0 || computes(block, evaluation))]));
+  return Object.fromEntries(
+    blocks.map((block) => [
+      block.id,
+      evaluations.filter((evaluation) => evaluation === 0 || computes(block, evaluation)),
+    ]),
+  );
 }

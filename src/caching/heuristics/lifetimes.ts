@@ -21,7 +21,11 @@ export interface BlockLifetimes {
 }
 
 /** The lifetimes' costs of each block, with a block's seconds as they are where everything that is read runs. */
-export function blockLifetimes(profile: Profile, blocks: readonly ProfiledBlock[], { costs, reuse = hold }: Budget): readonly BlockLifetimes[] {
+export function blockLifetimes(
+  profile: Profile,
+  blocks: readonly ProfiledBlock[],
+  { costs, reuse = hold }: Budget,
+): readonly BlockLifetimes[] {
   const prices = pricesOf(costs);
   const change = new Map(summarise(profile).map(({ block, mean }) => [block.id, mean]));
   return blocks.map(({ id }) => {
@@ -44,7 +48,11 @@ export function missedChange(change: Float64Array): BlockLifetimes["missed"] {
 }
 
 /** Missed change and seconds of a block that computes at these evaluations. */
-export function totalsOf(block: BlockLifetimes, computed: readonly number[], evaluations: number): { missed: number; seconds: number } {
+export function totalsOf(
+  block: BlockLifetimes,
+  computed: readonly number[],
+  evaluations: number,
+): { missed: number; seconds: number } {
   return computed.reduce(
     ({ missed, seconds }, from, place) => {
       const to = computed[place + 1] ?? evaluations;

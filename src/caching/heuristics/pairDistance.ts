@@ -15,7 +15,10 @@ export interface PairDistance {
 
 /** @throws ArgumentError where the profile has no change between pairs of steps */
 export function pairDistance({ pairs, trajectories, setting }: Profile): PairDistance {
-  if (pairs === undefined) throw new ArgumentError("profile: expected change between all pairs of steps, found change from step to step only — profile with pairWindow: 8 (`blockcache profile --pair-window 8`)");
+  if (pairs === undefined)
+    throw new ArgumentError(
+      "profile: expected change between all pairs of steps, found change from step to step only — profile with pairWindow: 8 (`blockcache profile --pair-window 8`)",
+    );
   const { window } = pairs;
   const entries = setting.timesteps.length * window;
   const means = new Map(

@@ -23,13 +23,24 @@ export interface QuantileOptions extends Cacheable {
 export function quantile(profile: Profile, options: QuantileOptions): Schedule {
   const { q, over = "all" } = options;
   if (!(q >= 0 && q <= 1)) throw new ArgumentError(`q: expected a number from 0 to 1, found ${q}`);
-  if (over !== "time" && over !== "all") throw new ArgumentError(`over: expected time or all, found ${JSON.stringify(over)}`);
+  if (over !== "time" && over !== "all")
+    throw new ArgumentError(`over: expected time or all, found ${JSON.stringify(over)}`);
   const blocks = cacheableBlocks(profile, options);
   const change = new Map(summarise(profile).map(({ block, mean }) => [block.id, mean]));
   // The first step has no change to compare with.
   const changes = (id: string): number[] => [...(change.get(id)?.subarray(1) ?? [])];
-  const pooled = over === "all" ? quantileOf(blocks.flatMap(({ id }) => changes(id)), q) : 0;
+  const pooled =
+    over === "all"
+      ? quantileOf(
+          blocks.flatMap(({ id }) => changes(id)),
+          q,
+        )
+      : 0;
   const limits = new Map(blocks.map(({ id }) => [id, over === "all" ? pooled : quantileOf(changes(id), q)]));
-  const computed = computeWhen(profile, blocks, ({ id }, evaluation) => (change.get(id)?.[evaluation] ?? 0) > (limits.get(id) ?? 0));
+  const computed = computeWhen(
+    profile,
+    blocks,
+    ({ id }, evaluation) => (change.get(id)?.[evaluation] ?? 0) > (limits.get(id) ?? 0),
+  );
   return createSchedule(profile, { name: "quantile", q, over, ...cacheableRecord(options) }, computed);
 }

@@ -33,7 +33,10 @@ export interface NamedHeuristic {
 }
 
 /** What a user says of a heuristic; the rest has defaults: bounds 0 to ∞, any number, any options. */
-export interface HeuristicDefinition<Options extends Cacheable> extends Pick<NamedHeuristic, "name" | "parameter" | "values">, Partial<Pick<NamedHeuristic, "bounds" | "integer" | "options">> {
+export interface HeuristicDefinition<Options extends Cacheable>
+  extends
+    Pick<NamedHeuristic, "name" | "parameter" | "values">,
+    Partial<Pick<NamedHeuristic, "bounds" | "integer" | "options">> {
   readonly find: Heuristic<Options>;
 }
 
@@ -41,25 +44,78 @@ export interface HeuristicDefinition<Options extends Cacheable> extends Pick<Nam
  * Makes a heuristic one that sweeps, plots and searches can use:
  * `defineHeuristic({ name: "every", find: uniform, parameter: "interval", values: [2, 3], integer: true })`.
  */
-export function defineHeuristic<Options extends Cacheable>({ find, bounds = [0, Infinity], integer = false, ...named }: HeuristicDefinition<Options>): NamedHeuristic {
+export function defineHeuristic<Options extends Cacheable>({
+  find,
+  bounds = [0, Infinity],
+  integer = false,
+  ...named
+}: HeuristicDefinition<Options>): NamedHeuristic {
   // Options that come by name cannot be typed; a heuristic checks what it is given.
   return { ...named, find: find as Heuristic<Cacheable> as Heuristic<NamedOptions>, bounds, integer };
 }
 
 /** Every heuristic that comes with the library. */
 export const HEURISTICS: readonly NamedHeuristic[] = [
-  defineHeuristic({ name: "threshold", find: threshold, parameter: "delta", values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5], options: [] }),
-  defineHeuristic({ name: "uniform", find: uniform, parameter: "interval", values: [2, 3, 4, 5], bounds: [1, Infinity], integer: true, options: [] }),
-  defineHeuristic({ name: "direct", find: direct, parameter: "delta", values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5], options: [] }),
-  defineHeuristic({ name: "smoothcache", find: smoothCache, parameter: "alpha", values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5], options: [] }),
-  defineHeuristic({ name: "quantile", find: quantile, parameter: "q", values: [0.2, 0.4, 0.5, 0.6, 0.7, 0.8], bounds: [0, 1], options: ["over"] }),
-  defineHeuristic({ name: "greedy", find: greedy, parameter: "speedup", values: [1.1, 1.2, 1.3, 1.5, 1.8, 2.2], bounds: [1, Infinity], options: ["seconds"] }),
-  defineHeuristic({ name: "dynamic-programme", find: dynamicProgramme, parameter: "speedup", values: [1.1, 1.2, 1.3, 1.5, 1.8, 2.2], bounds: [1, Infinity], options: ["seconds"] }),
+  defineHeuristic({
+    name: "threshold",
+    find: threshold,
+    parameter: "delta",
+    values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5],
+    options: [],
+  }),
+  defineHeuristic({
+    name: "uniform",
+    find: uniform,
+    parameter: "interval",
+    values: [2, 3, 4, 5],
+    bounds: [1, Infinity],
+    integer: true,
+    options: [],
+  }),
+  defineHeuristic({
+    name: "direct",
+    find: direct,
+    parameter: "delta",
+    values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5],
+    options: [],
+  }),
+  defineHeuristic({
+    name: "smoothcache",
+    find: smoothCache,
+    parameter: "alpha",
+    values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5],
+    options: [],
+  }),
+  defineHeuristic({
+    name: "quantile",
+    find: quantile,
+    parameter: "q",
+    values: [0.2, 0.4, 0.5, 0.6, 0.7, 0.8],
+    bounds: [0, 1],
+    options: ["over"],
+  }),
+  defineHeuristic({
+    name: "greedy",
+    find: greedy,
+    parameter: "speedup",
+    values: [1.1, 1.2, 1.3, 1.5, 1.8, 2.2],
+    bounds: [1, Infinity],
+    options: ["seconds"],
+  }),
+  defineHeuristic({
+    name: "dynamic-programme",
+    find: dynamicProgramme,
+    parameter: "speedup",
+    values: [1.1, 1.2, 1.3, 1.5, 1.8, 2.2],
+    bounds: [1, Infinity],
+    options: ["seconds"],
+  }),
 ];
 
 /** A heuristic by its name. Throws ArgumentError for an unknown one. */
 export function heuristicNamed(name: string): NamedHeuristic {
   const heuristic = HEURISTICS.find((each) => each.name === name);
-  if (heuristic === undefined) throw new ArgumentError(`heuristic: expected ${HEURISTICS.map((each) => each.name).join(", ")}, found "${name}"`);
+  if (heuristic === undefined)
+    throw new ArgumentError(`heuristic: expected ${HEURISTICS.map((each) => each.name).join(", ")}, found "${name}"`);
   return heuristic;
 }

@@ -16,15 +16,26 @@ const HALVINGS = 50;
  *
  * @throws ArgumentError where no value reaches it; the message names the fastest
  */
-export function withinBudget(heuristic: NamedHeuristic, profile: Profile, budget: Budget, options: NamedOptions = {}): Schedule {
+export function withinBudget(
+  heuristic: NamedHeuristic,
+  profile: Profile,
+  budget: Budget,
+  options: NamedOptions = {},
+): Schedule {
   const { costs, reuse = hold } = budget;
   const allowed = secondsOf(budget, profile.setting.timesteps);
-  const { find, parameter, bounds: [least, greatest], integer } = heuristic;
+  const {
+    find,
+    parameter,
+    bounds: [least, greatest],
+    integer,
+  } = heuristic;
   const scheduleAt = (value: number): Schedule => find(profile, { ...options, costs, reuse, [parameter]: value });
   const isFast = (schedule: Schedule): boolean => predictSeconds(costs, schedule, reuse) <= allowed;
 
   // Planning within a budget is then the heuristic's own work.
-  if (parameter === "speedup") return scheduleAt(predictSeconds(costs, { timesteps: profile.setting.timesteps, blocks: {} }) / allowed);
+  if (parameter === "speedup")
+    return scheduleAt(predictSeconds(costs, { timesteps: profile.setting.timesteps, blocks: {} }) / allowed);
 
   let low = least;
   const slowest = scheduleAt(low);
@@ -32,7 +43,8 @@ export function withinBudget(heuristic: NamedHeuristic, profile: Profile, budget
   let high = Math.min(greatest, Math.max(1, 2 * least));
   let found = scheduleAt(high);
   while (!isFast(found)) {
-    if (high >= greatest || high > Number.MAX_SAFE_INTEGER) throw unreachable(budget, profile.setting.timesteps, predictSeconds(costs, found, reuse));
+    if (high >= greatest || high > Number.MAX_SAFE_INTEGER)
+      throw unreachable(budget, profile.setting.timesteps, predictSeconds(costs, found, reuse));
     low = high;
     high = Math.min(greatest, 2 * high);
     found = scheduleAt(high);

@@ -24,18 +24,27 @@ export function smoothCache(profile: Profile, options: SmoothCacheOptions): Sche
   if (!(alpha >= 0)) throw new ArgumentError(`alpha: expected 0 or more, found ${alpha}`);
   const distance = pairDistance(profile);
   const blocks = cacheableBlocks(profile, options);
-  const computing = new Map([...new Set(blocks.map(({ kind }) => kind))].map((kind) => {
-    const alike = blocks.filter((block) => block.kind === kind);
-    const steps = new Set<number>();
-    let computedAt = 0;
-    for (let step = 1; step < profile.setting.timesteps.length; step++) {
-      const age = step - computedAt;
-      const error = age > distance.window ? Infinity : alike.reduce((sum, { id }) => sum + distance.of(id, step, age), 0) / alike.length;
-      if (error < alpha) continue;
-      steps.add(step);
-      computedAt = step;
-    }
-    return [kind, steps] as const;
-  }));
-  return createSchedule(profile, { name: "smoothcache", alpha, ...cacheableRecord(options) }, computeWhen(profile, blocks, ({ kind }, evaluation) => computing.get(kind)?.has(evaluation) === true));
+  const computing = new Map(
+    [...new Set(blocks.map(({ kind }) => kind))].map((kind) => {
+      const alike = blocks.filter((block) => block.kind === kind);
+      const steps = new Set<number>();
+      let computedAt = 0;
+      for (let step = 1; step < profile.setting.timesteps.length; step++) {
+        const age = step - computedAt;
+        const error =
+          age > distance.window
+            ? Infinity
+            : alike.reduce((sum, { id }) => sum + distance.of(id, step, age), 0) / alike.length;
+        if (error < alpha) continue;
+        steps.add(step);
+        computedAt = step;
+      }
+      return [kind, steps] as const;
+    }),
+  );
+  return createSchedule(
+    profile,
+    { name: "smoothcache", alpha, ...cacheableRecord(options) },
+    computeWhen(profile, blocks, ({ kind }, evaluation) => computing.get(kind)?.has(evaluation) === true),
+  );
 }

@@ -20,6 +20,7 @@ export function uniform(profile: Profile, options: UniformOptions): Schedule {
 
 /** Whether a network evaluation computes at an interval, from the first on. Throws ArgumentError where the interval is no positive integer. */
 export function everyInterval(interval: number): (evaluation: number) => boolean {
-  if (!Number.isInteger(interval) || interval < 1) throw new ArgumentError(`interval: expected an integer of 1 or more, found ${interval}`);
+  if (!Number.isInteger(interval) || interval < 1)
+    throw new ArgumentError(`interval: expected an integer of 1 or more, found ${interval}`);
   return (evaluation) => evaluation % interval === 0;
 }

@@ -88,12 +88,26 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
     },
     async standIn({ id }, { index }) {
       const values = kept.get(id);
-      if (device === undefined || values === undefined) throw new TypeError(`${id}: reused at evaluation ${index} before it was computed`);
-      const weights = reuse.weights(id, values.map(({ time }) => time), times[index]);
+      if (device === undefined || values === undefined)
+        throw new TypeError(`${id}: reused at evaluation ${index} before it was computed`);
+      const weights = reuse.weights(
+        id,
+        values.map(({ time }) => time),
+        times[index],
+      );
       // A rule may be a user's own.
-      if (weights?.length !== values.length || !weights.every(Number.isFinite)) throw new ArgumentError(`reuse: ${reuse.name}: expected ${values.length} finite weights for ${id} at evaluation ${index}, found ${JSON.stringify(weights)}`);
+      if (weights?.length !== values.length || !weights.every(Number.isFinite))
+        throw new ArgumentError(
+          `reuse: ${reuse.name}: expected ${values.length} finite weights for ${id} at evaluation ${index}, found ${JSON.stringify(weights)}`,
+        );
       if (weights.length === 1 && weights[0] === 1) return values[0].branch;
-      const tensor = held.hold(await weightedSum(device, values.map(({ branch }) => branch), weights));
+      const tensor = held.hold(
+        await weightedSum(
+          device,
+          values.map(({ branch }) => branch),
+          weights,
+        ),
+      );
       passing.push(tensor);
       return tensor;
     },
@@ -114,25 +128,48 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
   };
 }
 
-async function checkFit(schedule: Schedule, pipeline: Pipeline, { solver }: SamplingPlan, allow: readonly ScheduleMismatch[]): Promise<void> {
+async function checkFit(
+  schedule: Schedule,
+  pipeline: Pipeline,
+  { solver }: SamplingPlan,
+  allow: readonly ScheduleMismatch[],
+): Promise<void> {
   const { timesteps } = schedule;
   if (timesteps.length !== solver.timesteps.length) {
-    throw new ArgumentError(`schedule: made for ${timesteps.length} network evaluations, and this run has ${solver.timesteps.length} — sample with steps: ${schedule.num_inference_steps}, or find a schedule for this number`);
+    throw new ArgumentError(
+      `schedule: made for ${timesteps.length} network evaluations, and this run has ${solver.timesteps.length} — sample with steps: ${schedule.num_inference_steps}, or find a schedule for this number`,
+    );
   }
   const known = new Set(pipeline.network.blocks.map(({ id }) => id));
   const unknown = Object.keys(schedule.blocks).find((id) => !known.has(id));
-  if (unknown !== undefined) throw new ArgumentError(`schedule: blocks.${unknown}: the model has no such block — \`blockcache inspect\` lists them`);
+  if (unknown !== undefined)
+    throw new ArgumentError(
+      `schedule: blocks.${unknown}: the model has no such block — \`blockcache inspect\` lists them`,
+    );
   if (!allow.includes("solver")) {
-    if (schedule.solver !== solver.name) throw new ArgumentError(`schedule: made for solver ${schedule.solver}, and this run has ${solver.name} — sample with that solver, or allow: ["solver"]`);
+    if (schedule.solver !== solver.name)
+      throw new ArgumentError(
+        `schedule: made for solver ${schedule.solver}, and this run has ${solver.name} — sample with that solver, or allow: ["solver"]`,
+      );
     const other = timesteps.findIndex((timestep, index) => timestep !== solver.timesteps[index]);
-    if (other !== -1) throw new ArgumentError(`schedule: timesteps.${other} is ${timesteps[other]}, and this run's is ${solver.timesteps[other]} — sample with the same scheduler config, or allow: ["solver"]`);
+    if (other !== -1)
+      throw new ArgumentError(
+        `schedule: timesteps.${other} is ${timesteps[other]}, and this run's is ${solver.timesteps[other]} — sample with the same scheduler config, or allow: ["solver"]`,
+      );
     // Keys that the schedule does not have came with a later version of the library.
-    const key = Object.keys(schedule.solver_config ?? {}).find((each) => JSON.stringify(schedule.solver_config?.[each]) !== JSON.stringify(solver.config[each]));
-    if (key !== undefined) throw new ArgumentError(`schedule: solver_config.${key} is ${JSON.stringify(schedule.solver_config?.[key])}, and this run's is ${JSON.stringify(solver.config[key])} — sample with that configuration, or allow: ["solver"]`);
+    const key = Object.keys(schedule.solver_config ?? {}).find(
+      (each) => JSON.stringify(schedule.solver_config?.[each]) !== JSON.stringify(solver.config[each]),
+    );
+    if (key !== undefined)
+      throw new ArgumentError(
+        `schedule: solver_config.${key} is ${JSON.stringify(schedule.solver_config?.[key])}, and this run's is ${JSON.stringify(solver.config[key])} — sample with that configuration, or allow: ["solver"]`,
+      );
   }
   if (allow.includes("model")) return;
   const fingerprint = await pipeline.fingerprint();
   if (schedule.model.fingerprint !== fingerprint) {
-    throw new ArgumentError(`schedule: made for the model ${schedule.model.name} (${schedule.model.fingerprint.slice(0, 19)}…), and this is ${pipeline.name} (${fingerprint.slice(0, 19)}…) — profile this model, or allow: ["model"]`);
+    throw new ArgumentError(
+      `schedule: made for the model ${schedule.model.name} (${schedule.model.fingerprint.slice(0, 19)}…), and this is ${pipeline.name} (${fingerprint.slice(0, 19)}…) — profile this model, or allow: ["model"]`,
+    );
   }
 }

@@ -17,8 +17,13 @@ export type BlockAction =
 export type ExecutionPlan = ReadonlyMap<string, readonly BlockAction[]>;
 
 /** What a cached run will do with each scheduled block, evaluation by evaluation. */
-export function executionPlan({ blocks, timesteps }: Pick<Schedule, "blocks" | "timesteps">, { history }: Pick<ReuseRule, "history">): ExecutionPlan {
-  return new Map(Object.entries(blocks).map(([id, computed]) => [id, actionsOf(new Set(computed), timesteps.length, history)]));
+export function executionPlan(
+  { blocks, timesteps }: Pick<Schedule, "blocks" | "timesteps">,
+  { history }: Pick<ReuseRule, "history">,
+): ExecutionPlan {
+  return new Map(
+    Object.entries(blocks).map(([id, computed]) => [id, actionsOf(new Set(computed), timesteps.length, history)]),
+  );
 }
 
 function actionsOf(computed: ReadonlySet<number>, evaluations: number, history: number): BlockAction[] {
@@ -42,10 +47,20 @@ function isReadLater(computed: ReadonlySet<number>, evaluation: number, evaluati
 }
 
 /** The stages that run at an evaluation, in execution order: those whose results something reads. */
-export function stagesAt(network: NetworkOutline, plan: ExecutionPlan, evaluation: number): readonly { readonly id: string; readonly action: BlockAction; readonly bytesPerRow: number }[] {
+export function stagesAt(
+  network: NetworkOutline,
+  plan: ExecutionPlan,
+  evaluation: number,
+): readonly { readonly id: string; readonly action: BlockAction; readonly bytesPerRow: number }[] {
   const stages = network.map(({ id, reads, merge_reads: mergeReads = [], bytes_per_row: bytesPerRow }) => {
     const action = plan.get(id)?.[evaluation] ?? "compute";
-    return { id, action, bytesPerRow, reads: typeof action === "number" ? mergeReads : reads, observed: action === "keep" };
+    return {
+      id,
+      action,
+      bytesPerRow,
+      reads: typeof action === "number" ? mergeReads : reads,
+      observed: action === "keep",
+    };
   });
   return liveStages(stages, network[network.length - 1].id);
 }
@@ -56,7 +71,12 @@ export function stagesAt(network: NetworkOutline, plan: ExecutionPlan, evaluatio
  *
  * @param rows of a network evaluation: twice the images with guidance
  */
-export function peakCacheBytes(network: NetworkOutline, schedule: Pick<Schedule, "blocks" | "timesteps">, rows: number, reuse: Pick<ReuseRule, "history">): number {
+export function peakCacheBytes(
+  network: NetworkOutline,
+  schedule: Pick<Schedule, "blocks" | "timesteps">,
+  rows: number,
+  reuse: Pick<ReuseRule, "history">,
+): number {
   const plan = executionPlan(schedule, reuse);
   const kept = new Map<string, number>();
   let [bytesKept, peak] = [0, 0];

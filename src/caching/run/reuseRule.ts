@@ -37,7 +37,11 @@ function extrapolation(name: string, history: number, clock: Clock): ReuseRule {
       // Lagrange's weights
       return times.map((time, index) => {
         if (!newest[index]) return 0;
-        return times.reduce((weight, other, j) => (j === index || !newest[j] ? weight : (weight * (wanted[clock] - other)) / (time - other)), 1);
+        return times.reduce(
+          (weight, other, j) =>
+            j === index || !newest[j] ? weight : (weight * (wanted[clock] - other)) / (time - other),
+          1,
+        );
       });
     },
   };
@@ -74,10 +78,20 @@ const rules = new Map(REUSE_RULES.map((rule) => [rule.name, rule]));
  */
 export function defineReuseRule(rule: ReuseRule): ReuseRule {
   const { name, history, weights } = rule;
-  if (typeof name !== "string" || !/^[^,./\\\s][^,./\\]*$/.test(name)) throw new ArgumentError(`reuse rule: name: expected a text without commas, dots and slashes, found ${JSON.stringify(name)}`);
-  if (REUSE_RULES.some((each) => each.name === name)) throw new ArgumentError(`reuse rule: name: expected another one than the library's own (${REUSE_RULES.map((each) => each.name).join(", ")}), found "${name}"`);
-  if (!Number.isInteger(history) || history < 1) throw new ArgumentError(`reuse rule ${name}: history: expected an integer of 1 or more, found ${history}`);
-  if (typeof weights !== "function") throw new ArgumentError(`reuse rule ${name}: weights: expected a function (block, kept, wanted) => weights, found ${typeof weights}`);
+  if (typeof name !== "string" || !/^[^,./\\\s][^,./\\]*$/.test(name))
+    throw new ArgumentError(
+      `reuse rule: name: expected a text without commas, dots and slashes, found ${JSON.stringify(name)}`,
+    );
+  if (REUSE_RULES.some((each) => each.name === name))
+    throw new ArgumentError(
+      `reuse rule: name: expected another one than the library's own (${REUSE_RULES.map((each) => each.name).join(", ")}), found "${name}"`,
+    );
+  if (!Number.isInteger(history) || history < 1)
+    throw new ArgumentError(`reuse rule ${name}: history: expected an integer of 1 or more, found ${history}`);
+  if (typeof weights !== "function")
+    throw new ArgumentError(
+      `reuse rule ${name}: weights: expected a function (block, kept, wanted) => weights, found ${typeof weights}`,
+    );
   rules.set(name, rule);
   return rule;
 }
@@ -85,6 +99,9 @@ export function defineReuseRule(rule: ReuseRule): ReuseRule {
 /** A rule by its name, the library's or one that was defined here. Throws ArgumentError for an unknown one. */
 export function reuseRule(name: string): ReuseRule {
   const rule = rules.get(name);
-  if (rule === undefined) throw new ArgumentError(`reuse: expected ${[...rules.keys()].join(", ")}, found "${name}" — your own rule must be defined in this process (defineReuseRule; on the command line, of a worker too, --reuse ./${name}.mjs)`);
+  if (rule === undefined)
+    throw new ArgumentError(
+      `reuse: expected ${[...rules.keys()].join(", ")}, found "${name}" — your own rule must be defined in this process (defineReuseRule; on the command line, of a worker too, --reuse ./${name}.mjs)`,
+    );
   return rule;
 }

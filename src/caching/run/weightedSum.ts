@@ -8,7 +8,11 @@ import { sharedSessions } from "../../engine/sharedSessions.js";
 import { fromHost, precisionOf } from "../../engine/transfer.js";
 
 /** Σ weight · tensor over tensors of one shape and element type, computed where they are; the result is the caller's to release. */
-export async function weightedSum(device: Device, tensors: readonly DeviceTensor[], weights: readonly number[]): Promise<DeviceTensor> {
+export async function weightedSum(
+  device: Device,
+  tensors: readonly DeviceTensor[],
+  weights: readonly number[],
+): Promise<DeviceTensor> {
   const precision = precisionOf(tensors[0]);
   const feeds: Record<string, DeviceTensor> = {};
   tensors.forEach((tensor, index) => {
@@ -19,13 +23,21 @@ export async function weightedSum(device: Device, tensors: readonly DeviceTensor
   return sum;
 }
 
-const sumOf = sharedSessions((device, precision: Precision, terms: number, rank: number) => createSession(graphOf(precision, terms, rank), device, { keepsMemory: true }));
+const sumOf = sharedSessions((device, precision: Precision, terms: number, rank: number) =>
+  createSession(graphOf(precision, terms, rank), device, { keepsMemory: true }),
+);
 
 function graphOf(precision: Precision, terms: number, rank: number): OnnxModel {
   const graph = new GraphBuilder("weighted sum", { ...FLOAT32, precision });
   const dims = Array.from({ length: rank }, (_, axis) => `dim_${axis}`);
-  const products = Array.from({ length: terms }, (_, index) => graph.node("Mul", [graph.input(`tensor_${index}`, dims), graph.input(`weight_${index}`, [1])]));
+  const products = Array.from({ length: terms }, (_, index) =>
+    graph.node("Mul", [graph.input(`tensor_${index}`, dims), graph.input(`weight_${index}`, [1])]),
+  );
   // Not by Sum: onnxruntime 1.30 has no such kernel for webgpu, and would add up on the host.
-  graph.output("sum", products.reduce((sum, product) => graph.node("Add", [sum, product])), dims);
+  graph.output(
+    "sum",
+    products.reduce((sum, product) => graph.node("Add", [sum, product])),
+    dims,
+  );
   return graph.encodeWithoutWeights();
 }

@@ -24,8 +24,13 @@ export interface BootstrapOptions {
  *
  * @param find a heuristic with its options: `(profile) => threshold(profile, { delta: 0.2 })`
  */
-export function computeProbability(profile: Profile, find: (profile: Profile) => Schedule, { resamples = 200, seed = 0, onProgress }: BootstrapOptions = {}): ComputeProbability {
-  if (!Number.isInteger(resamples) || resamples < 1) throw new ArgumentError(`resamples: expected an integer of 1 or more, found ${resamples}`);
+export function computeProbability(
+  profile: Profile,
+  find: (profile: Profile) => Schedule,
+  { resamples = 200, seed = 0, onProgress }: BootstrapOptions = {},
+): ComputeProbability {
+  if (!Number.isInteger(resamples) || resamples < 1)
+    throw new ArgumentError(`resamples: expected an integer of 1 or more, found ${resamples}`);
   const generator = new MersenneTwister(seed);
   const { length } = profile.trajectories;
   const evaluations = [...profile.setting.timesteps.keys()];

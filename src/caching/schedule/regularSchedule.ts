@@ -7,7 +7,10 @@ import { everyInterval } from "../heuristics/uniform.js";
 import { scheduleOf } from "./schedule.js";
 import type { Schedule } from "./schedule.js";
 
-export interface RegularScheduleOptions extends Pick<SampleOptions, "solver" | "schedulerConfig" | "steps" | "guidanceScale"> {
+export interface RegularScheduleOptions extends Pick<
+  SampleOptions,
+  "solver" | "schedulerConfig" | "steps" | "guidanceScale"
+> {
   /** every how many network evaluations a block computes */
   readonly interval: number;
   /** kinds of block that are cached; `conv_out` skips whole evaluations, since nothing else is read */
@@ -19,9 +22,14 @@ export interface RegularScheduleOptions extends Pick<SampleOptions, "solver" | "
  *
  * @throws ArgumentError where the interval is no positive integer, or the sampling does not fit the model
  */
-export async function regularSchedule(pipeline: Pipeline, { interval, kinds, ...sampling }: RegularScheduleOptions): Promise<Schedule> {
+export async function regularSchedule(
+  pipeline: Pipeline,
+  { interval, kinds, ...sampling }: RegularScheduleOptions,
+): Promise<Schedule> {
   const record = await samplingRecord(pipeline, planSampling(pipeline, { ...sampling, prompt: "" }));
   const computed = [...record.timesteps.keys()].filter(everyInterval(interval));
-  const blocks = Object.fromEntries(pipeline.network.blocks.filter(({ kind }) => kinds.includes(kind)).map(({ id }) => [id, computed]));
+  const blocks = Object.fromEntries(
+    pipeline.network.blocks.filter(({ kind }) => kinds.includes(kind)).map(({ id }) => [id, computed]),
+  );
   return scheduleOf(record, { heuristic: { name: "regular", interval, kinds }, blocks });
 }

@@ -34,19 +34,41 @@ export interface Schedule {
 export const FORMAT = "blockcache-schedule";
 
 /** A schedule for the setting of a profile. Throws ArgumentError where `blocks` breaks a rule. */
-export function createSchedule(profile: Profile, heuristic: Schedule["heuristic"], blocks: Schedule["blocks"]): Schedule {
-  return scheduleOf(profile.setting, { profile: { digest: profileDigest(profile), trajectories: profile.trajectories.length }, heuristic, blocks });
+export function createSchedule(
+  profile: Profile,
+  heuristic: Schedule["heuristic"],
+  blocks: Schedule["blocks"],
+): Schedule {
+  return scheduleOf(profile.setting, {
+    profile: { digest: profileDigest(profile), trajectories: profile.trajectories.length },
+    heuristic,
+    blocks,
+  });
 }
 
 /** A schedule for the network evaluations of a sampling. Throws ArgumentError where `blocks` breaks a rule. */
-export function scheduleOf({ model, solver, solver_config, num_inference_steps, timesteps, guidance_scale }: SamplingRecord, found: Pick<Schedule, "profile" | "heuristic" | "blocks">): Schedule {
-  return checkSchedule({ format: FORMAT, version: 1, model, solver, solver_config, num_inference_steps, timesteps, guidance_scale, ...found });
+export function scheduleOf(
+  { model, solver, solver_config, num_inference_steps, timesteps, guidance_scale }: SamplingRecord,
+  found: Pick<Schedule, "profile" | "heuristic" | "blocks">,
+): Schedule {
+  return checkSchedule({
+    format: FORMAT,
+    version: 1,
+    model,
+    solver,
+    solver_config,
+    num_inference_steps,
+    timesteps,
+    guidance_scale,
+    ...found,
+  });
 }
 
 /** The schedule as it is. Throws ArgumentError where its blocks break a rule. */
 export function checkSchedule(schedule: Schedule): Schedule {
   const fault = faultOf(schedule);
-  if (fault !== undefined) throw new ArgumentError(`schedule: ${fault.field}: expected ${fault.expected}, found ${fault.found}`);
+  if (fault !== undefined)
+    throw new ArgumentError(`schedule: ${fault.field}: expected ${fault.expected}, found ${fault.found}`);
   return schedule;
 }
 
@@ -63,14 +85,32 @@ export function computedShare(schedule: Schedule): number {
 }
 
 /** The first rule that a schedule's blocks break. */
-export function faultOf({ blocks, timesteps }: Schedule): { field: string; found: string; expected: string } | undefined {
+export function faultOf({
+  blocks,
+  timesteps,
+}: Schedule): { field: string; found: string; expected: string } | undefined {
   for (const [id, evaluations] of Object.entries(blocks)) {
     const field = `blocks.${id}`;
-    if (evaluations[0] !== 0) return { field, found: `[${evaluations.join(", ")}]`, expected: "a list that starts with 0: the first evaluation computes everything" };
+    if (evaluations[0] !== 0)
+      return {
+        field,
+        found: `[${evaluations.join(", ")}]`,
+        expected: "a list that starts with 0: the first evaluation computes everything",
+      };
     const unsorted = evaluations.findIndex((evaluation, index) => index > 0 && evaluation <= evaluations[index - 1]);
-    if (unsorted !== -1) return { field, found: `${evaluations[unsorted]} after ${evaluations[unsorted - 1]}`, expected: "evaluations in ascending order, each once" };
+    if (unsorted !== -1)
+      return {
+        field,
+        found: `${evaluations[unsorted]} after ${evaluations[unsorted - 1]}`,
+        expected: "evaluations in ascending order, each once",
+      };
     const last = evaluations[evaluations.length - 1];
-    if (last >= timesteps.length) return { field, found: String(last), expected: `evaluations from 0 to ${timesteps.length - 1}, one for each of timesteps` };
+    if (last >= timesteps.length)
+      return {
+        field,
+        found: String(last),
+        expected: `evaluations from 0 to ${timesteps.length - 1}, one for each of timesteps`,
+      };
   }
   return undefined;
 }

@@ -7,9 +7,19 @@ import type { Schedule } from "./schedule.js";
 type Sampled = Pick<SampleOptions, "solver" | "schedulerConfig" | "steps" | "guidanceScale">;
 
 /** How a schedule is to be sampled: the solver with its configuration, steps and guidance. */
-export function scheduleSampling({ solver, solver_config, num_inference_steps, guidance_scale }: Pick<Schedule, "solver" | "solver_config" | "num_inference_steps" | "guidance_scale">): Sampled {
+export function scheduleSampling({
+  solver,
+  solver_config,
+  num_inference_steps,
+  guidance_scale,
+}: Pick<Schedule, "solver" | "solver_config" | "num_inference_steps" | "guidance_scale">): Sampled {
   // planSampling refuses a name that is none.
-  return { solver: solver as SolverName, schedulerConfig: solver_config, steps: num_inference_steps, guidanceScale: guidance_scale };
+  return {
+    solver: solver as SolverName,
+    schedulerConfig: solver_config,
+    steps: num_inference_steps,
+    guidanceScale: guidance_scale,
+  };
 }
 
 /**
@@ -17,7 +27,10 @@ export function scheduleSampling({ solver, solver_config, num_inference_steps, g
  *
  * @param vaeScaleFactor pixels of a latent each way
  */
-export function profileSampling(setting: ProfileSetting, vaeScaleFactor: number): Sampled & Pick<SampleOptions, "negativePrompt" | "height" | "width"> {
+export function profileSampling(
+  setting: ProfileSetting,
+  vaeScaleFactor: number,
+): Sampled & Pick<SampleOptions, "negativePrompt" | "height" | "width"> {
   const [height, width] = setting.latent_size.map((extent) => extent * vaeScaleFactor);
   return { ...scheduleSampling(setting), negativePrompt: setting.negative_prompt ?? undefined, height, width };
 }

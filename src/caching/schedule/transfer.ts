@@ -15,14 +15,26 @@ import type { Schedule } from "./schedule.js";
  */
 export function transferSchedule(schedule: Schedule, profile: Profile): Schedule {
   const { model, timesteps } = profile.setting;
-  if (model.fingerprint !== schedule.model.fingerprint) throw new ArgumentError(`transfer: expected a profile of the schedule's model ${schedule.model.name}, found one of ${model.name}`);
+  if (model.fingerprint !== schedule.model.fingerprint)
+    throw new ArgumentError(
+      `transfer: expected a profile of the schedule's model ${schedule.model.name}, found one of ${model.name}`,
+    );
   const target = schedule.timesteps.map((timestep) => {
     const distances = timesteps.map((each) => Math.abs(each - timestep));
     return distances.indexOf(Math.min(...distances));
   });
   const same = timesteps.join() === schedule.timesteps.join();
-  const blocks = Object.fromEntries(Object.entries(schedule.blocks).map(([id, computed]) => [id, same ? computed : [...new Set([0, ...computed.map((evaluation) => target[evaluation])])].sort((a, b) => a - b)]));
-  return createSchedule(profile, { name: "transferred", from: schedule.heuristic, timesteps: schedule.timesteps.length }, blocks);
+  const blocks = Object.fromEntries(
+    Object.entries(schedule.blocks).map(([id, computed]) => [
+      id,
+      same ? computed : [...new Set([0, ...computed.map((evaluation) => target[evaluation])])].sort((a, b) => a - b),
+    ]),
+  );
+  return createSchedule(
+    profile,
+    { name: "transferred", from: schedule.heuristic, timesteps: schedule.timesteps.length },
+    blocks,
+  );
 }
 
 /** How a schedule found in the setting `from` does in the setting `to`. */
@@ -45,18 +57,31 @@ export interface TransferRow {
  * @param find a heuristic with its options
  * @throws ArgumentError where a profile is of another model; what `find` throws
  */
-export function transferTable(profiles: Readonly<Record<string, Profile>>, find: (profile: Profile) => Schedule): readonly TransferRow[] {
+export function transferTable(
+  profiles: Readonly<Record<string, Profile>>,
+  find: (profile: Profile) => Schedule,
+): readonly TransferRow[] {
   const settings = Object.entries(profiles).map(([name, profile]) => ({ name, profile, home: find(profile) }));
   return settings.flatMap((from) =>
     settings.map(({ name, profile, home }) => {
       const schedule = transferSchedule(from.home, profile);
-      return { from: from.name, to: name, computed_share: computedShare(schedule), agreement: agreement(schedule, home), missed: meanMissed(profile, schedule) };
+      return {
+        from: from.name,
+        to: name,
+        computed_share: computedShare(schedule),
+        agreement: agreement(schedule, home),
+        missed: meanMissed(profile, schedule),
+      };
     }),
   );
 }
 
 function agreement(schedule: Schedule, other: Schedule): number {
-  const cells = Object.keys(schedule.blocks).flatMap((id) => [...schedule.timesteps.keys()].map((evaluation) => computesAt(schedule, id, evaluation) === computesAt(other, id, evaluation)));
+  const cells = Object.keys(schedule.blocks).flatMap((id) =>
+    [...schedule.timesteps.keys()].map(
+      (evaluation) => computesAt(schedule, id, evaluation) === computesAt(other, id, evaluation),
+    ),
+  );
   return cells.filter((same) => same).length / cells.length;
 }
 

@@ -17,10 +17,26 @@ interface ChangeOptions extends PlotOptions {
 
 /** `blockcache plot change` and `heat-map`: figures of a profile. */
 export function changeCommands(): Command[] {
-  return ([["change", changeCurves, "change curves, a panel a resolution"], ["heat-map", changeHeatMap, "mean change, block × step"]] as const).map(([name, draw, what]) =>
-    figureCommand(name, `From a profile: ${what}.`, `blockcache plot ${name} profile.safetensors --out ${name}.pdf --theme print`)
+  return (
+    [
+      ["change", changeCurves, "change curves, a panel a resolution"],
+      ["heat-map", changeHeatMap, "mean change, block × step"],
+    ] as const
+  ).map(([name, draw, what]) =>
+    figureCommand(
+      name,
+      `From a profile: ${what}.`,
+      `blockcache plot ${name} profile.safetensors --out ${name}.pdf --theme print`,
+    )
       .argument("<profile>", "what `blockcache profile` wrote")
-      .addOption(new Option("--measure <name>", "change: relative L1, the paper's; change_cond, change_uncond: of one guidance half; change_l2: relative L2; cosine: similarity").choices(MEASURES).default("change"))
+      .addOption(
+        new Option(
+          "--measure <name>",
+          "change: relative L1, the paper's; change_cond, change_uncond: of one guidance half; change_l2: relative L2; cosine: similarity",
+        )
+          .choices(MEASURES)
+          .default("change"),
+      )
       .addOption(kindsOption("only these kinds of block"))
       .action(async (path: string, options: ChangeOptions) => {
         const profile = await loadProfile(path);

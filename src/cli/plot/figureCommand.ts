@@ -15,16 +15,28 @@ export interface PlotOptions extends CommonOptions {
 export function figureCommand(usage: string, description: string, example: string): Command {
   return command(usage, description, example)
     .requiredOption("--out <files...>", `files to write; the ending says how: ${FIGURE_FORMATS.join(", ")}`, figureFile)
-    .addOption(new Option("--theme <name>", "light and dark: for a page or notebook of that kind; print: black on white, 7 pt letters in a PDF").choices(["light", "dark", "print"]).default("light"));
+    .addOption(
+      new Option(
+        "--theme <name>",
+        "light and dark: for a page or notebook of that kind; print: black on white, 7 pt letters in a PDF",
+      )
+        .choices(["light", "dark", "print"])
+        .default("light"),
+    );
 }
 
 /** Before any work is done for it. */
 function figureFile(path: string, before: readonly string[] = []): string[] {
-  if (!FIGURE_FORMATS.some((ending) => path.toLowerCase().endsWith(ending))) throw new InvalidArgumentError(`expected names that end in ${FIGURE_FORMATS.join(", ")}, found "${path}".`);
+  if (!FIGURE_FORMATS.some((ending) => path.toLowerCase().endsWith(ending)))
+    throw new InvalidArgumentError(`expected names that end in ${FIGURE_FORMATS.join(", ")}, found "${path}".`);
   return [...before, path];
 }
 
 export async function writeFigure(figure: PlotlyFigure, options: PlotOptions): Promise<void> {
   for (const path of options.out) await exportFigure(figure, path, { theme: options.theme });
-  print(options, { written: options.out }, options.out.map((path) => `wrote ${path}`));
+  print(
+    options,
+    { written: options.out },
+    options.out.map((path) => `wrote ${path}`),
+  );
 }

@@ -15,7 +15,15 @@ import { fitComponents } from "../../instrument/features/pca.js";
 import { recordToDisk } from "../../instrument/hooks/recording.js";
 import { openSafetensors } from "../../files/safetensors.js";
 import type { SafetensorsFile } from "../../files/safetensors.js";
-import { MODEL, UsageError, abortOnInterrupt, integerList, nonNegativeInteger, openPipeline, positiveInteger } from "../command.js";
+import {
+  MODEL,
+  UsageError,
+  abortOnInterrupt,
+  integerList,
+  nonNegativeInteger,
+  openPipeline,
+  positiveInteger,
+} from "../command.js";
 import { createProgress } from "../progress.js";
 import { figureCommand, writeFigure } from "./figureCommand.js";
 import type { PlotOptions } from "./figureCommand.js";
@@ -30,7 +38,11 @@ interface PcaOptions extends PlotOptions {
 
 /** `blockcache plot pca` */
 export function pcaCommand(): Command {
-  return figureCommand("pca", "Feature maps of blocks over the steps, first three principal components as colours.", 'blockcache plot pca fluent-ldm --prompt "red apple" --blocks "up_blocks.*.attentions.2" --out strips.png')
+  return figureCommand(
+    "pca",
+    "Feature maps of blocks over the steps, first three principal components as colours.",
+    'blockcache plot pca fluent-ldm --prompt "red apple" --blocks "up_blocks.*.attentions.2" --out strips.png',
+  )
     .argument("<model>", MODEL)
     .requiredOption("--prompt <text>", "what to sample")
     .option("--seed <n>", "seed of the noise", nonNegativeInteger, 0)
@@ -47,15 +59,27 @@ export function pcaCommand(): Command {
 /** Enlarged so much that viewers do not blur them. */
 const ENLARGEMENT = 4;
 
-async function strips(pipeline: Pipeline, { prompt, seed, steps: count, at, blocks, theme }: PcaOptions): Promise<PlotlyFigure> {
+async function strips(
+  pipeline: Pipeline,
+  { prompt, seed, steps: count, at, blocks, theme }: PcaOptions,
+): Promise<PlotlyFigure> {
   const sampling = { prompt, seed, steps: count };
   const { timesteps } = planSampling(pipeline, sampling).solver;
   const outside = at?.find((evaluation) => evaluation >= timesteps.length);
-  if (outside !== undefined) throw new UsageError(`--at: expected network evaluations from 0 to ${timesteps.length - 1}, found ${outside}`);
+  if (outside !== undefined)
+    throw new UsageError(`--at: expected network evaluations from 0 to ${timesteps.length - 1}, found ${outside}`);
   const steps = [...new Set(at ?? timesteps.keys())].sort((a, b) => a - b);
   const patterns = blocks.split(",").map((pattern) => pattern.trim());
-  const selected = new Set(patterns.flatMap((pattern) => selectBlocks(pipeline.network.unet, pattern)).filter(({ inside }) => inside === undefined).map(({ block }) => block.id));
-  if (selected.size === 0) throw new UsageError("--blocks: expected layer blocks, found only parts inside of spatial transformers, which have tokens instead of feature maps");
+  const selected = new Set(
+    patterns
+      .flatMap((pattern) => selectBlocks(pipeline.network.unet, pattern))
+      .filter(({ inside }) => inside === undefined)
+      .map(({ block }) => block.id),
+  );
+  if (selected.size === 0)
+    throw new UsageError(
+      "--blocks: expected layer blocks, found only parts inside of spatial transformers, which have tokens instead of feature maps",
+    );
 
   // On disk: the maps of a large network would fill the memory.
   const folder = await mkdtemp(join(tmpdir(), "blockcache-pca-"));
@@ -65,8 +89,15 @@ async function strips(pipeline: Pipeline, { prompt, seed, steps: count, at, bloc
     const file = await openSafetensors(path);
     try {
       const rows = [{ label: "predicted image", images: predicted }];
-      for (const id of pipeline.network.blocks.map((block) => block.id).filter((each) => selected.has(each))) rows.push({ label: id, images: await componentsOf(file, id, steps) });
-      return pcaStrips({ rows, steps, timesteps: steps.map((step) => timesteps[step]), title: "First three principal components of C, one basis a block over all steps", theme });
+      for (const id of pipeline.network.blocks.map((block) => block.id).filter((each) => selected.has(each)))
+        rows.push({ label: id, images: await componentsOf(file, id, steps) });
+      return pcaStrips({
+        rows,
+        steps,
+        timesteps: steps.map((step) => timesteps[step]),
+        title: "First three principal components of C, one basis a block over all steps",
+        theme,
+      });
     } finally {
       await file.close();
     }
@@ -76,7 +107,13 @@ async function strips(pipeline: Pipeline, { prompt, seed, steps: count, at, bloc
 }
 
 /** Samples while the maps are written to `path`; gives the predicted image at each of the evaluations. */
-async function recorded(pipeline: Pipeline, path: string, sampling: { readonly prompt: string; readonly seed: number; readonly steps: number }, steps: readonly number[], blocks: readonly string[]): Promise<string[]> {
+async function recorded(
+  pipeline: Pipeline,
+  path: string,
+  sampling: { readonly prompt: string; readonly seed: number; readonly steps: number },
+  steps: readonly number[],
+  blocks: readonly string[],
+): Promise<string[]> {
   const recording = await recordToDisk(pipeline, path, sampling, { blocks, steps });
   const progress = createProgress("sampling", "evaluations");
   const predicted: string[] = [];

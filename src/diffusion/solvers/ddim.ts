@@ -19,7 +19,17 @@ import { randnTensor, requireGenerators } from "../../numerics/noise.js";
 import { alphasCumprod } from "../noiseSchedule.js";
 import { roundHalfToEven, spacedTimesteps } from "../timestepSpacing.js";
 import { keepInRange, predictNoise, predictOriginal, signalAndNoise } from "./predictedOriginal.js";
-import { fromConfig, noiseScheduleKeys, requireFewerSteps, requireSignal, requireTrainedTimesteps, rescaleBetasZeroSnr, stepsOffset, thresholdingKeys, timestepSpacing } from "./schedulerConfig.js";
+import {
+  fromConfig,
+  noiseScheduleKeys,
+  requireFewerSteps,
+  requireSignal,
+  requireTrainedTimesteps,
+  rescaleBetasZeroSnr,
+  stepsOffset,
+  thresholdingKeys,
+  timestepSpacing,
+} from "./schedulerConfig.js";
 import type { Denoise, Solver, SolverOptions, SolverStep } from "./solver.js";
 
 const ddimConfig = z.object({
@@ -57,7 +67,8 @@ export function createDdim(schedulerConfig: Readonly<Record<string, unknown>>, n
     numInferenceSteps,
     timesteps,
     initNoiseSigma: 1,
-    sample: (denoise, latents, options = {}) => sampleDdim(config, alphas, timesteps, distance, denoise, latents, options),
+    sample: (denoise, latents, options = {}) =>
+      sampleDdim(config, alphas, timesteps, distance, denoise, latents, options),
   };
 }
 
@@ -90,7 +101,10 @@ async function* sampleDdim(
     const scales = signalAndNoise(alpha);
 
     // 2. Predicted original f_θ (eq. 9), kept within range, and predicted noise ε_θ.
-    const predictedOriginal = keepInRange(config, predictOriginal(config.prediction_type, scales, modelOutput, latents));
+    const predictedOriginal = keepInRange(
+      config,
+      predictOriginal(config.prediction_type, scales, modelOutput, latents),
+    );
     const predictedNoise = predictNoise(config.prediction_type, scales, modelOutput, x);
 
     // 3. σ_t(η) = η √((1 − α_{t−1}) / (1 − α_t)) √(1 − α_t / α_{t−1})   (eq. 16)

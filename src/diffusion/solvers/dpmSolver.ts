@@ -30,10 +30,18 @@ export interface DpmUpdate {
 }
 
 /** Chooses the update after each evaluation, in order; it remembers what it needs of those before. */
-export type DpmMethod = (levels: readonly Scales[]) => (index: number, latents: FloatTensor, prediction: Float32Array) => DpmUpdate;
+export type DpmMethod = (
+  levels: readonly Scales[],
+) => (index: number, latents: FloatTensor, prediction: Float32Array) => DpmUpdate;
 
 /** A solver of this form. The stochastic algorithms draw noise of the latents' shape once an evaluation, after the network ran. */
-export function dpmSolver(name: Solver["name"], config: DpmSolverConfig, numInferenceSteps: number, levels: NoiseLevels, method: DpmMethod): Solver {
+export function dpmSolver(
+  name: Solver["name"],
+  config: DpmSolverConfig,
+  numInferenceSteps: number,
+  levels: NoiseLevels,
+  method: DpmMethod,
+): Solver {
   return {
     name,
     config,
@@ -53,14 +61,22 @@ async function* sampleDpmSolver(
   { generator }: SolverOptions,
 ): AsyncGenerator<SolverStep, void, undefined> {
   const { fround } = Math;
-  const generators = config.algorithm_type.startsWith("sde-") ? requireGenerators(generator, `algorithm_type: ${config.algorithm_type}`) : undefined;
+  const generators = config.algorithm_type.startsWith("sde-")
+    ? requireGenerators(generator, `algorithm_type: ${config.algorithm_type}`)
+    : undefined;
   const levels = Array.from(sigmas, scalesOf);
   const updateAfter = method(levels);
   let latents = start;
 
   for (const [index, timestep] of timesteps.entries()) {
     const output = await denoise(latents, timestep);
-    const { prediction, predictedOriginal } = convertModelOutput(config, config.algorithm_type.endsWith("++"), levels[index], output.data, latents);
+    const { prediction, predictedOriginal } = convertModelOutput(
+      config,
+      config.algorithm_type.endsWith("++"),
+      levels[index],
+      output.data,
+      latents,
+    );
     const noise = generators === undefined ? undefined : randnTensor(latents.dims, generators).data;
 
     const { order, from, source, prediction: d0, differences } = updateAfter(index, latents, prediction);

@@ -4,7 +4,14 @@ import { InvalidFileError, UnsupportedError } from "../../errors.js";
 import type { PredictionType } from "./predictedOriginal.js";
 import { requireOneSpacing, respacingKeys } from "./respacedSigmas.js";
 import type { RespacingConfig } from "./respacedSigmas.js";
-import { fromConfig, noiseScheduleKeys, rescaleBetasZeroSnr, stepsOffset, thresholdingKeys, timestepSpacing } from "./schedulerConfig.js";
+import {
+  fromConfig,
+  noiseScheduleKeys,
+  rescaleBetasZeroSnr,
+  stepsOffset,
+  thresholdingKeys,
+  timestepSpacing,
+} from "./schedulerConfig.js";
 import type { SolverName } from "./solver.js";
 
 /** JSON has no −∞, which is the default of lambda_min_clipped; Python writes it as the bare word -Infinity. */
@@ -97,7 +104,11 @@ type SchedulerConfig = Readonly<Record<string, unknown>>;
  * @throws InvalidFileError if a value is one that the class does not take
  * @throws UnsupportedError if the class takes it and this library does not implement it
  */
-export function resolveMultistepConfig(name: SolverName, schedulerConfig: SchedulerConfig, overrides: SchedulerConfig = {}): DpmSolverMultistepConfig {
+export function resolveMultistepConfig(
+  name: SolverName,
+  schedulerConfig: SchedulerConfig,
+  overrides: SchedulerConfig = {},
+): DpmSolverMultistepConfig {
   const config = implemented(name, fromConfig(multistepSchema, schedulerConfig, overrides));
   refuseLearnedVariance(name, config.variance_type);
   if (config.algorithm_type === "sde-dpmsolver" && config.solver_order === 3) {
@@ -112,7 +123,12 @@ export function resolveSinglestepConfig(name: SolverName, schedulerConfig: Sched
   const config = implemented(name, fromConfig(singlestepSchema, schedulerConfig));
   refuseLearnedVariance(name, config.variance_type);
   if (config.algorithm_type === "dpmsolver" && config.thresholding) {
-    throw unsupported(name, "thresholding", true, 'diffusers fails on it with algorithm_type "dpmsolver"; use dpmsolver++');
+    throw unsupported(
+      name,
+      "thresholding",
+      true,
+      'diffusers fails on it with algorithm_type "dpmsolver"; use dpmsolver++',
+    );
   }
   requireNoiseAtTheEnd(config);
   return config;
@@ -121,25 +137,32 @@ export function resolveSinglestepConfig(name: SolverName, schedulerConfig: Sched
 /** The same for `UniPCMultistepScheduler.from_config(schedulerConfig)`. */
 export function resolveUniPcConfig(name: SolverName, schedulerConfig: SchedulerConfig): UniPcConfig {
   const config = implemented(name, fromConfig(uniPcSchema, schedulerConfig));
-  if (config.use_dynamic_shifting) throw unsupported(name, "use_dynamic_shifting", true, "it is for flow matching models");
-  if (config.shift_terminal !== null) throw unsupported(name, "shift_terminal", config.shift_terminal, "it is for flow matching models");
+  if (config.use_dynamic_shifting)
+    throw unsupported(name, "use_dynamic_shifting", true, "it is for flow matching models");
+  if (config.shift_terminal !== null)
+    throw unsupported(name, "shift_terminal", config.shift_terminal, "it is for flow matching models");
   if (config.final_sigmas_type === "zero") {
     if (!config.predict_x0) throw zeroEnd("predict_x0 false", "noise prediction divides by the last sigma");
     if (config.solver_type === "bh1") throw zeroEnd('solver_type "bh1"', "its B(h) = h is infinite at the last sigma");
-    if (!config.lower_order_final && config.solver_order > 1) throw zeroEnd("lower_order_final false", "a last step of higher order divides by the last sigma");
+    if (!config.lower_order_final && config.solver_order > 1)
+      throw zeroEnd("lower_order_final false", "a last step of higher order divides by the last sigma");
   }
   return config;
 }
 
 /** Refuses flow matching, which none of the three has here. */
-function implemented<Config extends RespacingConfig & { readonly use_flow_sigmas: boolean | null; readonly prediction_type: PredictionType | "flow_prediction" }>(
-  name: SolverName,
-  config: Config,
-): Implemented<Config> {
+function implemented<
+  Config extends RespacingConfig & {
+    readonly use_flow_sigmas: boolean | null;
+    readonly prediction_type: PredictionType | "flow_prediction";
+  },
+>(name: SolverName, config: Config): Implemented<Config> {
   requireOneSpacing(config);
   const { prediction_type } = config;
-  if (config.use_flow_sigmas === true) throw unsupported(name, "use_flow_sigmas", true, "it is for flow matching models");
-  if (prediction_type === "flow_prediction") throw unsupported(name, "prediction_type", prediction_type, "epsilon, sample and v_prediction are implemented");
+  if (config.use_flow_sigmas === true)
+    throw unsupported(name, "use_flow_sigmas", true, "it is for flow matching models");
+  if (prediction_type === "flow_prediction")
+    throw unsupported(name, "prediction_type", prediction_type, "epsilon, sample and v_prediction are implemented");
   return { ...config, prediction_type };
 }
 
@@ -156,9 +179,17 @@ function requireNoiseAtTheEnd(config: { readonly algorithm_type: string; readonl
 }
 
 function zeroEnd(cause: string, hint: string): InvalidFileError {
-  return new InvalidFileError({ file: "scheduler_config.json", field: "final_sigmas_type", found: '"zero"', expected: `"sigma_min" with ${cause}`, hint });
+  return new InvalidFileError({
+    file: "scheduler_config.json",
+    field: "final_sigmas_type",
+    found: '"zero"',
+    expected: `"sigma_min" with ${cause}`,
+    hint,
+  });
 }
 
 function unsupported(name: SolverName, key: string, value: unknown, hint: string): UnsupportedError {
-  return new UnsupportedError(`scheduler_config.json: ${key}: ${JSON.stringify(value)} is not implemented for ${name} — ${hint}`);
+  return new UnsupportedError(
+    `scheduler_config.json: ${key}: ${JSON.stringify(value)} is not implemented for ${name} — ${hint}`,
+  );
 }

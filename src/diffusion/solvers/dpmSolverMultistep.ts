@@ -33,18 +33,27 @@ const FEW_STEPS = 15;
  * @throws UnsupportedError if it asks for something this library does not implement
  * @throws ArgumentError if so many steps cannot be told apart among the training timesteps
  */
-export function createDpmSolverMultistep(schedulerConfig: Readonly<Record<string, unknown>>, numInferenceSteps: number): Solver {
+export function createDpmSolverMultistep(
+  schedulerConfig: Readonly<Record<string, unknown>>,
+  numInferenceSteps: number,
+): Solver {
   return multistep("dpmsolver++", resolveMultistepConfig("dpmsolver++", schedulerConfig), numInferenceSteps);
 }
 
 /** The same with the meaning of `from_config(schedulerConfig, algorithm_type="sde-dpmsolver++")`. */
-export function createSdeDpmSolverMultistep(schedulerConfig: Readonly<Record<string, unknown>>, numInferenceSteps: number): Solver {
+export function createSdeDpmSolverMultistep(
+  schedulerConfig: Readonly<Record<string, unknown>>,
+  numInferenceSteps: number,
+): Solver {
   const name = "sde-dpmsolver++";
   return multistep(name, resolveMultistepConfig(name, schedulerConfig, { algorithm_type: name }), numInferenceSteps);
 }
 
 function multistep(name: Solver["name"], config: DpmSolverMultistepConfig, numInferenceSteps: number): Solver {
-  const levels = noiseLevels(config, numInferenceSteps, { rounds: config.beta_schedule !== "squaredcos_cap_v2", end: "trained" });
+  const levels = noiseLevels(config, numInferenceSteps, {
+    rounds: config.beta_schedule !== "squaredcos_cap_v2",
+    end: "trained",
+  });
   return dpmSolver(name, config, numInferenceSteps, levels, multistepMethod(config, levels.timesteps.length));
 }
 
@@ -59,7 +68,8 @@ function multistepMethod(config: DpmSolverMultistepConfig, count: number): DpmMe
     return (index, from, prediction) => {
       predictions = [prediction, ...predictions.slice(0, 2)];
       // As many predictions as there are, fewer towards the end.
-      const firstOrder = index === lastIndex && (config.euler_at_final || fewSteps || config.final_sigmas_type === "zero");
+      const firstOrder =
+        index === lastIndex && (config.euler_at_final || fewSteps || config.final_sigmas_type === "zero");
       const secondOrder = index === lastIndex - 1 && fewSteps;
       const order = firstOrder ? 1 : Math.min(config.solver_order, index + 1, secondOrder ? 2 : 3);
       if (order === 1) return { order, from, source: index, prediction };

@@ -24,7 +24,10 @@ import type { Solver } from "./solver.js";
  * @throws UnsupportedError if it asks for something this library does not implement
  * @throws ArgumentError if so many steps cannot be told apart among the training timesteps
  */
-export function createDpmSolverSinglestep(schedulerConfig: Readonly<Record<string, unknown>>, numInferenceSteps: number): Solver {
+export function createDpmSolverSinglestep(
+  schedulerConfig: Readonly<Record<string, unknown>>,
+  numInferenceSteps: number,
+): Solver {
   const name = "singlestep-dpmsolver++";
   const config = resolveSinglestepConfig(name, schedulerConfig);
   const spacing = { ...config, timestep_spacing: "linspace", steps_offset: 0 } as const;

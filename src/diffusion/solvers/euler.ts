@@ -41,7 +41,11 @@ export function createEuler(schedulerConfig: Readonly<Record<string, unknown>>, 
   return varianceExplodingSolver({ name: "euler", config, numInferenceSteps, sample: sampleEuler });
 }
 
-async function* sampleEuler(evaluate: EvaluateAt, { timesteps, sigmas }: NoiseLevels, start: FloatTensor): AsyncGenerator<SolverStep, void, undefined> {
+async function* sampleEuler(
+  evaluate: EvaluateAt,
+  { timesteps, sigmas }: NoiseLevels,
+  start: FloatTensor,
+): AsyncGenerator<SolverStep, void, undefined> {
   let latents = start;
   for (const [index, timestep] of timesteps.entries()) {
     const { predictedOriginal, slope } = await evaluate(latents, index);

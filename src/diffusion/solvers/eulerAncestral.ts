@@ -32,7 +32,10 @@ const eulerAncestralConfig = z.object({
  * @throws InvalidFileError if the config has a value that the class does not take
  * @throws ArgumentError if so many steps cannot be told apart among the training timesteps
  */
-export function createEulerAncestral(schedulerConfig: Readonly<Record<string, unknown>>, numInferenceSteps: number): Solver {
+export function createEulerAncestral(
+  schedulerConfig: Readonly<Record<string, unknown>>,
+  numInferenceSteps: number,
+): Solver {
   const config = fromConfig(eulerAncestralConfig, schedulerConfig);
   return varianceExplodingSolver({ name: "euler-ancestral", config, numInferenceSteps, sample: sampleEulerAncestral });
 }

@@ -42,11 +42,16 @@ const heunConfig = z.object({
 export function createHeun(schedulerConfig: Readonly<Record<string, unknown>>, numInferenceSteps: number): Solver {
   const config = fromConfig(heunConfig, schedulerConfig);
   requireOneSpacing(config);
-  const evaluations = (timestep: number, step: number): readonly number[] => (step === 0 ? [timestep] : [timestep, timestep]);
+  const evaluations = (timestep: number, step: number): readonly number[] =>
+    step === 0 ? [timestep] : [timestep, timestep];
   return varianceExplodingSolver({ name: "heun", config, numInferenceSteps, evaluations, sample: sampleHeun });
 }
 
-async function* sampleHeun(evaluate: EvaluateAt, { timesteps, sigmas }: NoiseLevels, start: FloatTensor): AsyncGenerator<SolverStep, void, undefined> {
+async function* sampleHeun(
+  evaluate: EvaluateAt,
+  { timesteps, sigmas }: NoiseLevels,
+  start: FloatTensor,
+): AsyncGenerator<SolverStep, void, undefined> {
   const { fround } = Math;
   let latents = start;
   let index = 0;

@@ -14,7 +14,16 @@ import type { FloatTensor } from "../../numerics/tensor.js";
 import { randnTensor, requireGenerators } from "../../numerics/noise.js";
 import { alphasCumprod } from "../noiseSchedule.js";
 import { keepInRange, predictOriginal, signalAndNoise } from "./predictedOriginal.js";
-import { fromConfig, noiseScheduleKeys, requireFewerSteps, requireSignal, rescaleBetasZeroSnr, stepsOffset, thresholdingKeys, timestepSpacing } from "./schedulerConfig.js";
+import {
+  fromConfig,
+  noiseScheduleKeys,
+  requireFewerSteps,
+  requireSignal,
+  rescaleBetasZeroSnr,
+  stepsOffset,
+  thresholdingKeys,
+  timestepSpacing,
+} from "./schedulerConfig.js";
 import type { Denoise, Solver, SolverOptions, SolverStep } from "./solver.js";
 
 const lcmConfig = z.object({
@@ -50,10 +59,19 @@ export function createLcm(schedulerConfig: Readonly<Record<string, unknown>>, nu
   const config = fromConfig(lcmConfig, schedulerConfig);
   const { original_inference_steps: originalSteps, num_train_timesteps: trainingSteps } = config;
   requireFewerSteps(numInferenceSteps, trainingSteps);
-  if (originalSteps > trainingSteps) throw new ArgumentError(`original_inference_steps: must be at most num_train_timesteps (${trainingSteps}), got ${originalSteps}`);
-  if (numInferenceSteps > originalSteps) throw new ArgumentError(`steps: must be at most original_inference_steps (${originalSteps}), got ${numInferenceSteps}`);
+  if (originalSteps > trainingSteps)
+    throw new ArgumentError(
+      `original_inference_steps: must be at most num_train_timesteps (${trainingSteps}), got ${originalSteps}`,
+    );
+  if (numInferenceSteps > originalSteps)
+    throw new ArgumentError(
+      `steps: must be at most original_inference_steps (${originalSteps}), got ${numInferenceSteps}`,
+    );
   const distance = Math.floor(trainingSteps / originalSteps);
-  const timesteps = Array.from({ length: numInferenceSteps }, (_, step) => (originalSteps - Math.floor(step * (originalSteps / numInferenceSteps))) * distance - 1);
+  const timesteps = Array.from(
+    { length: numInferenceSteps },
+    (_, step) => (originalSteps - Math.floor(step * (originalSteps / numInferenceSteps))) * distance - 1,
+  );
   const alphas = alphasCumprod(config);
   requireSignal(config.prediction_type, alphas[timesteps[0]], timesteps[0]);
   return {
@@ -78,17 +96,26 @@ async function* sampleLcm(
   let latents = start;
   for (const [index, timestep] of timesteps.entries()) {
     const output = await denoise(latents, timestep);
-    const original = keepInRange(config, predictOriginal(config.prediction_type, signalAndNoise(alphas[timestep]), output.data, latents));
+    const original = keepInRange(
+      config,
+      predictOriginal(config.prediction_type, signalAndNoise(alphas[timestep]), output.data, latents),
+    );
 
     const { skip, out } = boundaryCondition(timestep, config.timestep_scaling);
     const x = latents.data;
-    const consistent = { dims: latents.dims, data: original.data.map((value, i) => fround(out * value) + fround(skip * x[i])) };
+    const consistent = {
+      dims: latents.dims,
+      data: original.data.map((value, i) => fround(out * value) + fround(skip * x[i])),
+    };
 
     if (index === timesteps.length - 1) latents = consistent;
     else {
       const { alpha, sigma } = signalAndNoise(alphas[timesteps[index + 1]]);
       const noise = randnTensor(latents.dims, requireGenerators(generator, "lcm")).data;
-      latents = { dims: latents.dims, data: consistent.data.map((value, i) => fround(alpha * value) + fround(sigma * noise[i])) };
+      latents = {
+        dims: latents.dims,
+        data: consistent.data.map((value, i) => fround(alpha * value) + fround(sigma * noise[i])),
+      };
     }
     yield { index, timestep, latents, predictedOriginal: consistent };
   }

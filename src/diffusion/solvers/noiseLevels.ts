@@ -50,13 +50,17 @@ export function noiseLevels(config: NoiseLevelsConfig, numInferenceSteps: number
   const logTrained = trained.map(Math.log);
   const usesLu = config.use_lu_lambdas === true && config.use_karras_sigmas !== true;
   const respaced = usesLu
-    ? linspace(0, 1, numInferenceSteps).map((position) => Math.exp(logTrained[trained.length - 1] + position * (logTrained[0] - logTrained[trained.length - 1])))
+    ? linspace(0, 1, numInferenceSteps).map((position) =>
+        Math.exp(logTrained[trained.length - 1] + position * (logTrained[0] - logTrained[trained.length - 1])),
+      )
     : respacedSigmas(config, { highest: trained[trained.length - 1], lowest }, numInferenceSteps);
 
   const timesteps =
     respaced === undefined
       ? evenTimesteps(config, numInferenceSteps, usableTrainingSteps(config, alphas))
-      : respaced.map((sigma) => timestepAt(logTrained, sigma)).map(rules.rounds && (usesLu || config.use_karras_sigmas === true) ? roundHalfToEven : Math.trunc);
+      : respaced
+          .map((sigma) => timestepAt(logTrained, sigma))
+          .map(rules.rounds && (usesLu || config.use_karras_sigmas === true) ? roundHalfToEven : Math.trunc);
   const levels = respaced ?? timesteps.map((timestep) => sigmaAt(trained, timestep));
   const sigmaMin = respaced === undefined || rules.end === "trained" ? lowest : respaced[respaced.length - 1];
   const sigmas = Float32Array.of(...levels, config.final_sigmas_type === "sigma_min" ? sigmaMin : 0);
@@ -65,12 +69,18 @@ export function noiseLevels(config: NoiseLevelsConfig, numInferenceSteps: number
 }
 
 /** Leaves out the noisiest training timesteps, whose λ = log(α/σ) is below lambda_min_clipped. */
-function usableTrainingSteps({ lambda_min_clipped: limit = -Infinity, num_train_timesteps }: NoiseLevelsConfig, alphasCumprod: Float32Array): number {
+function usableTrainingSteps(
+  { lambda_min_clipped: limit = -Infinity, num_train_timesteps }: NoiseLevelsConfig,
+  alphasCumprod: Float32Array,
+): number {
   const { fround, sqrt, log } = Math;
   const smallest = fround(Number(limit));
-  const lambda = alphasCumprod.map((value) => fround(log(fround(sqrt(value)))) - fround(log(fround(sqrt(fround(1 - value))))));
+  const lambda = alphasCumprod.map(
+    (value) => fround(log(fround(sqrt(value)))) - fround(log(fround(sqrt(fround(1 - value))))),
+  );
   const usable = num_train_timesteps - lambda.filter((value) => value < smallest).length;
-  if (usable === 0) throw new ArgumentError(`lambda_min_clipped: ${limit} is above every training timestep's, so that none is left`);
+  if (usable === 0)
+    throw new ArgumentError(`lambda_min_clipped: ${limit} is above every training timestep's, so that none is left`);
   return usable;
 }
 
@@ -86,6 +96,8 @@ function evenTimesteps(config: NoiseLevelsConfig, count: number, usableSteps: nu
       return Array.from({ length: count }, (_, i) => (count - i) * distance + config.steps_offset);
     }
     case "trailing":
-      return countdown(usableSteps, config.num_train_timesteps / count).map((position) => roundHalfToEven(position) - 1);
+      return countdown(usableSteps, config.num_train_timesteps / count).map(
+        (position) => roundHalfToEven(position) - 1,
+      );
   }
 }

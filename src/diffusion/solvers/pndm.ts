@@ -19,7 +19,14 @@ import type { FloatTensor } from "../../numerics/tensor.js";
 import { alphasCumprod } from "../noiseSchedule.js";
 import { roundHalfToEven, spacedTimesteps } from "../timestepSpacing.js";
 import { predictNoise, predictOriginal, signalAndNoise } from "./predictedOriginal.js";
-import { fromConfig, noiseScheduleKeys, requireFewerSteps, requireTrainedTimesteps, stepsOffset, timestepSpacing } from "./schedulerConfig.js";
+import {
+  fromConfig,
+  noiseScheduleKeys,
+  requireFewerSteps,
+  requireTrainedTimesteps,
+  stepsOffset,
+  timestepSpacing,
+} from "./schedulerConfig.js";
 import type { Denoise, Solver, SolverStep } from "./solver.js";
 
 const pndmConfig = z.object({
@@ -75,7 +82,9 @@ function planEvaluations(config: PndmConfig, count: number): Plan {
     return { rungeKutta: [], multistep: [first, ...rest.slice(0, 1), ...rest], distance };
   }
   if (steps.length <= RUNGE_KUTTA_STEPS) {
-    throw new ArgumentError(`steps: PNDM without skip_prk_steps begins with ${RUNGE_KUTTA_STEPS} Runge–Kutta steps and needs ${RUNGE_KUTTA_STEPS + 1}, got ${count} — ask for more steps, or set skip_prk_steps to true`);
+    throw new ArgumentError(
+      `steps: PNDM without skip_prk_steps begins with ${RUNGE_KUTTA_STEPS} Runge–Kutta steps and needs ${RUNGE_KUTTA_STEPS + 1}, got ${count} — ask for more steps, or set skip_prk_steps to true`,
+    );
   }
   const half = Math.floor(distance / 2);
   const rungeKutta = steps.slice(0, RUNGE_KUTTA_STEPS).flatMap((timestep, step) => {
@@ -97,9 +106,16 @@ async function* samplePndm(
   let outputs: Float32Array[] = [];
   let latents = start;
   let index = 0;
-  const evaluate = async (timestep: number): Promise<{ output: Float32Array; step: Pick<SolverStep, "index" | "timestep" | "predictedOriginal"> }> => {
+  const evaluate = async (
+    timestep: number,
+  ): Promise<{ output: Float32Array; step: Pick<SolverStep, "index" | "timestep" | "predictedOriginal"> }> => {
     const output = (await denoise(latents, timestep)).data;
-    const predictedOriginal = predictOriginal(config.prediction_type, signalAndNoise(alphaAt(alphas, timestep)), output, latents);
+    const predictedOriginal = predictOriginal(
+      config.prediction_type,
+      signalAndNoise(alphaAt(alphas, timestep)),
+      output,
+      latents,
+    );
     return { output, step: { index: index++, timestep, predictedOriginal } };
   };
 
@@ -125,11 +141,25 @@ async function* samplePndm(
     const { output, step } = await evaluate(timestep);
     if (position === 1 && config.skip_prk_steps) {
       // Its end evaluated, the first step is taken again with the average of both outputs.
-      latents = transfer(config, alphas, origin, weighted([output, outputs[0]], AVERAGE), timestep + distance, timestep);
+      latents = transfer(
+        config,
+        alphas,
+        origin,
+        weighted([output, outputs[0]], AVERAGE),
+        timestep + distance,
+        timestep,
+      );
     } else {
       outputs = [output, ...outputs.slice(0, 3)];
       origin = latents;
-      latents = transfer(config, alphas, origin, weighted(outputs, ADAMS_BASHFORTH[outputs.length - 1]), timestep, timestep - distance);
+      latents = transfer(
+        config,
+        alphas,
+        origin,
+        weighted(outputs, ADAMS_BASHFORTH[outputs.length - 1]),
+        timestep,
+        timestep - distance,
+      );
     }
     yield { ...step, latents };
   }
@@ -155,7 +185,9 @@ const ADAMS_BASHFORTH: readonly Combination[] = [
 /** Rounded to float32 at every operation: from nearly pure noise, {@link transfer} enlarges rounding errors thousandfold. */
 function weighted(outputs: readonly Float32Array[], { weights, divisor }: Combination): Float32Array {
   const { fround } = Math;
-  return outputs[0].map((_, i) => outputs.reduce((sum, output, k) => fround(sum + fround(fround(weights[k]) * output[i])), 0) / divisor);
+  return outputs[0].map(
+    (_, i) => outputs.reduce((sum, output, k) => fround(sum + fround(fround(weights[k]) * output[i])), 0) / divisor,
+  );
 }
 
 /** `at`: a timestep of −1, which trailing spacing gives at a few step counts, reads the last entry as it does in diffusers. */
@@ -164,7 +196,14 @@ function alphaAt(alphas: Float32Array, timestep: number): number {
 }
 
 /** The latents at `target` from those at `source`, along what the network predicted (eq. 11; diffusers' `_get_prev_sample`). */
-function transfer(config: PndmConfig, alphas: Float32Array, latents: FloatTensor, output: Float32Array, source: number, target: number): FloatTensor {
+function transfer(
+  config: PndmConfig,
+  alphas: Float32Array,
+  latents: FloatTensor,
+  output: Float32Array,
+  source: number,
+  target: number,
+): FloatTensor {
   const { fround, sqrt } = Math;
   const alpha = alphaAt(alphas, source);
   const alphaTarget = target >= 0 ? alphas[target] : config.set_alpha_to_one ? 1 : alphas[0];
@@ -172,7 +211,11 @@ function transfer(config: PndmConfig, alphas: Float32Array, latents: FloatTensor
   const noise = predictNoise(config.prediction_type, signalAndNoise(alpha), output, latents.data);
   const latentsScale = fround(sqrt(fround(alphaTarget / alpha)));
   const difference = fround(alphaTarget - alpha);
-  const divisor = fround(fround(alpha * fround(sqrt(fround(1 - alphaTarget)))) + fround(sqrt(fround(fround(alpha * beta) * alphaTarget))));
-  const data = latents.data.map((value, i) => fround(latentsScale * value) - fround(fround(difference * noise[i]) / divisor));
+  const divisor = fround(
+    fround(alpha * fround(sqrt(fround(1 - alphaTarget)))) + fround(sqrt(fround(fround(alpha * beta) * alphaTarget))),
+  );
+  const data = latents.data.map(
+    (value, i) => fround(latentsScale * value) - fround(fround(difference * noise[i]) / divisor),
+  );
   return { dims: latents.dims, data };
 }

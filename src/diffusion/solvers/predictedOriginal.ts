@@ -28,7 +28,12 @@ export function signalAndNoise(alphaCumprod: number): SignalAndNoise {
 }
 
 /** The original x_0, of the latents' shape. */
-export function predictOriginal(type: PredictionType, { alpha, sigma }: SignalAndNoise, output: Float32Array, { dims, data: x }: FloatTensor): FloatTensor {
+export function predictOriginal(
+  type: PredictionType,
+  { alpha, sigma }: SignalAndNoise,
+  output: Float32Array,
+  { dims, data: x }: FloatTensor,
+): FloatTensor {
   const { fround } = Math;
   switch (type) {
     case "epsilon":
@@ -41,7 +46,12 @@ export function predictOriginal(type: PredictionType, { alpha, sigma }: SignalAn
 }
 
 /** The noise ε, of the latents' shape. */
-export function predictNoise(type: PredictionType, { alpha, sigma }: SignalAndNoise, output: Float32Array, x: Float32Array): Float32Array {
+export function predictNoise(
+  type: PredictionType,
+  { alpha, sigma }: SignalAndNoise,
+  output: Float32Array,
+  x: Float32Array,
+): Float32Array {
   const { fround } = Math;
   switch (type) {
     case "epsilon":
@@ -63,7 +73,13 @@ export interface RangeConfig extends Partial<ThresholdingConfig> {
 
 /** The predicted original, thresholded or clipped where the config asks for it. */
 export function keepInRange(config: RangeConfig, original: FloatTensor): FloatTensor {
-  const { thresholding, dynamic_thresholding_ratio = 0.995, sample_max_value = 1, clip_sample, clip_sample_range: range = 1 } = config;
+  const {
+    thresholding,
+    dynamic_thresholding_ratio = 0.995,
+    sample_max_value = 1,
+    clip_sample,
+    clip_sample_range: range = 1,
+  } = config;
   if (thresholding === true) return thresholdDynamically(original, { dynamic_thresholding_ratio, sample_max_value });
   if (clip_sample !== true) return original;
   return { dims: original.dims, data: original.data.map((value) => Math.min(Math.max(value, -range), range)) };

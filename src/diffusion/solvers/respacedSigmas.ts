@@ -34,7 +34,12 @@ const BETA_SHAPE = 0.6;
 export function requireOneSpacing(config: RespacingConfig): void {
   const asked = SPACINGS.filter((key) => config[key] === true);
   if (asked.length > 1) {
-    throw new InvalidFileError({ file: "scheduler_config.json", field: asked.join(", "), found: "true", expected: "at most one of them to be true" });
+    throw new InvalidFileError({
+      file: "scheduler_config.json",
+      field: asked.join(", "),
+      found: "true",
+      expected: "at most one of them to be true",
+    });
   }
 }
 
@@ -45,7 +50,11 @@ export function requireOneSpacing(config: RespacingConfig): void {
  * Source: `_convert_to_karras` (Karras et al. 2022, eq. 5), `_convert_to_exponential` and `_convert_to_beta`
  * of diffusers' schedulers.
  */
-export function respacedSigmas(config: RespacingConfig, range: { readonly highest: number; readonly lowest: number }, count: number): number[] | undefined {
+export function respacedSigmas(
+  config: RespacingConfig,
+  range: { readonly highest: number; readonly lowest: number },
+  count: number,
+): number[] | undefined {
   const highest = config.sigma_max ?? range.highest;
   const lowest = config.sigma_min ?? range.lowest;
   if (config.use_karras_sigmas === true) {
@@ -54,6 +63,9 @@ export function respacedSigmas(config: RespacingConfig, range: { readonly highes
     return linspace(0, 1, count).map((position) => (start + position * (end - start)) ** KARRAS_RHO);
   }
   if (config.use_exponential_sigmas === true) return linspace(Math.log(highest), Math.log(lowest), count).map(Math.exp);
-  if (config.use_beta_sigmas === true) return linspace(0, 1, count).map((position) => lowest + betaQuantile(1 - position, BETA_SHAPE) * (highest - lowest));
+  if (config.use_beta_sigmas === true)
+    return linspace(0, 1, count).map(
+      (position) => lowest + betaQuantile(1 - position, BETA_SHAPE) * (highest - lowest),
+    );
   return undefined;
 }

@@ -20,7 +20,8 @@ export const solverNames = Object.keys(schedulerClassOf) as readonly SolverName[
 
 /** Classes that are left out for a reason, and what comes near them. */
 const LEFT_OUT: Readonly<Record<string, string>> = {
-  DPMSolverSDEScheduler: "its noise comes from a Brownian tree of the Python package torchsde, which has no counterpart here — pass --solver sde-dpmsolver++",
+  DPMSolverSDEScheduler:
+    "its noise comes from a Brownian tree of the Python package torchsde, which has no counterpart here — pass --solver sde-dpmsolver++",
 };
 
 /**
@@ -32,6 +33,8 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
 export function solverOfScheduler(className: string): SolverName {
   const name = solverNames.find((each) => schedulerClassOf[each] === className);
   if (name !== undefined) return name;
-  const reason = Object.hasOwn(LEFT_OUT, className) ? `: ${LEFT_OUT[className]}` : ` — pass --solver ${solverNames.join(" or --solver ")}`;
+  const reason = Object.hasOwn(LEFT_OUT, className)
+    ? `: ${LEFT_OUT[className]}`
+    : ` — pass --solver ${solverNames.join(" or --solver ")}`;
   throw new UnsupportedError(`scheduler_config.json: _class_name: ${className} is not implemented${reason}`);
 }

@@ -42,10 +42,17 @@ export function fromConfig<Schema extends z.ZodObject>(
 ): z.output<Schema> {
   const usedDefaults: unknown = config._use_default_values;
   const defaulted = new Set<unknown>(Array.isArray(usedDefaults) ? usedDefaults : []);
-  const passedOver = { ...Object.fromEntries(Object.entries(config).filter(([key]) => !defaulted.has(key))), ...overrides };
+  const passedOver = {
+    ...Object.fromEntries(Object.entries(config).filter(([key]) => !defaulted.has(key))),
+    ...overrides,
+  };
   const parsed = schema.safeParse(passedOver);
   if (parsed.success) return parsed.data;
-  throw new InvalidFileError({ file: "scheduler_config.json", ...schemaProblem(parsed.error, passedOver), hint: "mend the model's file, or give another value (--scheduler-config on the command line)" });
+  throw new InvalidFileError({
+    file: "scheduler_config.json",
+    ...schemaProblem(parsed.error, passedOver),
+    hint: "mend the model's file, or give another value (--scheduler-config on the command line)",
+  });
 }
 
 /**
@@ -56,7 +63,9 @@ export function fromConfig<Schema extends z.ZodObject>(
  */
 export function requireFewerSteps(numInferenceSteps: number, numTrainTimesteps: number): void {
   if (numInferenceSteps > numTrainTimesteps) {
-    throw new ArgumentError(`steps: must be at most num_train_timesteps (${numTrainTimesteps}), got ${numInferenceSteps}`);
+    throw new ArgumentError(
+      `steps: must be at most num_train_timesteps (${numTrainTimesteps}), got ${numInferenceSteps}`,
+    );
   }
 }
 
@@ -65,7 +74,10 @@ export function requireFewerSteps(numInferenceSteps: number, numTrainTimesteps: 
  *
  * @throws ArgumentError if steps_offset moves the first timestep beyond the last training timestep
  */
-export function requireTrainedTimesteps(timesteps: readonly number[], config: { readonly num_train_timesteps: number; readonly steps_offset: number }): void {
+export function requireTrainedTimesteps(
+  timesteps: readonly number[],
+  config: { readonly num_train_timesteps: number; readonly steps_offset: number },
+): void {
   const last = config.num_train_timesteps - 1;
   if (timesteps[0] > last) {
     throw new ArgumentError(
@@ -85,7 +97,9 @@ export function requireTrainedTimesteps(timesteps: readonly number[], config: { 
  */
 export function requireDistinctLevels(sigmas: Float32Array): void {
   if (sigmas.length > 2 && sigmas[0] === sigmas[1]) {
-    throw new ArgumentError(`steps: ${sigmas.length - 1} steps begin with the noise level ${sigmas[0]} twice — ask for fewer steps`);
+    throw new ArgumentError(
+      `steps: ${sigmas.length - 1} steps begin with the noise level ${sigmas[0]} twice — ask for fewer steps`,
+    );
   }
 }
 

@@ -26,7 +26,13 @@ export function sigmaAt(sigmas: Float32Array, timestep: number): number {
  */
 export function timestepAt(logSigmas: Float32Array, sigma: number): number {
   const logSigma = Math.log(Math.max(sigma, 1e-10));
-  const below = Math.max(0, Math.min(logSigmas.length - 2, logSigmas.findLastIndex((each) => each <= logSigma)));
+  const below = Math.max(
+    0,
+    Math.min(
+      logSigmas.length - 2,
+      logSigmas.findLastIndex((each) => each <= logSigma),
+    ),
+  );
   const low = logSigmas[below];
   const high = logSigmas[below + 1];
   const weight = Math.min(Math.max((low - logSigma) / Math.fround(low - high), 0), 1);

@@ -68,10 +68,17 @@ async function* sampleUniPc(
 
   for (const [index, timestep] of timesteps.entries()) {
     const output = await denoise(latents, timestep);
-    const { prediction, predictedOriginal } = convertModelOutput(conversion, config.predict_x0, levels[index], output.data, latents);
+    const { prediction, predictedOriginal } = convertModelOutput(
+      conversion,
+      config.predict_x0,
+      levels[index],
+      output.data,
+      latents,
+    );
 
     // 1. The step that led here, corrected by what the network says here.
-    const corrected = last === undefined || config.disable_corrector.includes(index - 1) ? latents : correct(last, prediction);
+    const corrected =
+      last === undefined || config.disable_corrector.includes(index - 1) ? latents : correct(last, prediction);
     predictions = [prediction, ...predictions.slice(0, config.solver_order - 1)];
 
     // 2. The next step, of an order that the predictions so far allow, lower towards the end.
@@ -97,7 +104,12 @@ interface StepWeights {
 }
 
 /** Rounded to float32 at every operation, as torch does: for small h the φ are differences of nearly equal numbers. */
-function stepWeights({ predict_x0, solver_type }: UniPcConfig, levels: readonly Scales[], index: number, order: number): StepWeights {
+function stepWeights(
+  { predict_x0, solver_type }: UniPcConfig,
+  levels: readonly Scales[],
+  index: number,
+  order: number,
+): StepWeights {
   const { fround, expm1 } = Math;
   const source = levels[index];
   const target = levels[index + 1];
@@ -107,7 +119,8 @@ function stepWeights({ predict_x0, solver_type }: UniPcConfig, levels: readonly 
   const b = solver_type === "bh1" ? hh : phi1;
 
   const ratios: number[] = [];
-  for (let earlier = 1; earlier < order; earlier += 1) ratios.push(fround(fround(levels[index - earlier].lambda - source.lambda) / h));
+  for (let earlier = 1; earlier < order; earlier += 1)
+    ratios.push(fround(fround(levels[index - earlier].lambda - source.lambda) / h));
   ratios.push(1);
 
   const rows: number[][] = [];
@@ -127,7 +140,15 @@ function stepWeights({ predict_x0, solver_type }: UniPcConfig, levels: readonly 
     differences: fround(scale * b),
     ratios,
     // For orders 1 and 2 diffusers takes the paper's closed forms.
-    predictorWeights: order === 1 ? [] : order === 2 ? [0.5] : solveLinear(rows.slice(0, -1).map((row) => row.slice(0, -1)), right.slice(0, -1)),
+    predictorWeights:
+      order === 1
+        ? []
+        : order === 2
+          ? [0.5]
+          : solveLinear(
+              rows.slice(0, -1).map((row) => row.slice(0, -1)),
+              right.slice(0, -1),
+            ),
     correctorWeights: order === 1 ? [0.5] : solveLinear(rows, right),
   };
 }

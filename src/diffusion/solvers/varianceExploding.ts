@@ -38,8 +38,19 @@ function varianceExplodingLevels(config: VarianceExplodingConfig, numInferenceSt
       ? Array.from(linspaceFloat32(logTrained[trained.length - 1], logTrained[0], numInferenceSteps + 1).map(Math.exp))
       : timesteps.map((timestep) => sigmaAt(trained, timestep));
 
-  const respacing = { use_karras_sigmas: false, use_exponential_sigmas: false, use_beta_sigmas: false, sigma_min: null, sigma_max: null, ...config };
-  const respaced = respacedSigmas(respacing, { highest: levels[0], lowest: levels[levels.length - 1] }, numInferenceSteps);
+  const respacing = {
+    use_karras_sigmas: false,
+    use_exponential_sigmas: false,
+    use_beta_sigmas: false,
+    sigma_min: null,
+    sigma_max: null,
+    ...config,
+  };
+  const respaced = respacedSigmas(
+    respacing,
+    { highest: levels[0], lowest: levels[levels.length - 1] },
+    numInferenceSteps,
+  );
   if (respaced !== undefined) {
     levels = respaced;
     timesteps = respaced.map((sigma) => fround(timestepAt(logTrained, sigma)));
@@ -58,18 +69,32 @@ interface VarianceExplodingMethod {
   readonly numInferenceSteps: number;
   /** network evaluations of a step at one of the levels' timesteps. Default: that one */
   readonly evaluations?: (timestep: number, step: number) => readonly number[];
-  readonly sample: (evaluate: EvaluateAt, levels: NoiseLevels, start: FloatTensor, options: SolverOptions) => AsyncGenerator<SolverStep, void, undefined>;
+  readonly sample: (
+    evaluate: EvaluateAt,
+    levels: NoiseLevels,
+    start: FloatTensor,
+    options: SolverOptions,
+  ) => AsyncGenerator<SolverStep, void, undefined>;
 }
 
 /** Runs the network at a step's noise level: x_0 as predicted there, and dx/dσ. */
-export type EvaluateAt = (latents: FloatTensor, step: number) => Promise<{ readonly predictedOriginal: FloatTensor; readonly slope: Float32Array }>;
+export type EvaluateAt = (
+  latents: FloatTensor,
+  step: number,
+) => Promise<{ readonly predictedOriginal: FloatTensor; readonly slope: Float32Array }>;
 
 /**
  * A solver of this form.
  *
  * @throws ArgumentError if so many steps cannot be told apart among the training timesteps
  */
-export function varianceExplodingSolver({ name, config, numInferenceSteps, evaluations, sample }: VarianceExplodingMethod): Solver {
+export function varianceExplodingSolver({
+  name,
+  config,
+  numInferenceSteps,
+  evaluations,
+  sample,
+}: VarianceExplodingMethod): Solver {
   const levels = varianceExplodingLevels(config, numInferenceSteps);
   const { timesteps, sigmas } = levels;
   return {
@@ -81,7 +106,10 @@ export function varianceExplodingSolver({ name, config, numInferenceSteps, evalu
     sample(denoise, start, options = {}) {
       const evaluate: EvaluateAt = async (latents, step) => {
         const output = await denoise(scaleModelInput(latents, sigmas[step]), timesteps[step]);
-        const predictedOriginal = keepInRange(config, predictOriginalAt(config.prediction_type, sigmas[step], output.data, latents));
+        const predictedOriginal = keepInRange(
+          config,
+          predictOriginalAt(config.prediction_type, sigmas[step], output.data, latents),
+        );
         return { predictedOriginal, slope: derivative(latents, predictedOriginal, sigmas[step]) };
       };
       return sample(evaluate, levels, start, options);
@@ -104,7 +132,12 @@ function scaleModelInput({ dims, data }: FloatTensor, sigma: number): FloatTenso
 }
 
 /** The original x_0 from what the network predicted, of the latents' shape. */
-function predictOriginalAt(type: PredictionType, sigma: number, output: Float32Array, { dims, data: x }: FloatTensor): FloatTensor {
+function predictOriginalAt(
+  type: PredictionType,
+  sigma: number,
+  output: Float32Array,
+  { dims, data: x }: FloatTensor,
+): FloatTensor {
   const { fround, sqrt } = Math;
   switch (type) {
     case "epsilon":

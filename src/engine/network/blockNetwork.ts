@@ -152,7 +152,10 @@ export class BlockNetwork {
         const started = performance.now();
         const target = this.unet.upsampleTargets.get(stage.id);
         if (target !== undefined && !reused) values.set(upsampleSizeName(stage.id), extentOf(read(values, target)));
-        values.set(stage.id, await (reused ? this.#reuse(stage, values, options) : this.#run(stage, wants, values, options)));
+        values.set(
+          stage.id,
+          await (reused ? this.#reuse(stage, values, options) : this.#run(stage, wants, values, options)),
+        );
         for (const [name, last] of lastReader) {
           if (last !== index) continue;
           if (!fed.has(name)) release(read(values, name));
@@ -174,7 +177,10 @@ export class BlockNetwork {
   #requireExtent([, , height, width]: readonly number[]): void {
     for (const { id, extent } of this.blocks) {
       const block = extent({ height, width });
-      if (block.height < 1 || block.width < 1) throw new ArgumentError(`sample: expected latents large enough for every block, found ${height}×${width}, at which ${id} would have ${block.height}×${block.width} — take a larger size`);
+      if (block.height < 1 || block.width < 1)
+        throw new ArgumentError(
+          `sample: expected latents large enough for every block, found ${height}×${width}, at which ${id} would have ${block.height}×${block.width} — take a larger size`,
+        );
     }
   }
 
@@ -207,25 +213,46 @@ export class BlockNetwork {
   }
 
   #plan({ inParts, observer, evaluation }: ForwardOptions): readonly PlannedStage[] {
-    const stages = this.unet.stages.flatMap((stage) => (isBlock(stage) && stage.parts && inParts?.has(stage.id) ? stage.parts : [stage]));
+    const stages = this.unet.stages.flatMap((stage) =>
+      isBlock(stage) && stage.parts && inParts?.has(stage.id) ? stage.parts : [stage],
+    );
     const planned = stages.map((stage): PlannedStage => {
       const { id } = stage;
-      if (!isBlock(stage) || observer === undefined || evaluation === undefined) return { id, stage, reused: false, wants: NOTHING, observed: false, reads: computeReads(this.unet, stage) };
-      if (observer.standsIn?.(stage, evaluation)) return { id, stage, reused: true, wants: NOTHING, observed: false, reads: mergeReads(stage) };
+      if (!isBlock(stage) || observer === undefined || evaluation === undefined)
+        return { id, stage, reused: false, wants: NOTHING, observed: false, reads: computeReads(this.unet, stage) };
+      if (observer.standsIn?.(stage, evaluation))
+        return { id, stage, reused: true, wants: NOTHING, observed: false, reads: mergeReads(stage) };
       const wants = observer.wants(stage, evaluation);
-      return { id, stage, reused: false, wants, observed: wants.branch || wants.out, reads: computeReads(this.unet, stage) };
+      return {
+        id,
+        stage,
+        reused: false,
+        wants,
+        observed: wants.branch || wants.out,
+        reads: computeReads(this.unet, stage),
+      };
     });
     return planned.some(({ reused }) => reused) ? liveStages(planned, UNET_OUTPUT) : planned;
   }
 
-  async #reuse(stage: Stage | Block, values: ReadonlyMap<string, DeviceTensor>, { observer, evaluation }: ForwardOptions): Promise<DeviceTensor> {
-    if (!isBlock(stage) || observer?.standIn === undefined || evaluation === undefined) throw new TypeError(`${stage.id}: reused without a stand-in`);
+  async #reuse(
+    stage: Stage | Block,
+    values: ReadonlyMap<string, DeviceTensor>,
+    { observer, evaluation }: ForwardOptions,
+  ): Promise<DeviceTensor> {
+    if (!isBlock(stage) || observer?.standIn === undefined || evaluation === undefined)
+      throw new TypeError(`${stage.id}: reused without a stand-in`);
     const out = await this.#merge(stage, values, await observer.standIn(stage, evaluation));
     observer.executed?.(stage, "reused", evaluation);
     return out;
   }
 
-  async #run(stage: Stage | Block, wants: BlockWants, values: ReadonlyMap<string, DeviceTensor>, options: ForwardOptions): Promise<DeviceTensor> {
+  async #run(
+    stage: Stage | Block,
+    wants: BlockWants,
+    values: ReadonlyMap<string, DeviceTensor>,
+    options: ForwardOptions,
+  ): Promise<DeviceTensor> {
     const feeds = stage.inputs.map((input) => read(values, input.value));
     const { observer, evaluation } = options;
     if (!isBlock(stage) || observer === undefined || evaluation === undefined) return this.#compute(stage, feeds);
@@ -254,7 +281,11 @@ export class BlockNetwork {
     return (await this.#fetch(stage, feeds, [OUT]))[OUT];
   }
 
-  async #fetch(stage: Stage | Block, feeds: readonly DeviceTensor[], outputs: readonly string[]): Promise<Record<string, DeviceTensor>> {
+  async #fetch(
+    stage: Stage | Block,
+    feeds: readonly DeviceTensor[],
+    outputs: readonly string[],
+  ): Promise<Record<string, DeviceTensor>> {
     const { session } = await this.#sessionsOf(stage).compute.get();
     const named: Record<string, DeviceTensor> = {};
     feeds.forEach((tensor, index) => (named[`input_${index}`] = tensor));
@@ -278,7 +309,9 @@ export class BlockNetwork {
   #sessionsOf(stage: Stage | Block): StageSessions {
     const known = this.#sessions.get(stage);
     if (known !== undefined) return known;
-    const compute = new Lazy(() => this.#compileGraph(this.#computeGraph(stage), !isBlock(stage) || keepsMemory(this.unet, stage)));
+    const compute = new Lazy(() =>
+      this.#compileGraph(this.#computeGraph(stage), !isBlock(stage) || keepsMemory(this.unet, stage)),
+    );
     const sessions = hasMerge(stage) ? { compute, merge: new Lazy(() => this.#compileMerge(stage)) } : { compute };
     this.#sessions.set(stage, sessions);
     return sessions;

@@ -43,8 +43,15 @@ export function feedUNet(config: UNetConfig, inputs: UNetInputs, precision: Prec
   const { sample, timestep, encoderHiddenStates } = inputs;
   const [batch] = sample.dims;
   requireDims("sample", sample, [batch, config.in_channels, "height", "width"]);
-  requireDims("encoder_hidden_states", encoderHiddenStates, [batch, "tokens", contextWidth(config, encoderHiddenStates)]);
-  const sinusoid = { dims: [1, config.block_out_channels[0]], data: embedTimestep(config, config.block_out_channels[0], timestep) };
+  requireDims("encoder_hidden_states", encoderHiddenStates, [
+    batch,
+    "tokens",
+    contextWidth(config, encoderHiddenStates),
+  ]);
+  const sinusoid = {
+    dims: [1, config.block_out_channels[0]],
+    data: embedTimestep(config, config.block_out_channels[0], timestep),
+  };
   return new Map([
     [UNET_INPUTS.sample, fromHost(sample)],
     [UNET_INPUTS.encoderHiddenStates, fromHost(encoderHiddenStates, precision)],
@@ -56,22 +63,36 @@ export function feedUNet(config: UNetConfig, inputs: UNetInputs, precision: Prec
 
 type Feed = readonly [name: string, tensor: DeviceTensor];
 
-function feedTimestepCond({ time_cond_proj_dim: width }: UNetConfig, { timestepCond }: UNetInputs, batch: number): readonly Feed[] {
+function feedTimestepCond(
+  { time_cond_proj_dim: width }: UNetConfig,
+  { timestepCond }: UNetInputs,
+  batch: number,
+): readonly Feed[] {
   if (width === null) {
-    if (timestepCond !== undefined) throw new ArgumentError("timestep_cond: the network takes none (its time_cond_proj_dim is null)");
+    if (timestepCond !== undefined)
+      throw new ArgumentError("timestep_cond: the network takes none (its time_cond_proj_dim is null)");
     return [];
   }
   if (timestepCond !== undefined) requireDims("timestep_cond", timestepCond, [batch, width]);
-  return [[TIME_INPUTS.timestepCond, fromHost(timestepCond ?? { dims: [batch, width], data: new Float32Array(batch * width) })]];
+  return [
+    [
+      TIME_INPUTS.timestepCond,
+      fromHost(timestepCond ?? { dims: [batch, width], data: new Float32Array(batch * width) }),
+    ],
+  ];
 }
 
 function feedAdded(config: UNetConfig, { addedConditions }: UNetInputs, batch: number): readonly Feed[] {
   const { addition_embed_type, addition_time_embed_dim: width, projection_class_embeddings_input_dim: total } = config;
   if (addition_embed_type !== "text_time" || width === null || total === null) {
-    if (addedConditions !== undefined) throw new ArgumentError("text_embeds, time_ids: the network takes none (its addition_embed_type is null)");
+    if (addedConditions !== undefined)
+      throw new ArgumentError("text_embeds, time_ids: the network takes none (its addition_embed_type is null)");
     return [];
   }
-  if (addedConditions === undefined) throw new ArgumentError('text_embeds, time_ids: expected both, as the network\'s addition_embed_type is "text_time", found neither');
+  if (addedConditions === undefined)
+    throw new ArgumentError(
+      'text_embeds, time_ids: expected both, as the network\'s addition_embed_type is "text_time", found neither',
+    );
   const { textEmbeds, timeIds } = addedConditions;
   requireDims("time_ids", timeIds, [batch, "ids"]);
   const ids = timeIds.dims[1];
@@ -92,7 +113,10 @@ function contextWidth({ cross_attention_dim }: UNetConfig, { dims }: FloatTensor
 
 /** A number is a size that must be met, a name stands for any. */
 function requireDims(name: string, { dims }: FloatTensor, expected: readonly (number | string)[]): void {
-  if (dims.length !== expected.length || expected.some((size, axis) => typeof size === "number" && size !== dims[axis])) {
+  if (
+    dims.length !== expected.length ||
+    expected.some((size, axis) => typeof size === "number" && size !== dims[axis])
+  ) {
     throw new ArgumentError(`${name}: expected [${expected.join(", ")}], found [${dims.join(", ")}]`);
   }
 }

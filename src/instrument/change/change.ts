@@ -21,7 +21,12 @@ export type ChangeValues = Readonly<Record<Measure, number>>;
  * Receives, when an evaluation is complete, the change of each block in execution order, one entry an image; and the
  * relative L1 against the evaluation k before, for k = 1 … window, as far as there are any: [image][k − 1].
  */
-export type ChangeListener = (id: string, step: number, images: readonly ChangeValues[], pairs: readonly (readonly number[])[]) => void;
+export type ChangeListener = (
+  id: string,
+  step: number,
+  images: readonly ChangeValues[],
+  pairs: readonly (readonly number[])[],
+) => void;
 
 export interface ChangeMeterOptions {
   /** how many evaluations back change is measured. Default: 1 */
@@ -52,7 +57,11 @@ interface Compared {
 }
 
 /** Measures the change of the layer blocks' branches while sampling. */
-export function changeMeter(pipeline: Pipeline, listener: ChangeListener, { pairWindow = 1 }: ChangeMeterOptions = {}): ChangeMeter {
+export function changeMeter(
+  pipeline: Pipeline,
+  listener: ChangeListener,
+  { pairWindow = 1 }: ChangeMeterOptions = {},
+): ChangeMeter {
   // Parts inside of transformers run on their own where another hook looks at them.
   const layerBlocks = new Set(pipeline.network.blocks.map(({ id }) => id));
   /** newest first, at most pairWindow of them */
@@ -75,7 +84,8 @@ export function changeMeter(pipeline: Pipeline, listener: ChangeListener, { pair
       const before = kept.get(id) ?? [];
       const sums: RowSums[] = [];
       // The first evaluation has nothing to compare with; its squares are needed at the second.
-      for (const earlier of before.length === 0 ? [branch] : before.map((each) => each.branch)) sums.push(await rowSums(pipeline.device, branch, earlier));
+      for (const earlier of before.length === 0 ? [branch] : before.map((each) => each.branch))
+        sums.push(await rowSums(pipeline.device, branch, earlier));
       const oldest = before.at(pairWindow - 1)?.branch;
       kept.set(id, [{ branch: held.replace(oldest, branch), sums: sums[0] }, ...before.slice(0, pairWindow - 1)]);
       compared.push({ id, sums, before: before.at(0)?.sums });
@@ -85,8 +95,20 @@ export function changeMeter(pipeline: Pipeline, listener: ChangeListener, { pair
     async evaluated({ index, images, guided }) {
       const rows = Array.from({ length: images }, (_, image) => (guided ? [image, images + image] : [image]));
       for (const { id, sums, before } of compared.splice(0)) {
-        if (before === undefined) listener(id, index, rows.map(() => FIRST), rows.map(() => []));
-        else listener(id, index, rows.map((each) => changeOf(sums[0], before, each)), rows.map((each) => sums.map((earlier) => relativeL1(earlier, each))));
+        if (before === undefined)
+          listener(
+            id,
+            index,
+            rows.map(() => FIRST),
+            rows.map(() => []),
+          );
+        else
+          listener(
+            id,
+            index,
+            rows.map((each) => changeOf(sums[0], before, each)),
+            rows.map((each) => sums.map((earlier) => relativeL1(earlier, each))),
+          );
       }
     },
     end() {

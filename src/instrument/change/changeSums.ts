@@ -38,7 +38,9 @@ export async function rowSums(device: Device, current: DeviceTensor, previous: D
 }
 
 /** One session serves all blocks of an element type: the shapes are free. Its few numbers come back to the host. */
-const sumsSession = sharedSessions((device, precision: Precision) => createSession(sumsGraph(precision), { ...device, keepsTensors: false }));
+const sumsSession = sharedSessions((device, precision: Precision) =>
+  createSession(sumsGraph(precision), { ...device, keepsTensors: false }),
+);
 
 function sumsGraph(precision: Precision): OnnxModel {
   const graph = new GraphBuilder("change", { ...FLOAT32, precision });

@@ -47,7 +47,9 @@ let kernel: Kernel | undefined;
 /** The part of WebAssembly's interface that is used; TypeScript has it in its library for browsers only. */
 interface WebAssemblyInterface {
   readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object) => { readonly exports: { readonly memory: { readonly buffer: ArrayBuffer }; readonly sum: (bytes: number) => void } };
+  readonly Instance: new (module: object) => {
+    readonly exports: { readonly memory: { readonly buffer: ArrayBuffer }; readonly sum: (bytes: number) => void };
+  };
 }
 
 function compile(): Kernel {
@@ -85,18 +87,35 @@ function assemble(): Uint8Array {
   const [bytes, at, now, difference, l1, size, l2, square, withoutSign] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
   const add = (total: number, value: readonly number[]): number[] => [...get(total), ...value, ...ADD, ...set(total)];
   const body = [
-    ...vector([[1, I32], [7, V128]]),
+    ...vector([
+      [1, I32],
+      [7, V128],
+    ]),
     // f32x4.abs is slower: V8 makes this mask anew at each.
-    ...V128_CONST, ...Array.from({ length: LANES }, () => [0xff, 0xff, 0xff, 0x7f]).flat(), ...set(withoutSign),
+    ...V128_CONST,
+    ...Array.from({ length: LANES }, () => [0xff, 0xff, 0xff, 0x7f]).flat(),
+    ...set(withoutSign),
     ...LOOP,
-    ...get(at), ...load(MEMORY.now), ...set(now),
-    ...get(now), ...get(at), ...load(MEMORY.then), ...SUB, ...set(difference),
+    ...get(at),
+    ...load(MEMORY.now),
+    ...set(now),
+    ...get(now),
+    ...get(at),
+    ...load(MEMORY.then),
+    ...SUB,
+    ...set(difference),
     ...add(l1, [...get(difference), ...get(withoutSign), ...AND]),
     ...add(size, [...get(now), ...get(withoutSign), ...AND]),
     ...add(l2, [...get(difference), ...get(difference), ...MUL]),
     ...add(square, [...get(now), ...get(now), ...MUL]),
-    ...get(at), ...i32(16), I32_ADD, ...set(at),
-    ...get(at), ...get(bytes), I32_LESS, ...REPEAT_IF,
+    ...get(at),
+    ...i32(16),
+    I32_ADD,
+    ...set(at),
+    ...get(at),
+    ...get(bytes),
+    I32_LESS,
+    ...REPEAT_IF,
     END,
     ...[l1, size, l2, square].flatMap((total, index) => [...i32(0), ...get(total), ...store(MEMORY.sums + 16 * index)]),
     END,
@@ -104,11 +123,18 @@ function assemble(): Uint8Array {
   const [TYPES, FUNCTIONS, MEMORIES, EXPORTS, CODE] = [1, 3, 5, 7, 10];
   const [FUNCTION, LINEAR_MEMORY] = [0, 2];
   return Uint8Array.from([
-    ...Buffer.from("\0asm"), 1, 0, 0, 0,
+    ...Buffer.from("\0asm"),
+    1,
+    0,
+    0,
+    0,
     ...section(TYPES, [[0x60, ...vector([[I32]]), ...vector([])]]),
     ...section(FUNCTIONS, [[0]]),
     ...section(MEMORIES, [[0, 1]]),
-    ...section(EXPORTS, [[...text("memory"), LINEAR_MEMORY, 0], [...text("sum"), FUNCTION, 0]]),
+    ...section(EXPORTS, [
+      [...text("memory"), LINEAR_MEMORY, 0],
+      [...text("sum"), FUNCTION, 0],
+    ]),
     ...section(CODE, [[...leb128(body.length), ...body]]),
   ]);
 }

@@ -31,7 +31,9 @@ export function featureLayout(tensor: FloatTensor, channels?: number): FeatureLa
   }
   const [batch, found, height, width] = tensor.dims;
   if (channels !== undefined && found !== channels) {
-    throw new ArgumentError(`a feature map of ${channels} channels is needed here, got ${shape}: take tensors of one block`);
+    throw new ArgumentError(
+      `a feature map of ${channels} channels is needed here, got ${shape}: take tensors of one block`,
+    );
   }
   return {
     batch,

@@ -71,7 +71,9 @@ export function colourScale(maps: readonly FloatTensor[]): ColourScale {
  */
 export function toRgb(maps: readonly FloatTensor[], scale: ColourScale = colourScale(maps)): RgbImage[] {
   if (scale.low.length !== 3 || scale.high.length !== 3) {
-    throw new ArgumentError(`toRgb: a colour scale of three components is needed, got ${scale.low.length}; fit with k = 3`);
+    throw new ArgumentError(
+      `toRgb: a colour scale of three components is needed, got ${scale.low.length}; fit with k = 3`,
+    );
   }
   return maps.map((map) => {
     const [k, height, width] = checkedDims(map, 3);
@@ -108,7 +110,9 @@ function sortedScores(maps: readonly FloatTensor[], component: number, k: number
     offset += part.length;
   }
   if (scores.length === 0 || !scores.every(Number.isFinite)) {
-    throw new ArgumentError(`colourScale: component ${component} has no scores, or some that are not finite (NaN or Infinity)`);
+    throw new ArgumentError(
+      `colourScale: component ${component} has no scores, or some that are not finite (NaN or Infinity)`,
+    );
   }
   return scores.sort();
 }

@@ -68,7 +68,10 @@ export function fitComponents(features: readonly FloatTensor[] | CovarianceAccum
     explainedVariance[component] = values[component];
     const vector = vectors.subarray(component * channels, (component + 1) * channels);
     const sign = Math.sign(largestEntry(vector));
-    components.set(vector.map((value) => value * sign), component * channels);
+    components.set(
+      vector.map((value) => value * sign),
+      component * channels,
+    );
   }
   return {
     mean: Float64Array.from(statistics.mean),

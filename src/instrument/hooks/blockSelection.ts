@@ -30,7 +30,9 @@ export function selectBlocks(unet: UNet, pattern: string): SelectableBlock[] {
   const selected = candidates.filter(({ block }) => named(block.id));
   if (selected.length === 0) {
     const known = candidates.filter(({ inside }) => inside === undefined).map(({ block }) => block.id);
-    throw new ArgumentError(`hook "${pattern}": expected the path of a block or a pattern, found no block of that name — there are ${known.join(", ")}, and in the transformers transformer_blocks.*.attn1, .attn2 and .ff`);
+    throw new ArgumentError(
+      `hook "${pattern}": expected the path of a block or a pattern, found no block of that name — there are ${known.join(", ")}, and in the transformers transformer_blocks.*.attn1, .attn2 and .ff`,
+    );
   }
   return selected;
 }
@@ -39,7 +41,12 @@ export function selectBlocks(unet: UNet, pattern: string): SelectableBlock[] {
 export function blockPattern(pattern: string): (id: string) => boolean {
   const source = pattern
     .split("**")
-    .map((piece) => piece.split("*").map((text) => text.replace(/[.+?^${}()|[\]\\]/g, "\\$&")).join("[^.]*"))
+    .map((piece) =>
+      piece
+        .split("*")
+        .map((text) => text.replace(/[.+?^${}()|[\]\\]/g, "\\$&"))
+        .join("[^.]*"),
+    )
     .join(".*");
   const expression = new RegExp(`^${source}$`);
   return (id) => expression.test(id);

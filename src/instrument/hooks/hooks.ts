@@ -42,7 +42,11 @@ export interface HookOptions {
  * @param pattern a diffusers module path; `*` within a segment, `**` across, or `all`
  * @throws ArgumentError when sampling starts, where the pattern names no block of the model
  */
-export function hook(pattern: string, callback: (event: HookEvent) => HookReplacement | undefined | void | Promise<HookReplacement | undefined | void>, options: HookOptions = {}): SamplingHook {
+export function hook(
+  pattern: string,
+  callback: (event: HookEvent) => HookReplacement | undefined | void | Promise<HookReplacement | undefined | void>,
+  options: HookOptions = {},
+): SamplingHook {
   let ids: ReadonlySet<string> = new Set();
   let pipeline: Pipeline | undefined;
   return {
@@ -61,10 +65,20 @@ export function hook(pattern: string, callback: (event: HookEvent) => HookReplac
       const { device } = pipeline;
       const branch = await toHost(device, result.branch);
       const out = result.out === result.branch ? branch : await toHost(device, result.out);
-      const replacement = await callback({ id: block.id, kind: block.kind, step: index, timestep, images, guided, branch, out });
+      const replacement = await callback({
+        id: block.id,
+        kind: block.kind,
+        step: index,
+        timestep,
+        images,
+        guided,
+        branch,
+        out,
+      });
       if (!replacement) return undefined;
       const precision = precisionOf(result.branch);
-      const upload = (tensor: FloatTensor | undefined) => (tensor === undefined ? undefined : fromHost(tensor, precision));
+      const upload = (tensor: FloatTensor | undefined) =>
+        tensor === undefined ? undefined : fromHost(tensor, precision);
       return { branch: upload(replacement.branch), out: upload(replacement.out) };
     },
   };

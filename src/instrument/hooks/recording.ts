@@ -52,7 +52,9 @@ export function recordToMemory(options: MemoryRecordOptions): Recording {
         // Two patterns may name one block, and a later sampling takes the place of an earlier one.
         const after = bytes - (recorded.get(name)?.data.byteLength ?? 0) + data.byteLength;
         if (after > budget) {
-          throw new ArgumentError(`recording: expected at most ${budget} bytes, and ${event.id} at step ${event.step} would make it ${after} — record fewer blocks or steps, raise the budget, or record to disk`);
+          throw new ArgumentError(
+            `recording: expected at most ${budget} bytes, and ${event.id} at step ${event.step} would make it ${after} — record fewer blocks or steps, raise the budget, or record to disk`,
+          );
         }
         bytes = after;
         recorded.set(name, { dims, data: data.slice() });
@@ -86,7 +88,12 @@ export interface DiskRecording {
  * @param sampling the options that the sampler will be given: they fix the shapes
  * @throws ArgumentError for steps that the sampling does not have, and patterns that name no block
  */
-export async function recordToDisk(pipeline: Pipeline, path: string, sampling: SampleOptions, options: RecordOptions): Promise<DiskRecording> {
+export async function recordToDisk(
+  pipeline: Pipeline,
+  path: string,
+  sampling: SampleOptions,
+  options: RecordOptions,
+): Promise<DiskRecording> {
   const { value = "branch" } = options;
   const plan = planSampling(pipeline, sampling);
   const [height, width] = plan.latentSize;
@@ -94,12 +101,16 @@ export async function recordToDisk(pipeline: Pipeline, path: string, sampling: S
   const evaluations = plan.solver.timesteps.map((_, step) => step);
   const steps = options.steps ?? evaluations;
   const outside = steps.find((step) => !evaluations.includes(step));
-  if (outside !== undefined) throw new ArgumentError(`recording: steps: expected 0 to ${evaluations.length - 1}, found ${outside}`);
+  if (outside !== undefined)
+    throw new ArgumentError(`recording: steps: expected 0 to ${evaluations.length - 1}, found ${outside}`);
 
   const layout = new Map<string, TensorLayout>();
   for (const { block, inside } of options.blocks.flatMap((pattern) => selectBlocks(pipeline.network.unet, pattern))) {
     const extent = block.extent({ height, width });
-    const shape = inside === undefined ? [block.channels, extent.height, extent.width] : [extent.height * extent.width, block.channels];
+    const shape =
+      inside === undefined
+        ? [block.channels, extent.height, extent.width]
+        : [extent.height * extent.width, block.channels];
     for (const step of steps) layout.set(tensorName(block.id, step), { dtype: "F32", dims: [rows, ...shape] });
   }
   const writer = await createSafetensorsWriter(path, layout, {
@@ -110,7 +121,9 @@ export async function recordToDisk(pipeline: Pipeline, path: string, sampling: S
     prompts: JSON.stringify(plan.prompts),
   });
   return {
-    hooks: options.blocks.map((pattern) => hook(pattern, (event) => writer.write(tensorName(event.id, event.step), event[value].data), { steps })),
+    hooks: options.blocks.map((pattern) =>
+      hook(pattern, (event) => writer.write(tensorName(event.id, event.step), event[value].data), { steps }),
+    ),
     bytes: [...layout.values()].reduce((sum, { dims }) => sum + 4 * elementCount(dims), 0),
     close: () => writer.close(),
     abandon: () => writer.abandon(),

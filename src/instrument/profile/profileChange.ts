@@ -18,7 +18,10 @@ import { MEASURES } from "./profile.js";
 import type { Measure, Profile, ProfiledBlock, ProfileSetting, Trajectory } from "./profile.js";
 
 /** How every trajectory of a profile is sampled and measured. */
-export interface ProfileSampling extends Pick<SampleOptions, "steps" | "solver" | "schedulerConfig" | "guidanceScale" | "height" | "width"> {
+export interface ProfileSampling extends Pick<
+  SampleOptions,
+  "steps" | "solver" | "schedulerConfig" | "guidanceScale" | "height" | "width"
+> {
   readonly negativePrompt?: string;
   /**
    * Also measure change between all pairs of steps at most so many apart, in the same samplings.
@@ -61,27 +64,42 @@ export async function profileChange(pipeline: Pipeline, options: ProfileOptions)
   const { pairWindow } = sampling;
   if (prompts.length === 0) throw new ArgumentError("prompts: expected at least one, found an empty list");
   if (seeds.length === 0) throw new ArgumentError("seeds: expected at least one, found an empty list");
-  if (!Number.isInteger(batch) || batch < 1) throw new ArgumentError(`batch: expected an integer of 1 or more, found ${batch}`);
+  if (!Number.isInteger(batch) || batch < 1)
+    throw new ArgumentError(`batch: expected an integer of 1 or more, found ${batch}`);
 
-  if (pairWindow !== undefined && (!Number.isInteger(pairWindow) || pairWindow < 1)) throw new ArgumentError(`pairWindow: expected an integer of 1 or more, found ${pairWindow}`);
+  if (pairWindow !== undefined && (!Number.isInteger(pairWindow) || pairWindow < 1))
+    throw new ArgumentError(`pairWindow: expected an integer of 1 or more, found ${pairWindow}`);
 
   const trajectories = prompts.flatMap((prompt) => seeds.map((seed) => ({ prompt, seed })));
   let profile = await emptyProfile(pipeline, sampling);
-  if (file !== undefined && existsSync(file)) profile = resume(file, await loadProfile(file), profile, runner === runLocally);
+  if (file !== undefined && existsSync(file))
+    profile = resume(file, await loadProfile(file), profile, runner === runLocally);
   const evaluations = profile.setting.timesteps.length;
   const total = trajectories.length * evaluations;
-  const isDone = ({ prompt, seed }: Trajectory): boolean => profile.trajectories.some((done) => done.prompt === prompt && done.seed === seed);
+  const isDone = ({ prompt, seed }: Trajectory): boolean =>
+    profile.trajectories.some((done) => done.prompt === prompt && done.seed === seed);
   const countDone = (): number => trajectories.filter(isDone).length * evaluations;
   onProgress?.(countDone(), total);
 
   // Batches are cut from the whole list, so that a resumed run has the same ones and rounds alike.
   const jobs = batches(trajectories, batch)
     .filter((members) => !members.every(isDone))
-    .map((members) => createJob<ProfileJob>({ kind: "profile", fingerprint: profile.setting.model.fingerprint, sampling, trajectories: members }));
+    .map((members) =>
+      createJob<ProfileJob>({
+        kind: "profile",
+        fingerprint: profile.setting.model.fingerprint,
+        sampling,
+        trajectories: members,
+      }),
+    );
   await runner<ProfileJob, Profile>({
     jobs,
     signal,
-    run: (job) => measureBatch(pipeline, job, { signal, onStep: (step) => onProgress?.(countDone() + (step + 1) * job.trajectories.length, total) }),
+    run: (job) =>
+      measureBatch(pipeline, job, {
+        signal,
+        onStep: (step) => onProgress?.(countDone() + (step + 1) * job.trajectories.length, total),
+      }),
     async onResult(_, measured) {
       profile = mergeProfiles([profile, measured]);
       if (file !== undefined) await saveProfile(file, profile);
@@ -94,7 +112,10 @@ export async function profileChange(pipeline: Pipeline, options: ProfileOptions)
 }
 
 /** Bytes of the branches that measuring change keeps, counted beforehand. */
-export function changeMemoryBytes(pipeline: Pipeline, { batch = 4, ...sampling }: Pick<ProfileOptions, keyof ProfileSampling | "batch">): number {
+export function changeMemoryBytes(
+  pipeline: Pipeline,
+  { batch = 4, ...sampling }: Pick<ProfileOptions, keyof ProfileSampling | "batch">,
+): number {
   const { latentSize, guided } = planSampling(pipeline, { ...sampling, prompt: "" });
   const layerBlocks = blockMap(pipeline, latentSize).filter(({ inside }) => inside === undefined);
   return layerBlocks.reduce((sum, { bytes }) => sum + bytes, 0) * (guided ? 2 : 1) * batch * (sampling.pairWindow ?? 1);
@@ -104,42 +125,74 @@ async function emptyProfile(pipeline: Pipeline, options: ProfileSampling): Promi
   const plan = planSampling(pipeline, { ...options, prompt: "" });
   const { latentSize, negativePrompts } = plan;
   const [height, width] = latentSize;
-  const setting: ProfileSetting = { ...(await samplingRecord(pipeline, plan)), negative_prompt: negativePrompts?.[0] ?? null, latent_size: latentSize };
+  const setting: ProfileSetting = {
+    ...(await samplingRecord(pipeline, plan)),
+    negative_prompt: negativePrompts?.[0] ?? null,
+    latent_size: latentSize,
+  };
   const blocks = pipeline.network.blocks.map((block) => {
     const extent = block.extent({ height, width });
     return { id: block.id, kind: block.kind, resolution: [extent.height, extent.width] as const };
   });
-  const values = Object.fromEntries(MEASURES.map((name) => [name, Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(0)]))]));
-  return { setting, device: pipeline.device.name, precision: pipeline.device.precision, library_version: VERSION, trajectories: [], blocks, values, ...pairsOf(blocks, 0, options.pairWindow) };
+  const values = Object.fromEntries(
+    MEASURES.map((name) => [name, Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(0)]))]),
+  );
+  return {
+    setting,
+    device: pipeline.device.name,
+    precision: pipeline.device.precision,
+    library_version: VERSION,
+    trajectories: [],
+    blocks,
+    values,
+    ...pairsOf(blocks, 0, options.pairWindow),
+  };
 }
 
 /** Room for change between pairs of steps, where it is asked for. */
 function pairsOf(blocks: readonly ProfiledBlock[], rows: number, window: number | undefined): Pick<Profile, "pairs"> {
   if (window === undefined) return {};
-  return { pairs: { window, change: Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(rows * window)])) } };
+  return {
+    pairs: { window, change: Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(rows * window)])) },
+  };
 }
 
 function resume(file: string, found: Profile, wanted: Profile, here: boolean): Profile {
   // Elsewhere the workers decide the precision.
-  if (here && found.precision !== undefined && found.precision !== wanted.precision) throw new ArgumentError(`${file}: holds a profile that was measured in ${found.precision}, and this is ${wanted.precision} — give another file, or precision: "${found.precision}"`);
+  if (here && found.precision !== undefined && found.precision !== wanted.precision)
+    throw new ArgumentError(
+      `${file}: holds a profile that was measured in ${found.precision}, and this is ${wanted.precision} — give another file, or precision: "${found.precision}"`,
+    );
   try {
     return mergeProfiles([wanted, found]);
   } catch (error) {
     if (!(error instanceof ArgumentError)) throw error;
-    throw new ArgumentError(`${file}: holds a profile that cannot go on (${error.message}) — give another file, or delete this one`);
+    throw new ArgumentError(
+      `${file}: holds a profile that cannot go on (${error.message}) — give another file, or delete this one`,
+    );
   }
 }
 
 /** Samples one batch of trajectories and measures their change. */
-export async function measureBatch(pipeline: Pipeline, { sampling, trajectories }: ProfileJob, { signal, onStep }: { signal?: AbortSignal; onStep?: (step: number) => void } = {}): Promise<Profile> {
+export async function measureBatch(
+  pipeline: Pipeline,
+  { sampling, trajectories }: ProfileJob,
+  { signal, onStep }: { signal?: AbortSignal; onStep?: (step: number) => void } = {},
+): Promise<Profile> {
   const { setting, blocks, ...rest } = await emptyProfile(pipeline, sampling);
   const steps = setting.timesteps.length;
   const values = Object.fromEntries(
-    MEASURES.map((name) => [name, Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(trajectories.length * steps)]))]),
+    MEASURES.map((name) => [
+      name,
+      Object.fromEntries(blocks.map(({ id }) => [id, new Float64Array(trajectories.length * steps)])),
+    ]),
   ) as Record<Measure, Record<string, Float64Array>>;
   const { pairs } = pairsOf(blocks, trajectories.length * steps, sampling.pairWindow);
   const listener: ChangeListener = (id, step, images, apart) => {
-    if (images.some(({ change, cosine }) => Number.isNaN(change + cosine))) throw new ArgumentError(`profile: ${id} gave values at evaluation ${step} that are not finite — measure with precision: "float32"`);
+    if (images.some(({ change, cosine }) => Number.isNaN(change + cosine)))
+      throw new ArgumentError(
+        `profile: ${id} gave values at evaluation ${step} that are not finite — measure with precision: "float32"`,
+      );
     images.forEach((change, image) => {
       const entry = image * steps + step;
       for (const name of MEASURES) values[name][id][entry] = change[name];
@@ -166,6 +219,8 @@ export async function measureBatch(pipeline: Pipeline, { sampling, trajectories 
 function inOrder(profile: Profile, order: readonly Trajectory[]): Profile {
   const position = new Map(order.map(({ prompt, seed }, index) => [JSON.stringify([prompt, seed]), index]));
   const rank = ({ prompt, seed }: Trajectory): number => position.get(JSON.stringify([prompt, seed])) ?? order.length;
-  const rows = profile.trajectories.map((_, row) => row).sort((a, b) => rank(profile.trajectories[a]) - rank(profile.trajectories[b]) || a - b);
+  const rows = profile.trajectories
+    .map((_, row) => row)
+    .sort((a, b) => rank(profile.trajectories[a]) - rank(profile.trajectories[b]) || a - b);
   return selectTrajectories(profile, rows);
 }

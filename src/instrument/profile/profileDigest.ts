@@ -10,7 +10,8 @@ export function profileDigest(profile: Profile): string {
   const hash = createHash("sha256").update(JSON.stringify([profile.setting, profile.trajectories]));
   for (const { id } of profile.blocks) {
     const values = profile.values.change?.[id];
-    if (values !== undefined) hash.update(id).update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+    if (values !== undefined)
+      hash.update(id).update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
   }
   const digest = `sha256:${hash.digest("hex")}`;
   known.set(profile, digest);

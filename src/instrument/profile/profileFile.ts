@@ -35,7 +35,23 @@ const headSchema = z.object({
   precision: z.enum(PRECISIONS).optional(),
   library_version: z.string(),
   trajectories: z.array(z.object({ prompt: z.string(), seed: z.number() })).min(1),
-  blocks: z.array(z.object({ id: z.string(), kind: z.enum(["conv_in", "conv_out", "resnet", "transformer", "downsampler", "upsampler", "attn1", "attn2", "ff"]), resolution: size })),
+  blocks: z.array(
+    z.object({
+      id: z.string(),
+      kind: z.enum([
+        "conv_in",
+        "conv_out",
+        "resnet",
+        "transformer",
+        "downsampler",
+        "upsampler",
+        "attn1",
+        "attn2",
+        "ff",
+      ]),
+      resolution: size,
+    }),
+  ),
 });
 
 /** Writes a profile; the file is replaced in one go. */
@@ -44,10 +60,14 @@ export async function saveProfile(path: string, profile: Profile): Promise<void>
   const dims = [profile.trajectories.length, profile.setting.timesteps.length];
   const tensors = new Map<string, { dtype: "F64"; dims: number[]; data: Float64Array }>();
   for (const measure of MEASURES) {
-    for (const [id, data] of Object.entries(values[measure] ?? {})) tensors.set(`${measure}/${id}`, { dtype: "F64", dims, data });
+    for (const [id, data] of Object.entries(values[measure] ?? {}))
+      tensors.set(`${measure}/${id}`, { dtype: "F64", dims, data });
   }
-  for (const [id, data] of Object.entries(pairs?.change ?? {})) tensors.set(`${PAIR_CHANGE}/${id}`, { dtype: "F64", dims: [...dims, pairs?.window ?? 0], data });
-  const metadata = Object.fromEntries(Object.entries(head).map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]));
+  for (const [id, data] of Object.entries(pairs?.change ?? {}))
+    tensors.set(`${PAIR_CHANGE}/${id}`, { dtype: "F64", dims: [...dims, pairs?.window ?? 0], data });
+  const metadata = Object.fromEntries(
+    Object.entries(head).map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]),
+  );
   await writeSafetensors(path, tensors, { format: FORMAT, version: String(VERSION), ...metadata });
 }
 
@@ -60,8 +80,21 @@ export async function loadProfile(path: string): Promise<Profile> {
   const file = await openSafetensors(path);
   try {
     const { format, version } = file.metadata;
-    if (format !== FORMAT) throw new InvalidFileError({ file: path, field: "__metadata__.format", found: JSON.stringify(format ?? null), expected: `"${FORMAT}"`, hint: "`blockcache profile` writes such files" });
-    if (version !== String(VERSION)) throw new InvalidFileError({ file: path, field: "__metadata__.version", found: version, expected: String(VERSION) });
+    if (format !== FORMAT)
+      throw new InvalidFileError({
+        file: path,
+        field: "__metadata__.format",
+        found: JSON.stringify(format ?? null),
+        expected: `"${FORMAT}"`,
+        hint: "`blockcache profile` writes such files",
+      });
+    if (version !== String(VERSION))
+      throw new InvalidFileError({
+        file: path,
+        field: "__metadata__.version",
+        found: version,
+        expected: String(VERSION),
+      });
     const head = parseHead(path, file.metadata);
     const values: Partial<Record<Measure, Record<string, Float64Array>>> = {};
     const dims = [head.trajectories.length, head.setting.timesteps.length];
@@ -72,20 +105,48 @@ export async function loadProfile(path: string): Promise<Profile> {
       const inPairs = measure === PAIR_CHANGE;
       if (!inPairs && !MEASURES.includes(measure as Measure)) continue;
       const expected = inPairs ? [...dims, window] : dims;
-      if (tensor.dtype !== "F64" || tensor.dims.length !== expected.length || tensor.dims.some((dim, axis) => dim !== expected[axis])) {
-        throw new InvalidFileError({ file: path, field: name, found: `${tensor.dtype} [${tensor.dims.join(", ")}]`, expected: `F64 [${dims.join(", ")}${inPairs ? ", window" : ""}] (trajectories, steps${inPairs ? ", window" : ""})` });
+      if (
+        tensor.dtype !== "F64" ||
+        tensor.dims.length !== expected.length ||
+        tensor.dims.some((dim, axis) => dim !== expected[axis])
+      ) {
+        throw new InvalidFileError({
+          file: path,
+          field: name,
+          found: `${tensor.dtype} [${tensor.dims.join(", ")}]`,
+          expected: `F64 [${dims.join(", ")}${inPairs ? ", window" : ""}] (trajectories, steps${inPairs ? ", window" : ""})`,
+        });
       }
       const data = new Float64Array((await file.readRaw(name)).buffer);
       // A sum with NaN is above no threshold: heuristics would reuse for ever, without a word.
-      if (data.some(Number.isNaN)) throw new InvalidFileError({ file: path, field: name, found: "NaN", expected: "numbers", hint: "the network gave values that are not finite: measure with --precision float32" });
+      if (data.some(Number.isNaN))
+        throw new InvalidFileError({
+          file: path,
+          field: name,
+          found: "NaN",
+          expected: "numbers",
+          hint: "the network gave values that are not finite: measure with --precision float32",
+        });
       if (inPairs) pairChange[id] = data;
       else (values[measure as Measure] ??= {})[id] = data;
     }
     const missing = head.blocks.find(({ id }) => values.change?.[id] === undefined);
-    if (missing) throw new InvalidFileError({ file: path, field: `change/${missing.id}`, found: "no such tensor", expected: "one for each block listed in the metadata" });
+    if (missing)
+      throw new InvalidFileError({
+        file: path,
+        field: `change/${missing.id}`,
+        found: "no such tensor",
+        expected: "one for each block listed in the metadata",
+      });
     if (window === undefined) return { ...head, values };
     const unpaired = head.blocks.find(({ id }) => pairChange[id] === undefined);
-    if (unpaired) throw new InvalidFileError({ file: path, field: `${PAIR_CHANGE}/${unpaired.id}`, found: "no such tensor", expected: "one for each block, or none" });
+    if (unpaired)
+      throw new InvalidFileError({
+        file: path,
+        field: `${PAIR_CHANGE}/${unpaired.id}`,
+        found: "no such tensor",
+        expected: "one for each block, or none",
+      });
     return { ...head, values, pairs: { window, change: pairChange } };
   } finally {
     await file.close();
@@ -104,7 +165,12 @@ function parseHead(path: string, metadata: Readonly<Record<string, string>>): z.
     try {
       plain[key] = TEXTS.includes(key) ? text : JSON.parse(text);
     } catch {
-      throw new InvalidFileError({ file: path, field: `__metadata__.${key}`, found: text.slice(0, 40), expected: "JSON" });
+      throw new InvalidFileError({
+        file: path,
+        field: `__metadata__.${key}`,
+        found: text.slice(0, 40),
+        expected: "JSON",
+      });
     }
   }
   return validate(headSchema, plain, { file: path, field: "__metadata__" });
@@ -120,7 +186,8 @@ export function mergeProfiles(profiles: readonly Profile[]): Profile {
   const [first, ...others] = profiles;
   for (const other of others) {
     const difference = firstDifference(first, other);
-    if (difference !== undefined) throw new ArgumentError(`merge: expected profiles of the same setting, found a different ${difference}`);
+    if (difference !== undefined)
+      throw new ArgumentError(`merge: expected profiles of the same setting, found a different ${difference}`);
   }
   const seen = new Set<string>();
   const kept: { profile: Profile; row: number }[] = [];
@@ -133,7 +200,10 @@ export function mergeProfiles(profiles: readonly Profile[]): Profile {
     });
   }
   const steps = first.setting.timesteps.length;
-  const join = (width: number, of: (profile: Profile) => Readonly<Record<string, Float64Array>> | undefined): Record<string, Float64Array> =>
+  const join = (
+    width: number,
+    of: (profile: Profile) => Readonly<Record<string, Float64Array>> | undefined,
+  ): Record<string, Float64Array> =>
     Object.fromEntries(
       first.blocks.map(({ id }) => {
         const joined = new Float64Array(kept.length * width);
@@ -151,7 +221,9 @@ export function mergeProfiles(profiles: readonly Profile[]): Profile {
     ...provenance(profiles),
     trajectories: kept.map(({ profile, row }) => profile.trajectories[row]),
     values: Object.fromEntries(measures.map((measure) => [measure, join(steps, (profile) => profile.values[measure])])),
-    ...(pairs === undefined ? {} : { pairs: { ...pairs, change: join(steps * pairs.window, (profile) => profile.pairs?.change) } }),
+    ...(pairs === undefined
+      ? {}
+      : { pairs: { ...pairs, change: join(steps * pairs.window, (profile) => profile.pairs?.change) } }),
   };
 }
 
@@ -160,14 +232,18 @@ function provenance(profiles: readonly Profile[]): Pick<Profile, "device" | "pre
   const begun = profiles.filter(({ trajectories }) => trajectories.length > 0);
   const measured = begun.length === 0 ? profiles : begun;
   const precisions = [...new Set(measured.flatMap(({ precision }) => precision ?? []))];
-  if (precisions.length > 1) throw new ArgumentError(`merge: expected profiles of the same setting, found a different precision: ${precisions.join(" and ")}`);
+  if (precisions.length > 1)
+    throw new ArgumentError(
+      `merge: expected profiles of the same setting, found a different precision: ${precisions.join(" and ")}`,
+    );
   const device = [...new Set(measured.flatMap((each) => each.device.split(", ")))].join(", ");
   return { device, ...(precisions.length === 0 ? {} : { precision: precisions[0] }) };
 }
 
 function firstDifference(a: Profile, b: Profile): string | undefined {
   for (const key of Object.keys(a.setting) as (keyof Profile["setting"])[]) {
-    if (JSON.stringify(a.setting[key]) !== JSON.stringify(b.setting[key])) return `${key}: ${JSON.stringify(a.setting[key])} and ${JSON.stringify(b.setting[key])}`;
+    if (JSON.stringify(a.setting[key]) !== JSON.stringify(b.setting[key]))
+      return `${key}: ${JSON.stringify(a.setting[key])} and ${JSON.stringify(b.setting[key])}`;
   }
   const window = ({ pairs }: Profile): string => (pairs === undefined ? "none" : String(pairs.window));
   if (window(a) !== window(b)) return `window of change between pairs of steps: ${window(a)} and ${window(b)}`;

@@ -2,7 +2,9 @@ import type { Measure, Profile, Trajectory } from "./profile.js";
 
 /** Trajectories in groups that are sampled together. */
 export function batches(trajectories: readonly Trajectory[], size: number): Trajectory[][] {
-  return Array.from({ length: Math.ceil(trajectories.length / size) }, (_, index) => trajectories.slice(index * size, (index + 1) * size));
+  return Array.from({ length: Math.ceil(trajectories.length / size) }, (_, index) =>
+    trajectories.slice(index * size, (index + 1) * size),
+  );
 }
 
 /**
@@ -12,16 +14,22 @@ export function batches(trajectories: readonly Trajectory[], size: number): Traj
  * @param rows positions in `profile.trajectories`
  * @param measures which measures to carry over. Default: all that the profile has
  */
-export function selectTrajectories(profile: Profile, rows: readonly number[], measures: readonly Measure[] = Object.keys(profile.values) as Measure[]): Profile {
+export function selectTrajectories(
+  profile: Profile,
+  rows: readonly number[],
+  measures: readonly Measure[] = Object.keys(profile.values) as Measure[],
+): Profile {
   const steps = profile.setting.timesteps.length;
-  const select = (width: number) => (byBlock: Readonly<Record<string, Float64Array>>): Record<string, Float64Array> =>
-    Object.fromEntries(
-      Object.entries(byBlock).map(([id, data]) => {
-        const selected = new Float64Array(rows.length * width);
-        rows.forEach((row, index) => selected.set(data.subarray(row * width, (row + 1) * width), index * width));
-        return [id, selected];
-      }),
-    );
+  const select =
+    (width: number) =>
+    (byBlock: Readonly<Record<string, Float64Array>>): Record<string, Float64Array> =>
+      Object.fromEntries(
+        Object.entries(byBlock).map(([id, data]) => {
+          const selected = new Float64Array(rows.length * width);
+          rows.forEach((row, index) => selected.set(data.subarray(row * width, (row + 1) * width), index * width));
+          return [id, selected];
+        }),
+      );
   const { pairs } = profile;
   return {
     ...profile,
