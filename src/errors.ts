@@ -50,6 +50,16 @@ export class DeviceUnavailableError extends BlockcacheError {
   override name = "DeviceUnavailableError";
 }
 
+/** A device that was there failed at its work: out of memory, lost, or without an operator that a graph needs. */
+export class DeviceError extends BlockcacheError {
+  override name = "DeviceError";
+}
+
+/** Something was used after it was given back: a tensor, a graph, a pipeline. */
+export class ReleasedError extends BlockcacheError {
+  override name = "ReleasedError";
+}
+
 /** Why the hub did not give a model. */
 export type HubRefusal =
   /** no such model, or a private one that the token may not read */

@@ -1,7 +1,7 @@
 /** What every command shares: device options, errors as one line, progress on a terminal. */
 import { Command, InvalidArgumentError, Option } from "commander";
-import { DEVICE_NAMES } from "../engine/device.js";
-import type { DeviceName } from "../engine/device.js";
+import { DEVICE_NAMES } from "../engine/devices.js";
+import type { DeviceName } from "../engine/devices.js";
 import { PRECISIONS } from "../graphs/graphBuilder.js";
 import type { Precision } from "../graphs/graphBuilder.js";
 import { ArgumentError } from "../errors.js";

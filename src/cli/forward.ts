@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { InvalidFileError } from "../errors.js";
-import { combineObservers } from "../engine/network/observer.js";
+import { beginAll } from "../diffusion/samplingHook.js";
 import { hook } from "../instrument/hooks/hooks.js";
 import type { FloatTensor } from "../numerics/tensor.js";
 import type { NetworkConditions } from "../engine/network/unetInputs.js";
@@ -45,13 +45,13 @@ export function forwardCommand(): Command {
       const pipeline = await openPipeline(model, options);
       const branches: Record<string, FloatTensor> = {};
       const hooks = (options.hooks?.split(",") ?? []).map((pattern) =>
-        hook(pattern.trim(), ({ id, branch }) => void (branches[id] = branch)),
+        hook(pattern.trim(), ({ id, branch }) => void (branches[id] = branch), { results: ["branch"] }),
       );
-      const inParts = new Set(hooks.flatMap((each) => each.inParts?.(pipeline) ?? []));
+      const inParts = await beginAll(hooks, pipeline);
       const sample = await pipeline.network.forward(
         { sample: inputs.sample, timestep, ...conditionsIn(options.inputs, inputs) },
         {
-          observer: combineObservers(hooks),
+          observers: hooks,
           inParts,
           evaluation: { index: 0, timestep, images: inputs.sample.dims[0], guided: false },
         },

@@ -9,7 +9,7 @@ import { BandedDecoder } from "../engine/bandedDecoder.js";
 import type { Device } from "../engine/device.js";
 import { GraphRunner } from "../engine/graphRunner.js";
 import { Lazy } from "../engine/lazy.js";
-import { fromHost } from "../engine/transfer.js";
+import { upload } from "../engine/transfer.js";
 import { stack } from "../numerics/tensorRows.js";
 
 /** An image whose widest feature maps take more is decoded in bands. They are 256 MiB at 512×512 pixels for Stable Diffusion's decoder. */
@@ -52,12 +52,12 @@ export class ImageAutoencoder {
     const { scaling_factor } = this.#folder.vae;
     const unscaled = { dims: latents.dims, data: latents.data.map((value) => value / scaling_factor) };
     if (this.#widestBytes(latents.dims[2], latents.dims[3]) > LARGEST_WHOLE_BYTES) return this.#decodeInBands(unscaled);
-    return (await this.#decoder.get()).run({ latents: fromHost(unscaled) });
+    return (await this.#decoder.get()).run({ latents: upload(this.#device, unscaled) });
   }
 
   /** pixels [batch, 3, height, width] in −1…1 → mean of the latents' distribution, unscaled */
   async encode(pixels: FloatTensor): Promise<FloatTensor> {
-    return (await this.#encoder.get()).run({ pixels: fromHost(pixels) });
+    return (await this.#encoder.get()).run({ pixels: upload(this.#device, pixels) });
   }
 
   /** Bytes of weights that the first decoding will load. */
@@ -72,9 +72,9 @@ export class ImageAutoencoder {
     return widest * (widest > LARGEST_WHOLE_BYTES ? WIDEST_AT_ONCE.inBands : WIDEST_AT_ONCE.whole);
   }
 
-  /** Releases all sessions. */
+  /** Gives up all graphs. */
   async dispose(): Promise<void> {
-    for (const runner of [this.#decoder, this.#bandedDecoder, this.#encoder]) await (await runner.take())?.dispose();
+    for (const runner of [this.#decoder, this.#bandedDecoder, this.#encoder]) (await runner.take())?.dispose();
   }
 
   /** Bytes of one image's feature maps where they are widest: those that the last upsampler gives. */

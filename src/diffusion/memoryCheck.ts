@@ -1,6 +1,7 @@
 /** Refuses, before anything is computed, what would not fit in memory. */
 import { ArgumentError } from "../errors.js";
 import { activationBytes } from "../graphs/activationBytes.js";
+import { DEVICES } from "../engine/devices.js";
 import { availableMemory } from "../engine/availableMemory.js";
 import type { Pipeline } from "./pipeline.js";
 import type { SamplingPlan } from "./samplingPlan.js";
@@ -24,20 +25,16 @@ export function requireMemory(
   plan: SamplingPlan,
   available = USABLE_SHARE * availableMemory(),
 ): void {
-  if (pipeline.device.name !== "cpu") return;
+  if (!DEVICES[pipeline.device.name].usesHostMemory) return;
   const { latentSize } = plan;
   const { unet, keptBytes } = pipeline.network;
   const images = plan.prompts.length;
-  // All images are evaluated together, and decoded one by one, beside what the network's sessions keep. What they
-  // keep of earlier runs is taken already.
+  // All images are evaluated together, and then decoded one by one in the same memory. What that keeps of earlier runs
+  // is taken already.
   const needed = (count: number, latents: Size): number => {
-    const { kept, passing } = activationBytes(unet, { height: latents[0], width: latents[1] });
     const rows = plan.guided ? 2 * count : count;
-    return (
-      pipeline.waitingWeightBytes +
-      Math.max(0, rows * kept - keptBytes) +
-      Math.max(rows * passing, pipeline.decodeBytes(latents))
-    );
+    const evaluated = rows * activationBytes(unet, { height: latents[0], width: latents[1] });
+    return pipeline.waitingWeightBytes + Math.max(0, Math.max(evaluated, pipeline.decodeBytes(latents)) - keptBytes);
   };
   if (needed(images, latentSize) <= available) return;
 

@@ -35,7 +35,7 @@ export async function loadPipeline(model: string, options: LoadOptions = {}): Pr
   const device = await openDevice(options);
   const folder = await openModel(model, { ...options, variant: device.precision === "float16" ? "fp16" : undefined });
   const text = await TextEncoders.open(folder, device);
-  const network = await BlockNetwork.load(describeUNet(folder.unet), await folder.openUNetWeights(), device, options);
+  const network = await BlockNetwork.load(describeUNet(folder.unet), () => folder.openUNetWeights(), device, options);
   return new Pipeline(folder, device, network, text);
 }
 
@@ -111,7 +111,7 @@ export class Pipeline {
     return this.#autoencoder.encode(pixels);
   }
 
-  /** Releases all sessions. */
+  /** Gives up everything that is compiled; samplings that are under way end with a ReleasedError. */
   async dispose(): Promise<void> {
     await this.network.dispose();
     await this.text.dispose();

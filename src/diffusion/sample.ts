@@ -1,6 +1,5 @@
 /** Classifier-free guided sampling as an async generator: bars, hooks and recorders consume it. */
 import type { FloatTensor } from "../numerics/tensor.js";
-import { combineObservers } from "../engine/network/observer.js";
 import type { Evaluation } from "../engine/network/observer.js";
 import { conditionsOf } from "./conditioning.js";
 import { decodeImages } from "./decodeImages.js";
@@ -8,8 +7,9 @@ import { guide, rescaleNoiseCfg } from "./guidance.js";
 import type { RgbImage } from "./image.js";
 import { requireMemory } from "./memoryCheck.js";
 import type { Pipeline } from "./pipeline.js";
+import { beginAll, endAll } from "./samplingHook.js";
 import { planSampling } from "./samplingPlan.js";
-import type { SampleOptions, SamplingHook, SamplingPlan } from "./samplingPlan.js";
+import type { SampleOptions, SamplingPlan } from "./samplingPlan.js";
 import { generatorsOf, startLatents } from "./startLatents.js";
 import { halves, stack } from "../numerics/tensorRows.js";
 
@@ -43,20 +43,10 @@ export async function* sample(
   requireMemory(pipeline, plan);
   const hooks = options.hooks ?? [];
   try {
-    for (const hook of hooks) await hook.begin?.(pipeline, plan);
-    yield* run(pipeline, options, plan, hooks);
+    const inParts = await beginAll(hooks, pipeline, plan);
+    yield* run(pipeline, options, plan, inParts);
   } finally {
     endAll(hooks);
-  }
-}
-
-/** Every hook ends, whatever another one throws. */
-function endAll([hook, ...others]: readonly SamplingHook[]): void {
-  if (hook === undefined) return;
-  try {
-    hook.end?.();
-  } finally {
-    endAll(others);
   }
 }
 
@@ -64,7 +54,7 @@ async function* run(
   pipeline: Pipeline,
   options: SampleOptions,
   plan: SamplingPlan,
-  hooks: readonly SamplingHook[],
+  inParts: ReadonlySet<string>,
 ): AsyncGenerator<SamplingStep, void, undefined> {
   const { solver, prompts, guided, guidanceScale } = plan;
   const images = prompts.length;
@@ -77,14 +67,13 @@ async function* run(
   );
   const start = { dims: unitNormal.dims, data: unitNormal.data.map((value) => value * solver.initNoiseSigma) };
 
-  const observer = hooks.length === 0 ? undefined : combineObservers(hooks);
-  const inParts = new Set(hooks.flatMap((hook) => hook.inParts?.(pipeline) ?? []));
+  const { hooks: observers, signal } = options;
   let evaluations = 0;
 
   const denoise = async (latents: FloatTensor, timestep: number): Promise<FloatTensor> => {
     const evaluation: Evaluation = { index: evaluations++, timestep, images, guided };
     const inputs = { sample: guided ? stack(latents, latents) : latents, timestep, ...conditions };
-    const output = await pipeline.network.forward(inputs, { observer, evaluation, inParts, signal: options.signal });
+    const output = await pipeline.network.forward(inputs, { observers, evaluation, inParts, signal });
     if (!guided) return output;
     const [unconditional, conditional] = halves(output);
     const combined = guide(unconditional, conditional, guidanceScale);

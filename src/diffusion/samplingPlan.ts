@@ -2,22 +2,12 @@
 import { ArgumentError } from "../errors.js";
 import { elementCount } from "../numerics/tensor.js";
 import type { FloatTensor } from "../numerics/tensor.js";
-import type { BlockObserver } from "../engine/network/observer.js";
 import type { Pipeline } from "./pipeline.js";
+import type { SamplingHook } from "./samplingHook.js";
 import { refuseSizeConditions, timeIdsOf } from "./sizeConditions.js";
 import type { SizeConditions, TimeIds } from "./sizeConditions.js";
 import { correctOutdatedConfig, createSolver, schedulerKeys, solverOfScheduler } from "./solvers/index.js";
 import type { Solver, SolverName } from "./solvers/index.js";
-
-/** Looks into the network during sampling. */
-export interface SamplingHook extends BlockObserver {
-  /** spatial transformers that must run in parts for this hook (their attn1, attn2 or ff is looked at) */
-  inParts?(pipeline: Pipeline): readonly string[];
-  /** Called before the first step; what it throws ends the sampling before it begins. */
-  begin?(pipeline: Pipeline, plan: SamplingPlan): Promise<void>;
-  /** Called when the sampling is over, however it ended. */
-  end?(): void;
-}
 
 export interface SampleOptions extends SizeConditions {
   /** one prompt, or one for each image */

@@ -88,9 +88,9 @@ export class TextEncoders {
     return ELEMENT_BYTES[this.#device.precision] * waiting.reduce((sum, count) => sum + count, 0);
   }
 
-  /** Releases all sessions. */
+  /** Gives up all graphs. */
   async dispose(): Promise<void> {
-    for (const encoder of this.#encoders) await (await encoder.take())?.dispose();
+    for (const encoder of this.#encoders) (await encoder.take())?.dispose();
   }
 }
 

@@ -1,4 +1,3 @@
-import * as ort from "onnxruntime-node";
 import { decoderHeadGraph } from "../graphs/autoencoder.js";
 import type { AttentionNames } from "../graphs/autoencoder.js";
 import { BAND_INPUTS, bandGraph, decoderSteps } from "../graphs/bandedDecoder.js";
@@ -9,8 +8,8 @@ import type { FloatTensor } from "../numerics/tensor.js";
 import type { Weights } from "../models/weights.js";
 import type { Device } from "./device.js";
 import { GraphRunner } from "./graphRunner.js";
-import type { DeviceTensor } from "./session.js";
-import { fromHost } from "./transfer.js";
+import type { Tensor } from "./tensor.js";
+import { upload } from "./transfer.js";
 
 /** Bytes of a band's input: enough for the cores, little beside the image's own tensors. */
 const BAND_BYTES = 8 * 2 ** 20;
@@ -26,11 +25,13 @@ interface RunnableStep {
  * Equal to decoding whole up to rounding.
  */
 export class BandedDecoder {
+  readonly #device: Device;
   readonly #groups: number;
   readonly #head: GraphRunner;
   readonly #steps: readonly RunnableStep[];
 
-  private constructor(groups: number, head: GraphRunner, steps: readonly RunnableStep[]) {
+  private constructor(device: Device, groups: number, head: GraphRunner, steps: readonly RunnableStep[]) {
+    this.#device = device;
     this.#groups = groups;
     this.#head = head;
     this.#steps = steps;
@@ -48,6 +49,7 @@ export class BandedDecoder {
     const graphs = [decoderHeadGraph(config, target, attentionNames), ...steps.map((step) => bandGraph(step, target))];
     const [head, ...runners] = await GraphRunner.loadAll(graphs, weights, device);
     return new BandedDecoder(
+      device,
       config.norm_num_groups,
       head,
       steps.map((step, index) => ({ step, runner: runners[index] })),
@@ -60,7 +62,7 @@ export class BandedDecoder {
    * @returns [1, 3, …] in about −1…1
    */
   async decode(latents: FloatTensor, bandBytes = BAND_BYTES): Promise<FloatTensor> {
-    let hidden = await this.#head.run({ latents: fromHost(latents) });
+    let hidden = await this.#head.run({ latents: upload(this.#device, latents) });
     let residual: FloatTensor | undefined;
     for (const { step, runner } of this.#steps) {
       if (step.opensResidual) residual = hidden;
@@ -70,10 +72,10 @@ export class BandedDecoder {
     return hidden;
   }
 
-  /** Releases all sessions. */
-  async dispose(): Promise<void> {
-    await this.#head.dispose();
-    for (const { runner } of this.#steps) await runner.dispose();
+  /** Gives up all graphs. */
+  dispose(): void {
+    this.#head.dispose();
+    for (const { runner } of this.#steps) runner.dispose();
   }
 
   async #run(
@@ -87,27 +89,26 @@ export class BandedDecoder {
     const scale = step.norm === undefined ? 2 : 1;
     const dims = [1, step.outChannels, scale * height, scale * width];
     const output = { dims, data: new Float32Array(step.outChannels * scale * height * scale * width) };
-    const shared: Record<string, DeviceTensor> = step.norm === undefined ? {} : groupStatistics(x, this.#groups);
+    const statistics = step.norm === undefined ? {} : groupStatistics(x, this.#groups);
     const rows = Math.max(1, Math.floor(bandBytes / (4 * channels * width)));
     for (let start = 0; start < height; start += rows) {
       const end = Math.min(height, start + rows);
       const [above, below] = [Math.max(0, start - 1), Math.min(height, end + 1)];
       // The kernel reads one row each way: of zeros at the edge; of two enlarged ones, one is cut off.
       const [top, bottom] = [start === 0 ? 1 : 1 - scale, end === height ? 1 : 1 - scale];
-      const feeds: Record<string, DeviceTensor> = {
-        ...shared,
-        [BAND_INPUTS.x]: fromHost(rowsOf(x, above, below)),
-        [BAND_INPUTS.pads]: padsOf(top, bottom),
-      };
-      if (step.residual && residual) feeds[BAND_INPUTS.residual] = fromHost(rowsOf(residual, start, end));
+      const band: Record<string, FloatTensor> = { ...statistics, [BAND_INPUTS.x]: rowsOf(x, above, below) };
+      if (step.residual && residual) band[BAND_INPUTS.residual] = rowsOf(residual, start, end);
+      const feeds = Object.fromEntries(Object.entries(band).map(([name, each]) => [name, upload(this.#device, each)]));
+      feeds[BAND_INPUTS.pads] = this.#pads(top, bottom);
       setRows(output, scale * start, await runner.run(feeds));
     }
     return output;
   }
-}
 
-function padsOf(top: number, bottom: number): DeviceTensor {
-  return new ort.Tensor("int64", BigInt64Array.from([0, 0, top, 0, 0, 0, bottom, 0], BigInt), [8]);
+  #pads(top: number, bottom: number): Tensor {
+    const data = BigInt64Array.from([0, 0, top, 0, 0, 0, bottom, 0], BigInt);
+    return this.#device.backend.upload({ type: "int64", dims: [8], data }, "host");
+  }
 }
 
 function rowsOf({ dims: [, channels, height, width], data }: FloatTensor, start: number, end: number): FloatTensor {
@@ -128,7 +129,7 @@ function setRows({ dims: [, channels, height, width], data }: FloatTensor, start
 }
 
 /** Mean and biased variance of each channel's group over the whole image, as GroupNorm takes them. */
-function groupStatistics({ dims: [, channels], data }: FloatTensor, groups: number): Record<string, DeviceTensor> {
+function groupStatistics({ dims: [, channels], data }: FloatTensor, groups: number): Record<string, FloatTensor> {
   const [mean, variance] = [new Float32Array(channels), new Float32Array(channels)];
   const [perGroup, length] = [channels / groups, data.length / groups];
   for (let group = 0; group < groups; group++) {
@@ -143,7 +144,7 @@ function groupStatistics({ dims: [, channels], data }: FloatTensor, groups: numb
     variance.fill(squares / length - average * average, group * perGroup, (group + 1) * perGroup);
   }
   return {
-    [BAND_INPUTS.mean]: fromHost({ dims: [channels], data: mean }),
-    [BAND_INPUTS.variance]: fromHost({ dims: [channels], data: variance }),
+    [BAND_INPUTS.mean]: { dims: [channels], data: mean },
+    [BAND_INPUTS.variance]: { dims: [channels], data: variance },
   };
 }

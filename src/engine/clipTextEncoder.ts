@@ -1,14 +1,14 @@
-import * as ort from "onnxruntime-node";
 import { clipEmbeddingsGraph, clipLayerGraph, clipNormGraph, clipProjectionGraph } from "../graphs/clipText.js";
 import type { ClipText } from "../graphs/clipText.js";
 import type { ClipTextConfig } from "../models/configs/clipText.js";
 import type { Weights } from "../models/weights.js";
 import type { FloatTensor } from "../numerics/tensor.js";
 import type { Device } from "./device.js";
-import { release } from "./ownership.js";
-import { createSessions } from "./session.js";
-import type { DeviceTensor } from "./session.js";
-import { toHost } from "./transfer.js";
+import type { CompiledGraph } from "./backend.js";
+import { compileAll } from "./graphRunner.js";
+import { releaseAll } from "./tensor.js";
+import type { Tensor } from "./tensor.js";
+import { download } from "./transfer.js";
 
 export interface EncodedText {
   /** [prompts, tokens, width] float32 */
@@ -24,20 +24,20 @@ export interface EncodeTextOptions {
   readonly normed: boolean;
 }
 
-/** A CLIP text encoder ready to run, one session a layer: any layer's hidden states can be had. */
+/** A CLIP text encoder ready to run, one graph a layer: any layer's hidden states can be had. */
 export class ClipTextEncoder {
   readonly #device: Device;
   readonly #tokens: number;
-  readonly #embeddings: ort.InferenceSession;
-  readonly #layers: readonly ort.InferenceSession[];
-  readonly #norm: ort.InferenceSession;
-  readonly #projection: ort.InferenceSession | undefined;
+  readonly #embeddings: CompiledGraph;
+  readonly #layers: readonly CompiledGraph[];
+  readonly #norm: CompiledGraph;
+  readonly #projection: CompiledGraph | undefined;
 
   private constructor(
     device: Device,
     tokens: number,
-    [embeddings, norm, ...layers]: readonly ort.InferenceSession[],
-    projection?: ort.InferenceSession,
+    [embeddings, norm, ...layers]: readonly CompiledGraph[],
+    projection?: CompiledGraph,
   ) {
     this.#device = device;
     this.#tokens = tokens;
@@ -52,7 +52,7 @@ export class ClipTextEncoder {
    *
    * @param tokens of a prompt
    * @param projects a CLIPTextModelWithProjection
-   * @throws what {@link createSessions} throws
+   * @throws what {@link compileAll} throws
    */
   static async load(
     config: ClipTextConfig,
@@ -69,40 +69,39 @@ export class ClipTextEncoder {
     const layered = graphs.length;
     if (projects && typeof config.eos_token_id === "number")
       graphs.push(clipProjectionGraph(clip, config.eos_token_id, device));
-    const sessions = await createSessions(graphs, weights, device);
-    return new ClipTextEncoder(device, tokens, sessions.slice(0, layered), sessions[layered]);
+    const compiled = await compileAll(graphs, weights, device);
+    return new ClipTextEncoder(device, tokens, compiled.slice(0, layered), compiled[layered]);
   }
 
   /** input ids [prompts · tokens] → hidden states, and the pooled embedding of the last layer */
   async encode(inputIds: Int32Array, { skippedLayers, normed }: EncodeTextOptions): Promise<EncodedText> {
-    const ids = new ort.Tensor("int32", inputIds, [inputIds.length / this.#tokens, this.#tokens]);
+    const dims = [inputIds.length / this.#tokens, this.#tokens];
+    const ids = this.#device.backend.upload({ type: "int32", dims, data: inputIds });
     const kept = this.#layers.length - skippedLayers;
     const needed = this.#layers.slice(0, this.#projection === undefined ? kept : undefined);
-    const made: DeviceTensor[] = [];
-    const run = async (session: ort.InferenceSession, feeds: Record<string, DeviceTensor>): Promise<DeviceTensor> => {
-      const { y } = await session.run(feeds);
+    const made: Tensor[] = [ids];
+    const run = async (graph: CompiledGraph, feeds: Record<string, Tensor>): Promise<Tensor> => {
+      const [y] = await graph.run(feeds, ["y"]);
       made.push(y);
       return y;
     };
     try {
       const states = [await run(this.#embeddings, { x: ids })];
       for (const [index, layer] of needed.entries()) states.push(await run(layer, { x: states[index] }));
-      const hiddenStates = await toHost(
+      const hiddenStates = await download(
         this.#device,
         normed ? await run(this.#norm, { x: states[kept] }) : states[kept],
       );
       if (this.#projection === undefined) return { hiddenStates };
       const normalised = await run(this.#norm, { x: states[states.length - 1] });
-      return {
-        hiddenStates,
-        pooled: await toHost(this.#device, await run(this.#projection, { x: normalised, input_ids: ids })),
-      };
+      const pooled = await run(this.#projection, { x: normalised, input_ids: ids });
+      return { hiddenStates, pooled: await download(this.#device, pooled) };
     } finally {
-      made.forEach(release);
+      releaseAll(made);
     }
   }
 
-  async dispose(): Promise<void> {
-    for (const session of [this.#embeddings, this.#norm, ...this.#layers, this.#projection]) await session?.release();
+  dispose(): void {
+    for (const graph of [this.#embeddings, this.#norm, ...this.#layers, this.#projection]) graph?.release();
   }
 }

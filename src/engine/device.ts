@@ -1,23 +1,20 @@
-import * as ort from "onnxruntime-node";
-import { ArgumentError, DeviceUnavailableError } from "../errors.js";
-import { FLOAT32, GraphBuilder, PRECISIONS } from "../graphs/graphBuilder.js";
+import { ArgumentError, BlockcacheError, DeviceUnavailableError } from "../errors.js";
+import { PRECISIONS } from "../graphs/graphBuilder.js";
 import type { GraphTarget, Precision } from "../graphs/graphBuilder.js";
+import type { Backend } from "./backend.js";
+import { DEVICES, DEVICE_NAMES } from "./devices.js";
+import type { DeviceName } from "./devices.js";
 import { fusedAttentionIsRight } from "./fusedAttention.js";
-import { Lazy } from "./lazy.js";
-
-/** onnxruntime's execution providers that we know of; `dml` and `coreml` are passed through, untested. */
-export const DEVICE_NAMES = ["cpu", "webgpu", "cuda", "dml", "coreml"] as const;
-export type DeviceName = (typeof DEVICE_NAMES)[number];
+import { NativeBackend } from "./native/nativeBackend.js";
 
 /** Where and how graphs run. */
 export interface Device extends GraphTarget {
   readonly name: DeviceName;
-  /** element type of weights and activations; always float32 on `cpu` */
+  /** element type of weights and activations */
   readonly precision: Precision;
-  /** threads inside an operator, on `cpu`; onnxruntime's own choice (one a core) where absent */
+  /** threads inside an operator, on `cpu`; one for each core where absent */
   readonly threads?: number;
-  /** tensors between blocks stay in device memory (webgpu buffers); elsewhere onnxruntime-node returns them to the host */
-  readonly keepsTensors: boolean;
+  readonly backend: Backend;
 }
 
 export interface DeviceOptions {
@@ -25,98 +22,62 @@ export interface DeviceOptions {
   readonly device?: DeviceName | "auto";
   /** Default: float32. */
   readonly precision?: Precision;
-  /** inside an operator, on cpu. Default: onnxruntime's own choice, one a core */
+  /** inside an operator, on cpu. Default: one for each core */
   readonly threads?: number;
+  /** on cuda, multiply float32 as TF32, with 10 bits of mantissa: faster, and about 1e-3 off. Default: false */
+  readonly tf32?: boolean;
 }
-
-const HOW_TO_GET: Record<DeviceName, string> = {
-  cpu: "it comes with onnxruntime-node",
-  cuda: 'Linux x64 with an NVIDIA driver, CUDA 12 and cuDNN 9; then `npm rebuild onnxruntime-node --onnxruntime-node-install=cuda12` downloads the CUDA libraries (README, "GPU", for CUDA 13)',
-  webgpu:
-    "a Vulkan driver (Linux: libvulkan1 and the card's driver), Metal or Direct3D 12; `vulkaninfo` must list the card",
-  dml: "Windows 10 or later with a Direct3D 12 card",
-  coreml: "macOS on Apple silicon",
-};
 
 /**
  * Finds a device and proves that it runs, on a graph of one operator.
  *
- * @throws ArgumentError for an unknown name or precision, or float16 on cpu; DeviceUnavailableError with the way to get it.
+ * @throws ArgumentError for an unknown name, or a precision that the device does not compute in;
+ *   DeviceUnavailableError with the way to get it
  */
 export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
-  const { device = "cpu", precision = "float32", threads } = options;
+  const { device = "cpu", precision = "float32" } = options;
   if (!PRECISIONS.includes(precision))
     throw new ArgumentError(`precision: expected ${PRECISIONS.join(" or ")}, found "${String(precision)}"`);
-  if (device === "auto") {
-    for (const name of automaticCandidates()) {
-      if ((await probe(name, precision)) === undefined) return deviceOf(name, precision, threads);
-    }
-    return deviceOf("cpu", "float32", threads);
-  }
-  if (!DEVICE_NAMES.includes(device)) {
+  if (device === "auto") return openAutomatically(options, precision);
+  if (!DEVICE_NAMES.includes(device))
     throw new ArgumentError(`device: expected one of auto, ${DEVICE_NAMES.join(", ")}, found "${String(device)}"`);
-  }
-  if (device === "cpu" && precision === "float16") {
+  const { precisions, howToGet } = DEVICES[device];
+  if (!precisions.includes(precision))
     throw new ArgumentError(
-      "precision: expected float32 on device cpu, found float16 — onnxruntime's CPU kernels compute in float32; half precision needs webgpu or cuda",
+      `precision: expected ${precisions.join(" or ")} on device ${device}, found ${precision} — onnxruntime's CPU kernels compute in float32; half precision needs webgpu or cuda`,
     );
-  }
-  const failure = await probe(device, precision);
-  if (failure !== undefined) {
+  try {
+    return await open(device, precision, options);
+  } catch (error) {
+    if (!(error instanceof BlockcacheError)) throw error;
     throw new DeviceUnavailableError(
-      `device ${device} does not run on this machine (${failure}) — it needs: ${HOW_TO_GET[device]}; or use --device cpu`,
+      `device ${device} does not run on this machine (${error.message}) — it needs: ${howToGet}; or use --device cpu`,
     );
   }
-  return deviceOf(device, precision, threads);
 }
 
-/** On Linux a WebGPU adapter may be a software one, which nothing tells apart: there webgpu must be asked for by name. */
-function automaticCandidates(): DeviceName[] {
-  return process.platform === "linux" ? ["cuda"] : ["cuda", "webgpu"];
+/** The first of the table's devices that is taken automatically here, computes in this precision, and runs. */
+async function openAutomatically(options: DeviceOptions, precision: Precision): Promise<Device> {
+  for (const name of Object.keys(DEVICES) as DeviceName[]) {
+    const { automatic, precisions } = DEVICES[name];
+    if (name === "cpu" || !automatic(process.platform) || !precisions.includes(precision)) continue;
+    try {
+      return await open(name, precision, options);
+    } catch (error) {
+      if (!(error instanceof BlockcacheError)) throw error;
+    }
+  }
+  return open("cpu", "float32", options);
 }
 
-async function deviceOf(name: DeviceName, precision: Precision, threads: number | undefined): Promise<Device> {
+async function open(name: DeviceName, precision: Precision, { threads, tf32 = false }: DeviceOptions): Promise<Device> {
+  const { settings, checksAttention } = DEVICES[name];
+  const backend = await NativeBackend.open(settings({ precision, threads, tf32 }));
   return {
     name,
     precision,
     threads,
-    keepsTensors: name === "webgpu",
-    fusedAttention: name !== "webgpu" || (await webgpuAttention.get()),
+    backend,
+    fusedAttention: !checksAttention || (await fusedAttentionIsRight(backend)),
   };
-}
-
-/**
- * NVIDIA's libraries multiply float32 as TF32, with 10 bits of mantissa, unless this says "0" before they are loaded:
- * a block's C was then 1e-3 to 6e-3 off (bench/gpu). onnxruntime-node does not pass its own setting on.
- */
-const TF32 = "NVIDIA_TF32_OVERRIDE";
-
-/** Found out once a process. */
-const webgpuAttention = new Lazy(() => fusedAttentionIsRight("webgpu"));
-
-/** Runs one operator on the device; says what went wrong, or nothing. */
-async function probe(name: DeviceName, precision: Precision): Promise<string | undefined> {
-  if (name === "cpu") return undefined;
-  const supported = ort.listSupportedBackends().map((backend) => backend.name);
-  if (!supported.includes(name)) return `this build of onnxruntime-node has ${supported.join(", ")}`;
-  const keepsFloatsWhole = name === "cuda" && precision === "float32" && process.env[TF32] === undefined;
-  if (keepsFloatsWhole) process.env[TF32] = "0";
-  const graph = new GraphBuilder("probe", FLOAT32);
-  const x = graph.input("x", [1]);
-  graph.output("y", graph.node("Relu", [x]), [1]);
-  try {
-    const session = await ort.InferenceSession.create(graph.encodeWithoutWeights().bytes, {
-      executionProviders: [name],
-    });
-    await session.run({ x: new ort.Tensor("float32", Float32Array.of(1), [1]) });
-    await session.release();
-    return undefined;
-  } catch (error) {
-    if (keepsFloatsWhole) delete process.env[TF32];
-    return firstLine(error);
-  }
-}
-
-function firstLine(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split("\n")[0];
 }

@@ -1,8 +1,11 @@
 /** Whether a device's MultiHeadAttention may be used. */
-import * as ort from "onnxruntime-node";
 import { FLOAT32, GraphBuilder } from "../graphs/graphBuilder.js";
 import { attention } from "../graphs/layers.js";
 import { elementCount } from "../numerics/tensor.js";
+import type { FloatTensor } from "../numerics/tensor.js";
+import type { Backend } from "./backend.js";
+import { releaseAll } from "./tensor.js";
+import { download, upload } from "./transfer.js";
 
 /** Heads of Stable Diffusion 1.x, 2.x and XL, and a text encoder's, whose scores are biased. */
 const CASES = [
@@ -18,9 +21,9 @@ const [ROWS, QUERIES, KEYS, HEADS] = [2, 64, 77, 2];
  * Whether MultiHeadAttention gives, in float32 at these sizes, what plain operators give. onnxruntime 1.30's on webgpu
  * does on an NVIDIA card, and is a quarter off from 64 tokens on under Chromium's software Vulkan.
  */
-export async function fusedAttentionIsRight(executionProvider: string): Promise<boolean> {
+export async function fusedAttentionIsRight(backend: Backend): Promise<boolean> {
   try {
-    const [fused, plain] = [await attend(executionProvider, true), await attend(executionProvider, false)];
+    const [fused, plain] = [await attend(backend, true), await attend(backend, false)];
     return fused.every((value, index) => Math.abs(value - plain[index]) < 1e-3);
   } catch {
     // Plain operators will do, or say why not when they are used.
@@ -28,13 +31,13 @@ export async function fusedAttentionIsRight(executionProvider: string): Promise<
   }
 }
 
-async function attend(executionProvider: string, fusedAttention: boolean): Promise<Float32Array> {
+async function attend(backend: Backend, fusedAttention: boolean): Promise<Float32Array> {
   const graph = new GraphBuilder("attention", { ...FLOAT32, fusedAttention });
-  const feeds: Record<string, ort.Tensor> = {};
+  const numbers: Record<string, FloatTensor> = {};
   const fed = (name: string, dims: readonly number[]): string => {
-    const seed = Object.keys(feeds).length;
+    const seed = Object.keys(numbers).length;
     const data = Float32Array.from({ length: elementCount(dims) }, (_, index) => Math.sin(index * index + seed));
-    feeds[name] = new ort.Tensor("float32", data, dims);
+    numbers[name] = { dims, data };
     return graph.input(name, dims);
   };
   const attended = CASES.map((each, index) => {
@@ -45,14 +48,14 @@ async function attend(executionProvider: string, fusedAttention: boolean): Promi
     return attention(graph, query, key, value, { heads: HEADS, headWidth: each.headWidth, bias });
   });
   graph.output("y", graph.node("Concat", attended, { axis: 2n }), [ROWS, QUERIES, "width"]);
-  const session = await ort.InferenceSession.create(graph.encodeWithoutWeights().bytes, {
-    executionProviders: [executionProvider],
-    logSeverityLevel: 3,
-  });
+  const compiled = await backend.compile(graph.encodeWithoutWeights());
+  const feeds = Object.fromEntries(Object.entries(numbers).map(([name, each]) => [name, upload({ backend }, each)]));
   try {
-    const { y } = await session.run(feeds);
-    return y.data as Float32Array;
+    const [y] = await compiled.run(feeds, ["y"], { toHost: true });
+    using attendedTo = y;
+    return (await download({ backend }, attendedTo)).data;
   } finally {
-    await session.release();
+    releaseAll(Object.values(feeds));
+    compiled.release();
   }
 }

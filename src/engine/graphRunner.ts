@@ -1,46 +1,65 @@
-import type * as ort from "onnxruntime-node";
 import type { GraphBuilder } from "../graphs/graphBuilder.js";
 import type { Weights } from "../models/weights.js";
 import type { FloatTensor } from "../numerics/tensor.js";
+import type { CompiledGraph } from "./backend.js";
 import type { Device } from "./device.js";
-import { release } from "./ownership.js";
-import { createSessions } from "./session.js";
-import type { DeviceTensor } from "./session.js";
-import { toHost } from "./transfer.js";
+import type { Tensor } from "./tensor.js";
+import { download } from "./transfer.js";
 
-/** A graph with one result that goes to host memory: the autoencoder's two halves, and the steps of the banded decoder. */
+/**
+ * Compiles graphs one after the other; one graph's weights are in JavaScript's memory at a time. Where one fails,
+ * those before it are released.
+ *
+ * @throws InvalidFileError for weights that are missing, of another shape or not finite; DeviceError
+ */
+export async function compileAll(
+  graphs: readonly GraphBuilder[],
+  weights: Weights,
+  { backend }: Device,
+): Promise<CompiledGraph[]> {
+  const compiled: CompiledGraph[] = [];
+  try {
+    for (const graph of graphs) compiled.push(await backend.compile(await graph.encode(weights)));
+    return compiled;
+  } catch (error) {
+    for (const graph of compiled) graph.release();
+    throw error;
+  }
+}
+
+/** A graph with one result that JavaScript reads: the autoencoder's two halves, and the steps of the banded decoder. */
 export class GraphRunner {
-  readonly #session: ort.InferenceSession;
+  readonly #graph: CompiledGraph;
   readonly #device: Device;
 
-  private constructor(session: ort.InferenceSession, device: Device) {
-    this.#session = session;
+  private constructor(graph: CompiledGraph, device: Device) {
+    this.#graph = graph;
     this.#device = device;
   }
 
-  /** Compiles a graph; throws what {@link createSessions} throws. */
+  /** Compiles a graph; throws what {@link compileAll} throws. */
   static async load(graph: GraphBuilder, weights: Weights, device: Device): Promise<GraphRunner> {
     const [runner] = await GraphRunner.loadAll([graph], weights, device);
     return runner;
   }
 
-  /** Compiles several, all or none; throws what {@link createSessions} throws. */
+  /** Compiles several, all or none; throws what {@link compileAll} throws. */
   static async loadAll(graphs: readonly GraphBuilder[], weights: Weights, device: Device): Promise<GraphRunner[]> {
-    return (await createSessions(graphs, weights, device)).map((session) => new GraphRunner(session, device));
+    return (await compileAll(graphs, weights, device)).map((graph) => new GraphRunner(graph, device));
   }
 
-  /** @param feeds the graph's inputs by name */
-  async run(feeds: Readonly<Record<string, DeviceTensor>>): Promise<FloatTensor> {
-    const results = await this.#session.run(feeds);
-    const result = results[this.#session.outputNames[0]];
+  /** @param feeds the graph's inputs by name; they are given up, and released */
+  async run(feeds: Readonly<Record<string, Tensor>>): Promise<FloatTensor> {
     try {
-      return await toHost(this.#device, result);
+      const [result] = await this.#graph.run(feeds, this.#graph.outputs, { toHost: true });
+      using read = result;
+      return await download(this.#device, read);
     } finally {
-      release(result);
+      for (const tensor of Object.values(feeds)) tensor.release();
     }
   }
 
-  async dispose(): Promise<void> {
-    await this.#session.release();
+  dispose(): void {
+    this.#graph.release();
   }
 }

@@ -1,6 +1,6 @@
 import { computesAt } from "../caching/schedule/schedule.js";
 import type { Schedule } from "../caching/schedule/schedule.js";
-import type { SamplingHook } from "../diffusion/samplingPlan.js";
+import type { SamplingHook } from "../diffusion/samplingHook.js";
 import type { Execution } from "../engine/network/observer.js";
 import { pixelGrid } from "./pixelGrid.js";
 import type { Colour } from "./pixelGrid.js";
@@ -27,8 +27,7 @@ export function scheduleGrid(schedule: Schedule): ScheduleGrid {
   const key = (how: Execution, text: string): string => `<span style="color:rgb(${LIT[how].join()})">■</span> ${text}`;
   return {
     hook: {
-      wants: () => ({ branch: false, out: false }),
-      computed: async () => undefined,
+      answer: () => "compute",
       executed: ({ id }, how, { index }) => grid.set(id, index, LIT[how]),
     },
     html: () =>

@@ -2,10 +2,13 @@
 import type { CachedRun } from "../caching/run/cachedRun.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { sample } from "../diffusion/sample.js";
-import type { SampleOptions, SamplingHook } from "../diffusion/samplingPlan.js";
+import type { Evaluation } from "../engine/network/observer.js";
+import type { SamplingHook } from "../diffusion/samplingHook.js";
+import type { SampleOptions } from "../diffusion/samplingPlan.js";
 import type { FloatTensor } from "../numerics/tensor.js";
-import type { DeviceTensor } from "../engine/session.js";
-import { toHost } from "../engine/transfer.js";
+import type { StandIn } from "../engine/network/standIn.js";
+import type { Device } from "../engine/device.js";
+import { download } from "../engine/transfer.js";
 import { relativeDistances } from "./distance.js";
 
 export interface TrajectoryErrors {
@@ -34,22 +37,26 @@ export async function cachedTrajectory(
   const latents: number[][] = [];
   const blocks: Record<string, number[][]> = {};
   let plainBranches = new Map<string, FloatTensor>();
-  const compare = async (id: string, evaluation: number, images: number, tensor: DeviceTensor): Promise<void> => {
-    const plain = plainBranches.get(`${id} ${evaluation}`);
-    if (plain === undefined) throw new TypeError(`${id}: the plain run did not compute it at evaluation ${evaluation}`);
-    push((blocks[id] ??= []), relativeDistances(await toHost(pipeline.device, tensor), plain, images));
+  const { device } = pipeline;
+  const compare = (id: string, { index, images }: Evaluation, used: FloatTensor): void => {
+    const plain = plainBranches.get(`${id} ${index}`);
+    if (plain === undefined) throw new TypeError(`${id}: the plain run did not compute it at evaluation ${index}`);
+    push((blocks[id] ??= []), relativeDistances(used, plain, images));
   };
-  const keepBranches = lookAtBranches(
-    async (id, { index }, branch) => void plainBranches.set(`${id} ${index}`, await toHost(pipeline.device, branch)),
-  );
-  const compareComputed = lookAtBranches((id, { index, images }, branch) => compare(id, index, images, branch));
+  const keepBranches = lookAtBranches(device, (id, { index }, branch) => plainBranches.set(`${id} ${index}`, branch));
+  const compareComputed = lookAtBranches(device, compare);
+  const standIns = new Map<string, StandIn>();
   const compareReused: SamplingHook = {
     ...cached,
-    async standIn(block, evaluation) {
-      const branch = await cached.standIn?.(block, evaluation);
-      if (branch === undefined) throw new TypeError(`${block.id}: no stand-in`);
-      await compare(block.id, evaluation.index, evaluation.images, branch);
-      return branch;
+    answer(block, evaluation) {
+      const answer = cached.answer(block, evaluation);
+      if (answer !== "compute" && "standIn" in answer) standIns.set(block.id, answer.standIn);
+      return answer;
+    },
+    async evaluated(evaluation) {
+      for (const [id, standIn] of standIns) compare(id, evaluation, await valueOf(device, standIn));
+      standIns.clear();
+      await cached.evaluated?.(evaluation);
     },
   };
   const cachedSteps = sample(pipeline, { ...options, hooks: [compareReused, compareComputed] });
@@ -67,15 +74,25 @@ export async function cachedTrajectory(
 }
 
 function lookAtBranches(
-  look: (id: string, evaluation: { index: number; images: number }, branch: DeviceTensor) => Promise<void>,
+  device: Device,
+  look: (id: string, evaluation: Evaluation, branch: FloatTensor) => void,
 ): SamplingHook {
   return {
-    wants: () => ({ branch: true, out: false }),
-    async computed({ id }, { branch }, evaluation) {
-      await look(id, evaluation, branch);
+    answer: () => ({ look: ["branch"] }),
+    async look({ id }, { branch }, evaluation) {
+      if (branch !== undefined) look(id, evaluation, await download(device, branch));
       return undefined;
     },
   };
+}
+
+/** The numbers of a stand-in whose weights are one for all channels. */
+async function valueOf(device: Device, { terms }: StandIn): Promise<FloatTensor> {
+  const values = await Promise.all(terms.map(({ tensor }) => download(device, tensor)));
+  const data = values[0].data.map((_, index) =>
+    values.reduce((sum, value, term) => sum + Number(terms[term].weight) * value.data[index], 0),
+  );
+  return { dims: values[0].dims, data };
 }
 
 /** Adds a value to each image's list. */

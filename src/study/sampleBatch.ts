@@ -4,7 +4,7 @@ import { measureCosts } from "../caching/costs/costs.js";
 import type { RgbImage } from "../diffusion/image.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { decodeImages } from "../diffusion/decodeImages.js";
-import type { SamplingHook } from "../diffusion/samplingPlan.js";
+import type { SamplingHook } from "../diffusion/samplingHook.js";
 import type { Trajectory } from "../instrument/profile/profile.js";
 import type { FloatTensor } from "../numerics/tensor.js";
 import { finalLatents } from "./finalLatents.js";

@@ -1,16 +1,14 @@
 /** What a block's computing and reusing cost on this machine, as measured. */
 import { ArgumentError, throwIfAborted } from "../../errors.js";
 import type { Pipeline } from "../../diffusion/pipeline.js";
-import type { Block } from "../../graphs/block.js";
 import { hasMerge } from "../../graphs/block.js";
-import type { Device } from "../../engine/device.js";
+import type { Block } from "../../graphs/block.js";
+import type { StandIn } from "../../engine/network/standIn.js";
+import { KeptBranches } from "../../engine/keptBranches.js";
 import type { BlockObserver } from "../../engine/network/observer.js";
-import { release, retain } from "../../engine/ownership.js";
-import type { DeviceTensor } from "../../engine/session.js";
 import { networkOutline } from "./networkOutline.js";
 import type { NetworkOutline } from "./networkOutline.js";
 import { timingInputs } from "./timingInputs.js";
-import { weightedSum } from "../run/weightedSum.js";
 
 /** block id → seconds of each sample */
 export type BlockSeconds = Readonly<Record<string, Float64Array>>;
@@ -63,10 +61,13 @@ const WARM_UP = 2;
 /** Weights of the last values, oldest first: what they are does not change what the sum costs. */
 const WEIGHTS = { reuse: [1], reuse2: [-1, 2], reuse3: [1, -3, 3] } as const;
 
+/** The last values of every block's C, as a cached run would keep them. */
+const KEPT = 3;
+
 /**
  * Times evaluations that compute everything, that also keep every C, and that reuse every block with one,
  * two and three kept values, in turn: a slow spell of the machine falls on all of them. Weighted sums are
- * timed where they happen, between merges: repeated on their own they find their tensors in the cache.
+ * timed where they happen, with the merges.
  *
  * @throws ArgumentError for rows or samples that are no counts; InterruptedError on abort
  */
@@ -85,7 +86,7 @@ export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOpti
   const seconds = collectors(network.blocks, samples);
   const rest = new Float64Array(samples);
   const text = new Float64Array(samples);
-  const kept = new KeptBranches(device);
+  const kept = new KeptBranches<undefined>(KEPT);
 
   const evaluate = async (group: CostGroup, turn: number): Promise<void> => {
     throwIfAborted(signal, "measuring costs");
@@ -94,7 +95,7 @@ export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOpti
     await network.forward(
       { ...inputs, timestep: 500 },
       {
-        observer: kept.observer(group),
+        observers: group === "compute" ? [] : [observerOf(kept, group)],
         evaluation: { index: 0, timestep: 500, images: rows, guided: false },
         signal,
         onStageTime: (id, elapsed) => {
@@ -105,7 +106,6 @@ export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOpti
       },
     );
     if (group === "compute" && turn >= 0) rest[turn] = Math.max(0, (performance.now() - started) / 1000 - inBlocks);
-    kept.releaseSums();
   };
   const timed = async (into: Float64Array, turn: number, work: () => Promise<unknown>): Promise<void> => {
     const started = performance.now();
@@ -113,21 +113,23 @@ export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOpti
     if (turn >= 0) into[turn] = (performance.now() - started) / 1000;
   };
   try {
-    // Three values to extrapolate from, before any is timed.
-    for (let value = 0; value < 3; value++) await evaluate("keep", -1);
+    // Values to extrapolate from, before any is timed.
+    for (let value = 0; value < KEPT; value++) await evaluate("keep", -1);
     for (let turn = -WARM_UP; turn < samples; turn++) {
       await timed(text, turn, () => pipeline.encodePrompts(prompts));
       for (const group of COST_GROUPS) await evaluate(group, turn);
       // A reused sampler leaves nothing to run before it: only its own sum takes time.
-      for (const { id } of network.blocks.filter((block) => !hasMerge(block))) {
-        for (const group of ["reuse", "reuse2", "reuse3"] as const)
-          await timed(seconds[group][id], turn, () => kept.standIn(id, group));
-        kept.releaseSums();
+      for (const block of network.blocks.filter((each) => !hasMerge(each))) {
+        for (const group of REUSE_GROUPS) {
+          await timed(seconds[group][block.id], turn, async () =>
+            (await network.standInValue(block, standInOf(kept, block.id, group))).release(),
+          );
+        }
       }
       onProgress?.(turn + 1 + WARM_UP, samples + WARM_UP);
     }
   } finally {
-    kept.releaseAll();
+    kept.clear();
   }
   const { name, threads } = device;
   return {
@@ -145,57 +147,25 @@ export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOpti
   };
 }
 
-/** The last three values of every block's C, as a cached run would keep them. */
-class KeptBranches {
-  readonly #device: Device;
-  readonly #values = new Map<string, readonly DeviceTensor[]>();
-  readonly #sums: DeviceTensor[] = [];
+const REUSE_GROUPS = ["reuse", "reuse2", "reuse3"] as const;
 
-  constructor(device: Device) {
-    this.#device = device;
-  }
-
-  observer(group: CostGroup): BlockObserver | undefined {
-    if (group === "compute") return undefined;
-    if (group === "keep")
-      return {
-        wants: () => ({ branch: true, out: false }),
-        computed: async ({ id }, { branch }) => this.#keep(id, branch),
-      };
+/** Keeps every C, or stands in for each that is merged. */
+function observerOf(kept: KeptBranches<undefined>, group: Exclude<CostGroup, "compute">): BlockObserver {
+  if (group === "keep")
     return {
-      wants: () => ({ branch: false, out: false }),
-      standsIn: (block) => hasMerge(block),
-      standIn: ({ id }) => this.standIn(id, group),
-      computed: async () => undefined,
+      answer: () => ({ look: ["branch"] }),
+      async look({ id }, { branch }) {
+        if (branch !== undefined) kept.keep(id, branch, undefined);
+        return undefined;
+      },
     };
-  }
+  return { answer: (block) => (hasMerge(block) ? { standIn: standInOf(kept, block.id, group) } : "compute") };
+}
 
-  async standIn(id: string, group: keyof typeof WEIGHTS): Promise<DeviceTensor> {
-    const weights = WEIGHTS[group];
-    const values = (this.#values.get(id) ?? []).slice(-weights.length);
-    if (values.length < weights.length)
-      throw new TypeError(`${id}: ${values.length} values were kept, and ${weights.length} are needed`);
-    if (weights.length === 1) return values[0];
-    const sum = await weightedSum(this.#device, values, weights);
-    this.#sums.push(sum);
-    return sum;
-  }
-
-  releaseSums(): void {
-    for (const sum of this.#sums.splice(0)) release(sum);
-  }
-
-  releaseAll(): void {
-    this.releaseSums();
-    for (const branch of [...this.#values.values()].flat()) release(branch);
-    this.#values.clear();
-  }
-
-  #keep(id: string, branch: DeviceTensor): undefined {
-    const values = [...(this.#values.get(id) ?? []), retain(branch)];
-    for (const oldest of values.splice(0, values.length - 3)) release(oldest);
-    this.#values.set(id, values);
-  }
+function standInOf(kept: KeptBranches<undefined>, id: string, group: keyof typeof WEIGHTS): StandIn {
+  const weights = WEIGHTS[group];
+  const values = kept.of(id).slice(-weights.length);
+  return { terms: values.map(({ branch }, term) => ({ tensor: branch, weight: weights[term] })) };
 }
 
 function collectors(blocks: readonly Block[], samples: number): Record<CostGroup, Record<string, Float64Array>> {

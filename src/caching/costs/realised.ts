@@ -46,7 +46,12 @@ export async function timeRealised(
       const evaluation = { index, timestep, images: inputs.sample.dims[0], guided: false };
       await pipeline.network.forward(
         { ...inputs, timestep },
-        { observer, evaluation, signal, onStageTime: (id, seconds) => taken.set(id, seconds) },
+        {
+          observers: observer === undefined ? [] : [observer],
+          evaluation,
+          signal,
+          onStageTime: (id, seconds) => taken.set(id, seconds),
+        },
       );
       stages.push(taken);
     }

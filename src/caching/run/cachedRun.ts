@@ -2,16 +2,14 @@
 import { ArgumentError } from "../../errors.js";
 import { evaluationTimes } from "../../diffusion/evaluationTimes.js";
 import type { EvaluationTime } from "../../diffusion/evaluationTimes.js";
-import type { Pipeline } from "../../diffusion/pipeline.js";
-import type { SamplingHook, SamplingPlan } from "../../diffusion/samplingPlan.js";
-import type { Device } from "../../engine/device.js";
-import { HeldTensors } from "../../engine/heldTensors.js";
-import type { DeviceTensor } from "../../engine/session.js";
+import type { SamplingHook } from "../../diffusion/samplingHook.js";
+import type { SampledEvaluations, SampledModel } from "../../diffusion/samplingHook.js";
+import { KeptBranches } from "../../engine/keptBranches.js";
+import type { StandIn } from "../../engine/network/standIn.js";
 import { executionPlan } from "./executionPlan.js";
 import { hold } from "./reuseRule.js";
 import type { ReuseRule } from "./reuseRule.js";
 import type { Schedule } from "../schedule/schedule.js";
-import { weightedSum } from "./weightedSum.js";
 
 export interface CachedRunOptions {
   /** what stands in for C. Default: hold, as in the paper */
@@ -29,13 +27,8 @@ export interface CachedRun extends SamplingHook {
   readonly computedAt: ReadonlyMap<string, readonly number[]>;
   /** block id → evaluations at which a kept C took its place */
   readonly reusedAt: ReadonlyMap<string, readonly number[]>;
-  /** most bytes of kept branches, and of the sums that stand in for some, at any time of the run */
+  /** most bytes of kept branches at any time of the run */
   readonly peakCacheBytes: number;
-}
-
-interface Kept {
-  readonly time: EvaluationTime;
-  readonly branch: DeviceTensor;
 }
 
 /**
@@ -48,90 +41,64 @@ interface Kept {
  */
 export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: CachedRunOptions = {}): CachedRun {
   const plan = executionPlan(schedule, reuse);
-  const kept = new Map<string, Kept[]>();
-  const passing: DeviceTensor[] = [];
   const computedAt = new Map<string, number[]>();
   const reusedAt = new Map<string, number[]>();
-  let device: Device | undefined;
   let times: readonly EvaluationTime[] = [];
-  let held = new HeldTensors();
+  let kept = new KeptBranches<EvaluationTime>(reuse.history);
 
-  const releasePassing = (): void => {
-    for (const tensor of passing.splice(0)) held.release(tensor);
-  };
-  const releaseAll = (): void => {
-    releasePassing();
-    for (const values of kept.values()) for (const { branch } of values) held.release(branch);
-    kept.clear();
+  const standInFor = (id: string, index: number): StandIn => {
+    const values = kept.of(id);
+    const weights = reuse.weights(
+      id,
+      values.map(({ note }) => note),
+      times[index],
+    );
+    // A rule may be a user's own.
+    if (weights?.length !== values.length || !weights.every(Number.isFinite))
+      throw new ArgumentError(
+        `reuse: ${reuse.name}: expected ${values.length} finite weights for ${id} at evaluation ${index}, found ${JSON.stringify(weights)}`,
+      );
+    return { terms: values.map(({ branch }, term) => ({ tensor: branch, weight: weights[term] })) };
   };
 
   return {
     computedAt,
     reusedAt,
     get peakCacheBytes() {
-      return held.peakBytes;
+      return kept.peakBytes;
     },
-    async begin(pipeline, sampling) {
-      await checkFit(schedule, pipeline, sampling, allow);
-      releaseAll();
+    async begin(model, evaluations) {
+      if (evaluations === undefined) throw new TypeError("cachedRun: expected a sampling, found a single evaluation");
+      await checkFit(schedule, model, evaluations, allow);
+      kept.clear();
+      kept = new KeptBranches(reuse.history);
       computedAt.clear();
       reusedAt.clear();
-      held = new HeldTensors();
-      device = pipeline.device;
-      times = evaluationTimes(sampling.solver);
+      times = evaluationTimes(evaluations.solver);
     },
-    wants({ id }, { index }) {
-      return { branch: plan.get(id)?.[index] === "keep", out: false };
+    answer({ id }, { index }) {
+      const action = plan.get(id)?.[index] ?? "compute";
+      if (action === "compute") return "compute";
+      return action === "keep" ? { look: ["branch"] } : { standIn: standInFor(id, index) };
     },
-    standsIn({ id }, { index }) {
-      return typeof plan.get(id)?.[index] === "number";
-    },
-    async standIn({ id }, { index }) {
-      const values = kept.get(id);
-      if (device === undefined || values === undefined)
-        throw new TypeError(`${id}: reused at evaluation ${index} before it was computed`);
-      const weights = reuse.weights(
-        id,
-        values.map(({ time }) => time),
-        times[index],
-      );
-      // A rule may be a user's own.
-      if (weights?.length !== values.length || !weights.every(Number.isFinite))
-        throw new ArgumentError(
-          `reuse: ${reuse.name}: expected ${values.length} finite weights for ${id} at evaluation ${index}, found ${JSON.stringify(weights)}`,
-        );
-      if (weights.length === 1 && weights[0] === 1) return values[0].branch;
-      const tensor = held.hold(
-        await weightedSum(
-          device,
-          values.map(({ branch }) => branch),
-          weights,
-        ),
-      );
-      passing.push(tensor);
-      return tensor;
-    },
-    async computed({ id }, { branch }, { index }) {
-      const values = kept.get(id) ?? [];
-      const [oldest] = values.splice(0, values.length + 1 - reuse.history);
-      kept.set(id, [...values, { time: times[index], branch: held.replace(oldest?.branch, branch) }]);
+    async look({ id }, { branch }, { index }) {
+      if (branch !== undefined) kept.keep(id, branch, times[index]);
       return undefined;
     },
     executed({ id }, how, { index }) {
       const record = how === "computed" ? computedAt : reusedAt;
       record.set(id, [...(record.get(id) ?? []), index]);
     },
-    async evaluated() {
-      releasePassing();
+    end() {
+      kept.clear();
     },
-    end: releaseAll,
   };
 }
 
 async function checkFit(
   schedule: Schedule,
-  pipeline: Pipeline,
-  { solver }: SamplingPlan,
+  model: SampledModel,
+  { solver }: SampledEvaluations,
   allow: readonly ScheduleMismatch[],
 ): Promise<void> {
   const { timesteps } = schedule;
@@ -140,7 +107,7 @@ async function checkFit(
       `schedule: made for ${timesteps.length} network evaluations, and this run has ${solver.timesteps.length} — sample with steps: ${schedule.num_inference_steps}, or find a schedule for this number`,
     );
   }
-  const known = new Set(pipeline.network.blocks.map(({ id }) => id));
+  const known = new Set(model.network.blocks.map(({ id }) => id));
   const unknown = Object.keys(schedule.blocks).find((id) => !known.has(id));
   if (unknown !== undefined)
     throw new ArgumentError(
@@ -166,10 +133,10 @@ async function checkFit(
       );
   }
   if (allow.includes("model")) return;
-  const fingerprint = await pipeline.fingerprint();
+  const fingerprint = await model.fingerprint();
   if (schedule.model.fingerprint !== fingerprint) {
     throw new ArgumentError(
-      `schedule: made for the model ${schedule.model.name} (${schedule.model.fingerprint.slice(0, 19)}…), and this is ${pipeline.name} (${fingerprint.slice(0, 19)}…) — profile this model, or allow: ["model"]`,
+      `schedule: made for the model ${schedule.model.name} (${schedule.model.fingerprint.slice(0, 19)}…), and this is ${model.name} (${fingerprint.slice(0, 19)}…) — profile this model, or allow: ["model"]`,
     );
   }
 }

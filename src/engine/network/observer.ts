@@ -1,6 +1,6 @@
-import { hasMerge } from "../../graphs/block.js";
 import type { Block } from "../../graphs/block.js";
-import type { DeviceTensor } from "../session.js";
+import type { Tensor } from "../tensor.js";
+import type { StandIn } from "./standIn.js";
 
 /** One call of the network during sampling. */
 export interface Evaluation {
@@ -15,83 +15,36 @@ export interface Evaluation {
 /** `computed`: its branch was run; `reused`: a stand-in took the branch's place. */
 export type Execution = "computed" | "reused";
 
-/** Which of a block's results are looked at. */
-export interface BlockWants {
-  readonly branch: boolean;
-  readonly out: boolean;
-}
+/** A block's results, by name: C before the residual, and the block's output. In a block without a residual they are one. */
+export type ResultName = "branch" | "out";
 
-/** A block's results. */
-export interface BlockResult {
-  /** C, before the residual */
-  readonly branch: DeviceTensor;
-  /** the block's output; the same tensor as C in a block without a residual */
-  readonly out: DeviceTensor;
-}
+/** What an observer wants of a block at one evaluation. */
+export type Answer =
+  /** nothing: its branch runs, or another observer's stand-in takes its place */
+  | "compute"
+  /** to look at these results, and perhaps to give others in their place */
+  | { readonly look: readonly ResultName[] }
+  /** that this takes the place of C, and the branch does not run */
+  | { readonly standIn: StandIn };
+
+/** The results of a block that are looked at. */
+export type BlockResult = Readonly<Partial<Record<ResultName, Tensor>>>;
 
 /**
- * Looks at blocks while the network runs, and may change what they give.
- * Tensors are the network's, and their numbers end with them: who keeps one retains it (ownership.ts). An `out` that
- * an observer gives in place of the network's becomes the network's; a branch that it gives stays its own.
+ * Looks at blocks while the network runs, and may change what they give. Of a block's evaluation it is told in this
+ * order: `answer` for every block before any runs, then for each that runs `executed` and, where it looks, `look`;
+ * `evaluated` at the end.
+ *
+ * Who owns what (tensor.ts): what an observer is shown is the network's, and who keeps it retains it. What it gives
+ * from `look` becomes the network's. What stands in stays the observer's, who keeps it until the evaluation ends.
  */
 export interface BlockObserver {
-  /** Which of the block's results are looked at; where none is, `computed` is not called. */
-  wants(block: Block, evaluation: Evaluation): BlockWants;
-  /** Whether `standIn` gives this block's C, so that the branch is not run. Asked for all blocks before any runs. */
-  standsIn?(block: Block, evaluation: Evaluation): boolean;
-  /** C of a block that does not run; it stays the observer's until the evaluation is complete. */
-  standIn?(block: Block, evaluation: Evaluation): Promise<DeviceTensor>;
+  /** The one question. It does no work: what it takes to answer is there when the evaluation begins. */
+  answer(block: Block, evaluation: Evaluation): Answer;
+  /** Shown what was asked for; what it returns takes the place of C (merged anew) or of the output. */
+  look?(block: Block, result: BlockResult, evaluation: Evaluation): Promise<BlockResult | undefined>;
   /** Told what was done with a block; not called for one whose result nothing reads. */
   executed?(block: Block, how: Execution, evaluation: Evaluation): void;
-  /** Called after each wanted block; what it returns takes the place of C (merged anew) or of the output. */
-  computed(block: Block, result: BlockResult, evaluation: Evaluation): Promise<Partial<BlockResult> | undefined>;
   /** Called when an evaluation is complete. */
-  evaluated?(evaluation: Evaluation): Promise<void>;
-}
-
-/**
- * Several observers as one; each sees what the one before it left, and the first stand-in counts. Where one gives a
- * block with a residual another C, those after it still see the output as it was computed.
- */
-export function combineObservers(observers: readonly BlockObserver[]): BlockObserver {
-  if (observers.length === 1) return observers[0];
-  return {
-    wants(block, evaluation) {
-      const wanted = observers.map((observer) => observer.wants(block, evaluation));
-      return { branch: wanted.some(({ branch }) => branch), out: wanted.some(({ out }) => out) };
-    },
-    standsIn(block, evaluation) {
-      return observers.some((observer) => observer.standsIn?.(block, evaluation));
-    },
-    async standIn(block, evaluation) {
-      const standing = observers.find((observer) => observer.standsIn?.(block, evaluation));
-      if (standing?.standIn === undefined) throw new TypeError(`${block.id}: an observer stands in without a standIn`);
-      return standing.standIn(block, evaluation);
-    },
-    executed(block, how, evaluation) {
-      for (const observer of observers) observer.executed?.(block, how, evaluation);
-    },
-    async computed(block, result, evaluation) {
-      let replaced: Partial<BlockResult> | undefined;
-      let current = result;
-      for (const observer of observers) {
-        const wanted = observer.wants(block, evaluation);
-        if (!wanted.branch && !wanted.out) continue;
-        const { branch, out } = (await observer.computed(block, current, evaluation)) ?? {};
-        if (branch !== undefined) {
-          // It undoes an earlier output, as the residual is added to it anew.
-          replaced = { branch };
-          current = { branch, out: hasMerge(block) ? result.out : branch };
-        }
-        if (out !== undefined) {
-          replaced = { ...replaced, out };
-          current = { ...current, out };
-        }
-      }
-      return replaced;
-    },
-    async evaluated(evaluation) {
-      for (const observer of observers) await observer.evaluated?.(evaluation);
-    },
-  };
+  evaluated?(evaluation: Evaluation): void | Promise<void>;
 }

@@ -2,11 +2,11 @@
 import { ArgumentError } from "../../errors.js";
 import { TIME_INPUTS, embedTimestep } from "../../graphs/timestepEmbedding.js";
 import { UNET_INPUTS } from "../../graphs/unet.js";
-import type { Precision } from "../../graphs/graphBuilder.js";
 import type { UNetConfig } from "../../models/configs/unet.js";
 import type { FloatTensor } from "../../numerics/tensor.js";
-import type { DeviceTensor } from "../session.js";
-import { fromHost } from "../transfer.js";
+import type { Device } from "../device.js";
+import type { Tensor } from "../tensor.js";
+import { upload } from "../transfer.js";
 
 /** What the network is told beside latents and time. */
 export interface NetworkConditions {
@@ -35,11 +35,11 @@ export interface UNetInputs extends NetworkConditions {
 }
 
 /**
- * The values that a network's stages read, by name.
+ * The values that a network's stages read, by name; the tensors are the caller's to release.
  *
- * @throws ArgumentError where an input is missing, too many, or not of the network's shape
+ * @throws ArgumentError where an input is missing, too many, or not of the network's shape; nothing is uploaded then
  */
-export function feedUNet(config: UNetConfig, inputs: UNetInputs, precision: Precision): Map<string, DeviceTensor> {
+export function feedUNet(config: UNetConfig, inputs: UNetInputs, device: Device): Map<string, Tensor> {
   const { sample, timestep, encoderHiddenStates } = inputs;
   const [batch] = sample.dims;
   requireDims("sample", sample, [batch, config.in_channels, "height", "width"]);
@@ -48,20 +48,18 @@ export function feedUNet(config: UNetConfig, inputs: UNetInputs, precision: Prec
     "tokens",
     contextWidth(config, encoderHiddenStates),
   ]);
-  const sinusoid = {
-    dims: [1, config.block_out_channels[0]],
-    data: embedTimestep(config, config.block_out_channels[0], timestep),
-  };
-  return new Map([
-    [UNET_INPUTS.sample, fromHost(sample)],
-    [UNET_INPUTS.encoderHiddenStates, fromHost(encoderHiddenStates, precision)],
-    [TIME_INPUTS.timestepEmbedding, fromHost(sinusoid)],
+  const width = config.block_out_channels[0];
+  const feeds = new Map<string, FloatTensor>([
+    [UNET_INPUTS.sample, sample],
+    [TIME_INPUTS.timestepEmbedding, { dims: [1, width], data: embedTimestep(config, width, timestep) }],
     ...feedTimestepCond(config, inputs, batch),
     ...feedAdded(config, inputs, batch),
   ]);
+  const context = [UNET_INPUTS.encoderHiddenStates, upload(device, encoderHiddenStates, device.precision)] as const;
+  return new Map([context, ...Array.from(feeds, ([name, each]) => [name, upload(device, each)] as const)]);
 }
 
-type Feed = readonly [name: string, tensor: DeviceTensor];
+type Feed = readonly [name: string, numbers: FloatTensor];
 
 function feedTimestepCond(
   { time_cond_proj_dim: width }: UNetConfig,
@@ -74,12 +72,7 @@ function feedTimestepCond(
     return [];
   }
   if (timestepCond !== undefined) requireDims("timestep_cond", timestepCond, [batch, width]);
-  return [
-    [
-      TIME_INPUTS.timestepCond,
-      fromHost(timestepCond ?? { dims: [batch, width], data: new Float32Array(batch * width) }),
-    ],
-  ];
+  return [[TIME_INPUTS.timestepCond, timestepCond ?? { dims: [batch, width], data: new Float32Array(batch * width) }]];
 }
 
 function feedAdded(config: UNetConfig, { addedConditions }: UNetInputs, batch: number): readonly Feed[] {
@@ -100,8 +93,8 @@ function feedAdded(config: UNetConfig, { addedConditions }: UNetInputs, batch: n
   const embedded = new Float32Array(batch * ids * width);
   timeIds.data.forEach((id, index) => embedded.set(embedTimestep(config, width, id), index * width));
   return [
-    [TIME_INPUTS.textEmbeds, fromHost(textEmbeds)],
-    [TIME_INPUTS.timeIdsEmbedding, fromHost({ dims: [batch, ids * width], data: embedded })],
+    [TIME_INPUTS.textEmbeds, textEmbeds],
+    [TIME_INPUTS.timeIdsEmbedding, { dims: [batch, ids * width], data: embedded }],
   ];
 }
 

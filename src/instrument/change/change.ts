@@ -6,10 +6,8 @@
  * The sums are taken where the tensors are; four numbers a batch row come back. One branch a block is
  * kept from step to step; for change between all pairs of steps within a window, as many as the window.
  */
-import type { Pipeline } from "../../diffusion/pipeline.js";
-import type { SamplingHook } from "../../diffusion/samplingPlan.js";
-import { HeldTensors } from "../../engine/heldTensors.js";
-import type { DeviceTensor } from "../../engine/session.js";
+import type { SampledModel, SamplingHook } from "../../diffusion/samplingHook.js";
+import { KeptBranches } from "../../engine/keptBranches.js";
 import { rowSums, total } from "./changeSums.js";
 import type { RowSums } from "./changeSums.js";
 import type { Measure } from "../profile/profile.js";
@@ -43,11 +41,6 @@ export interface ChangeMeter extends SamplingHook {
 /** Nothing has changed yet at the first evaluation. */
 const FIRST: ChangeValues = { change: 0, change_cond: 0, change_uncond: 0, change_l2: 0, cosine: 1 };
 
-interface Kept {
-  readonly branch: DeviceTensor;
-  readonly sums: RowSums;
-}
-
 /** A block's sums against each branch kept, or against itself where there was none yet. */
 interface Compared {
   readonly id: string;
@@ -58,41 +51,36 @@ interface Compared {
 
 /** Measures the change of the layer blocks' branches while sampling. */
 export function changeMeter(
-  pipeline: Pipeline,
+  { network: { blocks, device } }: Pick<SampledModel, "network">,
   listener: ChangeListener,
   { pairWindow = 1 }: ChangeMeterOptions = {},
 ): ChangeMeter {
   // Parts inside of transformers run on their own where another hook looks at them.
-  const layerBlocks = new Set(pipeline.network.blocks.map(({ id }) => id));
-  /** newest first, at most pairWindow of them */
-  const kept = new Map<string, readonly Kept[]>();
-  const held = new HeldTensors();
+  const layerBlocks = new Set(blocks.map(({ id }) => id));
+  const kept = new KeptBranches<RowSums>(pairWindow);
   const compared: Compared[] = [];
 
   return {
     get peakBytes() {
-      return held.peakBytes;
+      return kept.peakBytes;
     },
-    wants(block) {
-      return { branch: layerBlocks.has(block.id), out: false };
+    answer({ id }) {
+      return layerBlocks.has(id) ? { look: ["branch"] } : "compute";
     },
-    async computed({ id }, { branch }, { index }) {
-      if (index === 0) {
-        for (const each of kept.get(id) ?? []) held.release(each.branch);
-        kept.delete(id);
-      }
-      const before = kept.get(id) ?? [];
+    async look({ id }, { branch }, { index }) {
+      if (branch === undefined) return undefined;
+      if (index === 0) kept.drop(id);
+      const before = [...kept.of(id)].reverse();
       const sums: RowSums[] = [];
       // The first evaluation has nothing to compare with; its squares are needed at the second.
       for (const earlier of before.length === 0 ? [branch] : before.map((each) => each.branch))
-        sums.push(await rowSums(pipeline.device, branch, earlier));
-      const oldest = before.at(pairWindow - 1)?.branch;
-      kept.set(id, [{ branch: held.replace(oldest, branch), sums: sums[0] }, ...before.slice(0, pairWindow - 1)]);
-      compared.push({ id, sums, before: before.at(0)?.sums });
+        sums.push(await rowSums(device, branch, earlier));
+      kept.keep(id, branch, sums[0]);
+      compared.push({ id, sums, before: before.at(0)?.note });
       return undefined;
     },
     // All blocks together: between two blocks' runs the same lines take longer, as no cache has them any more.
-    async evaluated({ index, images, guided }) {
+    evaluated({ index, images, guided }) {
       const rows = Array.from({ length: images }, (_, image) => (guided ? [image, images + image] : [image]));
       for (const { id, sums, before } of compared.splice(0)) {
         if (before === undefined)
@@ -115,7 +103,6 @@ export function changeMeter(
       compared.length = 0;
     },
     dispose() {
-      for (const { branch } of [...kept.values()].flat()) held.release(branch);
       kept.clear();
     },
   };

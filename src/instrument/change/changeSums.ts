@@ -4,10 +4,9 @@ import type { Precision } from "../../graphs/graphBuilder.js";
 import { cast } from "../../graphs/layers.js";
 import type { OnnxModel } from "../../graphs/onnx.js";
 import type { Device } from "../../engine/device.js";
-import { createSession } from "../../engine/session.js";
-import type { DeviceTensor } from "../../engine/session.js";
-import { sharedSessions } from "../../engine/sharedSessions.js";
-import { precisionOf, toHost } from "../../engine/transfer.js";
+import { sharedGraphs } from "../../engine/sharedGraphs.js";
+import type { Tensor } from "../../engine/tensor.js";
+import { download, precisionOf } from "../../engine/transfer.js";
 import { hostSums } from "./hostSums.js";
 
 /**
@@ -30,19 +29,21 @@ export function total(sums: RowSums, rows: readonly number[], name: keyof typeof
  * it five times, and made sampling 17 to 20 % slower instead of a few per cent. Device tensors stay where
  * they are, and four numbers a row come back.
  */
-export async function rowSums(device: Device, current: DeviceTensor, previous: DeviceTensor): Promise<RowSums> {
-  const [now, then] = [current, previous].map((tensor) => (tensor.location === "cpu" ? tensor.data : undefined));
-  if (now instanceof Float32Array && then instanceof Float32Array) return hostSums(now, then, current.dims[0]);
-  const { sums } = await (await sumsSession(device, precisionOf(current))).run({ current, previous });
-  return (await toHost(device, sums)).data;
+export async function rowSums(device: Device, current: Tensor, previous: Tensor): Promise<RowSums> {
+  if (current.location === "host" && previous.location === "host") {
+    const [now, then] = [current.view(), previous.view()];
+    if (now instanceof Float32Array && then instanceof Float32Array) return hostSums(now, then, current.dims[0]);
+  }
+  const graph = await sumsGraph(device, precisionOf(current));
+  const [sums] = await graph.run({ current, previous }, ["sums"]);
+  using read = sums;
+  return (await download(device, read)).data;
 }
 
-/** One session serves all blocks of an element type: the shapes are free. Its few numbers come back to the host. */
-const sumsSession = sharedSessions((device, precision: Precision) =>
-  createSession(sumsGraph(precision), { ...device, keepsTensors: false }),
-);
+/** One graph serves all blocks of an element type: the shapes are free. */
+const sumsGraph = sharedGraphs(describeSums);
 
-function sumsGraph(precision: Precision): OnnxModel {
+function describeSums(precision: Precision): OnnxModel {
   const graph = new GraphBuilder("change", { ...FLOAT32, precision });
   const rows = (name: string): string => {
     const input = graph.input(name, ["batch", "channels", "height", "width"]);

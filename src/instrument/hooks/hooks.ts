@@ -1,13 +1,14 @@
-import type { Pipeline } from "../../diffusion/pipeline.js";
-import type { SamplingHook } from "../../diffusion/samplingPlan.js";
-import type { Block, BlockKind } from "../../graphs/block.js";
+import type { SamplingHook } from "../../diffusion/samplingHook.js";
+import type { Device } from "../../engine/device.js";
+import type { ResultName } from "../../engine/network/observer.js";
+import type { Tensor } from "../../engine/tensor.js";
+import { download, precisionOf, upload } from "../../engine/transfer.js";
+import type { BlockKind } from "../../graphs/block.js";
 import type { FloatTensor } from "../../numerics/tensor.js";
-import type { BlockResult, Evaluation } from "../../engine/network/observer.js";
-import { fromHost, precisionOf, toHost } from "../../engine/transfer.js";
 import { selectBlocks } from "./blockSelection.js";
 
-/** What a hook is told: a block's results at one network evaluation, in host memory. */
-export interface HookEvent {
+/** Where a hook is called: a block at one network evaluation. */
+export interface HookedBlock {
   /** diffusers module path */
   readonly id: string;
   readonly kind: BlockKind;
@@ -17,11 +18,14 @@ export interface HookEvent {
   /** images of the batch; with guidance, rows 0…images−1 are the unconditional half */
   readonly images: number;
   readonly guided: boolean;
-  /** C, before the residual: [rows, channels, height, width], [rows, tokens, width] inside a transformer */
-  readonly branch: FloatTensor;
-  /** the block's output, of the same shape */
-  readonly out: FloatTensor;
 }
+
+/**
+ * What a hook is told: where, and the results that it asked for, copied into JavaScript's memory, its own to keep:
+ * `branch`, C before the residual: [rows, channels, height, width], [rows, tokens, width] inside a transformer; and
+ * `out`, the block's output, of the same shape.
+ */
+export type HookEvent<Wanted extends ResultName = ResultName> = HookedBlock & Readonly<Record<Wanted, FloatTensor>>;
 
 /** What takes the place of a block's results; absent parts stay as computed. */
 export interface HookReplacement {
@@ -30,10 +34,14 @@ export interface HookReplacement {
   readonly out?: FloatTensor;
 }
 
-export interface HookOptions {
+export interface HookOptions<Wanted extends ResultName = ResultName> {
   /** network evaluations at which the hook is called. Default: all */
   readonly steps?: readonly number[];
+  /** which results the hook is shown; others are not fetched. Default: both */
+  readonly results?: readonly Wanted[];
 }
+
+type Reply = HookReplacement | undefined | void;
 
 /**
  * Calls `callback` with C and the output of every block that `pattern` names, at each evaluation;
@@ -42,44 +50,46 @@ export interface HookOptions {
  * @param pattern a diffusers module path; `*` within a segment, `**` across, or `all`
  * @throws ArgumentError when sampling starts, where the pattern names no block of the model
  */
-export function hook(
+export function hook<Wanted extends ResultName = ResultName>(
   pattern: string,
-  callback: (event: HookEvent) => HookReplacement | undefined | void | Promise<HookReplacement | undefined | void>,
-  options: HookOptions = {},
+  callback: (event: HookEvent<Wanted>) => Reply | Promise<Reply>,
+  { steps, results }: HookOptions<Wanted> = {},
 ): SamplingHook {
+  const wanted: readonly ResultName[] = results ?? ["branch", "out"];
   let ids: ReadonlySet<string> = new Set();
-  let pipeline: Pipeline | undefined;
+  let device: Device | undefined;
   return {
-    inParts(sampled) {
-      pipeline = sampled;
-      const selected = selectBlocks(sampled.network.unet, pattern);
+    async begin({ network }) {
+      const selected = selectBlocks(network.unet, pattern);
       ids = new Set(selected.map(({ block }) => block.id));
+      device = network.device;
       return selected.flatMap(({ inside }) => inside ?? []);
     },
-    wants(block, evaluation) {
-      const wanted = ids.has(block.id) && (options.steps?.includes(evaluation.index) ?? true);
-      return { branch: wanted, out: wanted };
+    answer({ id }, { index }) {
+      return ids.has(id) && (steps?.includes(index) ?? true) ? { look: wanted } : "compute";
     },
-    async computed(block: Block, result: BlockResult, { index, timestep, images, guided }: Evaluation) {
-      if (pipeline === undefined) return undefined;
-      const { device } = pipeline;
-      const branch = await toHost(device, result.branch);
-      const out = result.out === result.branch ? branch : await toHost(device, result.out);
-      const replacement = await callback({
-        id: block.id,
-        kind: block.kind,
+    async look({ id, kind }, shown, { index, timestep, images, guided }) {
+      if (device === undefined) return undefined;
+      const event: HookedBlock & Partial<Record<ResultName, FloatTensor>> = {
+        id,
+        kind,
         step: index,
         timestep,
         images,
         guided,
-        branch,
-        out,
-      });
-      if (!replacement) return undefined;
-      const precision = precisionOf(result.branch);
-      const upload = (tensor: FloatTensor | undefined) =>
-        tensor === undefined ? undefined : fromHost(tensor, precision);
-      return { branch: upload(replacement.branch), out: upload(replacement.out) };
+      };
+      let precisionSource: Tensor | undefined;
+      for (const name of wanted) {
+        const tensor = shown[name];
+        if (tensor === undefined) continue;
+        precisionSource = tensor;
+        event[name] = await download(device, tensor);
+      }
+      const replacement = await callback(event as HookEvent<Wanted>);
+      if (!replacement || precisionSource === undefined) return undefined;
+      const { branch, out } = replacement;
+      const precision = precisionOf(precisionSource);
+      return { branch: branch && upload(device, branch, precision), out: out && upload(device, out, precision) };
     },
   };
 }

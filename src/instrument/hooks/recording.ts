@@ -2,7 +2,8 @@
 import { ArgumentError } from "../../errors.js";
 import type { Pipeline } from "../../diffusion/pipeline.js";
 import { planSampling } from "../../diffusion/samplingPlan.js";
-import type { SampleOptions, SamplingHook } from "../../diffusion/samplingPlan.js";
+import type { SamplingHook } from "../../diffusion/samplingHook.js";
+import type { SampleOptions } from "../../diffusion/samplingPlan.js";
 import { createSafetensorsWriter } from "../../files/safetensors.js";
 import type { TensorLayout } from "../../files/safetensors.js";
 import type { FloatTensor } from "../../numerics/tensor.js";
@@ -57,9 +58,9 @@ export function recordToMemory(options: MemoryRecordOptions): Recording {
           );
         }
         bytes = after;
-        recorded.set(name, { dims, data: data.slice() });
+        recorded.set(name, { dims, data });
       },
-      { steps: options.steps },
+      { steps: options.steps, results: [value] },
     ),
   );
   return {
@@ -122,7 +123,10 @@ export async function recordToDisk(
   });
   return {
     hooks: options.blocks.map((pattern) =>
-      hook(pattern, (event) => writer.write(tensorName(event.id, event.step), event[value].data), { steps }),
+      hook(pattern, (event) => writer.write(tensorName(event.id, event.step), event[value].data), {
+        steps,
+        results: [value],
+      }),
     ),
     bytes: [...layout.values()].reduce((sum, { dims }) => sum + 4 * elementCount(dims), 0),
     close: () => writer.close(),

@@ -1,0 +1,53 @@
+import type { BlockNetwork } from "../engine/network/blockNetwork.js";
+import type { BlockObserver } from "../engine/network/observer.js";
+import type { Solver } from "./solvers/index.js";
+
+/** The model that is sampled, as hooks see it; a pipeline is one. */
+export interface SampledModel {
+  readonly name: string;
+  readonly network: BlockNetwork;
+  /** `sha256:…` of the network's config and weights */
+  fingerprint(): Promise<string>;
+}
+
+/** The evaluations that are to come. */
+export interface SampledEvaluations {
+  readonly solver: Solver;
+}
+
+/**
+ * Looks into the network during sampling. One life: `begin`, then an observer's calls for each evaluation
+ * (engine/network/observer.ts), then `end`.
+ */
+export interface SamplingHook extends BlockObserver {
+  /**
+   * Called before the first evaluation; what it throws ends the sampling before it begins.
+   *
+   * @param evaluations absent where a single evaluation is made outside of a sampling
+   * @returns spatial transformers that must run in parts, since this hook looks at their attn1, attn2 or ff
+   */
+  begin?(model: SampledModel, evaluations?: SampledEvaluations): Promise<readonly string[] | void>;
+  /** Called when the sampling is over, however it ended. */
+  end?(): void;
+}
+
+/** Begins every hook, in order; gives the spatial transformers that must run in parts for any of them. */
+export async function beginAll(
+  hooks: readonly SamplingHook[],
+  model: SampledModel,
+  evaluations?: SampledEvaluations,
+): Promise<ReadonlySet<string>> {
+  const inParts = new Set<string>();
+  for (const hook of hooks) for (const id of (await hook.begin?.(model, evaluations)) ?? []) inParts.add(id);
+  return inParts;
+}
+
+/** Every hook ends, whatever another one throws. */
+export function endAll([hook, ...others]: readonly SamplingHook[]): void {
+  if (hook === undefined) return;
+  try {
+    hook.end?.();
+  } finally {
+    endAll(others);
+  }
+}

@@ -1,0 +1,55 @@
+import type { Tensor } from "./tensor.js";
+
+/** A value of C, and what is to be known of it later. */
+export interface KeptBranch<Note> {
+  readonly branch: Tensor;
+  readonly note: Note;
+}
+
+/** The newest values of each block's C, kept beyond the evaluations that gave them. */
+export class KeptBranches<Note> {
+  readonly #history: number;
+  readonly #kept = new Map<string, readonly KeptBranch<Note>[]>();
+  #bytes = 0;
+  #peakBytes = 0;
+
+  /** @param history how many values of a block are kept */
+  constructor(history: number) {
+    this.#history = history;
+  }
+
+  /** Most bytes kept at any time. */
+  get peakBytes(): number {
+    return this.#peakBytes;
+  }
+
+  /** A block's values, oldest first; they stay until newer ones take their place. */
+  of(id: string): readonly KeptBranch<Note>[] {
+    return this.#kept.get(id) ?? [];
+  }
+
+  /** Keeps a value as its newest owner; the oldest goes where there are more than `history`. */
+  keep(id: string, branch: Tensor, note: Note): void {
+    const values = [...this.of(id), { branch: branch.retain(), note }];
+    for (const oldest of values.splice(0, values.length - this.#history)) this.#release(oldest.branch);
+    this.#kept.set(id, values);
+    this.#bytes += branch.bytes;
+    this.#peakBytes = Math.max(this.#peakBytes, this.#bytes);
+  }
+
+  /** Gives up a block's values. */
+  drop(id: string): void {
+    for (const { branch } of this.of(id)) this.#release(branch);
+    this.#kept.delete(id);
+  }
+
+  /** Gives up everything. */
+  clear(): void {
+    for (const id of [...this.#kept.keys()]) this.drop(id);
+  }
+
+  #release(branch: Tensor): void {
+    this.#bytes -= branch.bytes;
+    branch.release();
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * onnxruntime's environment: one a process, with one pool of threads and one arena of host memory for every session.
+ * A pool of its own for each session had its threads fight for the cores, and an arena of its own kept the most that
+ * the session ever took.
+ */
+import { availableParallelism } from "node:os";
+import { onnxRuntime } from "./library.js";
+import { check, receive, textAddresses } from "./memory.js";
+import type { Pointer } from "./memory.js";
+
+export interface Environment {
+  readonly address: Pointer;
+  /** threads of the shared pool */
+  readonly threads: number;
+  /** host memory, from the arena */
+  readonly hostMemory: Pointer;
+  /** onnxruntime's allocator for texts that it returns */
+  readonly allocator: Pointer;
+}
+
+/** OrtLoggingLevel: errors alone. cuDNN's front end reports a fall-back at this level too, and goes on. */
+const LOGGING = { error: 3, fatal: 4 } as const;
+/** OrtAllocatorType and OrtMemType */
+const [ARENA, DEFAULT_MEMORY] = [1, 0];
+
+let environment: Environment | undefined;
+
+/**
+ * The environment, made when it is first asked for.
+ *
+ * @param threads of the shared pool. Default: one for each core. The first caller's number counts
+ * @throws DeviceUnavailableError where the library is missing; DeviceError
+ */
+export function environmentOf(threads = availableParallelism()): Environment {
+  environment ??= create(threads);
+  return environment;
+}
+
+function create(threads: number): Environment {
+  const { call } = onnxRuntime();
+  const options = receive("thread pool", call.CreateThreadingOptions);
+  check(call.SetGlobalIntraOpNumThreads(options, threads), "thread pool");
+  check(call.SetGlobalInterOpNumThreads(options, 1), "thread pool");
+  const address = receive("environment", call.CreateEnvWithGlobalThreadPools, LOGGING.fatal, "blockcache", options);
+  call.ReleaseThreadingOptions(options);
+  const hostMemory = receive("host memory", call.CreateMemoryInfo, "Cpu", ARENA, 0, DEFAULT_MEMORY);
+  const keys = ["arena_extend_strategy"];
+  const AS_REQUESTED = 1n;
+  const configuration = receive(
+    "arena",
+    call.CreateArenaCfgV2,
+    textAddresses(keys),
+    BigUint64Array.of(AS_REQUESTED),
+    keys.length,
+  );
+  check(call.CreateAndRegisterAllocator(address, hostMemory, configuration), "arena");
+  call.ReleaseArenaCfg(configuration);
+  return { address, threads, hostMemory, allocator: receive("allocator", call.GetAllocatorWithDefaultOptions) };
+}

@@ -1,0 +1,75 @@
+/** Addresses, texts and results in and out of the C API. */
+import koffi from "koffi";
+import { DeviceError } from "../../errors.js";
+import { onnxRuntime } from "./library.js";
+import type { NativeArgument, NativeFunction, NativeResult } from "./functions.js";
+
+/** An address in native memory. */
+export type Pointer = bigint;
+
+/** C strings that live as long as the process: names of values, options. */
+const texts = new Map<string, { readonly memory: Uint8Array; readonly address: Pointer }>();
+
+/** The address of a text, zero-terminated UTF-8, that stays where it is. */
+export function textAddress(text: string): Pointer {
+  const known = texts.get(text);
+  if (known !== undefined) return known.address;
+  const memory = new TextEncoder().encode(`${text}\0`);
+  const address = koffi.address(memory);
+  texts.set(text, { memory, address });
+  return address;
+}
+
+/** The addresses of several texts, as `const char *const *`. */
+export function textAddresses(list: readonly string[]): BigUint64Array {
+  return BigUint64Array.from(list, textAddress);
+}
+
+/** Throws what a call's `OrtStatus *` says, as DeviceError; nothing where it is null. */
+export function check(status: NativeResult, what: string): void {
+  if (status === null || status === undefined || status === 0n) return;
+  const { call } = onnxRuntime();
+  const message = call.GetErrorMessage(status) as string;
+  call.ReleaseStatus(status);
+  throw new DeviceError(`${what}: ${message.split("\n")[0]}`);
+}
+
+/** Calls a function whose last parameter receives an address, and returns the address. Throws DeviceError. */
+export function receive(what: string, call: NativeFunction, ...parameters: readonly NativeArgument[]): Pointer {
+  const received = new BigUint64Array(1);
+  check(call(...parameters, received), what);
+  return received[0];
+}
+
+/** The same on a worker thread, so that the event loop stays free. */
+export async function receiveAside(
+  what: string,
+  call: NativeFunction,
+  ...parameters: readonly NativeArgument[]
+): Promise<Pointer> {
+  const received = new BigUint64Array(1);
+  check(await aside(call, ...parameters, received), what);
+  return received[0];
+}
+
+/** What calls on worker threads read and write: an address alone does not keep JavaScript's memory. */
+const inUse = new Set<readonly NativeArgument[]>();
+
+/** A call on a worker thread. */
+export async function aside(call: NativeFunction, ...parameters: readonly NativeArgument[]): Promise<NativeResult> {
+  inUse.add(parameters);
+  try {
+    return await new Promise((resolve, reject) =>
+      call.async(...parameters, (error: Error | null, result: NativeResult) =>
+        error ? reject(error) : resolve(result),
+      ),
+    );
+  } finally {
+    inUse.delete(parameters);
+  }
+}
+
+/** The addresses of memory that JavaScript holds, as `void *const *`. */
+export function addressesOf(list: readonly NodeJS.TypedArray[]): BigUint64Array {
+  return BigUint64Array.from(list, (memory) => koffi.address(memory));
+}

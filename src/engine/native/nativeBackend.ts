@@ -1,0 +1,200 @@
+/** The backend: graphs and tensors of one device, by ONNX Runtime's C API. */
+import { DeviceError } from "../../errors.js";
+import { FLOAT32, GraphBuilder } from "../../graphs/graphBuilder.js";
+import { ELEMENT_TYPES } from "../../graphs/onnx.js";
+import type { OnnxModel } from "../../graphs/onnx.js";
+import { elementCount } from "../../numerics/tensor.js";
+import type { Backend, CompiledGraph, HostNumbers } from "../backend.js";
+import { Tensor } from "../tensor.js";
+import type { ElementArray, TensorLocation } from "../tensor.js";
+import type { CudaStream } from "./cuda.js";
+import { environmentOf } from "./environment.js";
+import { NativeGraph } from "./graph.js";
+import { onnxRuntime } from "./library.js";
+import { addressesOf, check, receive, receiveAside, textAddresses } from "./memory.js";
+import type { Pointer } from "./memory.js";
+import { NativeValue, addressOf, emptyArray } from "./values.js";
+
+/** What a device's sessions are made with; a row of the device table (devices.ts) says it. */
+export interface ProviderSettings {
+  /** onnxruntime's name of the execution provider; absent for the CPU's, which is always there */
+  readonly provider?: "CUDA" | "WebGPU" | "DML" | "CoreML";
+  readonly options?: Readonly<Record<string, string>>;
+  /** onnxruntime's name of the memory in which results stay; absent where that is the host's */
+  readonly memory?: string;
+  /** CUDA's: the stream that all sessions share */
+  readonly stream?: CudaStream;
+  /** threads inside an operator, on the CPU. Default: one for each core */
+  readonly threads?: number;
+}
+
+const [DEVICE_ALLOCATOR, DEFAULT_MEMORY] = [0, 0];
+const LOG_ERRORS = 3;
+
+/** A device's own memory. */
+interface DeviceMemory {
+  readonly memory: Pointer;
+  /** options of every run whose results stay there */
+  readonly runOptions: Pointer;
+  /** made from a session, which is held as long as it */
+  readonly allocator: Pointer;
+}
+
+/** Compiles and moves tensors for one device. */
+export class NativeBackend implements Backend {
+  readonly #settings: ProviderSettings;
+  #deviceMemory: DeviceMemory | undefined;
+
+  private constructor(settings: ProviderSettings) {
+    this.#settings = settings;
+  }
+
+  /**
+   * Opens a device, and proves on a graph of one operator that it computes and that its numbers can be moved.
+   *
+   * @throws DeviceUnavailableError where onnxruntime's library is missing; DeviceError where the device does not answer
+   */
+  static async open(settings: ProviderSettings): Promise<NativeBackend> {
+    const backend = new NativeBackend(settings);
+    environmentOf(settings.threads);
+    if (settings.provider === undefined) return backend;
+    const graph = new GraphBuilder("probe", FLOAT32);
+    graph.output("y", graph.node("Relu", [graph.input("x", [3])]), [3]);
+    const model = graph.encodeWithoutWeights();
+    if (settings.memory !== undefined)
+      backend.#deviceMemory = deviceMemory(settings.memory, await backend.#compile(model));
+    const probe = await backend.compile(model);
+    using x = backend.upload({ type: "float32", dims: [3], data: Float32Array.of(-1, 2, 3) });
+    const [y] = await probe.run({ x }, ["y"]);
+    try {
+      const found = await backend.download(y);
+      if (String(found) !== "0,2,3")
+        throw new DeviceError(`expected 0, 2, 3 of a graph of one operator, found ${found.join(", ")}`);
+      return backend;
+    } finally {
+      y.release();
+      probe.release();
+    }
+  }
+
+  async compile(model: OnnxModel): Promise<CompiledGraph> {
+    return new NativeGraph(await this.#compile(model), this.#deviceMemory);
+  }
+
+  upload(numbers: HostNumbers, location: TensorLocation = "device"): Tensor {
+    const host = NativeValue.fromHost(numbers);
+    if (this.#deviceMemory === undefined || location === "host") return new Tensor(host);
+    const { call } = onnxRuntime();
+    const shape = BigInt64Array.from(numbers.dims, BigInt);
+    const address = receive(
+      "upload",
+      call.CreateTensorAsOrtValue,
+      this.#deviceMemory.allocator,
+      shape,
+      shape.length,
+      ELEMENT_TYPES[numbers.type],
+    );
+    const value = new NativeValue(address, "device", numbers.type);
+    try {
+      if (this.#settings.stream === undefined) copy(host.address, address);
+      else this.#settings.stream.copyToDevice(value.dataAddress(), numbers.data);
+      return new Tensor(value);
+    } catch (error) {
+      value.free();
+      throw error;
+    } finally {
+      host.free();
+    }
+  }
+
+  async download(tensor: Tensor): Promise<ElementArray> {
+    if (tensor.location === "host") return tensor.view().slice();
+    const { type, dims, storage } = tensor;
+    const numbers = emptyArray(type, elementCount(dims));
+    if (this.#settings.stream !== undefined && storage instanceof NativeValue) {
+      await this.#settings.stream.copyToHost(numbers, storage.dataAddress());
+      return numbers;
+    }
+    const host = NativeValue.over({ type, dims, data: numbers });
+    try {
+      copy(addressOf(storage), host.address);
+      return numbers;
+    } finally {
+      host.free();
+    }
+  }
+
+  async #compile({ bytes, externalData }: OnnxModel): Promise<Pointer> {
+    const { call } = onnxRuntime();
+    const options = receive("session", call.CreateSessionOptions);
+    try {
+      this.#configure(options);
+      const data = externalData.map((each) => each.data);
+      const lengths = BigUint64Array.from(data, ({ byteLength }) => BigInt(byteLength));
+      if (data.length > 0)
+        check(
+          call.AddExternalInitializersFromFilesInMemory(
+            options,
+            textAddresses(externalData.map(({ path }) => path)),
+            addressesOf(data),
+            lengths,
+            data.length,
+          ),
+          "weights",
+        );
+      const session = await receiveAside(
+        "compile",
+        call.CreateSessionFromArray,
+        environmentOf().address,
+        bytes,
+        bytes.byteLength,
+        options,
+      );
+      // An address does not keep the weights: they are still needed up to here.
+      return data.length >= 0 ? session : 0n;
+    } finally {
+      call.ReleaseSessionOptions(options);
+    }
+  }
+
+  #configure(options: Pointer): void {
+    const { call } = onnxRuntime();
+    const { provider, options: providerOptions = {}, threads } = this.#settings;
+    check(call.SetSessionLogSeverityLevel(options, LOG_ERRORS), "session");
+    if (threads === undefined || threads === environmentOf().threads)
+      check(call.DisablePerSessionThreads(options), "threads");
+    else check(call.SetIntraOpNumThreads(options, threads), "threads");
+    check(call.AddSessionConfigEntry(options, "session.use_env_allocators", "1"), "session");
+    if (provider === undefined) return;
+    const [keys, values] = [textAddresses(Object.keys(providerOptions)), textAddresses(Object.values(providerOptions))];
+    if (provider !== "CUDA") {
+      check(call.SessionOptionsAppendExecutionProvider(options, provider, keys, values, keys.length), provider);
+      return;
+    }
+    const cuda = receive(provider, call.CreateCUDAProviderOptions);
+    try {
+      check(call.UpdateCUDAProviderOptions(cuda, keys, values, keys.length), provider);
+      check(call.SessionOptionsAppendExecutionProvider_CUDA_V2(options, cuda), provider);
+    } finally {
+      call.ReleaseCUDAProviderOptions(cuda);
+    }
+  }
+}
+
+function deviceMemory(name: string, session: Pointer): DeviceMemory {
+  const { call } = onnxRuntime();
+  const memory = receive("device memory", call.CreateMemoryInfo, name, DEVICE_ALLOCATOR, 0, DEFAULT_MEMORY);
+  const runOptions = receive("run options", call.CreateRunOptions);
+  // Results that stay on the device are read by later work of the same queue: nobody need wait for them.
+  check(call.AddRunConfigEntry(runOptions, "disable_synchronize_execution_providers", "1"), "run options");
+  return { memory, runOptions, allocator: receive("device memory", call.CreateAllocator, session, memory) };
+}
+
+/** Copies a tensor's numbers into another of the same shape, wherever the two are. */
+function copy(source: Pointer, target: Pointer): void {
+  const { call } = onnxRuntime();
+  check(
+    call.CopyTensors(environmentOf().address, BigUint64Array.of(source), BigUint64Array.of(target), null, 1),
+    "copy",
+  );
+}

@@ -1,0 +1,109 @@
+/** Tensors in onnxruntime's memory. */
+import koffi from "koffi";
+import { ELEMENT_BYTES, ELEMENT_TYPES } from "../../graphs/onnx.js";
+import type { ElementType } from "../../graphs/onnx.js";
+import { elementCount } from "../../numerics/tensor.js";
+import type { HostNumbers } from "../backend.js";
+import type { ElementArray, TensorLocation, TensorStorage } from "../tensor.js";
+import { environmentOf } from "./environment.js";
+import { onnxRuntime } from "./library.js";
+import { check, receive } from "./memory.js";
+import type { Pointer } from "./memory.js";
+
+const ARRAYS = { float32: Float32Array, float16: Uint16Array, int32: Int32Array, int64: BigInt64Array } as const;
+const TYPES = new Map<number, ElementType>(
+  Object.entries(ELEMENT_TYPES).map(([type, code]) => [code, type as ElementType]),
+);
+
+/** An OrtValue that holds a tensor. */
+export class NativeValue implements TensorStorage {
+  readonly address: Pointer;
+  readonly location: TensorLocation;
+  readonly #type: ElementType | undefined;
+  /** JavaScript's memory that the value reads from; it stays where it is while it is referred to */
+  readonly #source: ElementArray | undefined;
+
+  constructor(address: Pointer, location: TensorLocation, type?: ElementType, source?: ElementArray) {
+    this.address = address;
+    this.location = location;
+    this.#type = type;
+    this.#source = source;
+  }
+
+  /** Copies numbers into a value of its own, in host memory. */
+  static fromHost({ type, dims, data }: HostNumbers): NativeValue {
+    return NativeValue.over({ type, dims, data: data.slice() });
+  }
+
+  /** A value whose numbers are JavaScript's. */
+  static over({ type, dims, data: source }: HostNumbers): NativeValue {
+    const { call } = onnxRuntime();
+    const shape = BigInt64Array.from(dims, BigInt);
+    const address = receive(
+      "tensor",
+      call.CreateTensorWithDataAsOrtValue,
+      environmentOf().hostMemory,
+      source,
+      source.byteLength,
+      shape,
+      shape.length,
+      ELEMENT_TYPES[type],
+    );
+    return new NativeValue(address, "host", type, source);
+  }
+
+  get type(): ElementType {
+    return this.#type ?? this.#describe().type;
+  }
+
+  dims(): readonly number[] {
+    return this.#describe().dims;
+  }
+
+  view(): ElementArray {
+    if (this.location !== "host") throw new TypeError("tensor: its numbers are on the device, and must be downloaded");
+    if (this.#source !== undefined) return this.#source;
+    const { type, dims } = this.#describe();
+    const count = elementCount(dims);
+    if (count === 0) return new ARRAYS[type](0);
+    return new ARRAYS[type](koffi.view(this.dataAddress(), count * ELEMENT_BYTES[type]), 0, count);
+  }
+
+  /** Where the numbers are: in host memory, or in the device's. */
+  dataAddress(): Pointer {
+    return receive("tensor", onnxRuntime().call.GetTensorMutableData, this.address);
+  }
+
+  free(): void {
+    onnxRuntime().call.ReleaseValue(this.address);
+  }
+
+  #describe(): { readonly type: ElementType; readonly dims: readonly number[] } {
+    const { call } = onnxRuntime();
+    const information = receive("tensor", call.GetTensorTypeAndShape, this.address);
+    try {
+      const rank = Number(receive("tensor", call.GetDimensionsCount, information));
+      const dims = new BigInt64Array(rank);
+      check(call.GetDimensions(information, dims, rank), "tensor");
+      const code = new Int32Array(1);
+      check(call.GetTensorElementType(information, code), "tensor");
+      const type = TYPES.get(code[0]);
+      if (type === undefined)
+        throw new TypeError(`tensor: element type ${code[0]} of ONNX is none that our graphs give`);
+      return { type, dims: Array.from(dims, Number) };
+    } finally {
+      call.ReleaseTensorTypeAndShapeInfo(information);
+    }
+  }
+}
+
+/** Zeros to be written over. */
+export function emptyArray(type: ElementType, count: number): ElementArray {
+  return new ARRAYS[type](count);
+}
+
+/** A tensor's OrtValue. */
+export function addressOf(storage: TensorStorage): Pointer {
+  if (!(storage instanceof NativeValue)) throw new TypeError("tensor: made by another backend");
+  return storage.address;
+}
