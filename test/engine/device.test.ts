@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { ArgumentError } from "../../src/errors.js";
 import type { Precision } from "../../src/graphs/graphBuilder.js";
 import { openDevice } from "../../src/engine/device.js";
-import type { DeviceName } from "../../src/engine/device.js";
+import type { DeviceName } from "../../src/engine/devices.js";
 
 it.each([
   [{ device: "gpu" as DeviceName }, /^device: expected one of auto, cpu, webgpu, cuda, dml, coreml, found "gpu"/],

@@ -64,10 +64,10 @@ describe("the embedded model equals PyTorch", () => {
     for (const timestep of [901, 101]) {
       const branches = new Map<string, FloatTensor>();
       const observer = hook("all", ({ id, branch }) => void branches.set(id, branch));
-      observer.inParts?.(pipeline);
+      await observer.begin?.(pipeline);
       const output = await pipeline.network.forward(
         { ...inputs, timestep },
-        { observer, evaluation: { index: 0, timestep, images: 2, guided: false } },
+        { observers: [observer], evaluation: { index: 0, timestep, images: 2, guided: false } },
       );
       await expectEqual(`unet/${timestep}`, output, NETWORK);
       const names = [...reference.tensors.keys()].filter(

@@ -8,9 +8,11 @@ import { hook } from "../../src/instrument/hooks/hooks.js";
 import type { HookEvent, HookReplacement } from "../../src/instrument/hooks/hooks.js";
 import { openSafetensors } from "../../src/files/safetensors.js";
 import type { FloatTensor } from "../../src/numerics/tensor.js";
-import { combineObservers } from "../../src/engine/network/observer.js";
+import { beginAll } from "../../src/diffusion/samplingHook.js";
+import { InterruptedError, ReleasedError } from "../../src/errors.js";
 import type { BlockObserver, BlockResult } from "../../src/engine/network/observer.js";
-import type { DeviceTensor } from "../../src/engine/session.js";
+import { liveTensors } from "../../src/engine/tensor.js";
+import type { Tensor } from "../../src/engine/tensor.js";
 import type { UNetInputs } from "../../src/engine/network/unetInputs.js";
 
 const folder = fileURLToPath(new URL("../fixtures/models/sd1-like", import.meta.url));
@@ -44,8 +46,8 @@ async function run(
   ...callbacks: ((event: HookEvent) => HookReplacement | undefined | void)[]
 ): Promise<FloatTensor> {
   const hooks = callbacks.map((callback) => hook(block, callback));
-  for (const each of hooks) each.inParts?.(pipeline);
-  return pipeline.network.forward(inputs, { observer: combineObservers(hooks), evaluation });
+  await beginAll(hooks, pipeline);
+  return pipeline.network.forward(inputs, { observers: hooks, evaluation });
 }
 
 describe("hooks on one block", () => {
@@ -102,48 +104,85 @@ describe("hooks on one block", () => {
   });
 });
 
-describe("device memory", () => {
-  /** Lets a host tensor pass for one in device memory where ownership is settled, and notes when that is given back. */
-  function track(tensor: DeviceTensor, name: string, disposed: string[]): void {
-    const settling = (): boolean => new Error().stack?.includes("ownership") === true;
-    Object.defineProperty(tensor, "location", { get: () => (settling() ? "gpu-buffer" : "cpu") });
-    Object.defineProperty(tensor, "dispose", { value: () => disposed.push(name) });
-  }
-
-  async function disposedBy(
+describe("memory", () => {
+  /** what is left of it after one evaluation in which an observer looks at a block */
+  async function leftBy(
     id: string,
-    respond: (result: BlockResult) => Partial<BlockResult> | undefined,
-  ): Promise<{ disposed: string[]; error: unknown }> {
-    const disposed: string[] = [];
+    respond: (result: BlockResult) => BlockResult | undefined,
+  ): Promise<{ left: number; error: unknown }> {
+    const before = liveTensors();
     const observer: BlockObserver = {
-      wants: (block) => ({ branch: block.id === id, out: block.id === id }),
-      async computed(_, result) {
-        track(result.out, "out", disposed);
-        if (result.branch !== result.out) track(result.branch, "C", disposed);
-        return respond(result);
-      },
+      answer: (block) => (block.id === id ? { look: ["branch", "out"] } : "compute"),
+      look: async (_, result) => respond(result),
     };
-    const error: unknown = await pipeline.network.forward(inputs, { observer, evaluation }).then(
+    const error: unknown = await pipeline.network.forward(inputs, { observers: [observer], evaluation }).then(
       () => undefined,
       (reason: unknown) => reason,
     );
-    return { disposed: disposed.sort(), error };
+    return { left: liveTensors() - before, error };
   }
 
-  it.each([
-    [RESNET, ["C", "out"]],
-    [CONVOLUTION, ["out"]],
-  ])(
+  it.each([RESNET, CONVOLUTION])(
     "of %s is given back once, whether an observer returns its results, others, nothing, or throws",
-    async (id, results) => {
+    async (id) => {
       const failure = new Error("a callback's own");
-      expect(await disposedBy(id, () => undefined)).toEqual({ disposed: results, error: undefined });
-      expect(await disposedBy(id, ({ branch }) => ({ branch }))).toEqual({ disposed: results, error: undefined });
-      expect(await disposedBy(id, ({ out }) => ({ out }))).toEqual({ disposed: results, error: undefined });
-      const thrown = await disposedBy(id, () => {
+      expect(await leftBy(id, () => undefined)).toEqual({ left: 0, error: undefined });
+      expect(await leftBy(id, ({ branch }) => ({ branch }))).toEqual({ left: 0, error: undefined });
+      expect(await leftBy(id, ({ out }) => ({ out }))).toEqual({ left: 0, error: undefined });
+      const thrown = await leftBy(id, () => {
         throw failure;
       });
-      expect(thrown).toEqual({ disposed: results, error: failure });
+      expect(thrown).toEqual({ left: 0, error: failure });
     },
   );
+
+  it("that an observer keeps is its own until it releases it", async () => {
+    const kept: Tensor[] = [];
+    await leftBy(RESNET, ({ branch }) => {
+      if (branch !== undefined) kept.push(branch.retain());
+      return undefined;
+    });
+    const numbers = kept[0].view().slice();
+    await pipeline.network.forward(inputs);
+    expect(kept[0].view()).toEqual(numbers);
+    kept[0].release();
+    expect(() => kept[0].view()).toThrow(ReleasedError);
+    expect(() => kept[0].release()).toThrow(ReleasedError);
+  });
+
+  it("is given back by a thousand evaluations, whether they end, abort or throw", async () => {
+    const before = liveTensors();
+    for (let index = 0; index < 1000; index++) {
+      const controller = new AbortController();
+      const observer: BlockObserver = {
+        answer: ({ id }) => (id === RESNET ? { look: ["branch"] } : "compute"),
+        async look() {
+          if (index % 3 === 1) controller.abort();
+          if (index % 3 === 2) throw new Error("a callback's own");
+          return undefined;
+        },
+      };
+      const run = pipeline.network.forward(inputs, { observers: [observer], evaluation, signal: controller.signal });
+      if (index % 3 === 0) await run;
+      else await expect(run).rejects.toThrow(index % 3 === 1 ? InterruptedError : "a callback's own");
+    }
+    expect(liveTensors()).toBe(before);
+  });
+});
+
+describe("disposing of a pipeline", () => {
+  it("while it evaluates ends the evaluation with an error, and later ones too", async () => {
+    const doomed = await loadPipeline(folder);
+    const before = liveTensors();
+    const observer: BlockObserver = {
+      answer: ({ id }) => (id === RESNET ? { look: ["branch"] } : "compute"),
+      async look() {
+        await doomed.dispose();
+        return undefined;
+      },
+    };
+    await expect(doomed.network.forward(inputs, { observers: [observer], evaluation })).rejects.toThrow(ReleasedError);
+    await expect(doomed.network.forward(inputs)).rejects.toThrow(/disposed of — load the pipeline anew/);
+    expect(liveTensors()).toBe(before);
+  });
 });

@@ -17,7 +17,7 @@ import { openSafetensors } from "../../src/files/safetensors.js";
 import type { SafetensorsFile } from "../../src/files/safetensors.js";
 import type { FloatTensor } from "../../src/numerics/tensor.js";
 import { BandedDecoder } from "../../src/engine/bandedDecoder.js";
-import { combineObservers } from "../../src/engine/network/observer.js";
+import { beginAll } from "../../src/diffusion/samplingHook.js";
 import type { UNetInputs } from "../../src/engine/network/unetInputs.js";
 
 const models = fileURLToPath(new URL("../fixtures/models", import.meta.url));
@@ -96,10 +96,10 @@ describe.each(readdirSync(models))("%s equals PyTorch", (name) => {
     const hooks = ["all", "**.attn1", "**.attn2", "**.ff"].map((pattern) =>
       hook(pattern, ({ id, branch }) => void branches.set(id, branch)),
     );
-    const inParts = new Set(hooks.flatMap((each) => each.inParts?.(pipeline) ?? []));
+    const inParts = await beginAll(hooks, pipeline);
     expect(relativeError(await pipeline.network.forward(await inputs()), await expected("unet"))).toBeLessThan(NETWORK);
     const hooked = await pipeline.network.forward(await inputs(), {
-      observer: combineObservers(hooks),
+      observers: hooks,
       inParts,
       evaluation,
     });
@@ -117,13 +117,15 @@ describe.each(readdirSync(models))("%s equals PyTorch", (name) => {
   it("a branch replaced by itself changes nothing, by zeros what PyTorch says", async () => {
     const plain = await pipeline.network.forward(await inputs());
     const same = hook("all", ({ branch }) => ({ branch }));
-    same.inParts?.(pipeline);
-    expect((await pipeline.network.forward(await inputs(), { observer: same, evaluation })).data).toEqual(plain.data);
+    await same.begin?.(pipeline);
+    expect((await pipeline.network.forward(await inputs(), { observers: [same], evaluation })).data).toEqual(
+      plain.data,
+    );
     const zero = hook("mid_block.resnets.0", ({ branch }) => ({
       branch: { dims: branch.dims, data: new Float32Array(branch.data.length) },
     }));
-    zero.inParts?.(pipeline);
-    const without = await pipeline.network.forward(await inputs(), { observer: zero, evaluation });
+    await zero.begin?.(pipeline);
+    const without = await pipeline.network.forward(await inputs(), { observers: [zero], evaluation });
     expect(relativeError(without, await expected("unet_without/mid_block.resnets.0"))).toBeLessThan(NETWORK);
   });
 

@@ -4,7 +4,6 @@ import { loadPipeline } from "../../dist/diffusion/pipeline.js";
 import { changeMeter } from "../../dist/instrument/change/change.js";
 import { hook } from "../../dist/instrument/hooks/hooks.js";
 import { openSafetensors } from "../../dist/files/safetensors.js";
-import { combineObservers } from "../../dist/engine/network/observer.js";
 
 const folder = process.argv[2];
 const pipeline = await loadPipeline(folder, { device: "webgpu" });
@@ -16,12 +15,12 @@ const inputs = {
 };
 const branches = new Map();
 const recorder = hook("all", ({ id, branch }) => void branches.set(id, branch));
-recorder.inParts(pipeline);
+await recorder.begin(pipeline);
 const changes = [];
 const meter = changeMeter(pipeline, (id, step, [{ change }]) => changes.push(change));
 const evaluate = (index) =>
   pipeline.network.forward(inputs, {
-    observer: combineObservers([recorder, meter]),
+    observers: [recorder, meter],
     evaluation: { index, timestep: 601, images: 1, guided: true },
   });
 branches.set("unet", await evaluate(0));

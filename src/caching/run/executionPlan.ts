@@ -66,8 +66,8 @@ export function stagesAt(
 }
 
 /**
- * The most bytes that a cached run holds beside a plain one at any time: kept values of C and the sums that
- * stand in during an evaluation (a single kept value stands in as it is). Equal to `CachedRun.peakCacheBytes`.
+ * The most bytes that a cached run holds beside a plain one at any time: kept values of C. Equal to
+ * `CachedRun.peakCacheBytes`.
  *
  * @param rows of a network evaluation: twice the images with guidance
  */
@@ -81,14 +81,13 @@ export function peakCacheBytes(
   const kept = new Map<string, number>();
   let [bytesKept, peak] = [0, 0];
   for (const evaluation of schedule.timesteps.keys()) {
-    let sums = 0;
     for (const { id, action, bytesPerRow } of stagesAt(network, plan, evaluation)) {
       const values = kept.get(id) ?? 0;
       if (action === "keep" && values < reuse.history) {
         kept.set(id, values + 1);
         bytesKept += bytesPerRow * rows;
-      } else if (typeof action === "number" && action > 1) sums += bytesPerRow * rows;
-      peak = Math.max(peak, bytesKept + sums);
+      }
+      peak = Math.max(peak, bytesKept);
     }
   }
   return peak;

@@ -17,6 +17,14 @@ export interface Placement {
   readonly runOptions: Pointer;
 }
 
+/** graphs that were compiled and not given back, in this process */
+let live = 0;
+
+/** How many graphs are held now: 0 when every pipeline has been disposed of. */
+export function liveGraphs(): number {
+  return live;
+}
+
 /** An OrtSession, run in place where it is short and on a worker thread where it is long. */
 export class NativeGraph implements CompiledGraph {
   readonly inputs: readonly string[];
@@ -31,6 +39,7 @@ export class NativeGraph implements CompiledGraph {
   /** @param placement absent where results are in host memory */
   constructor(session: Pointer, placement?: Placement) {
     const { call } = onnxRuntime();
+    live++;
     this.#session = session;
     this.#placement = placement;
     this.inputs = namesOf(session, call.SessionGetInputCount, call.SessionGetInputName);
@@ -62,6 +71,7 @@ export class NativeGraph implements CompiledGraph {
   release(): void {
     if (this.#released) return;
     this.#released = true;
+    live--;
     this.#free();
   }
 
