@@ -1,39 +1,46 @@
 /** Counts what crosses between host memory and a device. */
-import * as ort from "onnxruntime-node";
+import type { Backend } from "../src/engine/backend.js";
+import type { Device } from "../src/engine/device.js";
 
-/** Tensors that sessions were fed from host memory (up) and that they returned to it (down). */
+/** Bytes that went up to the device and came down from it, and how often graphs ran. */
 export interface Copies {
-  readonly upBytes: number;
-  readonly downBytes: number;
-  readonly sessionRuns: number;
+  upBytes: number;
+  downBytes: number;
+  runs: number;
+  /** runs at whose end the device was waited for */
+  waits: number;
 }
 
-/**
- * Runs `work` and counts at the one place where every tensor passes, the session's `run`. Tensors in device
- * memory count nothing. What an execution provider copies inside a session is not seen. Meaningless on `cpu`.
- */
-export async function countCopies(work: () => Promise<unknown>): Promise<Copies> {
-  const counted = { upBytes: 0, downBytes: 0, sessionRuns: 0 };
-  const { prototype } = ort.InferenceSession as unknown as {
-    prototype: { run: (...args: unknown[]) => Promise<Record<string, ort.Tensor>> };
+/** The same device, with everything counted that goes through its backend. Meaningless on `cpu`, whose memory is the host's. */
+export function counting(device: Device): { readonly device: Device; readonly counted: Copies } {
+  const counted: Copies = { upBytes: 0, downBytes: 0, runs: 0, waits: 0 };
+  const { backend } = device;
+  const countingBackend: Backend = {
+    upload(numbers, location) {
+      if (location !== "host") counted.upBytes += numbers.data.byteLength;
+      return backend.upload(numbers, location);
+    },
+    async download(tensor) {
+      const numbers = await backend.download(tensor);
+      if (tensor.location === "device") counted.downBytes += numbers.byteLength;
+      return numbers;
+    },
+    async compile(model) {
+      const graph = await backend.compile(model);
+      return {
+        inputs: graph.inputs,
+        outputs: graph.outputs,
+        release: () => graph.release(),
+        async run(feeds, outputs, options) {
+          counted.runs++;
+          for (const tensor of Object.values(feeds)) if (tensor.location === "host") counted.upBytes += tensor.bytes;
+          const results = await graph.run(feeds, outputs, options);
+          if (options?.waits || options?.toHost) counted.waits++;
+          for (const tensor of results) if (tensor.location === "host") counted.downBytes += tensor.bytes;
+          return results;
+        },
+      };
+    },
   };
-  const original = prototype.run;
-  prototype.run = async function (feeds, ...rest) {
-    counted.sessionRuns += 1;
-    counted.upBytes += hostBytes(feeds as Record<string, ort.Tensor>);
-    const results = await original.call(this, feeds, ...rest);
-    counted.downBytes += hostBytes(results);
-    return results;
-  };
-  try {
-    await work();
-    return counted;
-  } finally {
-    prototype.run = original;
-  }
-}
-
-function hostBytes(tensors: Readonly<Record<string, ort.Tensor>>): number {
-  const host = Object.values(tensors).filter(({ location }) => location === "cpu");
-  return host.reduce((sum, { data }) => sum + (ArrayBuffer.isView(data) ? data.byteLength : 0), 0);
+  return { device: { ...device, backend: countingBackend }, counted };
 }

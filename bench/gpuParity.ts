@@ -18,8 +18,8 @@ import { hook } from "../src/instrument/hooks/hooks.js";
 import { openSafetensors } from "../src/files/safetensors.js";
 import type { SafetensorsFile } from "../src/files/safetensors.js";
 import type { FloatTensor } from "../src/numerics/tensor.js";
-import type { DeviceName } from "../src/engine/device.js";
-import { combineObservers } from "../src/engine/network/observer.js";
+import type { DeviceName } from "../src/engine/devices.js";
+import { beginAll } from "../src/diffusion/samplingHook.js";
 import type { UNetInputs } from "../src/engine/network/unetInputs.js";
 import { TIMESTEP } from "./inputs.js";
 
@@ -60,10 +60,10 @@ async function compute(pipeline: Pipeline, reference: SafetensorsFile): Promise<
   const hooks = ["all", "**.attn1", "**.attn2", "**.ff"].map((pattern) =>
     hook(pattern, ({ id, branch }) => void branches.set(id, branch)),
   );
-  const inParts = new Set(hooks.flatMap((each) => each.inParts?.(pipeline) ?? []));
+  const inParts = await beginAll(hooks, pipeline);
   const evaluation = { index: 0, timestep: TIMESTEP, images: 2, guided: false };
   const network = await pipeline.network.forward(await givenInputs(reference), {
-    observer: combineObservers(hooks),
+    observers: hooks,
     inParts,
     evaluation,
   });

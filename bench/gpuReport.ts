@@ -84,13 +84,13 @@ function engineSection({
     "",
   ];
   lines.push(
-    "| side | seconds a step | mean of \\|output\\| | load, seconds | up, MiB | down, MiB | session runs |",
+    "| side | seconds a step | mean of \\|output\\| | load, seconds | up, MiB | down, MiB | runs |",
     "| --- | --- | --- | --- | --- | --- | --- |",
   );
   for (const [name, seconds] of Object.entries(medians)) {
     const counted =
       name in copies
-        ? [mebibytes(copies[name].upBytes), mebibytes(copies[name].downBytes), copies[name].sessionRuns]
+        ? [mebibytes(copies[name].upBytes), mebibytes(copies[name].downBytes), `${copies[name].runs}, ${copies[name].waits} waited for`]
         : ["", "", ""];
     lines.push(
       `| ${[`${name} (${versions[name]})`, seconds.toFixed(4), outputs[name].toPrecision(4), loadSeconds[name].toFixed(1), ...counted].join(" | ")} |`,

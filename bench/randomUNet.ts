@@ -13,6 +13,6 @@ export async function writeRandomUNet(folder: string, json: object): Promise<voi
     folder,
     "diffusion_pytorch_model",
     json,
-    wholeGraph(describeUNet(parseUNetConfig(json, "unet"))).weights,
+    wholeGraph(describeUNet(parseUNetConfig(json, "unet"))).storedTensors(),
   );
 }

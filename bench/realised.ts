@@ -28,7 +28,8 @@ import { parseUNetConfig } from "../src/models/configs/unet.js";
 import { readJson } from "../src/files/json.js";
 import { openWeights } from "../src/models/weights.js";
 import { BlockNetwork } from "../src/engine/network/blockNetwork.js";
-import type { Device, DeviceName } from "../src/engine/device.js";
+import type { Device } from "../src/engine/device.js";
+import type { DeviceName } from "../src/engine/devices.js";
 import { randomInputs } from "./inputs.js";
 import { writeResult } from "./results.js";
 import { writeRandomUNet } from "./randomUNet.js";
@@ -100,7 +101,7 @@ async function measureSd15(embedded: Pipeline): Promise<Awaited<ReturnType<typeo
     const file = join(folder, "config.json");
     const network = await BlockNetwork.load(
       describeUNet(parseUNetConfig(await readJson(file), file)),
-      await openWeights(folder, "diffusion_pytorch_model"),
+      () => openWeights(folder, "diffusion_pytorch_model"),
       embedded.device,
     );
     // The hook reads nothing of a pipeline but its network, device and solver; the other parts are the embedded model's.

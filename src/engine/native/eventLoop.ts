@@ -5,14 +5,20 @@
  */
 
 /** Calls in a row hold the loop no longer than this, as far as is known beforehand. */
-const HOLD_MILLISECONDS = 12;
+const HOLD_MILLISECONDS = 25;
 
 /** when the calls began that have held the loop since it last turned */
 let heldSince: number | undefined;
 
+/** Milliseconds by a clock of its own: others read, and tests replace, `performance.now`. */
+export function clock(): number {
+  const [seconds, nanoseconds] = process.hrtime();
+  return 1e3 * seconds + 1e-6 * nanoseconds;
+}
+
 /** @param expected how long the call will take, milliseconds */
 export function mayHoldEventLoop(expected: number): boolean {
-  const now = performance.now();
+  const now = clock();
   if (heldSince === undefined) {
     heldSince = now;
     setImmediate(() => (heldSince = undefined));

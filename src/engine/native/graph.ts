@@ -4,7 +4,7 @@ import { ReleasedError } from "../../errors.js";
 import type { CompiledGraph, RunOptions } from "../backend.js";
 import { Tensor } from "../tensor.js";
 import { environmentOf } from "./environment.js";
-import { mayHoldEventLoop } from "./eventLoop.js";
+import { clock, mayHoldEventLoop } from "./eventLoop.js";
 import type { NativeArgument, NativeFunction } from "./functions.js";
 import { onnxRuntime } from "./library.js";
 import { aside, check, receive, textAddress, textAddresses } from "./memory.js";
@@ -119,9 +119,9 @@ export class NativeGraph implements CompiledGraph {
 
   /** Runs in place or aside, by how long it took before. */
   async #timed(run: NativeFunction, ...parameters: NativeArgument[]): Promise<void> {
-    const started = performance.now();
+    const started = clock();
     const status = mayHoldEventLoop(this.#milliseconds) ? run(...parameters) : await aside(run, ...parameters);
-    this.#milliseconds = performance.now() - started;
+    this.#milliseconds = clock() - started;
     check(status, "run");
   }
 }

@@ -165,6 +165,8 @@ export class NativeBackend implements Backend {
       check(call.DisablePerSessionThreads(options), "threads");
     else check(call.SetIntraOpNumThreads(options, threads), "threads");
     check(call.AddSessionConfigEntry(options, "session.use_env_allocators", "1"), "session");
+    // A pattern takes all of a run's memory in one piece, which the shared arena then must have: 5 % slower on the CPU.
+    check(call.DisableMemPattern(options), "session");
     if (provider === undefined) return;
     const [keys, values] = [textAddresses(Object.keys(providerOptions)), textAddresses(Object.values(providerOptions))];
     if (provider !== "CUDA") {
