@@ -3,7 +3,7 @@
  * same image, in pairs, each pair in an order drawn anew. Jupyter's side is a stand-in that encodes every
  * display message as the kernel does before it is sent.
  *
- *   npm run bench:live -- [--pairs 60] [--steps 20] [--size 128] [--threads 2]
+ *   npm run bench:live -- [--pairs 60] [--steps 20] [--size 192] [--threads 2]
  *
  * Writes bench/results/live.json and live.md; live-<size> for another size in pixels than the model's own.
  */
@@ -20,7 +20,7 @@ import { writeResult } from "./results.js";
 
 const GOAL = 1.05;
 /** Pixels a side, the embedded model's own. */
-const SIZE = 128;
+const SIZE = 192;
 /** Between two runs, so that no side's threads and garbage fall on the other. */
 const REST_MILLISECONDS = 250;
 

@@ -167,7 +167,7 @@ async function main(): Promise<void> {
     device: values.device as DeviceName,
     precision: values.precision as Precision,
   });
-  const results = await measure(embedded, { name: "embedded", rows: 16, latentSize: 16, tokens: 32, rounds: 15 });
+  const results = await measure(embedded, { name: "embedded", rows: 16, latentSize: 24, tokens: 32, rounds: 15 });
   if (values.sd15) results.push(...(await measureSd15(embedded)));
   const { device } = embedded;
   const name = device.name === "cpu" ? "realised" : `realised-${device.name}-${device.precision}`;

@@ -8,7 +8,7 @@ export interface ChangeGrid {
 }
 
 /** The largest change that the colours tell apart: what the embedded model's liveliest blocks reach. */
-const FULL_SCALE = 0.4;
+const FULL_SCALE = 0.6;
 
 /** A small heat map; dark is little change, yellow much. */
 export function changeGrid(ids: readonly string[], steps: number): ChangeGrid {

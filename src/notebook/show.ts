@@ -6,6 +6,7 @@ import { figurePng } from "../figures/headless/export.js";
 import type { PlotlyFigure } from "../figures/figure.js";
 import { inJupyter, writeDisplay } from "./jupyter.js";
 import type { MimeBundle } from "./jupyter.js";
+import { withWebpPictures } from "./webpPictures.js";
 
 /** A row of a table; all rows have the same keys. */
 export type TableRow = Readonly<Record<string, string | number | boolean | undefined | readonly (string | number)[]>>;
@@ -35,7 +36,7 @@ export async function display(value: Showable): Promise<Shown> {
 
 async function write(value: Showable, displayId: string, isUpdate: boolean): Promise<void> {
   const bundle = await bundleOf(value);
-  if (inJupyter()) writeDisplay(bundle, displayId, isUpdate);
+  if (inJupyter()) writeDisplay(await withWebpPictures(bundle), displayId, isUpdate);
   else process.stdout.write(`${String(bundle["text/plain"])}\n`);
 }
 

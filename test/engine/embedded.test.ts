@@ -84,8 +84,8 @@ describe("the embedded model equals PyTorch", () => {
 
   it("autoencoder, both ways", async () => {
     await expectEqual("image", await pipeline.decode(await stored("latents")), NETWORK);
-    const pixels = Float32Array.from({ length: 3 * 128 * 128 }, (_, index) => Math.sin(index / 50));
-    await expectEqual("latent_mean", await pipeline.encodeImage({ dims: [1, 3, 128, 128], data: pixels }), NETWORK);
+    const pixels = Float32Array.from({ length: 3 * 192 * 192 }, (_, index) => Math.sin(index / 50));
+    await expectEqual("latent_mean", await pipeline.encodeImage({ dims: [1, 3, 192, 192], data: pixels }), NETWORK);
   });
 
   it.each(["ddim", "dpmsolver++"] as const)("final latents of %s at 7 steps", async (solver) => {

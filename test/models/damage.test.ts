@@ -293,9 +293,9 @@ describe("a text encoder's config", () => {
 describe("a UNet config", () => {
   const whole = JSON.parse(readFileSync(join(model, "unet/config.json"), "utf8")) as Record<string, unknown>;
   it.each([
-    [{ block_out_channels: [64, 128, 190] }, /block_out_channels\.2: expected a multiple of norm_num_groups \(32\), found 190/],
+    [{ block_out_channels: [48, 96, 190, 192] }, /block_out_channels\.2: expected a multiple of norm_num_groups \(16\), found 190/],
     [{ attention_head_dim: 7 }, /block_out_channels\.0: expected a multiple of attention_head_dim \(7\)/],
-    [{ down_block_types: ["DownBlock2D"] }, /down_block_types: expected 3 entries/],
+    [{ down_block_types: ["DownBlock2D"] }, /down_block_types: expected 4 entries/],
     [{ addition_embed_type: "text_image" }, /addition_embed_type = "text_image" is not supported/],
     [{ addition_embed_type: "text_time" }, /addition_time_embed_dim: expected a width/],
     [{ addition_embed_type: "text_time", addition_time_embed_dim: 8, projection_class_embeddings_input_dim: null }, /projection_class_embeddings_input_dim: expected a width/],
@@ -306,8 +306,8 @@ describe("a UNet config", () => {
     [{ dual_cross_attention: true }, /dual_cross_attention = true is not supported/],
     [{ time_embedding_type: "fourier" }, /time_embedding_type = "fourier" is not supported/],
     [{ resnet_time_scale_shift: "scale_shift" }, /resnet_time_scale_shift = "scale_shift" is not supported/],
-    [{ transformer_layers_per_block: [1, [], 1], reverse_transformer_layers_per_block: [1, 1, 1] }, /transformer_layers_per_block\.1/],
-    [{ up_block_types: ["UpBlock2D", "AttnUpBlock2D", "UpBlock2D"] }, /up_block_types = "AttnUpBlock2D" is not supported/],
+    [{ transformer_layers_per_block: [1, [], 1, 1], reverse_transformer_layers_per_block: [1, 1, 1, 1] }, /transformer_layers_per_block\.1/],
+    [{ up_block_types: ["UpBlock2D", "AttnUpBlock2D", "UpBlock2D", "UpBlock2D"] }, /up_block_types = "AttnUpBlock2D" is not supported/],
     [{ in_channels: -1 }, /in_channels/],
   ])("%j is refused by name", (change, message) => {
     expect(() => parseUNetConfig({ ...whole, ...change }, "unet/config.json")).toThrow(message);

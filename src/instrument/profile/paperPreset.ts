@@ -14,7 +14,7 @@ export const PAPER_PRESET = {
     "soccer ball",
     "yellow star",
     "bicycle",
-    "clock face",
+    "alarm clock",
     "penguin",
     "birthday cake",
     "umbrella with rain drops",
