@@ -44,7 +44,16 @@ export const NEUTRAL_COLOUR = "#7f8791";
 
 /** Perceptually even and colour-blind safe, dark is little: viridis (https://bids.github.io/colormap/). */
 export const SEQUENTIAL_COLOURS = [
-  "#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725",
+  "#440154",
+  "#482878",
+  "#3e4989",
+  "#31688e",
+  "#26828e",
+  "#1f9e89",
+  "#35b779",
+  "#6ece58",
+  "#b5de2b",
+  "#fde725",
 ] as const;
 
 /**
@@ -57,11 +66,14 @@ const DEPTH_COLOURS = ["#1f5fa8", "#1b86a6", "#2a9d77", "#7a9a2b", "#c98d1a", "#
 export function colourAt(colours: readonly string[], position: number): string {
   const place = Math.min(Math.max(position, 0), 1) * (colours.length - 1);
   const lower = Math.min(Math.floor(place), colours.length - 2);
-  const channel = (colour: string | undefined, start: number): number => parseInt((colour ?? "#000000").slice(start, start + 2), 16);
+  const channel = (colour: string | undefined, start: number): number =>
+    parseInt((colour ?? "#000000").slice(start, start + 2), 16);
   const mixed = [1, 3, 5].map((start) => {
     const from = channel(colours[lower], start);
     const to = channel(colours[lower + 1], start);
-    return Math.round(from + (to - from) * (place - lower)).toString(16).padStart(2, "0");
+    return Math.round(from + (to - from) * (place - lower))
+      .toString(16)
+      .padStart(2, "0");
   });
   return `#${mixed.join("")}`;
 }
@@ -102,8 +114,18 @@ function template(theme: Theme): PlotlyObject {
       legend: { font: { size: FONT_SIZE - 1 }, bgcolor: "rgba(0,0,0,0)" },
       annotationdefaults: { font: { color: ink.text }, arrowcolor: ink.faint },
       shapedefaults: { line: { color: ink.faint } },
-      sliderdefaults: { bgcolor: ink.grid, bordercolor: ink.faint, activebgcolor: ink.faint, tickcolor: ink.faint, font: { color: ink.text } },
-      updatemenudefaults: { bgcolor: ink.paper, bordercolor: ink.faint, font: { size: FONT_SIZE - 1, color: ink.text } },
+      sliderdefaults: {
+        bgcolor: ink.grid,
+        bordercolor: ink.faint,
+        activebgcolor: ink.faint,
+        tickcolor: ink.faint,
+        font: { color: ink.text },
+      },
+      updatemenudefaults: {
+        bgcolor: ink.paper,
+        bordercolor: ink.faint,
+        font: { size: FONT_SIZE - 1, color: ink.text },
+      },
       // The print theme has a size of its own: a page's width. The others fill the place they are shown in.
       ...(theme === "print" ? { width: PRINT_WIDTH } : {}),
     },
@@ -120,5 +142,12 @@ export function themeOf({ layout }: PlotlyFigure): Theme | undefined {
  * The theme is a Plotly template, so whatever the figure sets itself wins; its name stands in `layout.meta.theme`.
  */
 export function applyTheme(figure: PlotlyFigure, theme: Theme): PlotlyFigure {
-  return { ...figure, layout: { ...figure.layout, template: template(theme), meta: { ...(figure.layout.meta as PlotlyObject | undefined), theme } } };
+  return {
+    ...figure,
+    layout: {
+      ...figure.layout,
+      template: template(theme),
+      meta: { ...(figure.layout.meta as PlotlyObject | undefined), theme },
+    },
+  };
 }

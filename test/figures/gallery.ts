@@ -12,10 +12,22 @@ import { exportFigure } from "../../src/figures/index.js";
 import type { PlotlyFigure, Theme } from "../../src/figures/index.js";
 
 export const CHROMIUM = "/usr/bin/chromium";
-if (!existsSync(CHROMIUM)) console.log(`skipped: figures in Chromium (no ${CHROMIUM}; on Debian: apt install chromium)`);
+if (!existsSync(CHROMIUM))
+  console.log(`skipped: figures in Chromium (no ${CHROMIUM}; on Debian: apt install chromium)`);
 
 export function openChromium(): Promise<Browser> {
-  return chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"] });
+  return chromium.launch({
+    executablePath: CHROMIUM,
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
 }
 
 /** Declares the tests of each figure. */
@@ -34,7 +46,8 @@ export function gallery(figures: Readonly<Record<string, PlotlyFigure>>, themes:
     const at = (ending: string): string => join(folder, `${name.replaceAll(" ", "-")}.${ending}`);
 
     it.each(themes)("exports to every format in the %s theme", async (theme) => {
-      for (const ending of ["html", "svg", "png", "pdf", "json"]) await exportFigure(figure, at(ending), { theme, width: 900, height: 600 });
+      for (const ending of ["html", "svg", "png", "pdf", "json"])
+        await exportFigure(figure, at(ending), { theme, width: 900, height: 600 });
       expect(await sharp(at("png")).metadata()).toMatchObject({ width: 1800, height: 1200 });
       const svg = readFileSync(at("svg"), "utf8");
       expect(svg).not.toMatch(/NaN|undefined/);
@@ -50,7 +63,10 @@ export function gallery(figures: Readonly<Record<string, PlotlyFigure>>, themes:
     it.skipIf(!existsSync(CHROMIUM))("looks in Chromium as it does without", async () => {
       const [width, height] = [900, 600];
       const { data, layout } = withoutControls(figure);
-      await exportFigure({ data, layout: { ...layout, width, height }, config: { staticPlot: true, responsive: false } }, at("html"));
+      await exportFigure(
+        { data, layout: { ...layout, width, height }, config: { staticPlot: true, responsive: false } },
+        at("html"),
+      );
       await exportFigure(figure, at("png"), { width, height, scale: 1 });
       if (browser === undefined) throw new Error("Chromium did not start");
       const page = await browser.newPage({ viewport: { width, height } });
@@ -64,7 +80,8 @@ export function gallery(figures: Readonly<Record<string, PlotlyFigure>>, themes:
       await page.close();
       expect(problems).toEqual([]);
       // Letters are smoothed in different ways: blurred by a few pixels, the two must agree.
-      const blurred = (input: string | Buffer): Promise<Buffer> => sharp(input).removeAlpha().greyscale().blur(3).raw().toBuffer();
+      const blurred = (input: string | Buffer): Promise<Buffer> =>
+        sharp(input).removeAlpha().greyscale().blur(3).raw().toBuffer();
       const [ours, theirs] = await Promise.all([blurred(at("png")), blurred(shot)]);
       expect(ours.length).toBe(theirs.length);
       let difference = 0;

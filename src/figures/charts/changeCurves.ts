@@ -30,10 +30,16 @@ const LEGEND_COLUMNS = 4;
 export function changeCurves(profile: Profile, options: ChangeCurveOptions = {}): PlotlyFigure {
   const { measure = "change", kinds, theme = "light" } = options;
   const statistics = summarise(profile, measure).filter(({ block }) => kinds?.includes(block.kind) ?? true);
-  const resolutions = [...new Set(statistics.map(({ block }) => block.resolution.join(" × ")))].sort((a, b) => parseInt(b) - parseInt(a));
+  const resolutions = [...new Set(statistics.map(({ block }) => block.resolution.join(" × ")))].sort(
+    (a, b) => parseInt(b) - parseInt(a),
+  );
   const colours = depthColours(statistics.length);
   const width = (1 - PANEL_GAP * (resolutions.length - 1)) / resolutions.length;
-  const top = Math.max(...statistics.flatMap(({ mean, standardDeviation }) => Array.from(mean, (value, step) => value + standardDeviation[step])));
+  const top = Math.max(
+    ...statistics.flatMap(({ mean, standardDeviation }) =>
+      Array.from(mean, (value, step) => value + standardDeviation[step]),
+    ),
+  );
 
   const data = statistics.flatMap((entry, index) => {
     const panel = resolutions.indexOf(entry.block.resolution.join(" × ")) + 1;
@@ -45,7 +51,17 @@ export function changeCurves(profile: Profile, options: ChangeCurveOptions = {})
     height: TOP + PANEL_HEIGHT + AXIS + legendHeight,
     margin: { l: 60, r: 20, t: TOP, b: AXIS + legendHeight },
     hovermode: "closest",
-    legend: { orientation: "h", x: 0, y: -AXIS / PANEL_HEIGHT, yanchor: "top", entrywidth: 1 / LEGEND_COLUMNS - 0.015, entrywidthmode: "fraction", itemsizing: "constant", font: { size: 10 }, traceorder: "normal" },
+    legend: {
+      orientation: "h",
+      x: 0,
+      y: -AXIS / PANEL_HEIGHT,
+      yanchor: "top",
+      entrywidth: 1 / LEGEND_COLUMNS - 0.015,
+      entrywidthmode: "fraction",
+      itemsizing: "constant",
+      font: { size: 10 },
+      traceorder: "normal",
+    },
     annotations: resolutions.map((resolution, index) => ({
       text: `<b>${resolution}</b>`,
       x: index * (width + PANEL_GAP) + width / 2,
@@ -60,14 +76,29 @@ export function changeCurves(profile: Profile, options: ChangeCurveOptions = {})
   resolutions.forEach((_, index) => {
     const suffix = index === 0 ? "" : String(index + 1);
     const start = index * (width + PANEL_GAP);
-    layout[`xaxis${suffix}`] = { domain: [start, start + width], anchor: `y${suffix}`, title: { text: "step (network evaluation)" }, range: [1.5, profile.setting.timesteps.length + 0.5] };
-    layout[`yaxis${suffix}`] = { anchor: `x${suffix}`, range: [0, top * 1.02], ...(index === 0 ? { title: { text: MEASURE_TITLES[measure].formula } } : {}) };
+    layout[`xaxis${suffix}`] = {
+      domain: [start, start + width],
+      anchor: `y${suffix}`,
+      title: { text: "step (network evaluation)" },
+      range: [1.5, profile.setting.timesteps.length + 0.5],
+    };
+    layout[`yaxis${suffix}`] = {
+      anchor: `x${suffix}`,
+      range: [0, top * 1.02],
+      ...(index === 0 ? { title: { text: MEASURE_TITLES[measure].formula } } : {}),
+    };
   });
   return applyTheme({ data, layout }, theme);
 }
 
 /** The line, and before it the band from mean − deviation to mean + deviation. */
-function traces({ block, mean, standardDeviation }: BlockStatistics, profile: Profile, colour: string, panel: number, measure: Measure): PlotlyObject[] {
+function traces(
+  { block, mean, standardDeviation }: BlockStatistics,
+  profile: Profile,
+  colour: string,
+  panel: number,
+  measure: Measure,
+): PlotlyObject[] {
   // The first step has nothing to compare with.
   const steps = Array.from(mean.keys()).slice(1);
   const x = steps.map((step) => step + 1);
@@ -77,7 +108,18 @@ function traces({ block, mean, standardDeviation }: BlockStatistics, profile: Pr
   const lower = steps.map((step) => Math.max(0, mean[step] - standardDeviation[step]));
   const symbol = MEASURE_TITLES[measure].symbol;
   return [
-    { type: "scatter", mode: "lines", ...axes, x: [...x, ...[...x].reverse()], y: [...upper, ...lower.reverse()], fill: "toself", fillcolor: `${colour}22`, line: { width: 0 }, hoverinfo: "skip", showlegend: false },
+    {
+      type: "scatter",
+      mode: "lines",
+      ...axes,
+      x: [...x, ...[...x].reverse()],
+      y: [...upper, ...lower.reverse()],
+      fill: "toself",
+      fillcolor: `${colour}22`,
+      line: { width: 0 },
+      hoverinfo: "skip",
+      showlegend: false,
+    },
     {
       type: "scatter",
       mode: "lines",
@@ -93,7 +135,12 @@ function traces({ block, mean, standardDeviation }: BlockStatistics, profile: Pr
 
 function scaleButton(panels: number, top: number): PlotlyObject {
   const axes = Array.from({ length: panels }, (_, index) => `yaxis${index === 0 ? "" : index + 1}`);
-  const shared = Object.fromEntries(axes.flatMap((axis) => [[`${axis}.range`, [0, top * 1.02]], [`${axis}.autorange`, false]]));
+  const shared = Object.fromEntries(
+    axes.flatMap((axis) => [
+      [`${axis}.range`, [0, top * 1.02]],
+      [`${axis}.autorange`, false],
+    ]),
+  );
   const own = Object.fromEntries(axes.map((axis) => [`${axis}.autorange`, true]));
   return {
     type: "buttons",

@@ -53,13 +53,19 @@ export async function exportFigure(figure: PlotlyFigure, path: string, options: 
         await writeFile(temporary, await figurePng(themed, options));
         break;
       case ".pdf":
-        await writePdf(await figureSvg(themed, options), temporary, themeOf(themed) === "print" ? PRINT_POINTS_PER_PIXEL : POINTS_PER_PIXEL);
+        await writePdf(
+          await figureSvg(themed, options),
+          temporary,
+          themeOf(themed) === "print" ? PRINT_POINTS_PER_PIXEL : POINTS_PER_PIXEL,
+        );
         break;
       case ".json":
         await writeFile(temporary, JSON.stringify(themed));
         break;
       default:
-        throw new ArgumentError(`${path}: expected a name that ends in ${FIGURE_FORMATS.join(", ")}, found "${ending}"`);
+        throw new ArgumentError(
+          `${path}: expected a name that ends in ${FIGURE_FORMATS.join(", ")}, found "${ending}"`,
+        );
     }
   });
 }
@@ -70,7 +76,9 @@ export async function figurePng(figure: PlotlyFigure, options: ExportOptions = {
   // fontconfig reads this when librsvg draws its first text; without it a bare machine draws none.
   process.env.FONTCONFIG_FILE ??= join(dirname(FONT_FILES.regular), "fonts.conf");
   const SVG_PIXELS_PER_INCH = 72;
-  return sharp(Buffer.from(svg), { density: SVG_PIXELS_PER_INCH * (options.scale ?? 2), limitInputPixels: false }).png().toBuffer();
+  return sharp(Buffer.from(svg), { density: SVG_PIXELS_PER_INCH * (options.scale ?? 2), limitInputPixels: false })
+    .png()
+    .toBuffer();
 }
 
 /** A figure as an SVG document; its fonts are named, not embedded. */
@@ -79,7 +87,10 @@ export async function figureSvg(figure: PlotlyFigure, options: ExportOptions = {
   const still = withoutControls(figure);
   const { width, height } = sizeOf(still, options);
   // Plotly fills in defaults where it finds none.
-  const copy = { data: structuredClone([...still.data]), layout: { ...structuredClone(still.layout), width, height, autosize: false } };
+  const copy = {
+    data: structuredClone([...still.data]),
+    layout: { ...structuredClone(still.layout), width, height, autosize: false },
+  };
   const svg = await plotly.toImage(copy, { format: "svg", imageDataOnly: true, width, height });
   return svg.startsWith("<svg") ? svg : decodeURIComponent(svg.replace(/^data:image\/svg\+xml,/, ""));
 }
@@ -106,7 +117,11 @@ function embedFont(svg: string, css: string): string {
 /** One page that needs no network: Plotly and the font are in it. */
 async function figureHtml(figure: PlotlyFigure): Promise<string> {
   const plotly = (await readFile(PLOTLY_FILE, "utf8")).replaceAll("</script", "<\\/script");
-  const json = JSON.stringify({ data: figure.data, layout: figure.layout, config: { responsive: true, displaylogo: false, ...figure.config } }).replaceAll("<", "\\u003c");
+  const json = JSON.stringify({
+    data: figure.data,
+    layout: figure.layout,
+    config: { responsive: true, displaylogo: false, ...figure.config },
+  }).replaceAll("<", "\\u003c");
   const title = (figure.layout.title as { text?: string } | undefined)?.text ?? "figure";
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>${title.replaceAll("<", "&lt;")}</title>
@@ -124,7 +139,11 @@ async function writePdf(svg: string, path: string, pointsPerPixel: number): Prom
   const document = new PDFDocument({ size, margin: 0, info: { Creator: "blockcache" } });
   document.registerFont("regular", FONT_FILES.regular);
   document.registerFont("bold", FONT_FILES.bold);
-  svgToPdf(document, svg, 0, 0, { width: size[0], height: size[1], fontCallback: (_family, bold) => (bold ? "bold" : "regular") });
+  svgToPdf(document, svg, 0, 0, {
+    width: size[0],
+    height: size[1],
+    fontCallback: (_family, bold) => (bold ? "bold" : "regular"),
+  });
   document.end();
   await pipeStreams(document, createWriteStream(path));
 }
