@@ -140,6 +140,17 @@ it("a figure made for print is a page wide in a PDF, though the export is not to
   expect(width("light.pdf")).toBeCloseTo(852 * 0.75, 3);
 });
 
+it("equal figures give equal files, without a date", async () => {
+  for (const ending of ["svg", "pdf", "png", "html"]) {
+    const [first, second] = ["first", "second"].map((name) => join(folder, `${name}.${ending}`));
+    await exportFigure(changeCurves(profile), first);
+    await exportFigure(changeHeatMap(profile), join(folder, `between.${ending}`));
+    await exportFigure(changeCurves(profile), second);
+    expect(readFileSync(first).equals(readFileSync(second))).toBe(true);
+  }
+  expect(readFileSync(join(folder, "first.pdf"), "latin1")).not.toMatch(/CreationDate|CreateDate|ModDate/);
+});
+
 it("another ending is refused, and nothing is left", async () => {
   await expect(exportFigure(figures["heat map"], join(folder, "x.bmp"))).rejects.toThrow(
     /x\.bmp: expected a name that ends in \.html/,

@@ -1,5 +1,8 @@
 declare module "svg-to-pdfkit" {
-  /** Draws an SVG document onto the current page of a PDF. */
+  /**
+   * Draws an SVG document onto the current page of a PDF. `width` and `height` are points, and are used only
+   * with a `preserveAspectRatio`.
+   */
   export default function svgToPdf(
     document: PDFKit.PDFDocument,
     svg: string,
@@ -8,6 +11,7 @@ declare module "svg-to-pdfkit" {
     options: {
       width: number;
       height: number;
+      preserveAspectRatio: string;
       fontCallback: (family: string, bold: boolean, italic: boolean) => string;
     },
   ): void;
