@@ -2,10 +2,20 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import {
+  differenceCiede2000,
+  filterDeficiencyDeuter,
+  filterDeficiencyProt,
+  filterDeficiencyTrit,
+  rgb,
+  wcagContrast,
+} from "culori";
+import type { Color } from "culori";
 import sharp from "sharp";
 import { afterAll, describe, expect, it } from "vitest";
 import { blockMapChart, changeCurves, changeHeatMap, exportFigure, pcaStrips } from "../../src/figures/index.js";
 import type { PlotlyFigure } from "../../src/figures/index.js";
+import { CATEGORICAL_COLOURS } from "../../src/figures/theme.js";
 import type { BlockMapEntry } from "../../src/instrument/blockMap.js";
 import type { Profile } from "../../src/instrument/profile/profile.js";
 import { gallery } from "./gallery.js";
@@ -93,23 +103,110 @@ const figures: Record<string, PlotlyFigure> = {
 
 describe("change curves", () => {
   const { data, layout } = figures["change curves"];
+  interface Line {
+    readonly name: string;
+    readonly legend: string;
+    readonly legendgroup: string;
+    readonly yaxis: string;
+    readonly line: { readonly color: string };
+    readonly x: number[];
+    readonly y: number[];
+    readonly customdata: [number, number][];
+  }
+  const lines = data.filter(({ showlegend }) => showlegend !== false) as unknown as Line[];
+  const axis = (name: string): { domain: [number, number] } => layout[name] as { domain: [number, number] };
+  const panelOf = ({ yaxis }: Line): string => yaxis.slice(1);
+
   it("have a line a block, its mean and deviation by hand", () => {
-    const lines = data.filter(({ showlegend }) => showlegend !== false);
-    expect(lines.map(({ name }) => name)).toEqual(ids.map(([id]) => id));
-    const { y, customdata, x } = lines[2] as { x: number[]; y: number[]; customdata: [number, number][] };
+    const number = ids.findIndex(([id]) => id === "down_blocks.0.attentions.0");
+    const { x, y, customdata } = lines.find(({ legendgroup }) => legendgroup === ids[number][0]) as Line;
+    expect(lines.map(({ legendgroup }) => legendgroup).sort()).toEqual(ids.map(([id]) => id).sort());
     expect(x[0]).toBe(2);
     // Mean of 0, 1, 2, 3 hundredths is 0.015; their deviation is √(5/3) hundredths.
-    y.forEach((mean, index) => expect(mean).toBeCloseTo(0.1 + (2 + index + 1) / 100 + 0.015, 12));
+    y.forEach((mean, index) => expect(mean).toBeCloseTo(0.1 + (number + index + 1) / 100 + 0.015, 12));
     customdata.forEach(([deviation, timestep], index) => {
       expect(deviation).toBeCloseTo(Math.sqrt(5 / 3) / 100, 12);
       expect(timestep).toBe(999 - 50 * (index + 1));
     });
   });
-  it("have a panel a resolution, the finest first", () => {
-    expect((layout.annotations as { text: string }[]).map(({ text }) => text)).toEqual([
-      "<b>16 × 16</b>",
-      "<b>8 × 8</b>",
+
+  it("have a panel a stage: encoder above decoder, the mid block to the right of both", () => {
+    const places = (layout.annotations as { text: string }[]).map(({ text }, index): [string, number, number] => {
+      const suffix = index === 0 ? "" : String(index + 1);
+      return [text.replace(/<.?b>/g, ""), axis(`xaxis${suffix}`).domain[0], axis(`yaxis${suffix}`).domain[0]];
+    });
+    const [down0, down1, mid, up0, up1] = places;
+    expect(places.map(([title]) => title)).toEqual([
+      "down_blocks.0  16 × 16",
+      "down_blocks.1  8 × 8",
+      "mid_block  8 × 8",
+      "up_blocks.0  8 × 8",
+      "up_blocks.1  16 × 16",
     ]);
+    expect(down0[1]).toBe(up1[1]);
+    expect(down1[1]).toBe(up0[1]);
+    expect(down0[1]).toBeLessThan(down1[1]);
+    expect(down1[1]).toBeLessThan(mid[1]);
+    expect(up0[2]).toBeLessThan(down0[2]);
+    expect(up0[2]).toBe(up1[2]);
+    expect(mid[2]).toBeGreaterThan(up0[2]);
+    expect(mid[2]).toBeLessThan(down0[2]);
+  });
+
+  it("tell the lines of a panel apart by colour, in a legend of its own below it", () => {
+    for (const panel of new Set(lines.map(panelOf))) {
+      const members = lines.filter((line) => panelOf(line) === panel);
+      expect(new Set(members.map(({ line }) => line.color)).size).toBe(members.length);
+      expect(new Set(members.map(({ legend }) => legend))).toEqual(new Set([`legend${panel}`]));
+      const { x, y } = layout[`legend${panel}`] as { x: number; y: number };
+      expect(x).toBe(axis(`xaxis${panel}`).domain[0]);
+      expect(y).toBeLessThan(axis(`yaxis${panel}`).domain[0]);
+      // Room for all of its entries, of 19 pixels each, before the next panel or the end.
+      const { height, margin } = layout as { height: number; margin: { t: number; b: number } };
+      const end = y - (19 * members.length) / (height - margin.t - margin.b);
+      const below = lines
+        .map(panelOf)
+        .filter((other) => axis(`xaxis${other}`).domain[0] === x && axis(`yaxis${other}`).domain[0] < y)
+        .map((other) => axis(`yaxis${other}`).domain[1]);
+      expect(end).toBeGreaterThan(Math.max(0, ...below));
+    }
+  });
+
+  it("of the transformers of Stable Diffusion 1.x have seven panels and sixteen lines", () => {
+    const attentions = [0, 1, 2, 3].flatMap((level) => [
+      ...[0, 1].map((n) => `down_blocks.${level}.${level < 3 ? "attentions" : "resnets"}.${n}`),
+      ...[0, 1, 2].map((n) => `up_blocks.${level}.${level > 0 ? "attentions" : "resnets"}.${n}`),
+    ]);
+    const sd = [...attentions, "mid_block.attentions.0"].map((id): BlockMapEntry => ({
+      ...map[0],
+      id,
+      kind: id.includes("attentions") ? "transformer" : "resnet",
+    }));
+    const constant = Object.fromEntries(sd.map(({ id }) => [id, new Float64Array(TRAJECTORIES * STEPS).fill(0.1)]));
+    const drawn = changeCurves({ ...profile, blocks: sd, values: { change: constant } }, { kinds: ["transformer"] });
+    expect(drawn.layout.annotations).toHaveLength(7);
+    expect(drawn.data.filter(({ showlegend }) => showlegend !== false)).toHaveLength(16);
+    const columns = Object.entries(drawn.layout).filter(([name]) => name.startsWith("xaxis"));
+    expect(new Set(columns.map(([, { domain }]) => (domain as number[])[0])).size).toBe(4);
+  });
+});
+
+describe("the palette", () => {
+  const toRgb = (hex: string): Color => rgb(hex) ?? { mode: "rgb", r: 0, g: 0, b: 0 };
+
+  it("is told apart by eyes that lack one kind of cone, and stands off a white and a dark page", () => {
+    const eyes = [
+      (colour: Color) => colour,
+      filterDeficiencyProt(1),
+      filterDeficiencyDeuter(1),
+      filterDeficiencyTrit(1),
+    ];
+    const apart = differenceCiede2000();
+    CATEGORICAL_COLOURS.forEach((colour, index) => {
+      expect(Math.min(wcagContrast(colour, "#ffffff"), wcagContrast(colour, "#14171b"))).toBeGreaterThan(2.2);
+      for (const other of CATEGORICAL_COLOURS.slice(0, index))
+        for (const seen of eyes) expect(apart(seen(toRgb(colour)), seen(toRgb(other)))).toBeGreaterThan(10);
+    });
   });
 });
 

@@ -1,6 +1,6 @@
 import type { BlockMapEntry } from "../../instrument/blockMap.js";
 import type { PlotlyFigure, PlotlyObject } from "../figure.js";
-import { NEUTRAL_COLOUR, SEQUENTIAL_COLOURS, applyTheme, colourAt, colourScale } from "../theme.js";
+import { NEUTRAL_COLOUR, applyTheme, colourScale, sequentialColour } from "../theme.js";
 import type { Theme } from "../theme.js";
 
 export interface BlockMapChartOptions {
@@ -44,7 +44,7 @@ export function blockMapChart(blocks: readonly BlockMapEntry[], options: BlockMa
     x1: x + BOX.width / 2,
     y0: y - BOX.height / 2,
     y1: y + BOX.height / 2,
-    fillcolor: colourAt(SEQUENTIAL_COLOURS, share(entry) / largest),
+    fillcolor: sequentialColour(share(entry) / largest),
     line: { width: 0.5 },
     layer: "below",
   }));
@@ -90,7 +90,7 @@ export function blockMapChart(blocks: readonly BlockMapEntry[], options: BlockMa
       color: places.map(({ entry }) => 100 * share(entry)),
       cmin: 0,
       cmax: 100 * largest,
-      colorscale: colourScale(SEQUENTIAL_COLOURS),
+      colorscale: colourScale(sequentialColour),
       showscale: true,
       colorbar: {
         title: { text: timed ? "share of time, %" : "share of multiply-adds, %", side: "right" },

@@ -94,7 +94,7 @@ export async function figureSvg(figure: PlotlyFigure, options: ExportOptions = {
 /** Plotly names the clip paths of a drawing by chance; here by what is drawn, so that equal figures give equal files. */
 function withoutChance(svg: string): string {
   const chance = /<defs id="defs-([0-9a-f]+)"/.exec(svg)?.[1] ?? "";
-  const named = (name: string): string => svg.replace(new RegExp(`(?<=["#'][a-z-]+)${chance}`, "g"), name);
+  const named = (name: string): string => svg.replace(new RegExp(`(?<=["#'][a-z][a-z0-9-]*)${chance}`, "g"), name);
   return named(createHash("sha256").update(named("")).digest("hex").slice(0, chance.length));
 }
 
