@@ -1,3 +1,4 @@
+import { interpolateViridis } from "d3-scale-chromatic";
 import type { PlotlyFigure, PlotlyObject } from "./figure.js";
 import { FONT_FAMILY } from "./headless/fonts.js";
 
@@ -34,46 +35,37 @@ const INKS: Readonly<Record<Theme, Ink>> = {
 };
 
 /**
- * Okabe & Ito's qualitative palette (https://jfly.uni-koeln.de/color/), without its black and
- * yellow, which vanish on a dark and on a white page.
+ * Okabe & Ito's qualitative palette (https://jfly.uni-koeln.de/color/), with a brown in place of its black and yellow,
+ * which vanish on a dark and on a white page. Told apart by colour-blind eyes too.
  */
-export const CATEGORICAL_COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"] as const;
+export const CATEGORICAL_COLOURS = [
+  "#0072B2",
+  "#E69F00",
+  "#009E73",
+  "#D55E00",
+  "#56B4E9",
+  "#CC79A7",
+  "#944b40",
+] as const;
 
 /** For what is there to compare with: stands off a white and a dark page alike. */
 export const NEUTRAL_COLOUR = "#7f8791";
 
-/** Perceptually even and colour-blind safe, dark is little: viridis (https://bids.github.io/colormap/). */
-export const SEQUENTIAL_COLOURS = [
-  "#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725",
-] as const;
-
-/**
- * Order along the network, from the first block to the last: hue and lightness both move, as in
- * Crameri's batlow, and both ends are cut so that each line stands off white and off black.
- */
-const DEPTH_COLOURS = ["#1f5fa8", "#1b86a6", "#2a9d77", "#7a9a2b", "#c98d1a", "#e0703f", "#d95f86", "#a95bb5"] as const;
-
-/** The colour at `position` (0 to 1) between evenly spaced `colours` (#rrggbb), mixed in sRGB. */
-export function colourAt(colours: readonly string[], position: number): string {
-  const place = Math.min(Math.max(position, 0), 1) * (colours.length - 1);
-  const lower = Math.min(Math.floor(place), colours.length - 2);
-  const channel = (colour: string | undefined, start: number): number => parseInt((colour ?? "#000000").slice(start, start + 2), 16);
-  const mixed = [1, 3, 5].map((start) => {
-    const from = channel(colours[lower], start);
-    const to = channel(colours[lower + 1], start);
-    return Math.round(from + (to - from) * (place - lower)).toString(16).padStart(2, "0");
-  });
-  return `#${mixed.join("")}`;
+/** A colour (#rrggbb) that lets through what lies behind it; `opacity` is 0 to 1. */
+export function translucent(colour: string, opacity: number): string {
+  return `${colour}${Math.round(255 * opacity)
+    .toString(16)
+    .padStart(2, "0")}`;
 }
 
-/** The colours of `count` blocks that follow one another in the network. */
-export function depthColours(count: number): string[] {
-  return Array.from({ length: count }, (_, index) => colourAt(DEPTH_COLOURS, count > 1 ? index / (count - 1) : 0));
-}
+/** The colour of a share from 0 (little, dark) to 1: perceptually even and colour-blind safe. */
+export const sequentialColour = interpolateViridis;
 
-/** A colour list as a Plotly colour scale. */
-export function colourScale(colours: readonly string[]): [number, string][] {
-  return colours.map((colour, index) => [index / (colours.length - 1), colour]);
+const SCALE_STEPS = 20;
+
+/** A function of d3-scale-chromatic as a Plotly colour scale. */
+export function colourScale(colourAt: (share: number) => string): [number, string][] {
+  return Array.from({ length: SCALE_STEPS + 1 }, (_, step) => [step / SCALE_STEPS, colourAt(step / SCALE_STEPS)]);
 }
 
 function template(theme: Theme): PlotlyObject {
@@ -86,13 +78,21 @@ function template(theme: Theme): PlotlyObject {
     showline: true,
     ticks: "outside",
     ticklen: 4,
-    title: { standoff: 8 },
+    title: { standoff: 8, font: { size: FONT_SIZE } },
     tickfont: { size: FONT_SIZE - 1 },
   };
   return {
     layout: {
       font: { family: FONT_FAMILY, size: FONT_SIZE, color: ink.text },
-      title: { font: { size: FONT_SIZE + 3 }, x: 0.01, xanchor: "left", y: 0.985, yanchor: "top", yref: "container" },
+      title: {
+        font: { size: FONT_SIZE + 3 },
+        x: 0,
+        xanchor: "left",
+        y: 1,
+        yanchor: "top",
+        yref: "container",
+        pad: { l: 12, t: 12 },
+      },
       paper_bgcolor: ink.paper,
       plot_bgcolor: ink.paper,
       colorway: CATEGORICAL_COLOURS,
@@ -102,8 +102,18 @@ function template(theme: Theme): PlotlyObject {
       legend: { font: { size: FONT_SIZE - 1 }, bgcolor: "rgba(0,0,0,0)" },
       annotationdefaults: { font: { color: ink.text }, arrowcolor: ink.faint },
       shapedefaults: { line: { color: ink.faint } },
-      sliderdefaults: { bgcolor: ink.grid, bordercolor: ink.faint, activebgcolor: ink.faint, tickcolor: ink.faint, font: { color: ink.text } },
-      updatemenudefaults: { bgcolor: ink.paper, bordercolor: ink.faint, font: { size: FONT_SIZE - 1, color: ink.text } },
+      sliderdefaults: {
+        bgcolor: ink.grid,
+        bordercolor: ink.faint,
+        activebgcolor: ink.faint,
+        tickcolor: ink.faint,
+        font: { color: ink.text },
+      },
+      updatemenudefaults: {
+        bgcolor: ink.paper,
+        bordercolor: ink.faint,
+        font: { size: FONT_SIZE - 1, color: ink.text },
+      },
       // The print theme has a size of its own: a page's width. The others fill the place they are shown in.
       ...(theme === "print" ? { width: PRINT_WIDTH } : {}),
     },
@@ -120,5 +130,12 @@ export function themeOf({ layout }: PlotlyFigure): Theme | undefined {
  * The theme is a Plotly template, so whatever the figure sets itself wins; its name stands in `layout.meta.theme`.
  */
 export function applyTheme(figure: PlotlyFigure, theme: Theme): PlotlyFigure {
-  return { ...figure, layout: { ...figure.layout, template: template(theme), meta: { ...(figure.layout.meta as PlotlyObject | undefined), theme } } };
+  return {
+    ...figure,
+    layout: {
+      ...figure.layout,
+      template: template(theme),
+      meta: { ...(figure.layout.meta as PlotlyObject | undefined), theme },
+    },
+  };
 }

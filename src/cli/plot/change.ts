@@ -19,7 +19,7 @@ interface ChangeOptions extends PlotOptions {
 export function changeCommands(): Command[] {
   return (
     [
-      ["change", changeCurves, "change curves, a panel a resolution"],
+      ["change", changeCurves, "change curves, a panel a stage of the network"],
       ["heat-map", changeHeatMap, "mean change, block × step"],
     ] as const
   ).map(([name, draw, what]) =>
@@ -39,9 +39,7 @@ export function changeCommands(): Command[] {
       )
       .addOption(kindsOption("only these kinds of block"))
       .action(async (path: string, options: ChangeOptions) => {
-        const profile = await loadProfile(path);
-        const kept = { ...profile, blocks: profile.blocks.filter(({ kind }) => options.kinds?.includes(kind) ?? true) };
-        await writeFigure(draw(kept, { measure: options.measure, theme: options.theme }), options);
+        await writeFigure(draw(await loadProfile(path), options), options);
       }),
   );
 }

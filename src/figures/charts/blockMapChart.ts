@@ -1,6 +1,6 @@
 import type { BlockMapEntry } from "../../instrument/blockMap.js";
 import type { PlotlyFigure, PlotlyObject } from "../figure.js";
-import { NEUTRAL_COLOUR, SEQUENTIAL_COLOURS, applyTheme, colourAt, colourScale } from "../theme.js";
+import { NEUTRAL_COLOUR, applyTheme, colourScale, sequentialColour } from "../theme.js";
 import type { Theme } from "../theme.js";
 
 export interface BlockMapChartOptions {
@@ -15,7 +15,14 @@ interface Place {
   readonly y: number;
 }
 
-const KIND_LETTERS: Readonly<Record<string, string>> = { conv_in: "in", conv_out: "out", resnet: "R", transformer: "T", downsampler: "↓", upsampler: "↑" };
+const KIND_LETTERS: Readonly<Record<string, string>> = {
+  conv_in: "in",
+  conv_out: "out",
+  resnet: "R",
+  transformer: "T",
+  downsampler: "↓",
+  upsampler: "↑",
+};
 const BOX = { width: 0.86, height: 0.62 };
 
 /**
@@ -37,7 +44,7 @@ export function blockMapChart(blocks: readonly BlockMapEntry[], options: BlockMa
     x1: x + BOX.width / 2,
     y0: y - BOX.height / 2,
     y1: y + BOX.height / 2,
-    fillcolor: colourAt(SEQUENTIAL_COLOURS, share(entry) / largest),
+    fillcolor: sequentialColour(share(entry) / largest),
     line: { width: 0.5 },
     layer: "below",
   }));
@@ -51,15 +58,45 @@ export function blockMapChart(blocks: readonly BlockMapEntry[], options: BlockMa
   const skips: PlotlyObject[] = levelsOf(places).flatMap(({ depth, left, right }) =>
     left === undefined || right === undefined
       ? []
-      : [{ type: "scatter", mode: "lines+markers", x: [left + 0.6, right - 0.7], y: [depth, depth], line: { color: NEUTRAL_COLOUR, width: 1.2, dash: "dot" }, marker: { color: NEUTRAL_COLOUR, size: 8, symbol: ["circle", "triangle-right"] }, hoverinfo: "skip", showlegend: false }],
+      : [
+          {
+            type: "scatter",
+            mode: "lines+markers",
+            x: [left + 0.6, right - 0.7],
+            y: [depth, depth],
+            line: { color: NEUTRAL_COLOUR, width: 1.2, dash: "dot" },
+            marker: { color: NEUTRAL_COLOUR, size: 8, symbol: ["circle", "triangle-right"] },
+            hoverinfo: "skip",
+            showlegend: false,
+          },
+        ],
   );
-  const resolutions = levelsOf(places).map(({ depth, resolution }) => ({ text: resolution, x: -1, y: depth, showarrow: false, xanchor: "right", font: { size: 11 } }));
+  const resolutions = levelsOf(places).map(({ depth, resolution }) => ({
+    text: resolution,
+    x: -1,
+    y: depth,
+    showarrow: false,
+    xanchor: "right",
+    font: { size: 11 },
+  }));
   const points: PlotlyObject = {
     type: "scatter",
     mode: "markers",
     x: places.map(({ x }) => x),
     y: places.map(({ y }) => y),
-    marker: { opacity: 0, size: 22, color: places.map(({ entry }) => 100 * share(entry)), cmin: 0, cmax: 100 * largest, colorscale: colourScale(SEQUENTIAL_COLOURS), showscale: true, colorbar: { title: { text: timed ? "share of time, %" : "share of multiply-adds, %", side: "right" }, thickness: 14 } },
+    marker: {
+      opacity: 0,
+      size: 22,
+      color: places.map(({ entry }) => 100 * share(entry)),
+      cmin: 0,
+      cmax: 100 * largest,
+      colorscale: colourScale(sequentialColour),
+      showscale: true,
+      colorbar: {
+        title: { text: timed ? "share of time, %" : "share of multiply-adds, %", side: "right" },
+        thickness: 14,
+      },
+    },
     text: places.map(({ entry }) => hover(entry, share(entry), timed)),
     hovertemplate: "%{text}<extra></extra>",
     showlegend: false,
@@ -80,8 +117,11 @@ export function blockMapChart(blocks: readonly BlockMapEntry[], options: BlockMa
 
 /** Columns follow the order of execution; a level's depth is the rank of its resolution, the mid block's one more. */
 function arrange(entries: readonly BlockMapEntry[]): Place[] {
-  const resolutions = [...new Set(entries.map(({ resolution }) => resolution.join(" × ")))].sort((a, b) => parseInt(b) - parseInt(a));
-  const depthOf = (entry: BlockMapEntry): number => (entry.id.startsWith("mid_block") ? resolutions.length : resolutions.indexOf(entry.resolution.join(" × ")));
+  const resolutions = [...new Set(entries.map(({ resolution }) => resolution.join(" × ")))].sort(
+    (a, b) => parseInt(b) - parseInt(a),
+  );
+  const depthOf = (entry: BlockMapEntry): number =>
+    entry.id.startsWith("mid_block") ? resolutions.length : resolutions.indexOf(entry.resolution.join(" × "));
   return entries.map((entry, index) => ({ entry, x: index, y: -depthOf(entry) }));
 }
 
@@ -94,12 +134,14 @@ interface LevelEnds {
 }
 
 function levelsOf(places: readonly Place[]): LevelEnds[] {
-  return [...new Set(places.map(({ y }) => y))].sort((a, b) => b - a).map((depth) => {
-    const row = places.filter(({ y }) => y === depth);
-    const encoder = row.filter(({ entry }) => entry.id.startsWith("down_blocks") || entry.id === "conv_in");
-    const decoder = row.filter(({ entry }) => entry.id.startsWith("up_blocks"));
-    return { depth, resolution: row[0].entry.resolution.join(" × "), left: encoder.at(-1)?.x, right: decoder[0]?.x };
-  });
+  return [...new Set(places.map(({ y }) => y))]
+    .sort((a, b) => b - a)
+    .map((depth) => {
+      const row = places.filter(({ y }) => y === depth);
+      const encoder = row.filter(({ entry }) => entry.id.startsWith("down_blocks") || entry.id === "conv_in");
+      const decoder = row.filter(({ entry }) => entry.id.startsWith("up_blocks"));
+      return { depth, resolution: row[0].entry.resolution.join(" × "), left: encoder.at(-1)?.x, right: decoder[0]?.x };
+    });
 }
 
 function hover(entry: BlockMapEntry, share: number, timed: boolean): string {

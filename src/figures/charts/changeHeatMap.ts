@@ -1,13 +1,16 @@
+import type { BlockKind } from "../../graphs/block.js";
 import { summarise } from "../../instrument/profile/statistics.js";
 import type { Measure, Profile } from "../../instrument/profile/profile.js";
 import { MEASURE_TITLES } from "./measureTitles.js";
 import type { PlotlyFigure } from "../figure.js";
-import { SEQUENTIAL_COLOURS, applyTheme, colourScale } from "../theme.js";
+import { applyTheme, colourScale, sequentialColour } from "../theme.js";
 import type { Theme } from "../theme.js";
 
 export interface ChangeHeatMapOptions {
   /** Default: change */
   readonly measure?: Measure;
+  /** Default: all kinds */
+  readonly kinds?: readonly BlockKind[];
   readonly theme?: Theme;
 }
 
@@ -17,8 +20,8 @@ const COLOUR_QUANTILE = 0.98;
 
 /** Mean change as a map: a row a block in execution order, a column a step. */
 export function changeHeatMap(profile: Profile, options: ChangeHeatMapOptions = {}): PlotlyFigure {
-  const { measure = "change", theme = "light" } = options;
-  const statistics = summarise(profile, measure);
+  const { measure = "change", kinds, theme = "light" } = options;
+  const statistics = summarise(profile, measure).filter(({ block }) => kinds?.includes(block.kind) ?? true);
   const steps = Array.from(profile.setting.timesteps.keys()).slice(1);
   const z = statistics.map(({ mean }) => steps.map((step) => mean[step]));
   const sorted = z.flat().sort((a, b) => a - b);
@@ -30,7 +33,7 @@ export function changeHeatMap(profile: Profile, options: ChangeHeatMapOptions = 
     z,
     zmin: measure === "cosine" ? sorted[0] : 0,
     zmax: measure === "cosine" ? 1 : sorted[Math.floor(COLOUR_QUANTILE * (sorted.length - 1))],
-    colorscale: colourScale(SEQUENTIAL_COLOURS),
+    colorscale: colourScale(sequentialColour),
     colorbar: { title: { text: formula, side: "right" }, thickness: 14 },
     customdata: statistics.map(({ block }) => steps.map((step) => [block.kind, profile.setting.timesteps[step]])),
     hovertemplate: `<b>%{y}</b> (%{customdata[0]})<br>step %{x}, timestep %{customdata[1]}<br>${symbol} %{z:.4f}<extra></extra>`,

@@ -19,7 +19,14 @@ export function withoutControls({ layout, ...figure }: PlotlyFigure): PlotlyFigu
   const { controlHeight = 0 } = (meta ?? {}) as { controlHeight?: number };
   if (controlHeight === 0) return { ...figure, layout: rest };
   const margin = rest.margin as { b: number };
-  return { ...figure, layout: { ...rest, height: Number(rest.height) - controlHeight, margin: { ...margin, b: margin.b - controlHeight } } };
+  return {
+    ...figure,
+    layout: {
+      ...rest,
+      height: Number(rest.height) - controlHeight,
+      margin: { ...margin, b: margin.b - controlHeight },
+    },
+  };
 }
 
 /** What the figure shows at each position of its first slider; none where it has no slider. */

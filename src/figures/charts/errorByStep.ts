@@ -17,20 +17,57 @@ export interface ErrorByStepOptions {
 }
 
 /** Error of cached trajectories after each step, the mean over trajectories with its 95 % interval as a band. */
-export function errorByStep(arms: readonly StepErrors[], { title = "How the error grows along the trajectory", theme = "light" }: ErrorByStepOptions = {}): PlotlyFigure {
+export function errorByStep(
+  arms: readonly StepErrors[],
+  { title = "How the error grows along the trajectory", theme = "light" }: ErrorByStepOptions = {},
+): PlotlyFigure {
   const curves = arms.map(({ label, distances }, index) => {
     const steps = [...(distances[0] ?? []).keys()];
-    const means = steps.map((step) => pairedRatio(distances.map((trajectory) => trajectory[step]), distances.map(() => 1)));
-    return { label, colour: CATEGORICAL_COLOURS[index % CATEGORICAL_COLOURS.length], steps: steps.map((step) => step + 1), means };
+    const means = steps.map((step) =>
+      pairedRatio(
+        distances.map((trajectory) => trajectory[step]),
+        distances.map(() => 1),
+      ),
+    );
+    return {
+      label,
+      colour: CATEGORICAL_COLOURS[index % CATEGORICAL_COLOURS.length],
+      steps: steps.map((step) => step + 1),
+      means,
+    };
   });
   // The first step computes everything: its error is 0, which a logarithm cannot show.
-  const positive = curves.flatMap(({ means }) => means.flatMap(({ low, high }) => [low, high])).filter((value) => value > 0);
+  const positive = curves
+    .flatMap(({ means }) => means.flatMap(({ low, high }) => [low, high]))
+    .filter((value) => value > 0);
   const data = curves.flatMap(({ label, colour, steps, means }): PlotlyObject[] => {
     const shown = steps.filter((_, index) => means[index].low > 0);
     const at = shown.map((step) => means[step - 1]);
     return [
-      { type: "scatter", mode: "lines", name: label, legendgroup: label, x: [...shown, ...[...shown].reverse()], y: [...at.map(({ high }) => high), ...at.map(({ low }) => low).reverse()], fill: "toself", fillcolor: `${colour}22`, line: { width: 0 }, hoverinfo: "skip", showlegend: false },
-      { type: "scatter", mode: "lines+markers", name: label, legendgroup: label, x: shown, y: at.map(({ ratio }) => ratio), line: { color: colour, width: 2 }, marker: { size: 5 }, hovertemplate: `<b>${label}</b><br>after step %{x}: %{y:.4f}<extra></extra>` },
+      {
+        type: "scatter",
+        mode: "lines",
+        name: label,
+        legendgroup: label,
+        x: [...shown, ...[...shown].reverse()],
+        y: [...at.map(({ high }) => high), ...at.map(({ low }) => low).reverse()],
+        fill: "toself",
+        fillcolor: `${colour}22`,
+        line: { width: 0 },
+        hoverinfo: "skip",
+        showlegend: false,
+      },
+      {
+        type: "scatter",
+        mode: "lines+markers",
+        name: label,
+        legendgroup: label,
+        x: shown,
+        y: at.map(({ ratio }) => ratio),
+        line: { color: colour, width: 2 },
+        marker: { size: 5 },
+        hovertemplate: `<b>${label}</b><br>after step %{x}: %{y:.4f}<extra></extra>`,
+      },
     ];
   });
   const last = Math.max(...curves.map(({ steps }) => steps.length));

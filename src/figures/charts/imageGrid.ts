@@ -24,18 +24,39 @@ export interface ImageGridOptions {
 }
 
 /** A row a prompt: plain, then each other picture and its difference from plain, labelled with PSNR. Throws ArgumentError where sizes differ. */
-export async function imageGrid(rows: readonly ComparedImages[], { gain = 4, title = "Plain and cached", theme = "light" }: ImageGridOptions = {}): Promise<PlotlyFigure> {
+export async function imageGrid(
+  rows: readonly ComparedImages[],
+  { gain = 4, title = "Plain and cached", theme = "light" }: ImageGridOptions = {},
+): Promise<PlotlyFigure> {
   const labels = Object.keys(rows[0]?.others ?? {});
   const strips = await Promise.all(
     rows.map(async ({ label, plain, others }) => ({
       label,
-      images: await Promise.all([plain, ...labels.flatMap((name) => [others[name], differenceMap(others[name], plain, gain)])].map(pictureUri)),
+      images: await Promise.all(
+        [plain, ...labels.flatMap((name) => [others[name], differenceMap(others[name], plain, gain)])].map(pictureUri),
+      ),
     })),
   );
-  const columns = [{ label: "plain", hover: "plain" }, ...labels.flatMap((name) => [{ label: name, hover: name }, { label: `|difference|<br>× ${gain}`, hover: `${name}: |difference| × ${gain}` }])];
+  const columns = [
+    { label: "plain", hover: "plain" },
+    ...labels.flatMap((name) => [
+      { label: name, hover: name },
+      { label: `|difference|<br>× ${gain}`, hover: `${name}: |difference| × ${gain}` },
+    ]),
+  ];
   const figure = imageStrips({ rows: strips, columns, columnTitle: "", title, theme });
   const decibels: PlotlyObject[] = rows.flatMap(({ plain, others }, row) =>
-    labels.map((name, index) => ({ text: decibel(psnr(others[name], plain)), x: 2 * index + 2.95, y: row + 0.93, xanchor: "right", yanchor: "bottom", showarrow: false, font: { size: 10, color: "#ffffff" }, bgcolor: "rgba(0,0,0,0.55)", borderpad: 1 })),
+    labels.map((name, index) => ({
+      text: decibel(psnr(others[name], plain)),
+      x: 2 * index + 2.95,
+      y: row + 0.93,
+      xanchor: "right",
+      yanchor: "bottom",
+      showarrow: false,
+      font: { size: 10, color: "#ffffff" },
+      bgcolor: "rgba(0,0,0,0.55)",
+      borderpad: 1,
+    })),
   );
   return applyTheme({ ...figure, layout: { ...figure.layout, annotations: decibels } }, theme);
 }

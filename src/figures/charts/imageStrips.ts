@@ -34,12 +34,31 @@ const TOP = 46;
 const LINE = 15;
 
 /** Pictures in rows and columns, both labelled. */
-export function imageStrips({ rows, columns, columnTitle, title, cell = 72, theme = "light" }: ImageStripsInput): PlotlyFigure {
+export function imageStrips({
+  rows,
+  columns,
+  columnTitle,
+  title,
+  cell = 72,
+  theme = "light",
+}: ImageStripsInput): PlotlyFigure {
   const images = rows.flatMap(({ images: pictures }, row) =>
-    pictures.map((source, column) => ({ source, xref: "x", yref: "y", x: column + GAP / 2, y: row + GAP / 2, sizex: 1 - GAP, sizey: 1 - GAP, sizing: "stretch", layer: "above" })),
+    pictures.map((source, column) => ({
+      source,
+      xref: "x",
+      yref: "y",
+      x: column + GAP / 2,
+      y: row + GAP / 2,
+      sizex: 1 - GAP,
+      sizey: 1 - GAP,
+      sizing: "stretch",
+      layer: "above",
+    })),
   );
   // Invisible points give each picture its hover, and the axes their extent.
-  const cells = rows.flatMap(({ label, images: pictures }, row) => pictures.map((_, column) => ({ label, row, column })));
+  const cells = rows.flatMap(({ label, images: pictures }, row) =>
+    pictures.map((_, column) => ({ label, row, column })),
+  );
   const points: PlotlyObject = {
     type: "scatter",
     mode: "markers",
@@ -59,8 +78,26 @@ export function imageStrips({ rows, columns, columnTitle, title, cell = 72, them
     width: LABEL_WIDTH + 20 + cell * columns.length,
     height: TOP + cell * rows.length + bottom,
     margin: { l: LABEL_WIDTH, r: 20, t: TOP, b: bottom },
-    xaxis: { range: [0, columns.length], tickvals: columns.map((_, column) => column + 0.5), ticktext: labels, tickangle: 0, title: { text: columnTitle }, showgrid: false, showline: false, ticks: "", zeroline: false },
-    yaxis: { range: [rows.length, 0], tickvals: rows.map((_, row) => row + 0.5), ticktext: rows.map(({ label }) => label), showgrid: false, showline: false, ticks: "", zeroline: false },
+    xaxis: {
+      range: [0, columns.length],
+      tickvals: columns.map((_, column) => column + 0.5),
+      ticktext: labels,
+      tickangle: 0,
+      title: { text: columnTitle },
+      showgrid: false,
+      showline: false,
+      ticks: "",
+      zeroline: false,
+    },
+    yaxis: {
+      range: [rows.length, 0],
+      tickvals: rows.map((_, row) => row + 0.5),
+      ticktext: rows.map(({ label }) => label),
+      showgrid: false,
+      showline: false,
+      ticks: "",
+      zeroline: false,
+    },
   };
   return applyTheme({ data: [points], layout, config: { responsive: false } }, theme);
 }
@@ -75,7 +112,8 @@ function wrap(label: string, pixels: number): string {
     .flatMap((paragraph) =>
       paragraph.split(" ").reduce<string[]>((lines, word) => {
         const last = lines.at(-1);
-        if (last !== undefined && (last.length + 1 + word.length) * LETTER <= pixels) return [...lines.slice(0, -1), `${last} ${word}`];
+        if (last !== undefined && (last.length + 1 + word.length) * LETTER <= pixels)
+          return [...lines.slice(0, -1), `${last} ${word}`];
         return [...lines, word];
       }, []),
     )

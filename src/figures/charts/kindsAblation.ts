@@ -37,15 +37,37 @@ const GAP = 24;
  * share of computed evaluations. Beside them the distance to the plain run, with the 95 % interval of its
  * mean over trajectories.
  */
-export async function kindsAblation({ prompts, plain, arms, theme = "light" }: KindsAblationInput): Promise<PlotlyFigure> {
+export async function kindsAblation({
+  prompts,
+  plain,
+  arms,
+  theme = "light",
+}: KindsAblationInput): Promise<PlotlyFigure> {
   const rows = await Promise.all(
-    [{ label: "plain", images: plain }, ...arms.map(({ label, images, computedShare, speedup }) => ({ label: `${label}<br>${(100 * computedShare).toFixed(0)} % computed, ${speedup.toFixed(2)} ×`, images }))].map(async ({ label, images }) => ({
+    [
+      { label: "plain", images: plain },
+      ...arms.map(({ label, images, computedShare, speedup }) => ({
+        label: `${label}<br>${(100 * computedShare).toFixed(0)} % computed, ${speedup.toFixed(2)} ×`,
+        images,
+      })),
+    ].map(async ({ label, images }) => ({
       label,
       images: await Promise.all(images.map(pictureUri)),
     })),
   );
-  const strips = imageStrips({ rows, columns: prompts.map((prompt) => ({ label: prompt, hover: prompt })), columnTitle: "", title: "Which kinds of block can be cached", theme });
-  const means = arms.map(({ distances }) => pairedRatio(distances, distances.map(() => 1)));
+  const strips = imageStrips({
+    rows,
+    columns: prompts.map((prompt) => ({ label: prompt, hover: prompt })),
+    columnTitle: "",
+    title: "Which kinds of block can be cached",
+    theme,
+  });
+  const means = arms.map(({ distances }) =>
+    pairedRatio(
+      distances,
+      distances.map(() => 1),
+    ),
+  );
   const points: PlotlyObject = {
     type: "scatter",
     mode: "markers",
@@ -55,9 +77,17 @@ export async function kindsAblation({ prompts, plain, arms, theme = "light" }: K
     // Row 0 is the plain run, whose distance is 0.
     y: arms.map((_, row) => row + 1.5),
     marker: { color: CATEGORICAL_COLOURS[0], size: 11 },
-    error_x: { type: "data", symmetric: false, array: means.map(({ ratio, high }) => high - ratio), arrayminus: means.map(({ ratio, low }) => ratio - low), thickness: 2, width: 5 },
+    error_x: {
+      type: "data",
+      symmetric: false,
+      array: means.map(({ ratio, high }) => high - ratio),
+      arrayminus: means.map(({ ratio, low }) => ratio - low),
+      thickness: 2,
+      width: 5,
+    },
     customdata: arms.map(({ label, distances }, row) => [label, distances.length, means[row].low, means[row].high]),
-    hovertemplate: "<b>%{customdata[0]}</b><br>%{x:.4f} (%{customdata[2]:.4f} to %{customdata[3]:.4f}), mean of %{customdata[1]}<extra></extra>",
+    hovertemplate:
+      "<b>%{customdata[0]}</b><br>%{x:.4f} (%{customdata[2]:.4f} to %{customdata[3]:.4f}), mean of %{customdata[1]}<extra></extra>",
     showlegend: false,
   };
   const { width, margin } = strips.layout as { width: number; margin: { l: number; r: number } };
@@ -67,7 +97,12 @@ export async function kindsAblation({ prompts, plain, arms, theme = "light" }: K
     ...strips.layout,
     width: margin.l + plot + margin.r + 10,
     xaxis: { ...(strips.layout.xaxis as PlotlyObject), domain: [0, pictures / plot] },
-    xaxis2: { domain: [(pictures + GAP) / plot, 1], anchor: "y", title: { text: "relative distance of the latents to plain" }, range: [0, 1.08 * Math.max(...means.map(({ high }) => high))] },
+    xaxis2: {
+      domain: [(pictures + GAP) / plot, 1],
+      anchor: "y",
+      title: { text: "relative distance of the latents to plain" },
+      range: [0, 1.08 * Math.max(...means.map(({ high }) => high))],
+    },
   };
   return applyTheme({ ...strips, data: [...strips.data, points], layout }, theme);
 }

@@ -26,13 +26,17 @@ const DOMINATED_OPACITY = 0.45;
  * runs with fewer steps are the line to beat; an arm that another one beats in both is faint, and the others
  * are joined by the front.
  */
-export function pareto(study: StudyResult, { measure = "latent", intervals = false, theme = "light" }: ParetoOptions = {}): PlotlyFigure {
+export function pareto(
+  study: StudyResult,
+  { measure = "latent", intervals = false, theme = "light" }: ParetoOptions = {},
+): PlotlyFigure {
   const points = studyPoints(study, measure);
   const byTime = (a: StudyPoint, b: StudyPoint): number => a.time - b.time;
   const plain = points.filter(({ cached }) => cached === undefined).sort(byTime);
   const series = seriesOf(points);
   const hover = (point: StudyPoint): string => describe(point, study.steps, measure);
-  const errorBars = (members: readonly StudyPoint[], colour: string): PlotlyObject => (intervals ? bars(members, colour) : {});
+  const errorBars = (members: readonly StudyPoint[], colour: string): PlotlyObject =>
+    intervals ? bars(members, colour) : {};
 
   const data: PlotlyObject[] = [
     {
@@ -83,12 +87,18 @@ export function pareto(study: StudyResult, { measure = "latent", intervals = fal
     }),
   ];
   const layout: PlotlyObject = {
-    title: { text: `Error against time: distance from the ${study.converged_steps}-step solution`, subtitle: { text: summary(points) } },
+    title: {
+      text: `Error against time: distance from the ${study.converged_steps}-step solution`,
+      subtitle: { text: summary(points) },
+    },
     height: Math.max(HEIGHT, 140 + LEGEND_ROW * (2 + series.length)),
     margin: { l: 64, r: 20, t: 70, b: 54 },
     hovermode: "closest",
     legend: { x: 1.01, xanchor: "left", y: 1, tracegroupgap: 0 },
-    xaxis: { title: { text: `time of a run ÷ that of plain ${study.steps} steps (${study.solver}, batch of ${study.batch})` }, ...ratioAxis(points.map(({ time }) => time)) },
+    xaxis: {
+      title: { text: `time of a run ÷ that of plain ${study.steps} steps (${study.solver}, batch of ${study.batch})` },
+      ...ratioAxis(points.map(({ time }) => time)),
+    },
     yaxis: { title: { text: DISTANCE_TITLES[measure] }, ...ratioAxis(points.map(({ distance }) => distance)) },
   };
   return applyTheme({ data, layout }, theme);
@@ -101,18 +111,32 @@ function coordinates(points: readonly StudyPoint[]): { x: number[]; y: number[] 
 function bars(points: readonly StudyPoint[], color: string): PlotlyObject {
   const style = { type: "data", symmetric: false, thickness: 1, width: 2, color };
   return {
-    error_x: { ...style, array: points.map(({ time, timeRange }) => timeRange[1] - time), arrayminus: points.map(({ time, timeRange }) => time - timeRange[0]) },
-    error_y: { ...style, array: points.map(({ distance, interval }) => interval.high - distance), arrayminus: points.map(({ distance, interval }) => distance - interval.low) },
+    error_x: {
+      ...style,
+      array: points.map(({ time, timeRange }) => timeRange[1] - time),
+      arrayminus: points.map(({ time, timeRange }) => time - timeRange[0]),
+    },
+    error_y: {
+      ...style,
+      array: points.map(({ distance, interval }) => interval.high - distance),
+      arrayminus: points.map(({ distance, interval }) => distance - interval.low),
+    },
   };
 }
 
-function describe({ name, seconds, speedup, distance, interval, atEqualLatency, cached, computedShare }: StudyPoint, steps: number, measure: DistanceMeasure): string {
+function describe(
+  { name, seconds, speedup, distance, interval, atEqualLatency, cached, computedShare }: StudyPoint,
+  steps: number,
+  measure: DistanceMeasure,
+): string {
   return [
     `<b>${name}</b>`,
     `${(1000 * seconds).toFixed(0)} ms an image, ${speedup.toFixed(2)} × as fast as plain ${steps}`,
     `${DISTANCE_TITLES[measure]}: ${distance.toPrecision(3)} (${interval.low.toPrecision(3)} to ${interval.high.toPrecision(3)})`,
     ...(atEqualLatency === undefined ? [] : [`÷ plain's of equal time: ${ratio(atEqualLatency)}`]),
-    ...(cached === undefined ? [] : [`${(100 * computedShare).toFixed(0)} % of the scheduled blocks' evaluations compute`]),
+    ...(cached === undefined
+      ? []
+      : [`${(100 * computedShare).toFixed(0)} % of the scheduled blocks' evaluations compute`]),
   ].join("<br>");
 }
 

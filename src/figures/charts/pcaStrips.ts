@@ -14,7 +14,16 @@ export interface PcaStripsInput {
 }
 
 /** Feature maps over time, as in the paper's Figure 2a: blocks × steps, beside the image predicted at each step. */
-export function pcaStrips({ rows, steps, timesteps, title = "Feature maps over the steps", theme }: PcaStripsInput): PlotlyFigure {
-  const columns = steps.map((step, column) => ({ label: `${step + 1}<br>t=${timesteps[column]}`, hover: `step ${step + 1}, timestep ${timesteps[column]}` }));
+export function pcaStrips({
+  rows,
+  steps,
+  timesteps,
+  title = "Feature maps over the steps",
+  theme,
+}: PcaStripsInput): PlotlyFigure {
+  const columns = steps.map((step, column) => ({
+    label: `${step + 1}<br>t=${timesteps[column]}`,
+    hover: `step ${step + 1}, timestep ${timesteps[column]}`,
+  }));
   return imageStrips({ rows, columns, columnTitle: "step", title, theme });
 }

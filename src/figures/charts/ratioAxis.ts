@@ -20,7 +20,12 @@ export function ratioAxis(values: readonly number[]): PlotlyObject {
   const [low, high] = [Math.log10(least), Math.log10(most)];
   const gap = MARGIN * (high - low);
   const range: [number, number] = [low - gap, high + gap];
-  const decades = Array.from({ length: Math.floor(range[1]) - Math.floor(range[0]) + 1 }, (_, index) => Math.floor(range[0]) + index);
-  const ticks = decades.flatMap((power) => [1, 2, 5].map((digit) => Number(`${digit}e${power}`))).filter((tick) => Math.log10(tick) >= range[0] && Math.log10(tick) <= range[1]);
+  const decades = Array.from(
+    { length: Math.floor(range[1]) - Math.floor(range[0]) + 1 },
+    (_, index) => Math.floor(range[0]) + index,
+  );
+  const ticks = decades
+    .flatMap((power) => [1, 2, 5].map((digit) => Number(`${digit}e${power}`)))
+    .filter((tick) => Math.log10(tick) >= range[0] && Math.log10(tick) <= range[1]);
   return { type: "log", range, tickmode: "array", tickvals: ticks, ticktext: ticks.map(String) };
 }

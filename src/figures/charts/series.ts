@@ -14,7 +14,17 @@ export interface Series {
   readonly points: readonly CachedPoint[];
 }
 
-const SYMBOLS = ["circle", "diamond", "triangle-up", "square", "cross", "x", "star", "triangle-down", "hexagon"] as const;
+const SYMBOLS = [
+  "circle",
+  "diamond",
+  "triangle-up",
+  "square",
+  "cross",
+  "x",
+  "star",
+  "triangle-down",
+  "hexagon",
+] as const;
 
 /** Cached points by heuristic and variant; colours and symbols begin again when they run out. */
 export function seriesOf(points: readonly StudyPoint[]): Series[] {
@@ -23,12 +33,16 @@ export function seriesOf(points: readonly StudyPoint[]): Series[] {
   const heuristics = [...new Set(cached.map((point) => point.cached.heuristic))];
   const variants = [...new Set(cached.map(variantOf))];
   return heuristics.flatMap((heuristic, colour) =>
-    variants.map((variant, symbol) => ({
-      heuristic,
-      variant,
-      colour: CATEGORICAL_COLOURS[colour % CATEGORICAL_COLOURS.length],
-      symbol: `${SYMBOLS[symbol % SYMBOLS.length]}${colour < CATEGORICAL_COLOURS.length ? "" : "-open"}`,
-      points: cached.filter((point) => point.cached.heuristic === heuristic && variantOf(point) === variant).sort((a, b) => (a.cached.parameter ?? a.seconds) - (b.cached.parameter ?? b.seconds)),
-    })).filter((series) => series.points.length > 0),
+    variants
+      .map((variant, symbol) => ({
+        heuristic,
+        variant,
+        colour: CATEGORICAL_COLOURS[colour % CATEGORICAL_COLOURS.length],
+        symbol: `${SYMBOLS[symbol % SYMBOLS.length]}${colour < CATEGORICAL_COLOURS.length ? "" : "-open"}`,
+        points: cached
+          .filter((point) => point.cached.heuristic === heuristic && variantOf(point) === variant)
+          .sort((a, b) => (a.cached.parameter ?? a.seconds) - (b.cached.parameter ?? b.seconds)),
+      }))
+      .filter((series) => series.points.length > 0),
   );
 }

@@ -19,13 +19,23 @@ export interface SpeedupScatterOptions {
  */
 export function speedupScatter(study: StudyResult, { theme = "light" }: SpeedupScatterOptions = {}): PlotlyFigure {
   const predicted = ({ predictedSpeedup }: StudyPoint): number => predictedSpeedup ?? NaN;
-  const points = studyPoints(study, "latent").filter(({ cached, predictedSpeedup }) => cached !== undefined && predictedSpeedup !== undefined);
+  const points = studyPoints(study, "latent").filter(
+    ({ cached, predictedSpeedup }) => cached !== undefined && predictedSpeedup !== undefined,
+  );
   if (points.length === 0) throw new ArgumentError("study: no arm has a predicted speed-up — run it with costs");
   const ends = points.flatMap((point) => [point.speedup, predicted(point)]);
   const range = [Math.min(1, ...ends) - 0.05, Math.max(...ends) + 0.08];
   const apart = median(points.map((point) => point.speedup / predicted(point)));
   const data: PlotlyObject[] = [
-    { type: "scatter", mode: "lines", name: "predicted = realised", x: range, y: range, line: { color: NEUTRAL_COLOUR, width: 1.5, dash: "dash" }, hoverinfo: "skip" },
+    {
+      type: "scatter",
+      mode: "lines",
+      name: "predicted = realised",
+      x: range,
+      y: range,
+      line: { color: NEUTRAL_COLOUR, width: 1.5, dash: "dash" },
+      hoverinfo: "skip",
+    },
     ...seriesOf(points).map(({ heuristic, variant, colour, symbol, points: members }) => ({
       type: "scatter",
       mode: "markers",
@@ -47,7 +57,12 @@ export function speedupScatter(study: StudyResult, { theme = "light" }: SpeedupS
     })),
   ];
   const layout = {
-    title: { text: "Speed-up, predicted against realised", subtitle: { text: `Half of the ${points.length} schedules reach ${(100 * apart).toFixed(0)} % of their prediction or more` } },
+    title: {
+      text: "Speed-up, predicted against realised",
+      subtitle: {
+        text: `Half of the ${points.length} schedules reach ${(100 * apart).toFixed(0)} % of their prediction or more`,
+      },
+    },
     height: 460,
     margin: { l: 64, r: 20, t: 70, b: 54 },
     legend: { x: 1.01, xanchor: "left", y: 1, tracegroupgap: 6 },

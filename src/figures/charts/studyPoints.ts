@@ -15,7 +15,12 @@ export interface StudyPoint extends Omit<ComparedArm, "result"> {
   /** against plain sampling of equal time; absent in a plain arm */
   readonly verdict?: Verdict;
   /** the heuristic, what it may cache and how it reuses; absent in a plain arm */
-  readonly cached?: { readonly heuristic: string; readonly kinds: string; readonly reuse: string; readonly parameter?: number };
+  readonly cached?: {
+    readonly heuristic: string;
+    readonly kinds: string;
+    readonly reuse: string;
+    readonly parameter?: number;
+  };
   /** of a run ÷ the plain run's: median, shortest and longest of batches and repeats */
   readonly time: number;
   readonly timeRange: readonly [number, number];
@@ -46,11 +51,23 @@ export function studyPoints(study: StudyResult, measure: DistanceMeasure): Study
       name: arm.name,
       verdict: verdict(each),
       steps: arm.steps,
-      ...(arm.cached === undefined ? {} : { cached: { heuristic: arm.cached.schedule.heuristic.name, kinds: arm.cached.kinds, reuse: arm.cached.reuse, parameter: arm.cached.parameter } }),
+      ...(arm.cached === undefined
+        ? {}
+        : {
+            cached: {
+              heuristic: arm.cached.schedule.heuristic.name,
+              kinds: arm.cached.kinds,
+              reuse: arm.cached.reuse,
+              parameter: arm.cached.parameter,
+            },
+          }),
       time: 1 / compared.speedup,
       timeRange: [Math.min(...times), Math.max(...times)],
       seconds: median(secondsAnImage(study, seconds)),
-      interval: pairedRatio(distances, distances.map(() => 1)),
+      interval: pairedRatio(
+        distances,
+        distances.map(() => 1),
+      ),
       computedShare,
       ...(predictedSpeedup === undefined ? {} : { predictedSpeedup }),
     };
@@ -60,5 +77,8 @@ export function studyPoints(study: StudyResult, measure: DistanceMeasure): Study
 /** Each timed sampling's seconds ÷ the images of its batch: the last one may have fewer. */
 function secondsAnImage({ batch, trajectories: { length } }: StudyResult, seconds: readonly number[]): number[] {
   const batches = Math.ceil(length / batch);
-  return seconds.map((each, entry) => each / Math.max(1, Math.min(batch, length - batch * Math.floor((entry * batches) / seconds.length))));
+  return seconds.map(
+    (each, entry) =>
+      each / Math.max(1, Math.min(batch, length - batch * Math.floor((entry * batches) / seconds.length))),
+  );
 }

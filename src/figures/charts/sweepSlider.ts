@@ -26,20 +26,29 @@ const SLIDER = 84;
  *
  * @throws ArgumentError where there is no cached setting
  */
-export async function sweepSlider({ parameter, prompts, plain, cached }: SweepPictures, { gain = 4, title, theme = "light" }: SweepSliderOptions = {}): Promise<PlotlyFigure> {
+export async function sweepSlider(
+  { parameter, prompts, plain, cached }: SweepPictures,
+  { gain = 4, title, theme = "light" }: SweepSliderOptions = {},
+): Promise<PlotlyFigure> {
   const reference = await Promise.all(plain.images.map(pictureUri));
   const settings = await Promise.all(
     cached.map(async ({ value, seconds, images }) => ({
       label: String(value),
       caption: `${parameter} = ${value}: ${(plain.seconds / seconds).toFixed(2)} × as fast, PSNR ${images.map((image, prompt) => decibel(psnr(image, plain.images[prompt]))).join(", ")}`,
-      pictures: await Promise.all([...images, ...images.map((image, prompt) => differenceMap(image, plain.images[prompt], gain))].map(pictureUri)),
+      pictures: await Promise.all(
+        [...images, ...images.map((image, prompt) => differenceMap(image, plain.images[prompt], gain))].map(pictureUri),
+      ),
     })),
   );
   const [first] = settings;
   if (first === undefined) throw new ArgumentError("cached: expected one setting or more for the slider, found none");
   const columns = prompts.map((prompt) => ({ label: prompt, hover: prompt }));
   const figure = imageStrips({
-    rows: [{ label: "plain", images: reference }, { label: "cached", images: first.pictures.slice(0, prompts.length) }, { label: `|difference| × ${gain}`, images: first.pictures.slice(prompts.length) }],
+    rows: [
+      { label: "plain", images: reference },
+      { label: "cached", images: first.pictures.slice(0, prompts.length) },
+      { label: `|difference| × ${gain}`, images: first.pictures.slice(prompts.length) },
+    ],
     columns,
     columnTitle: "",
     title: title ?? `Pictures over ${parameter}`,
@@ -49,7 +58,12 @@ export async function sweepSlider({ parameter, prompts, plain, cached }: SweepPi
   const steps = settings.map(({ label, caption, pictures }): PlotlyObject => ({
     label,
     method: "relayout",
-    args: [{ "title.subtitle.text": caption, ...Object.fromEntries(pictures.map((source, index) => [`images[${prompts.length + index}].source`, source])) }],
+    args: [
+      {
+        "title.subtitle.text": caption,
+        ...Object.fromEntries(pictures.map((source, index) => [`images[${prompts.length + index}].source`, source])),
+      },
+    ],
   }));
   const { height, margin } = figure.layout as { height: number; margin: { t: number; b: number } };
   const layout: PlotlyObject = {
@@ -58,7 +72,9 @@ export async function sweepSlider({ parameter, prompts, plain, cached }: SweepPi
     height: height + SUBTITLE + SLIDER,
     margin: { ...margin, t: margin.t + SUBTITLE, b: margin.b + SLIDER },
     meta: { controlHeight: SLIDER },
-    sliders: [{ active: 0, currentvalue: { prefix: `${parameter} = ` }, pad: { t: margin.b, b: 8 }, len: 1, x: 0, steps }],
+    sliders: [
+      { active: 0, currentvalue: { prefix: `${parameter} = ` }, pad: { t: margin.b, b: 8 }, len: 1, x: 0, steps },
+    ],
   };
   return applyTheme({ ...figure, layout }, theme);
 }

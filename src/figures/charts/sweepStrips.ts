@@ -15,13 +15,30 @@ const CURVE = 130;
 const GAP = 26;
 
 /** The paper's Figure 7: pictures over the parameter, and below them how many images a second each setting makes. */
-export async function sweepStrips({ parameter, prompts, plain, cached }: SweepPictures, { title, theme = "light" }: SweepStripsOptions = {}): Promise<PlotlyFigure> {
+export async function sweepStrips(
+  { parameter, prompts, plain, cached }: SweepPictures,
+  { title, theme = "light" }: SweepStripsOptions = {},
+): Promise<PlotlyFigure> {
   const settings: readonly SweepSetting[] = [plain, ...cached];
   const labels = ["plain", ...cached.map(({ value }) => `${parameter} = ${value}`)];
   const speedups = settings.map(({ seconds }) => plain.seconds / seconds);
-  const rows = await Promise.all(prompts.map(async (label, prompt) => ({ label, images: await Promise.all(settings.map(({ images }) => pictureUri(images[prompt]))) })));
-  const columns = labels.map((label, index) => ({ label: `${label}<br>${speedups[index].toFixed(2)} ×`, hover: `${label}, ${speedups[index].toFixed(2)} × as fast as plain` }));
-  const strips = imageStrips({ rows, columns, columnTitle: "", title: title ?? `Pictures and throughput over ${parameter}`, theme });
+  const rows = await Promise.all(
+    prompts.map(async (label, prompt) => ({
+      label,
+      images: await Promise.all(settings.map(({ images }) => pictureUri(images[prompt]))),
+    })),
+  );
+  const columns = labels.map((label, index) => ({
+    label: `${label}<br>${speedups[index].toFixed(2)} ×`,
+    hover: `${label}, ${speedups[index].toFixed(2)} × as fast as plain`,
+  }));
+  const strips = imageStrips({
+    rows,
+    columns,
+    columnTitle: "",
+    title: title ?? `Pictures and throughput over ${parameter}`,
+    theme,
+  });
 
   const throughputs = settings.map(({ seconds }) => 1 / seconds);
   const { height, margin } = strips.layout as { height: number; margin: { t: number; b: number } };
@@ -38,13 +55,28 @@ export async function sweepStrips({ parameter, prompts, plain, cached }: SweepPi
     hovertemplate: "<b>%{text}</b><br>%{y:.2f} images/s<extra></extra>",
     showlegend: false,
   };
-  const level: PlotlyObject = { type: "scatter", mode: "lines", yaxis: "y2", x: [0, settings.length], y: [throughputs[0], throughputs[0]], line: { color: NEUTRAL_COLOUR, dash: "dash", width: 1.2 }, hoverinfo: "skip", showlegend: false };
+  const level: PlotlyObject = {
+    type: "scatter",
+    mode: "lines",
+    yaxis: "y2",
+    x: [0, settings.length],
+    y: [throughputs[0], throughputs[0]],
+    line: { color: NEUTRAL_COLOUR, dash: "dash", width: 1.2 },
+    hoverinfo: "skip",
+    showlegend: false,
+  };
   const layout: PlotlyObject = {
     ...strips.layout,
     height: height + GAP + CURVE,
     xaxis: { ...(strips.layout.xaxis as PlotlyObject), anchor: "y2" },
     yaxis: { ...(strips.layout.yaxis as PlotlyObject), domain: [(CURVE + GAP) / plot, 1] },
-    yaxis2: { domain: [0, CURVE / plot], anchor: "x", title: { text: "images a second" }, range: [0, 1.12 * Math.max(...throughputs)], nticks: 5 },
+    yaxis2: {
+      domain: [0, CURVE / plot],
+      anchor: "x",
+      title: { text: "images a second" },
+      range: [0, 1.12 * Math.max(...throughputs)],
+      nticks: 5,
+    },
   };
   return applyTheme({ ...strips, data: [...strips.data, level, curve], layout }, theme);
 }

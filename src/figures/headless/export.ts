@@ -1,16 +1,14 @@
 /** A figure as a file, without a browser. */
-import { createWriteStream } from "node:fs";
+import { createHash } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { dirname, extname, join } from "node:path";
-import { pipeline as pipeStreams } from "node:stream/promises";
-import PDFDocument from "pdfkit";
 import sharp from "sharp";
-import svgToPdf from "svg-to-pdfkit";
 import { ArgumentError } from "../../errors.js";
 import { replaceFile } from "../../files/replaceFile.js";
 import { withoutControls } from "../charts/controls.js";
 import type { PlotlyFigure } from "../figure.js";
 import { FONT_FILES, FONT_NAME, WEB_FONT_FILES } from "./fonts.js";
+import { svgPdf } from "./pdf.js";
 import { PLOTLY_FILE, plotlyInWindow } from "./plotlyWindow.js";
 import { PRINT_POINTS_PER_PIXEL, applyTheme, themeOf } from "../theme.js";
 import type { Theme } from "../theme.js";
@@ -34,34 +32,38 @@ const POINTS_PER_PIXEL = 0.75;
 
 /**
  * Writes a figure; the ending says how: `.html` (interactive, offline), `.svg`, `.png`, `.pdf` (vector),
- * `.json`. The file is replaced in one go.
+ * `.json`. The file is replaced in one go. Equal figures give equal bytes.
  *
  * @throws ArgumentError for another ending
  */
 export async function exportFigure(figure: PlotlyFigure, path: string, options: ExportOptions = {}): Promise<void> {
-  const themed = options.theme === undefined ? figure : applyTheme(figure, options.theme);
+  const content = await fileContent(
+    options.theme === undefined ? figure : applyTheme(figure, options.theme),
+    path,
+    options,
+  );
+  await replaceFile(path, (temporary) => writeFile(temporary, content));
+}
+
+async function fileContent(figure: PlotlyFigure, path: string, options: ExportOptions): Promise<string | Buffer> {
   const ending = extname(path).toLowerCase();
-  await replaceFile(path, async (temporary) => {
-    switch (ending) {
-      case ".html":
-        await writeFile(temporary, await figureHtml(themed));
-        break;
-      case ".svg":
-        await writeFile(temporary, embedFont(await figureSvg(themed, options), await fontFace()));
-        break;
-      case ".png":
-        await writeFile(temporary, await figurePng(themed, options));
-        break;
-      case ".pdf":
-        await writePdf(await figureSvg(themed, options), temporary, themeOf(themed) === "print" ? PRINT_POINTS_PER_PIXEL : POINTS_PER_PIXEL);
-        break;
-      case ".json":
-        await writeFile(temporary, JSON.stringify(themed));
-        break;
-      default:
-        throw new ArgumentError(`${path}: expected a name that ends in ${FIGURE_FORMATS.join(", ")}, found "${ending}"`);
-    }
-  });
+  switch (ending) {
+    case ".html":
+      return figureHtml(figure);
+    case ".svg":
+      return embedFont(await figureSvg(figure, options), await fontFace());
+    case ".png":
+      return figurePng(figure, options);
+    case ".pdf":
+      return svgPdf(
+        await figureSvg(figure, options),
+        themeOf(figure) === "print" ? PRINT_POINTS_PER_PIXEL : POINTS_PER_PIXEL,
+      );
+    case ".json":
+      return JSON.stringify(figure);
+    default:
+      throw new ArgumentError(`${path}: expected a name that ends in ${FIGURE_FORMATS.join(", ")}, found "${ending}"`);
+  }
 }
 
 /** A figure as PNG bytes. */
@@ -70,7 +72,9 @@ export async function figurePng(figure: PlotlyFigure, options: ExportOptions = {
   // fontconfig reads this when librsvg draws its first text; without it a bare machine draws none.
   process.env.FONTCONFIG_FILE ??= join(dirname(FONT_FILES.regular), "fonts.conf");
   const SVG_PIXELS_PER_INCH = 72;
-  return sharp(Buffer.from(svg), { density: SVG_PIXELS_PER_INCH * (options.scale ?? 2), limitInputPixels: false }).png().toBuffer();
+  return sharp(Buffer.from(svg), { density: SVG_PIXELS_PER_INCH * (options.scale ?? 2), limitInputPixels: false })
+    .png()
+    .toBuffer();
 }
 
 /** A figure as an SVG document; its fonts are named, not embedded. */
@@ -78,10 +82,20 @@ export async function figureSvg(figure: PlotlyFigure, options: ExportOptions = {
   const plotly = await plotlyInWindow();
   const still = withoutControls(figure);
   const { width, height } = sizeOf(still, options);
-  // Plotly fills in defaults where it finds none.
-  const copy = { data: structuredClone([...still.data]), layout: { ...structuredClone(still.layout), width, height, autosize: false } };
+  // A copy: Plotly fills in defaults where it finds none. A trace without a name of its own gets one by chance.
+  const copy = {
+    data: still.data.map((trace, index) => ({ uid: String(index), ...structuredClone(trace) })),
+    layout: { ...structuredClone(still.layout), width, height, autosize: false },
+  };
   const svg = await plotly.toImage(copy, { format: "svg", imageDataOnly: true, width, height });
-  return svg.startsWith("<svg") ? svg : decodeURIComponent(svg.replace(/^data:image\/svg\+xml,/, ""));
+  return withoutChance(svg.startsWith("<svg") ? svg : decodeURIComponent(svg.replace(/^data:image\/svg\+xml,/, "")));
+}
+
+/** Plotly names the clip paths of a drawing by chance; here by what is drawn, so that equal figures give equal files. */
+function withoutChance(svg: string): string {
+  const chance = /<defs id="defs-([0-9a-f]+)"/.exec(svg)?.[1] ?? "";
+  const named = (name: string): string => svg.replace(new RegExp(`(?<=["#'][a-z][a-z0-9-]*)${chance}`, "g"), name);
+  return named(createHash("sha256").update(named("")).digest("hex").slice(0, chance.length));
 }
 
 function sizeOf({ layout }: PlotlyFigure, options: ExportOptions): { width: number; height: number } {
@@ -106,7 +120,11 @@ function embedFont(svg: string, css: string): string {
 /** One page that needs no network: Plotly and the font are in it. */
 async function figureHtml(figure: PlotlyFigure): Promise<string> {
   const plotly = (await readFile(PLOTLY_FILE, "utf8")).replaceAll("</script", "<\\/script");
-  const json = JSON.stringify({ data: figure.data, layout: figure.layout, config: { responsive: true, displaylogo: false, ...figure.config } }).replaceAll("<", "\\u003c");
+  const json = JSON.stringify({
+    data: figure.data,
+    layout: figure.layout,
+    config: { responsive: true, displaylogo: false, ...figure.config },
+  }).replaceAll("<", "\\u003c");
   const title = (figure.layout.title as { text?: string } | undefined)?.text ?? "figure";
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>${title.replaceAll("<", "&lt;")}</title>
@@ -116,15 +134,4 @@ async function figureHtml(figure: PlotlyFigure): Promise<string> {
 <script>const figure = ${json}; Plotly.newPlot("figure", figure.data, figure.layout, figure.config);</script>
 </body></html>
 `;
-}
-
-async function writePdf(svg: string, path: string, pointsPerPixel: number): Promise<void> {
-  const [, width, height] = /<svg[^>]*?width="([\d.]+)"[^>]*?height="([\d.]+)"/.exec(svg) ?? [];
-  const size: [number, number] = [Number(width) * pointsPerPixel, Number(height) * pointsPerPixel];
-  const document = new PDFDocument({ size, margin: 0, info: { Creator: "blockcache" } });
-  document.registerFont("regular", FONT_FILES.regular);
-  document.registerFont("bold", FONT_FILES.bold);
-  svgToPdf(document, svg, 0, 0, { width: size[0], height: size[1], fontCallback: (_family, bold) => (bold ? "bold" : "regular") });
-  document.end();
-  await pipeStreams(document, createWriteStream(path));
 }

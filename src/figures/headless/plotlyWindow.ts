@@ -8,7 +8,10 @@ import { elementBox } from "./textBox.js";
 
 /** What we use of Plotly. */
 export interface Plotly {
-  toImage(figure: PlotlyFigure, options: { format: "svg"; imageDataOnly: true; width: number; height: number }): Promise<string>;
+  toImage(
+    figure: PlotlyFigure,
+    options: { format: "svg"; imageDataOnly: true; width: number; height: number },
+  ): Promise<string>;
 }
 
 /** Path of the Plotly library in `node_modules`. */

@@ -51,7 +51,8 @@ function runWidth(element: Element, inherited: Style): number {
   const style = styleOf(element, inherited);
   let width = 0;
   for (const child of element.childNodes) {
-    width += child.nodeType === TEXT_NODE ? textWidth(child.textContent ?? "", style) : runWidth(child as Element, style);
+    width +=
+      child.nodeType === TEXT_NODE ? textWidth(child.textContent ?? "", style) : runWidth(child as Element, style);
   }
   return width;
 }
@@ -77,7 +78,10 @@ type Point = readonly [x: number, y: number];
 function transform(attribute: string, point: Point): Point {
   const steps = [...attribute.matchAll(/(translate|rotate|scale)\(([^)]*)\)/g)].reverse();
   return steps.reduce<Point>(([x, y], [, name, list = ""]) => {
-    const numbers = list.split(/[\s,]+/).filter((part) => part !== "").map(Number);
+    const numbers = list
+      .split(/[\s,]+/)
+      .filter((part) => part !== "")
+      .map(Number);
     const [a = 0, b, c] = numbers;
     if (name === "translate") {
       return [x + a, y + (b ?? 0)];
@@ -120,7 +124,12 @@ export function elementBox(element: Element): Box | undefined {
   if (own === undefined || attribute === null) {
     return own;
   }
-  const corners: Point[] = [[own.left, own.top], [own.right, own.top], [own.left, own.bottom], [own.right, own.bottom]];
+  const corners: Point[] = [
+    [own.left, own.top],
+    [own.right, own.top],
+    [own.left, own.bottom],
+    [own.right, own.bottom],
+  ];
   const moved = corners.map((corner) => transform(attribute, corner));
   return {
     left: Math.min(...moved.map(([x]) => x)),
