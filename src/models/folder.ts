@@ -76,7 +76,11 @@ const CLASSES = {
 export async function openModelFolder(path: string, variant?: string): Promise<ModelFolder> {
   const indexFile = join(path, "model_index.json");
   if (!existsSync(indexFile)) {
-    throw new InvalidFileError({ file: indexFile, found: existsSync(path) ? "a folder without it" : "no such folder", expected: "a model folder in the diffusers layout" });
+    throw new InvalidFileError({
+      file: indexFile,
+      found: existsSync(path) ? "a folder without it" : "no such folder",
+      expected: "a model folder in the diffusers layout",
+    });
   }
   const json = await readJson(indexFile);
   const pipelineClass = pipelineClassOf(json, indexFile);
@@ -123,7 +127,9 @@ function pipelineClassOf(json: unknown, file: string): PipelineClass {
   const known = PIPELINES.find((each) => each === name);
   if (known !== undefined) return known;
   const why = /Img2Img|Inpaint/.test(name) ? "; it starts from an image, and only text to image is implemented" : "";
-  throw new UnsupportedError(`${file}: _class_name = "${name}" is not supported (supported: ${PIPELINES.join(", ")}${why})`);
+  throw new UnsupportedError(
+    `${file}: _class_name = "${name}" is not supported (supported: ${PIPELINES.join(", ")}${why})`,
+  );
 }
 
 interface TextPart {
@@ -138,9 +144,15 @@ function textEncodersOf(file: string, index: Index, pipelineClass: PipelineClass
   const second: TextPart = { name: "text_encoder_2", tokenizer: "tokenizer_2", projects: true };
   const isXl = pipelineClass === "StableDiffusionXLPipeline";
   if (index.requires_aesthetics_score) {
-    throw new UnsupportedError(`${file}: requires_aesthetics_score = true is not supported: this is SDXL's refiner, which starts from an image, and only text to image is implemented`);
+    throw new UnsupportedError(
+      `${file}: requires_aesthetics_score = true is not supported: this is SDXL's refiner, which starts from an image, and only text to image is implemented`,
+    );
   }
-  const parts = isXl ? (index.tokenizer[1] === null && index.text_encoder[1] === null ? [second] : [first, second]) : [first];
+  const parts = isXl
+    ? index.tokenizer[1] === null && index.text_encoder[1] === null
+      ? [second]
+      : [first, second]
+    : [first];
   for (const { name, tokenizer } of parts) {
     requireClass(file, index, name);
     requireClass(file, index, tokenizer);
@@ -152,6 +164,8 @@ function requireClass(file: string, index: Index, component: keyof typeof CLASSE
   const [, found] = index[component];
   const known: readonly string[] = CLASSES[component];
   if (found === null || !known.includes(found)) {
-    throw new UnsupportedError(`${file}: ${component} = ${JSON.stringify(found)} is not supported (supported: ${known.join(", ")})`);
+    throw new UnsupportedError(
+      `${file}: ${component} = ${JSON.stringify(found)} is not supported (supported: ${known.join(", ")})`,
+    );
   }
 }

@@ -37,16 +37,33 @@ const indexSchema = z.record(z.string(), z.unknown());
  * @param exact weights of the variant asked for, and no others in their place
  * @throws InvalidFileError where one that is needed is missing; UnsupportedError where weights are pickled
  */
-export function selectFiles(repository: string, present: readonly string[], index: unknown, { variant, weights }: Selection, exact = false): string[] {
+export function selectFiles(
+  repository: string,
+  present: readonly string[],
+  index: unknown,
+  { variant, weights }: Selection,
+  exact = false,
+): string[] {
   const components = validate(indexSchema, index, { file: `${repository}/${MODEL_INDEX}` });
   const chosen = [MODEL_INDEX];
   for (const [component, { config, weights: basename }] of Object.entries(COMPONENTS)) {
     if (!isPresent(components[component])) continue;
     const folder = `${repository}/${component}`;
     // Names that are more than a name are left out: they come from outside and become paths.
-    const names = present.filter((path) => path.startsWith(`${component}/`)).map((path) => path.slice(component.length + 1)).filter((name) => /^[\w-][\w.-]*$/.test(name));
-    if (config !== undefined && !names.includes(config)) throw new InvalidFileError({ file: `${folder}/${config}`, found: "no such file in the repository", expected: `the config of the ${component} that ${MODEL_INDEX} names` });
-    const settings = basename === undefined ? names.filter((name) => /\.(json|txt)$/.test(name)) : names.filter((name) => name === config);
+    const names = present
+      .filter((path) => path.startsWith(`${component}/`))
+      .map((path) => path.slice(component.length + 1))
+      .filter((name) => /^[\w-][\w.-]*$/.test(name));
+    if (config !== undefined && !names.includes(config))
+      throw new InvalidFileError({
+        file: `${folder}/${config}`,
+        found: "no such file in the repository",
+        expected: `the config of the ${component} that ${MODEL_INDEX} names`,
+      });
+    const settings =
+      basename === undefined
+        ? names.filter((name) => /\.(json|txt)$/.test(name))
+        : names.filter((name) => name === config);
     const files = weights && basename !== undefined ? findWeights(folder, names, basename, variant, exact) : [];
     chosen.push(...[...settings, ...files].map((name) => `${component}/${name}`));
   }
