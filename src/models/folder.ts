@@ -37,6 +37,8 @@ export interface ModelFolder {
   readonly textEncoders: readonly TextEncoderFolder[];
   /** SDXL: without a negative prompt the unconditional text embedding is zeros */
   readonly forceZerosForEmptyPrompt: boolean;
+  /** the diffusers scheduler that model_index.json names; which of them run is the solvers' own matter */
+  readonly schedulerClass: string;
   readonly scheduler: SchedulerConfig;
   openUNetWeights(): Promise<Weights>;
   openVaeWeights(): Promise<Weights>;
@@ -57,7 +59,7 @@ const indexSchema = z.looseObject({
 });
 type Index = z.infer<typeof indexSchema>;
 
-/** Component → the classes that we implement; the scheduler's is each solver's own matter. */
+/** Component → the classes that we implement. */
 const CLASSES = {
   unet: ["UNet2DConditionModel"],
   vae: ["AutoencoderKL"],
@@ -86,6 +88,9 @@ export async function openModelFolder(path: string, variant?: string): Promise<M
   const pipelineClass = pipelineClassOf(json, indexFile);
   const index = validate(indexSchema, json, { file: indexFile });
   for (const component of ["unet", "vae"] as const) requireClass(indexFile, index, component);
+  const [, schedulerClass] = index.scheduler;
+  if (schedulerClass === null)
+    throw new UnsupportedError(`${indexFile}: scheduler = null is not supported (supported: a diffusers scheduler)`);
 
   const config = async <T>(component: string, file: string, parse: (json: unknown, path: string) => T): Promise<T> => {
     const configPath = join(path, component, file);
@@ -114,6 +119,7 @@ export async function openModelFolder(path: string, variant?: string): Promise<M
     vae,
     textEncoders,
     forceZerosForEmptyPrompt: pipelineClass === "StableDiffusionXLPipeline" && index.force_zeros_for_empty_prompt,
+    schedulerClass,
     scheduler,
     openUNetWeights: () => openWeights(join(path, "unet"), "diffusion_pytorch_model", variant),
     openVaeWeights: () => openWeights(join(path, "vae"), "diffusion_pytorch_model", variant),

@@ -66,11 +66,43 @@ describe("safetensors", () => {
     ["an unknown dtype", fileOf({ a: { ...entry, dtype: "Q4" } }, bytes)],
     ["a dtype from the prototype", fileOf({ a: { ...entry, dtype: "constructor" } }, bytes)],
     ["reversed offsets", fileOf({ a: { ...entry, data_offsets: [16, 0] } }, bytes)],
+    ["metadata of a list", fileOf({ __metadata__: [], a: entry }, bytes)],
     ["metadata of numbers", fileOf({ __metadata__: { a: 1 }, a: entry }, bytes)],
     ["bytes that nobody owns", fileOf({ a: entry }, new Uint8Array(20))],
     ["invalid UTF-8", Uint8Array.from([2, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xfe])],
   ])("refuses %s", async (_, damaged) => {
     expect(await readAll(damaged)).toBeInstanceOf(BlockcacheError);
+  });
+
+  // Bytes of 8 elements, as safetensors 0.8 for Python opens them (safe_open), one dtype a file; it knows no others.
+  it.each(
+    Object.entries({ BOOL: 8, F4: 4, F6_E2M3: 6, F6_E3M2: 6, U8: 8, I8: 8, F8_E5M2: 8, F8_E4M3: 8, F8_E8M0: 8 })
+      .concat(Object.entries({ F8_E4M3FNUZ: 8, F8_E5M2FNUZ: 8, I16: 16, U16: 16, F16: 16, BF16: 16, I32: 32, U32: 32 }))
+      .concat(Object.entries({ F32: 32, C64: 64, F64: 64, I64: 64, U64: 64 })),
+  )("opens a tensor of %s that takes %i bytes, and no other number of them", async (dtype, size) => {
+    const of = (bytes: number, shape = [8]): Uint8Array =>
+      fileOf({ a: { dtype, shape, data_offsets: [0, bytes] } }, new Uint8Array(bytes));
+    expect(await readAll(of(size))).toBeUndefined();
+    expect(await readAll(of(size + 1))).toBeInstanceOf(InvalidFileError);
+    // An odd number of half bytes ends within one.
+    if (size < 8) expect(await readAll(of(size / 2, [3]))).toBeInstanceOf(InvalidFileError);
+  });
+
+  it("opens null for metadata, and reads the tensors beside those of a dtype that it cannot read", async () => {
+    const header = {
+      __metadata__: null,
+      quantised: { dtype: "F8_E8M0", shape: [4], data_offsets: [0, 4] },
+      a: { dtype: "F32", shape: [1], data_offsets: [4, 8] },
+    };
+    const data = new Uint8Array(8);
+    new DataView(data.buffer).setFloat32(4, 1.5, true);
+    const path = join(folder, "newer.safetensors");
+    writeFileSync(path, fileOf(header, data));
+    const file = await openSafetensors(path);
+    expect(file.metadata).toEqual({});
+    expect((await file.readFloat32("a")).data).toEqual(Float32Array.of(1.5));
+    await expect(file.readFloat32("quantised")).rejects.toThrow(/quantised: expected F64, .*found F8_E8M0/);
+    await file.close();
   });
 
   it("survives any damage to a real header", async () => {

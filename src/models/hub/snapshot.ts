@@ -73,7 +73,7 @@ async function cachedSnapshot(
   const present = await repository.filesOf(commit);
   if (!present.includes(MODEL_INDEX)) return undefined;
   try {
-    selectFiles(name, present, await readJson(join(folder, MODEL_INDEX)), selection, exact);
+    await selectFiles(name, present, (path) => readJson(join(folder, path)), selection, exact);
     return folder;
   } catch (error) {
     if (error instanceof BlockcacheError) return error;
@@ -118,11 +118,14 @@ async function updateSnapshot(
     await onDisk(label, () => repository.link(blob, commit, file.path));
   };
 
-  const indexFile = files.get(MODEL_INDEX);
-  if (indexFile === undefined) throw noPipeline(environment, id, [...files.keys()]);
-  if (!existsSync(join(snapshot, MODEL_INDEX))) await get(indexFile, () => undefined);
-
-  const chosen = selectFiles(id.name, [...files.keys()], await readJson(join(snapshot, MODEL_INDEX)), options);
+  if (!files.has(MODEL_INDEX)) throw noPipeline(environment, id, [...files.keys()]);
+  // What says which files count comes before all others.
+  const read = async (path: string): Promise<unknown> => {
+    const file = files.get(path);
+    if (file !== undefined && !existsSync(join(snapshot, path))) await get(file, () => undefined);
+    return readJson(join(snapshot, path));
+  };
+  const chosen = await selectFiles(id.name, [...files.keys()], read, options);
   const missing = chosen.filter((path) => !existsSync(join(snapshot, path))).flatMap((path) => files.get(path) ?? []);
   const toFetch = await Promise.all(missing.map((file) => missingBytes(file, repository.blob(file.hash.hex))));
   await requireRoom(id.name, repository.folder, sum(toFetch));
