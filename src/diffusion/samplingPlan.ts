@@ -6,7 +6,13 @@ import type { Pipeline } from "./pipeline.js";
 import type { SamplingHook } from "./samplingHook.js";
 import { refuseSizeConditions, timeIdsOf } from "./sizeConditions.js";
 import type { SizeConditions, TimeIds } from "./sizeConditions.js";
-import { correctOutdatedConfig, createSolver, schedulerKeys, solverOfScheduler } from "./solvers/index.js";
+import {
+  correctOutdatedConfig,
+  createSolver,
+  schedulerClassOf,
+  schedulerKeys,
+  solverOfScheduler,
+} from "./solvers/index.js";
 import type { Solver, SolverName } from "./solvers/index.js";
 
 export interface SampleOptions extends SizeConditions {
@@ -29,7 +35,7 @@ export interface SampleOptions extends SizeConditions {
   readonly latents?: FloatTensor;
   /** num_inference_steps. Default: 20 */
   readonly steps?: number;
-  /** Default: what the model's scheduler_config.json asks for. */
+  /** Default: the one that the model's model_index.json names. */
   readonly solver?: SolverName;
   /** changes to the model's scheduler_config.json, by diffusers' keys, for example `{ use_karras_sigmas: true }` */
   readonly schedulerConfig?: Readonly<Record<string, unknown>>;
@@ -74,11 +80,13 @@ export interface SamplingPlan {
  *   what is not; InvalidFileError for a value that the scheduler does not take
  */
 export function planSampling(pipeline: Pipeline, options: SampleOptions): SamplingPlan {
-  const { scheduler, pipelineClass, unet, forceZerosForEmptyPrompt } = pipeline.folder;
-  const solverName = options.solver ?? solverOfScheduler(scheduler._class_name);
+  const { scheduler, schedulerClass, pipelineClass, unet, forceZerosForEmptyPrompt } = pipeline.folder;
+  const solverName = options.solver ?? solverOfScheduler(schedulerClass);
   refuseUnknownKeys(options.schedulerConfig);
   const schedulerConfig =
-    pipelineClass === "StableDiffusionPipeline" ? correctOutdatedConfig(scheduler, solverName) : scheduler;
+    pipelineClass === "StableDiffusionPipeline"
+      ? correctOutdatedConfig(scheduler, schedulerClassOf[solverName] === schedulerClass)
+      : scheduler;
   const solver = createSolver(solverName, { ...schedulerConfig, ...options.schedulerConfig }, options.steps ?? 20);
   const perPrompt = options.imagesPerPrompt ?? 1;
   if (!Number.isInteger(perPrompt) || perPrompt < 1)

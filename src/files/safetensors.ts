@@ -14,25 +14,32 @@ import type { FloatTensor } from "../numerics/tensor.js";
 import { widenBfloat16, widenFloat16, widenFloat64 } from "../numerics/widen.js";
 import { MAX_BYTES_AT_ONCE, writeFully } from "./writeFully.js";
 
-/** Bytes of one element. */
-const ELEMENT_SIZE = {
-  BOOL: 1,
-  U8: 1,
-  I8: 1,
-  F8_E4M3: 1,
-  F8_E5M2: 1,
-  U16: 2,
-  I16: 2,
-  F16: 2,
-  BF16: 2,
-  U32: 4,
-  I32: 4,
-  F32: 4,
-  U64: 8,
-  I64: 8,
-  F64: 8,
+/** Bits of one element: every dtype that the Python library (safetensors 0.8) opens; most are never read here. */
+const ELEMENT_BITS = {
+  F4: 4,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
+  BOOL: 8,
+  U8: 8,
+  I8: 8,
+  F8_E4M3: 8,
+  F8_E4M3FNUZ: 8,
+  F8_E5M2: 8,
+  F8_E5M2FNUZ: 8,
+  F8_E8M0: 8,
+  U16: 16,
+  I16: 16,
+  F16: 16,
+  BF16: 16,
+  U32: 32,
+  I32: 32,
+  F32: 32,
+  U64: 64,
+  I64: 64,
+  F64: 64,
+  C64: 64,
 } as const;
-export type SafetensorsDtype = keyof typeof ELEMENT_SIZE;
+export type SafetensorsDtype = keyof typeof ELEMENT_BITS;
 
 /** The safetensors crate's own limit: a larger header is an attack or damage. */
 const MAX_HEADER_BYTES = 100_000_000;
@@ -214,17 +221,18 @@ function parseHeader(path: string, bytes: Uint8Array): Readonly<Record<string, u
 }
 
 function checkHeader(path: string, header: Readonly<Record<string, unknown>>, dataStart: number, size: number): Header {
-  const { __metadata__: metadata = {}, ...entries } = header;
+  const { __metadata__, ...entries } = header;
+  const metadata = __metadata__ ?? {};
   if (
     typeof metadata !== "object" ||
-    metadata === null ||
+    Array.isArray(metadata) ||
     !Object.values(metadata).every((value) => typeof value === "string")
   ) {
     throw new InvalidFileError({
       file: path,
       field: "__metadata__",
       found: JSON.stringify(metadata).slice(0, 60),
-      expected: "an object of strings",
+      expected: "an object of strings, or null",
     });
   }
   const tensors = new Map(
@@ -265,13 +273,13 @@ function checkEntry(path: string, name: string, entry: unknown, dataStart: numbe
   if (typeof entry !== "object" || entry === null)
     return refuse("", entry, "an object with dtype, shape and data_offsets");
   const { dtype, shape, data_offsets: offsets } = entry as Record<string, unknown>;
-  if (typeof dtype !== "string" || !Object.hasOwn(ELEMENT_SIZE, dtype))
-    return refuse("dtype", dtype, `one of ${Object.keys(ELEMENT_SIZE).join(", ")}`);
+  if (typeof dtype !== "string" || !Object.hasOwn(ELEMENT_BITS, dtype))
+    return refuse("dtype", dtype, `one of ${Object.keys(ELEMENT_BITS).join(", ")}`);
   if (!isSizeList(shape)) return refuse("shape", shape, "a list of integers of 0 or more");
   if (!isSizeList(offsets) || offsets.length !== 2 || offsets[0] > offsets[1])
     return refuse("data_offsets", offsets, "[begin, end] with begin ≤ end");
   const byteLength = offsets[1] - offsets[0];
-  const needed = elementCount(shape) * ELEMENT_SIZE[dtype as SafetensorsDtype];
+  const needed = (elementCount(shape) * ELEMENT_BITS[dtype as SafetensorsDtype]) / 8;
   if (needed !== byteLength)
     return refuse("data_offsets", offsets, `${needed} bytes for ${dtype} [${shape.join(", ")}]`);
   return { dtype: dtype as SafetensorsDtype, dims: shape, byteOffset: dataStart + offsets[0], byteLength };
@@ -316,9 +324,9 @@ export async function createSafetensorsWriter(
   const offsets = new Map<string, number>();
   let end = 0;
   // Wide elements first, as the safetensors crate lays them out: every tensor is then aligned.
-  const ordered = [...layout].sort(([, a], [, b]) => ELEMENT_SIZE[b.dtype] - ELEMENT_SIZE[a.dtype]);
+  const ordered = [...layout].sort(([, a], [, b]) => ELEMENT_BITS[b.dtype] - ELEMENT_BITS[a.dtype]);
   for (const [name, { dtype, dims }] of ordered) {
-    const length = elementCount(dims) * ELEMENT_SIZE[dtype];
+    const length = (elementCount(dims) * ELEMENT_BITS[dtype]) / 8;
     entries[name] = { dtype, shape: dims, data_offsets: [end, end + length] };
     offsets.set(name, end);
     end += length;

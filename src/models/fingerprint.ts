@@ -3,7 +3,12 @@ import { createReadStream } from "node:fs";
 import type { ModelFolder } from "./folder.js";
 
 /** Config keys read since the first profiles were written: they count only where set, so that those keep their fingerprint. */
-const LATER_KEYS: readonly string[] = ["time_cond_proj_dim", "addition_embed_type", "addition_time_embed_dim", "projection_class_embeddings_input_dim"];
+const LATER_KEYS: readonly string[] = [
+  "time_cond_proj_dim",
+  "addition_embed_type",
+  "addition_time_embed_dim",
+  "projection_class_embeddings_input_dim",
+];
 
 /**
  * Identifies a denoising network: `sha256:…` of its config with keys in order, and of its weight files

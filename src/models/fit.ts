@@ -29,18 +29,31 @@ export function checkFit(folder: Components): void {
 
 function checkLatents({ unet, vae }: Components, file: string): void {
   if (unet.in_channels !== vae.latent_channels) {
-    throw new UnsupportedError(`${file}: in_channels = ${unet.in_channels} is not supported beside latent_channels = ${vae.latent_channels} of the vae (inpainting and other networks that read an image have more channels, and only text to image is implemented)`);
+    throw new UnsupportedError(
+      `${file}: in_channels = ${unet.in_channels} is not supported beside latent_channels = ${vae.latent_channels} of the vae (inpainting and other networks that read an image have more channels, and only text to image is implemented)`,
+    );
   }
   if (unet.out_channels !== vae.latent_channels) {
-    throw new UnsupportedError(`${file}: out_channels = ${unet.out_channels} is not supported beside latent_channels = ${vae.latent_channels} of the vae (networks that predict a variance too are not implemented)`);
+    throw new UnsupportedError(
+      `${file}: out_channels = ${unet.out_channels} is not supported beside latent_channels = ${vae.latent_channels} of the vae (networks that predict a variance too are not implemented)`,
+    );
   }
 }
 
 function checkProjection(path: string, { name, config, projects }: TextEncoderFolder): void {
   if (!projects) return;
   const file = join(path, name, "config.json");
-  if (config.projection_dim === null) throw new InvalidFileError({ file, field: "projection_dim", found: "null", expected: "the width of the pooled embedding" });
-  if (typeof config.eos_token_id !== "number") throw new UnsupportedError(`${file}: eos_token_id = ${JSON.stringify(config.eos_token_id)} is not supported (supported: one token)`);
+  if (config.projection_dim === null)
+    throw new InvalidFileError({
+      file,
+      field: "projection_dim",
+      found: "null",
+      expected: "the width of the pooled embedding",
+    });
+  if (typeof config.eos_token_id !== "number")
+    throw new UnsupportedError(
+      `${file}: eos_token_id = ${JSON.stringify(config.eos_token_id)} is not supported (supported: one token)`,
+    );
 }
 
 function checkContext({ unet, textEncoders }: Components, file: string): void {
@@ -48,7 +61,12 @@ function checkContext({ unet, textEncoders }: Components, file: string): void {
   const widths = [unet.cross_attention_dim].flat();
   const wrong = widths.some((each, level) => each !== width && (widths.length === 1 || attends(unet, level)));
   if (wrong) {
-    throw new InvalidFileError({ file, field: "cross_attention_dim", found: JSON.stringify(unet.cross_attention_dim), expected: `${width}, the hidden_size of ${textEncoders.map(({ name }) => name).join(" and ")}${textEncoders.length > 1 ? " together" : ""}` });
+    throw new InvalidFileError({
+      file,
+      field: "cross_attention_dim",
+      found: JSON.stringify(unet.cross_attention_dim),
+      expected: `${width}, the hidden_size of ${textEncoders.map(({ name }) => name).join(" and ")}${textEncoders.length > 1 ? " together" : ""}`,
+    });
   }
 }
 
@@ -56,7 +74,9 @@ function checkContext({ unet, textEncoders }: Components, file: string): void {
 function checkAddedEmbedding({ unet, textEncoders, pipelineClass }: Components, file: string): void {
   const isXl = pipelineClass === "StableDiffusionXLPipeline";
   if ((unet.addition_embed_type === "text_time") !== isXl) {
-    throw new UnsupportedError(`${file}: addition_embed_type = ${JSON.stringify(unet.addition_embed_type)} is not supported in a ${pipelineClass} (supported: ${isXl ? '"text_time"' : "null"})`);
+    throw new UnsupportedError(
+      `${file}: addition_embed_type = ${JSON.stringify(unet.addition_embed_type)} is not supported in a ${pipelineClass} (supported: ${isXl ? '"text_time"' : "null"})`,
+    );
   }
   if (!isXl) return;
   const pooled = textEncoders.find(({ projects }) => projects)?.config.projection_dim ?? 0;

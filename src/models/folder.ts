@@ -37,6 +37,8 @@ export interface ModelFolder {
   readonly textEncoders: readonly TextEncoderFolder[];
   /** SDXL: without a negative prompt the unconditional text embedding is zeros */
   readonly forceZerosForEmptyPrompt: boolean;
+  /** the diffusers scheduler that model_index.json names; which of them run is the solvers' own matter */
+  readonly schedulerClass: string;
   readonly scheduler: SchedulerConfig;
   openUNetWeights(): Promise<Weights>;
   openVaeWeights(): Promise<Weights>;
@@ -57,7 +59,7 @@ const indexSchema = z.looseObject({
 });
 type Index = z.infer<typeof indexSchema>;
 
-/** Component → the classes that we implement; the scheduler's is each solver's own matter. */
+/** Component → the classes that we implement. */
 const CLASSES = {
   unet: ["UNet2DConditionModel"],
   vae: ["AutoencoderKL"],
@@ -76,12 +78,19 @@ const CLASSES = {
 export async function openModelFolder(path: string, variant?: string): Promise<ModelFolder> {
   const indexFile = join(path, "model_index.json");
   if (!existsSync(indexFile)) {
-    throw new InvalidFileError({ file: indexFile, found: existsSync(path) ? "a folder without it" : "no such folder", expected: "a model folder in the diffusers layout" });
+    throw new InvalidFileError({
+      file: indexFile,
+      found: existsSync(path) ? "a folder without it" : "no such folder",
+      expected: "a model folder in the diffusers layout",
+    });
   }
   const json = await readJson(indexFile);
   const pipelineClass = pipelineClassOf(json, indexFile);
   const index = validate(indexSchema, json, { file: indexFile });
   for (const component of ["unet", "vae"] as const) requireClass(indexFile, index, component);
+  const [, schedulerClass] = index.scheduler;
+  if (schedulerClass === null)
+    throw new UnsupportedError(`${indexFile}: scheduler = null is not supported (supported: a diffusers scheduler)`);
 
   const config = async <T>(component: string, file: string, parse: (json: unknown, path: string) => T): Promise<T> => {
     const configPath = join(path, component, file);
@@ -110,6 +119,7 @@ export async function openModelFolder(path: string, variant?: string): Promise<M
     vae,
     textEncoders,
     forceZerosForEmptyPrompt: pipelineClass === "StableDiffusionXLPipeline" && index.force_zeros_for_empty_prompt,
+    schedulerClass,
     scheduler,
     openUNetWeights: () => openWeights(join(path, "unet"), "diffusion_pytorch_model", variant),
     openVaeWeights: () => openWeights(join(path, "vae"), "diffusion_pytorch_model", variant),
@@ -123,7 +133,9 @@ function pipelineClassOf(json: unknown, file: string): PipelineClass {
   const known = PIPELINES.find((each) => each === name);
   if (known !== undefined) return known;
   const why = /Img2Img|Inpaint/.test(name) ? "; it starts from an image, and only text to image is implemented" : "";
-  throw new UnsupportedError(`${file}: _class_name = "${name}" is not supported (supported: ${PIPELINES.join(", ")}${why})`);
+  throw new UnsupportedError(
+    `${file}: _class_name = "${name}" is not supported (supported: ${PIPELINES.join(", ")}${why})`,
+  );
 }
 
 interface TextPart {
@@ -138,9 +150,15 @@ function textEncodersOf(file: string, index: Index, pipelineClass: PipelineClass
   const second: TextPart = { name: "text_encoder_2", tokenizer: "tokenizer_2", projects: true };
   const isXl = pipelineClass === "StableDiffusionXLPipeline";
   if (index.requires_aesthetics_score) {
-    throw new UnsupportedError(`${file}: requires_aesthetics_score = true is not supported: this is SDXL's refiner, which starts from an image, and only text to image is implemented`);
+    throw new UnsupportedError(
+      `${file}: requires_aesthetics_score = true is not supported: this is SDXL's refiner, which starts from an image, and only text to image is implemented`,
+    );
   }
-  const parts = isXl ? (index.tokenizer[1] === null && index.text_encoder[1] === null ? [second] : [first, second]) : [first];
+  const parts = isXl
+    ? index.tokenizer[1] === null && index.text_encoder[1] === null
+      ? [second]
+      : [first, second]
+    : [first];
   for (const { name, tokenizer } of parts) {
     requireClass(file, index, name);
     requireClass(file, index, tokenizer);
@@ -152,6 +170,8 @@ function requireClass(file: string, index: Index, component: keyof typeof CLASSE
   const [, found] = index[component];
   const known: readonly string[] = CLASSES[component];
   if (found === null || !known.includes(found)) {
-    throw new UnsupportedError(`${file}: ${component} = ${JSON.stringify(found)} is not supported (supported: ${known.join(", ")})`);
+    throw new UnsupportedError(
+      `${file}: ${component} = ${JSON.stringify(found)} is not supported (supported: ${known.join(", ")})`,
+    );
   }
 }

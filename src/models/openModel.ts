@@ -38,7 +38,8 @@ const EMBEDDED_MODELS = fileURLToPath(new URL("../../models", import.meta.url));
 export async function openModel(model: string, options: OpenOptions = {}): Promise<ModelFolder> {
   const isFile = existsSync(model) && statSync(model).isFile();
   if (isFile) return openSingleFile(resolve(model), await configsFor(resolve(model), options));
-  if (options.config !== undefined) throw new ArgumentError(`config: expected only beside a checkpoint in a single file, and ${model} is none`);
+  if (options.config !== undefined)
+    throw new ArgumentError(`config: expected only beside a checkpoint in a single file, and ${model} is none`);
   return locate(model, options, true);
 }
 
@@ -50,16 +51,23 @@ async function configsFor(path: string, options: OpenOptions): Promise<ModelFold
     return await locate(usual, options, false);
   } catch (error) {
     if (!(error instanceof HubError)) throw error;
-    throw new HubError(error.reason, `${path}: a single file has no configs and no tokenizer, and those of ${usual} could not be fetched (${error.message}) — name a folder or an id that has them (config, --config)`);
+    throw new HubError(
+      error.reason,
+      `${path}: a single file has no configs and no tokenizer, and those of ${usual} could not be fetched (${error.message}) — name a folder or an id that has them (config, --config)`,
+    );
   }
 }
 
 async function locate(model: string, options: OpenOptions, weights: boolean): Promise<ModelFolder> {
-  const local = [model, ...(model.includes("/") ? [] : [join(EMBEDDED_MODELS, model)])].find((path) => existsSync(path));
+  const local = [model, ...(model.includes("/") ? [] : [join(EMBEDDED_MODELS, model)])].find((path) =>
+    existsSync(path),
+  );
   if (local !== undefined) return openModelFolder(resolve(local), options.variant);
   const id = parseModelId(model);
   if (id === undefined) {
-    throw new ArgumentError(`model: expected a diffusers folder, a single .safetensors file, an embedded model's name or an id on the hub (owner/name, owner/name@revision), found "${model}", which is none of them — the embedded model is fluent-ldm`);
+    throw new ArgumentError(
+      `model: expected a diffusers folder, a single .safetensors file, an embedded model's name or an id on the hub (owner/name, owner/name@revision), found "${model}", which is none of them — the embedded model is fluent-ldm`,
+    );
   }
   return { ...(await openModelFolder(await fetchSnapshot(id, { ...options, weights }), options.variant)), name: model };
 }

@@ -47,23 +47,38 @@ export async function loadClipTokenizer(folder: string, positions: number): Prom
   const { special, maxLength } = await loadSettings(folder);
   const length = Math.min(positions, maxLength);
   const idOf = (text: string): number => {
-    if (!Object.hasOwn(vocabulary, text)) throw new InvalidFileError({ file, field: text, found: "no such token", expected: "the special token that tokenizer_config.json names" });
+    if (!Object.hasOwn(vocabulary, text))
+      throw new InvalidFileError({
+        file,
+        field: text,
+        found: "no such token",
+        expected: "the special token that tokenizer_config.json names",
+      });
     return vocabulary[text];
   };
   const [start, end, pad] = [idOf(special.start), idOf(special.end), idOf(special.pad)];
   const tokenizer = new Tokenizer(tokenizerJson(vocabulary, merges, special), {});
   // The padding token too: Stable Diffusion 2 and SDXL pad with "!", so each "!" of a prompt is padding (diffusers issue 4153).
-  const specialIds = new Map([[special.start, start], [special.end, end], [special.pad, pad]]);
+  const specialIds = new Map([
+    [special.start, start],
+    [special.end, end],
+    [special.pad, pad],
+  ]);
   const longestFirst = [...specialIds.keys()].sort((a, b) => b.length - a.length);
   const boundary = new RegExp(`(${longestFirst.map(escapeRegExp).join("|")})`);
 
   // Special tokens count only as they are written: what lower case makes look like one is text.
   const idsOf = (piece: string): number[] => {
     const specialId = specialIds.get(piece);
-    return specialId === undefined ? tokenizer.encode(normalise(piece), { add_special_tokens: false }).ids : [specialId];
+    return specialId === undefined
+      ? tokenizer.encode(normalise(piece), { add_special_tokens: false }).ids
+      : [specialId];
   };
   const encode = (prompt: string): number[] => {
-    const ids = prompt.replace(/\p{Surrogate}/gu, "\ufffd").split(boundary).flatMap(idsOf);
+    const ids = prompt
+      .replace(/\p{Surrogate}/gu, "\ufffd")
+      .split(boundary)
+      .flatMap(idsOf);
     return [start, ...ids.slice(0, length - 2), end];
   };
   return {
@@ -76,24 +91,49 @@ export async function loadClipTokenizer(folder: string, positions: number): Prom
   };
 }
 
-async function loadVocabulary(folder: string): Promise<{ vocabulary: Record<string, number>; merges: [string, string][]; file: string }> {
+async function loadVocabulary(
+  folder: string,
+): Promise<{ vocabulary: Record<string, number>; merges: [string, string][]; file: string }> {
   const vocabularyFile = join(folder, "vocab.json");
   const mergesFile = join(folder, "merges.txt");
   if (existsSync(vocabularyFile) && existsSync(mergesFile)) {
-    const vocabulary = validate(vocabularySchema, await readJson(vocabularyFile), { file: vocabularyFile, hint: "it must be an object from token to id" });
-    const lines = (await readFile(mergesFile, "utf8")).split("\n").filter((line) => line !== "" && !line.startsWith("#version"));
+    const vocabulary = validate(vocabularySchema, await readJson(vocabularyFile), {
+      file: vocabularyFile,
+      hint: "it must be an object from token to id",
+    });
+    const lines = (await readFile(mergesFile, "utf8"))
+      .split("\n")
+      .filter((line) => line !== "" && !line.startsWith("#version"));
     const merges = lines.map((line, index) => pairOf(mergesFile, line.replace(/\r$/, ""), index));
     return { vocabulary, merges, file: vocabularyFile };
   }
   const file = join(folder, "tokenizer.json");
-  if (!existsSync(file)) throw new InvalidFileError({ file: folder, found: "neither", expected: "vocab.json with merges.txt, or tokenizer.json" });
-  const { vocab, merges } = validate(tokenizerSchema, await readJson(file), { file, hint: "it must be a byte-pair model with vocab and merges" }).model;
-  return { vocabulary: vocab, merges: merges.map((merge, index) => (typeof merge === "string" ? pairOf(file, merge, index) : merge)), file };
+  if (!existsSync(file))
+    throw new InvalidFileError({
+      file: folder,
+      found: "neither",
+      expected: "vocab.json with merges.txt, or tokenizer.json",
+    });
+  const { vocab, merges } = validate(tokenizerSchema, await readJson(file), {
+    file,
+    hint: "it must be a byte-pair model with vocab and merges",
+  }).model;
+  return {
+    vocabulary: vocab,
+    merges: merges.map((merge, index) => (typeof merge === "string" ? pairOf(file, merge, index) : merge)),
+    file,
+  };
 }
 
 function pairOf(file: string, line: string, index: number): [string, string] {
   const pair = line.split(" ");
-  if (pair.length !== 2) throw new InvalidFileError({ file, field: `merge ${index}`, found: JSON.stringify(line.slice(0, 40)), expected: "two tokens separated by a space" });
+  if (pair.length !== 2)
+    throw new InvalidFileError({
+      file,
+      field: `merge ${index}`,
+      found: JSON.stringify(line.slice(0, 40)),
+      expected: "two tokens separated by a space",
+    });
   return [pair[0], pair[1]];
 }
 
@@ -112,9 +152,16 @@ async function loadSettings(folder: string): Promise<{ special: SpecialTokens; m
   const config = await read("tokenizer_config.json");
   // Before transformers wrote added_tokens_decoder, special_tokens_map.json had the last word: Stable Diffusion 2.1 pads with its "!".
   const specialTokens = "added_tokens_decoder" in config ? {} : await read("special_tokens_map.json");
-  const settings = validate(settingsSchema, { ...config, ...specialTokens }, { file: join(folder, "tokenizer_config.json") });
+  const settings = validate(
+    settingsSchema,
+    { ...config, ...specialTokens },
+    { file: join(folder, "tokenizer_config.json") },
+  );
   const { bos_token: start, eos_token: end, unk_token, pad_token, model_max_length } = settings;
-  return { special: { start, end, unknown: unk_token ?? end, pad: pad_token ?? "<|endoftext|>" }, maxLength: Math.floor(model_max_length ?? Infinity) };
+  return {
+    special: { start, end, unknown: unk_token ?? end, pad: pad_token ?? "<|endoftext|>" },
+    maxLength: Math.floor(model_max_length ?? Infinity),
+  };
 }
 
 /** White space as the reference's regex engine knows it: with NEL, without the byte-order mark. */
@@ -133,7 +180,11 @@ function escapeRegExp(text: string): string {
 }
 
 /** The reference's pipeline after normalisation, as the library reads it (transformers 5, tokenization_clip.py). */
-function tokenizerJson(vocab: Readonly<Record<string, number>>, merges: readonly [string, string][], special: SpecialTokens): object {
+function tokenizerJson(
+  vocab: Readonly<Record<string, number>>,
+  merges: readonly [string, string][],
+  special: SpecialTokens,
+): object {
   return {
     version: "1.0",
     added_tokens: [],
@@ -141,12 +192,31 @@ function tokenizerJson(vocab: Readonly<Record<string, number>>, merges: readonly
     pre_tokenizer: {
       type: "Sequence",
       pretokenizers: [
-        { type: "Split", pattern: { Regex: "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\p{L}\\p{N}]+" }, behavior: "Removed", invert: true },
+        {
+          type: "Split",
+          pattern: {
+            Regex:
+              "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\p{L}\\p{N}]+",
+          },
+          behavior: "Removed",
+          invert: true,
+        },
         { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true },
       ],
     },
     post_processor: null,
     decoder: null,
-    model: { type: "BPE", dropout: null, unk_token: special.unknown, continuing_subword_prefix: "", end_of_word_suffix: "</w>", fuse_unk: false, byte_fallback: false, ignore_merges: false, vocab, merges },
+    model: {
+      type: "BPE",
+      dropout: null,
+      unk_token: special.unknown,
+      continuing_subword_prefix: "",
+      end_of_word_suffix: "</w>",
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: false,
+      vocab,
+      merges,
+    },
   };
 }

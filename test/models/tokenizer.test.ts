@@ -31,7 +31,8 @@ describe("CLIP tokenizer", () => {
 
   it.each(fixture.padded)("prompts with the padding token, by $name", async ({ files, texts, ids }) => {
     const folder = mkdtempSync(join(tmpdir(), "blockcache-tokenizer-"));
-    for (const name of ["vocab.json", "merges.txt"]) copyFileSync(path(`../../models/fluent-ldm/tokenizer/${name}`), join(folder, name));
+    for (const name of ["vocab.json", "merges.txt"])
+      copyFileSync(path(`../../models/fluent-ldm/tokenizer/${name}`), join(folder, name));
     for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), JSON.stringify(content));
     const padded = await loadClipTokenizer(folder, 32);
     expect(texts.map((text) => Array.from(padded.encodePrompts([text]).inputIds))).toEqual(ids);
@@ -41,12 +42,15 @@ describe("CLIP tokenizer", () => {
   it("every assigned code point, alone and inside a word", () => {
     const differing: string[] = [];
     for (const [first, count, expected] of fixture.assigned) {
-      const points = Array.from({ length: 256 }, (_, offset) => first + offset).filter((point) => !unassignedThen.test(String.fromCodePoint(point)));
+      const points = Array.from({ length: 256 }, (_, offset) => first + offset).filter(
+        (point) => !unassignedThen.test(String.fromCodePoint(point)),
+      );
       // A newer Unicode in Node assigns more than the fixture's Python knew in this block.
       if (points.length !== count) continue;
       const texts = points.flatMap((point) => [String.fromCodePoint(point), `a${String.fromCodePoint(point)}b`]);
       const { inputIds } = tokenizer.encodePrompts(texts);
-      if (createHash("sha256").update(new Uint8Array(inputIds.buffer)).digest("hex") !== expected) differing.push(first.toString(16));
+      if (createHash("sha256").update(new Uint8Array(inputIds.buffer)).digest("hex") !== expected)
+        differing.push(first.toString(16));
     }
     expect(differing).toEqual([]);
   });

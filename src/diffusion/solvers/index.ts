@@ -1,4 +1,4 @@
 export { createSolver, schedulerKeys } from "./createSolver.js";
 export { correctOutdatedConfig } from "./outdatedConfig.js";
-export { solverNames, solverOfScheduler } from "./schedulerClasses.js";
+export { schedulerClassOf, solverNames, solverOfScheduler } from "./schedulerClasses.js";
 export type { Denoise, Solver, SolverName, SolverOptions, SolverStep } from "./solver.js";

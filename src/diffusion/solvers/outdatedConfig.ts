@@ -1,6 +1,3 @@
-import { schedulerClassOf } from "./schedulerClasses.js";
-import type { SolverName } from "./solver.js";
-
 /**
  * A scheduler config as StableDiffusionPipeline, and no other, corrects it when it loads: it holds a
  * `steps_offset` other than 1 and a `clip_sample` of true for outdated, and takes 1 and false.
@@ -10,13 +7,12 @@ import type { SolverName } from "./solver.js";
  * Source: diffusers 0.42, pipelines/stable_diffusion/pipeline_stable_diffusion.py, `__init__`.
  *
  * @param schedulerConfig `scheduler/scheduler_config.json`, parsed
- * @param solver the solver that will run, the model's own or another
+ * @param isOwn the solver that will run stands for the model's own scheduler class
  */
 export function correctOutdatedConfig(
   schedulerConfig: Readonly<Record<string, unknown>>,
-  solver: SolverName,
+  isOwn: boolean,
 ): Record<string, unknown> {
-  const isOwn = schedulerConfig._class_name === schedulerClassOf[solver];
   const corrected = { ...schedulerConfig };
   if (isOwn || "steps_offset" in corrected) corrected.steps_offset = 1;
   if ((isOwn && !("clip_sample" in corrected)) || corrected.clip_sample === true) corrected.clip_sample = false;

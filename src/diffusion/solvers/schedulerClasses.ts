@@ -27,7 +27,7 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
 /**
  * The solver that a model's own scheduler class stands for.
  *
- * @param className `_class_name` of scheduler_config.json
+ * @param className as model_index.json names it
  * @throws UnsupportedError if that class is not implemented
  */
 export function solverOfScheduler(className: string): SolverName {
@@ -36,5 +36,5 @@ export function solverOfScheduler(className: string): SolverName {
   const reason = Object.hasOwn(LEFT_OUT, className)
     ? `: ${LEFT_OUT[className]}`
     : ` — pass --solver ${solverNames.join(" or --solver ")}`;
-  throw new UnsupportedError(`scheduler_config.json: _class_name: ${className} is not implemented${reason}`);
+  throw new UnsupportedError(`model_index.json: scheduler: ${className} is not implemented${reason}`);
 }

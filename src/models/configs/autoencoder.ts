@@ -33,13 +33,19 @@ export type AutoencoderConfig = z.infer<typeof schema>;
  */
 export function parseAutoencoderConfig(json: unknown, file: string): AutoencoderConfig {
   const config = readConfig(file, json, schema, NEUTRAL, HARMLESS);
-  for (const [key, known] of [["down_block_types", "DownEncoderBlock2D"], ["up_block_types", "UpDecoderBlock2D"]] as const) {
+  for (const [key, known] of [
+    ["down_block_types", "DownEncoderBlock2D"],
+    ["up_block_types", "UpDecoderBlock2D"],
+  ] as const) {
     const unknown = config[key].find((name) => name !== known);
-    if (unknown !== undefined) throw new UnsupportedError(`${file}: ${key} = "${unknown}" is not supported (supported: ${known})`);
-    if (config[key].length !== config.block_out_channels.length) refuse(file, key, config[key], `${config.block_out_channels.length} entries, one for each of block_out_channels`);
+    if (unknown !== undefined)
+      throw new UnsupportedError(`${file}: ${key} = "${unknown}" is not supported (supported: ${known})`);
+    if (config[key].length !== config.block_out_channels.length)
+      refuse(file, key, config[key], `${config.block_out_channels.length} entries, one for each of block_out_channels`);
   }
   config.block_out_channels.forEach((width, level) => {
-    if (width % config.norm_num_groups !== 0) refuse(file, `block_out_channels.${level}`, width, `a multiple of norm_num_groups (${config.norm_num_groups})`);
+    if (width % config.norm_num_groups !== 0)
+      refuse(file, `block_out_channels.${level}`, width, `a multiple of norm_num_groups (${config.norm_num_groups})`);
   });
   return config;
 }

@@ -26,15 +26,27 @@ export function atLevel<T>(setting: T | readonly T[], level: number): T {
  *
  * @throws InvalidFileError for a missing or wrong value; UnsupportedError for what is not implemented
  */
-export function readConfig<S extends z.ZodObject>(file: string, json: unknown, schema: S, neutral: Readonly<Record<string, readonly unknown[]>>, harmless: readonly string[]): z.infer<S> {
+export function readConfig<S extends z.ZodObject>(
+  file: string,
+  json: unknown,
+  schema: S,
+  neutral: Readonly<Record<string, readonly unknown[]>>,
+  harmless: readonly string[],
+): z.infer<S> {
   if (typeof json !== "object" || json === null || Array.isArray(json)) {
-    throw new InvalidFileError({ file, found: Array.isArray(json) ? "a list" : String(json), expected: "a JSON object" });
+    throw new InvalidFileError({
+      file,
+      found: Array.isArray(json) ? "a list" : String(json),
+      expected: "a JSON object",
+    });
   }
   for (const [key, value] of Object.entries(json)) {
     if (key.startsWith("_") || key in schema.shape || harmless.includes(key)) continue;
     const accepted = neutral[key] ?? [null, false, 0];
     if (!accepted.some((item) => JSON.stringify(item) === JSON.stringify(value))) {
-      throw new UnsupportedError(`${file}: ${key} = ${JSON.stringify(value)} is not supported (supported: ${accepted.map((item) => JSON.stringify(item)).join(", ")})`);
+      throw new UnsupportedError(
+        `${file}: ${key} = ${JSON.stringify(value)} is not supported (supported: ${accepted.map((item) => JSON.stringify(item)).join(", ")})`,
+      );
     }
   }
   return validate(schema, json, { file, hint: "mend the file, or take it as it was published" });

@@ -20,11 +20,17 @@ export async function onDisk<T>(label: string, work: () => Promise<T>): Promise<
     switch (codeOf(error)) {
       case "ENOSPC":
       case "EDQUOT":
-        throw new HubError("disk-full", `${label}: the disk of the cache is full — make room, or set HF_HOME to a folder on another disk, and run again: it goes on where it stopped`);
+        throw new HubError(
+          "disk-full",
+          `${label}: the disk of the cache is full — make room, or set HF_HOME to a folder on another disk, and run again: it goes on where it stopped`,
+        );
       case "EACCES":
       case "EPERM":
       case "EROFS":
-        throw new HubError("not-writable", `${label}: the cache cannot be written (${error instanceof Error ? error.message : ""}) — change its owner, or set HF_HOME to a folder of your own`);
+        throw new HubError(
+          "not-writable",
+          `${label}: the cache cannot be written (${error instanceof Error ? error.message : ""}) — change its owner, or set HF_HOME to a folder of your own`,
+        );
     }
     throw error;
   }
@@ -34,7 +40,11 @@ export async function onDisk<T>(label: string, work: () => Promise<T>): Promise<
 export async function requireRoom(label: string, folder: string, bytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   const free = bavail * bsize;
-  if (bytes > free) throw new HubError("disk-full", `${label}: expected ${mebibytes(bytes)} of free disk in ${folder}, found ${mebibytes(free)} — make room, or set HF_HOME to a folder on another disk`);
+  if (bytes > free)
+    throw new HubError(
+      "disk-full",
+      `${label}: expected ${mebibytes(bytes)} of free disk in ${folder}, found ${mebibytes(free)} — make room, or set HF_HOME to a folder on another disk`,
+    );
 }
 
 function mebibytes(bytes: number): string {

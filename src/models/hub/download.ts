@@ -81,7 +81,10 @@ async function complete(file: RemoteFile, partial: string, options: DownloadOpti
     if ((await hashOf(file, partial, options.signal)) === file.hash.hex) return;
     await rm(partial, { force: true });
   }
-  throw new HubError("damaged", `${options.label}: expected ${file.hash.algorithm} ${file.hash.hex}, found ${found} — it was damaged on its way, and nothing of it was kept; run again, and check proxies and HF_ENDPOINT`);
+  throw new HubError(
+    "damaged",
+    `${options.label}: expected ${file.hash.algorithm} ${file.hash.hex}, found ${found} — it was damaged on its way, and nothing of it was kept; run again, and check proxies and HF_ENDPOINT`,
+  );
 }
 
 /** Brings a partial file to its full length, over as many connections as it takes. */
@@ -113,9 +116,15 @@ async function fill(file: RemoteFile, partial: string, options: DownloadOptions)
 async function transfer(file: RemoteFile, handle: FileHandle, options: DownloadOptions): Promise<void> {
   let { size: position } = await handle.stat();
   const silence = new AbortController();
-  const timer = setTimeout(() => silence.abort(new Error(`silent for ${SILENCE_MILLISECONDS / 1000} s`)), SILENCE_MILLISECONDS);
+  const timer = setTimeout(
+    () => silence.abort(new Error(`silent for ${SILENCE_MILLISECONDS / 1000} s`)),
+    SILENCE_MILLISECONDS,
+  );
   try {
-    const response = await options.fetch(options.url, { headers: position === 0 ? {} : { range: `bytes=${position}-` }, signal: anyOf(silence.signal, options.signal) });
+    const response = await options.fetch(options.url, {
+      headers: position === 0 ? {} : { range: `bytes=${position}-` },
+      signal: anyOf(silence.signal, options.signal),
+    });
     if (position > 0 && !response.headers.get("content-range")?.startsWith(`bytes ${position}-`)) {
       // The server begins at the start although asked not to.
       await handle.truncate(0);
@@ -133,7 +142,12 @@ async function transfer(file: RemoteFile, handle: FileHandle, options: DownloadO
   }
 }
 
-async function* chunksOf(response: Response, start: number, { bytes }: RemoteFile, { label }: DownloadOptions): AsyncGenerator<Uint8Array> {
+async function* chunksOf(
+  response: Response,
+  start: number,
+  { bytes }: RemoteFile,
+  { label }: DownloadOptions,
+): AsyncGenerator<Uint8Array> {
   let position = start;
   try {
     for await (const chunk of (response.body as ReadableStream<Uint8Array> | null) ?? []) {
@@ -142,10 +156,21 @@ async function* chunksOf(response: Response, start: number, { bytes }: RemoteFil
       yield chunk;
     }
   } catch (error) {
-    throw new HubError("cut", `${label}: the connection broke at byte ${position} of ${bytes} (${causeOf(error)}) — run again: it goes on from there`);
+    throw new HubError(
+      "cut",
+      `${label}: the connection broke at byte ${position} of ${bytes} (${causeOf(error)}) — run again: it goes on from there`,
+    );
   }
-  if (position > bytes) throw new HubError("damaged", `${label}: expected ${bytes} bytes, found more — the server does not send the file that the hub lists; check proxies and HF_ENDPOINT`);
-  if (position < bytes) throw new HubError("cut", `${label}: the connection ended at byte ${position} of ${bytes} — run again: it goes on from there`);
+  if (position > bytes)
+    throw new HubError(
+      "damaged",
+      `${label}: expected ${bytes} bytes, found more — the server does not send the file that the hub lists; check proxies and HF_ENDPOINT`,
+    );
+  if (position < bytes)
+    throw new HubError(
+      "cut",
+      `${label}: the connection ended at byte ${position} of ${bytes} — run again: it goes on from there`,
+    );
 }
 
 /** Git hashes a file's content behind a header with its length (git-scm.com, "Git Objects"). */

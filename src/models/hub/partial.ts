@@ -34,7 +34,9 @@ export async function claim(blob: string): Promise<Claim> {
   if (largest === undefined) await writeFile(path, "", { flag: "wx" });
   else if (!(await takeOver(largest.path, path))) return { elsewhere: largest.bytes };
   // Of two that began in the same moment, the first goes on.
-  const [first] = (await partialsOf(blob)).filter(({ fresh }) => fresh).sort((a, b) => a.born - b.born || (a.path < b.path ? -1 : 1));
+  const [first] = (await partialsOf(blob))
+    .filter(({ fresh }) => fresh)
+    .sort((a, b) => a.born - b.born || (a.path < b.path ? -1 : 1));
   if (first === undefined || first.path === path) return { path };
   await rm(path, { force: true });
   return { elsewhere: first.bytes };
@@ -63,16 +65,20 @@ export async function removeStale(blob: string): Promise<void> {
 
 async function partialsOf(blob: string): Promise<Partial[]> {
   const folder = dirname(blob);
-  const names = (await readdir(folder)).filter((name) => name.startsWith(`${basename(blob)}.`) && name.endsWith(".incomplete"));
-  const found = await Promise.all(names.map(async (name): Promise<Partial[]> => {
-    const path = join(folder, name);
-    try {
-      const { size, birthtimeMs, mtimeMs } = await stat(path);
-      return [{ path, bytes: size, born: birthtimeMs, fresh: Date.now() - mtimeMs < STALE_MILLISECONDS }];
-    } catch {
-      return []; // finished or taken over since the listing
-    }
-  }));
+  const names = (await readdir(folder)).filter(
+    (name) => name.startsWith(`${basename(blob)}.`) && name.endsWith(".incomplete"),
+  );
+  const found = await Promise.all(
+    names.map(async (name): Promise<Partial[]> => {
+      const path = join(folder, name);
+      try {
+        const { size, birthtimeMs, mtimeMs } = await stat(path);
+        return [{ path, bytes: size, born: birthtimeMs, fresh: Date.now() - mtimeMs < STALE_MILLISECONDS }];
+      } catch {
+        return []; // finished or taken over since the listing
+      }
+    }),
+  );
   return found.flat();
 }
 

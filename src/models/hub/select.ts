@@ -2,7 +2,8 @@
 import { z } from "zod";
 import { InvalidFileError } from "../../errors.js";
 import { validate } from "../../files/json.js";
-import { findWeights } from "../weights.js";
+import { findWeights } from "../weightFiles.js";
+import type { WeightsName } from "../weightFiles.js";
 
 /** What to fetch. */
 export interface Selection {
@@ -16,7 +17,7 @@ export interface Selection {
 export const MODEL_INDEX = "model_index.json";
 
 /** The components that we run, the file that each must have, and how its weights are called. Not the safety checker, nor image encoders. */
-const COMPONENTS: Readonly<Record<string, { readonly config?: string; readonly weights?: string }>> = {
+const COMPONENTS: Readonly<Record<string, { readonly config?: string; readonly weights?: WeightsName }>> = {
   unet: { config: "config.json", weights: "diffusion_pytorch_model" },
   vae: { config: "config.json", weights: "diffusion_pytorch_model" },
   text_encoder: { config: "config.json", weights: "model" },
@@ -33,22 +34,42 @@ const indexSchema = z.record(z.string(), z.unknown());
  *
  * @param repository for messages
  * @param present paths with `/`
- * @param index content of model_index.json
+ * @param read content of one of them, as JSON: of model_index.json, and of the indices of shards
  * @param exact weights of the variant asked for, and no others in their place
  * @throws InvalidFileError where one that is needed is missing; UnsupportedError where weights are pickled
  */
-export function selectFiles(repository: string, present: readonly string[], index: unknown, { variant, weights }: Selection, exact = false): string[] {
-  const components = validate(indexSchema, index, { file: `${repository}/${MODEL_INDEX}` });
+export async function selectFiles(
+  repository: string,
+  present: readonly string[],
+  read: (path: string) => Promise<unknown>,
+  { variant, weights }: Selection,
+  exact = false,
+): Promise<string[]> {
+  const components = validate(indexSchema, await read(MODEL_INDEX), { file: `${repository}/${MODEL_INDEX}` });
   const chosen = [MODEL_INDEX];
   for (const [component, { config, weights: basename }] of Object.entries(COMPONENTS)) {
     if (!isPresent(components[component])) continue;
     const folder = `${repository}/${component}`;
     // Names that are more than a name are left out: they come from outside and become paths.
-    const names = present.filter((path) => path.startsWith(`${component}/`)).map((path) => path.slice(component.length + 1)).filter((name) => /^[\w-][\w.-]*$/.test(name));
-    if (config !== undefined && !names.includes(config)) throw new InvalidFileError({ file: `${folder}/${config}`, found: "no such file in the repository", expected: `the config of the ${component} that ${MODEL_INDEX} names` });
-    const settings = basename === undefined ? names.filter((name) => /\.(json|txt)$/.test(name)) : names.filter((name) => name === config);
-    const files = weights && basename !== undefined ? findWeights(folder, names, basename, variant, exact) : [];
-    chosen.push(...[...settings, ...files].map((name) => `${component}/${name}`));
+    const names = present
+      .filter((path) => path.startsWith(`${component}/`))
+      .map((path) => path.slice(component.length + 1))
+      .filter((name) => /^[\w-][\w.-]*$/.test(name));
+    if (config !== undefined && !names.includes(config))
+      throw new InvalidFileError({
+        file: `${folder}/${config}`,
+        found: "no such file in the repository",
+        expected: `the config of the ${component} that ${MODEL_INDEX} names`,
+      });
+    const settings =
+      basename === undefined
+        ? names.filter((name) => /\.(json|txt)$/.test(name))
+        : names.filter((name) => name === config);
+    chosen.push(...settings.map((name) => `${component}/${name}`));
+    if (!weights || basename === undefined) continue;
+    const readIndex = (name: string): Promise<unknown> => read(`${component}/${name}`);
+    const { index, files } = await findWeights(folder, names, basename, readIndex, { variant, exact });
+    chosen.push(...[...(index === undefined ? [] : [index]), ...files].map((name) => `${component}/${name}`));
   }
   return chosen;
 }

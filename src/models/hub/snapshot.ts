@@ -44,12 +44,14 @@ export async function fetchSnapshot(id: ModelId, options: SnapshotOptions): Prom
     try {
       listing = await listRepository(environment, id, fetch);
     } catch (error) {
-      if (typeof cached === "string" && error instanceof HubError && ACCESS_REFUSED.includes(error.reason)) return cached;
+      if (typeof cached === "string" && error instanceof HubError && ACCESS_REFUSED.includes(error.reason))
+        return cached;
       throw error;
     }
     return await updateSnapshot(repository, environment, id, listing, fetch, options);
   } catch (error) {
-    if (options.signal?.aborted) throw new InterruptedError(`${id.name}: the download was interrupted — run again: it goes on where it stopped`);
+    if (options.signal?.aborted)
+      throw new InterruptedError(`${id.name}: the download was interrupted — run again: it goes on where it stopped`);
     if (typeof cached === "string" && error instanceof HubError && error.reason === "unreachable") return cached;
     throw error;
   }
@@ -59,14 +61,19 @@ export async function fetchSnapshot(id: ModelId, options: SnapshotOptions): Prom
 const ACCESS_REFUSED: readonly HubRefusal[] = ["not-found", "gated", "unauthorized"];
 
 /** The folder where the cache holds all of it, else what it lacks, if it holds the model at all. */
-async function cachedSnapshot(repository: Repository, { name, revision }: ModelId, selection: Selection, exact = false): Promise<string | BlockcacheError | undefined> {
+async function cachedSnapshot(
+  repository: Repository,
+  { name, revision }: ModelId,
+  selection: Selection,
+  exact = false,
+): Promise<string | BlockcacheError | undefined> {
   const commit = await repository.commitOf(revision);
   if (commit === undefined) return undefined;
   const folder = repository.snapshot(commit);
   const present = await repository.filesOf(commit);
   if (!present.includes(MODEL_INDEX)) return undefined;
   try {
-    selectFiles(name, present, await readJson(join(folder, MODEL_INDEX)), selection, exact);
+    await selectFiles(name, present, (path) => readJson(join(folder, path)), selection, exact);
     return folder;
   } catch (error) {
     if (error instanceof BlockcacheError) return error;
@@ -74,8 +81,15 @@ async function cachedSnapshot(repository: Repository, { name, revision }: ModelI
   }
 }
 
-function offlineError({ cacheFolder }: HubEnvironment, { name, revision }: ModelId, lacking: BlockcacheError | undefined): HubError {
-  const found = lacking === undefined ? `${cacheFolder} does not hold revision ${revision} of it` : `in ${cacheFolder} it is not whole (${lacking.message})`;
+function offlineError(
+  { cacheFolder }: HubEnvironment,
+  { name, revision }: ModelId,
+  lacking: BlockcacheError | undefined,
+): HubError {
+  const found =
+    lacking === undefined
+      ? `${cacheFolder} does not hold revision ${revision} of it`
+      : `in ${cacheFolder} it is not whole (${lacking.message})`;
   return new HubError("offline", `${name}: HF_HUB_OFFLINE is set, and ${found} — unset HF_HUB_OFFLINE to download it`);
 }
 
@@ -85,7 +99,14 @@ interface Listing {
   readonly files: ReadonlyMap<string, RemoteFile>;
 }
 
-async function updateSnapshot(repository: Repository, environment: HubEnvironment, id: ModelId, { commit, files }: Listing, fetch: typeof globalThis.fetch, options: SnapshotOptions): Promise<string> {
+async function updateSnapshot(
+  repository: Repository,
+  environment: HubEnvironment,
+  id: ModelId,
+  { commit, files }: Listing,
+  fetch: typeof globalThis.fetch,
+  options: SnapshotOptions,
+): Promise<string> {
   const snapshot = repository.snapshot(commit);
   await onDisk(id.name, () => repository.prepare());
 
@@ -97,11 +118,14 @@ async function updateSnapshot(repository: Repository, environment: HubEnvironmen
     await onDisk(label, () => repository.link(blob, commit, file.path));
   };
 
-  const indexFile = files.get(MODEL_INDEX);
-  if (indexFile === undefined) throw noPipeline(environment, id, [...files.keys()]);
-  if (!existsSync(join(snapshot, MODEL_INDEX))) await get(indexFile, () => undefined);
-
-  const chosen = selectFiles(id.name, [...files.keys()], await readJson(join(snapshot, MODEL_INDEX)), options);
+  if (!files.has(MODEL_INDEX)) throw noPipeline(environment, id, [...files.keys()]);
+  // What says which files count comes before all others.
+  const read = async (path: string): Promise<unknown> => {
+    const file = files.get(path);
+    if (file !== undefined && !existsSync(join(snapshot, path))) await get(file, () => undefined);
+    return readJson(join(snapshot, path));
+  };
+  const chosen = await selectFiles(id.name, [...files.keys()], read, options);
   const missing = chosen.filter((path) => !existsSync(join(snapshot, path))).flatMap((path) => files.get(path) ?? []);
   const toFetch = await Promise.all(missing.map((file) => missingBytes(file, repository.blob(file.hash.hex))));
   await requireRoom(id.name, repository.folder, sum(toFetch));
@@ -117,17 +141,29 @@ async function updateSnapshot(repository: Repository, environment: HubEnvironmen
   return snapshot;
 }
 
-async function listRepository({ endpoint }: HubEnvironment, { name, revision }: ModelId, fetch: typeof globalThis.fetch): Promise<Listing> {
-  const nonsense = (what: string): HubError => new HubError("damaged", `${name}: ${endpoint} answers with ${what} — check that HF_ENDPOINT is a Hugging Face hub`);
+async function listRepository(
+  { endpoint }: HubEnvironment,
+  { name, revision }: ModelId,
+  fetch: typeof globalThis.fetch,
+): Promise<Listing> {
+  const nonsense = (what: string): HubError =>
+    new HubError("damaged", `${name}: ${endpoint} answers with ${what} — check that HF_ENDPOINT is a Hugging Face hub`);
   const files = new Map<string, RemoteFile>();
   let commit: string;
   try {
     ({ sha: commit } = await modelInfo({ name, revision, additionalFields: ["sha"], hubUrl: endpoint, fetch }));
     if (!isCommit(commit)) throw nonsense("no commit");
-    for await (const { type, path, size, oid, lfs } of listFiles({ repo: { type: "model", name }, recursive: true, revision: commit, hubUrl: endpoint, fetch })) {
+    for await (const { type, path, size, oid, lfs } of listFiles({
+      repo: { type: "model", name },
+      recursive: true,
+      revision: commit,
+      hubUrl: endpoint,
+      fetch,
+    })) {
       if (type !== "file") continue;
-      const [hex, algorithm] = lfs === undefined ? [oid ?? "", "git-sha1"] as const : [lfs.oid, "sha256"] as const;
-      if (!/^[0-9a-f]+$/.test(hex) || hex.length !== (lfs === undefined ? 40 : 64) || !Number.isSafeInteger(size)) throw nonsense(`no hash or size of ${path}`);
+      const [hex, algorithm] = lfs === undefined ? ([oid ?? "", "git-sha1"] as const) : ([lfs.oid, "sha256"] as const);
+      if (!/^[0-9a-f]+$/.test(hex) || hex.length !== (lfs === undefined ? 40 : 64) || !Number.isSafeInteger(size))
+        throw nonsense(`no hash or size of ${path}`);
       files.set(path, { path, bytes: size, hash: { algorithm, hex } });
     }
   } catch (error) {
@@ -147,6 +183,9 @@ function noPipeline({ endpoint }: HubEnvironment, { name }: ModelId, present: re
     file: `${name}/${MODEL_INDEX}`,
     found: "no such file in the repository",
     expected: "a model in the diffusers layout",
-    hint: checkpoints.length === 0 ? undefined : `it holds single files (${checkpoints.join(", ")}): download one from ${endpoint}/${name} and give its path`,
+    hint:
+      checkpoints.length === 0
+        ? undefined
+        : `it holds single files (${checkpoints.join(", ")}): download one from ${endpoint}/${name} and give its path`,
   });
 }

@@ -46,7 +46,9 @@ export const plainToken = "hf_plain";
 const TREE_PAGE = 7;
 
 export function readFolder(folder: string): Map<string, Buffer> {
-  const paths = (readdirSync(folder, { recursive: true }) as string[]).filter((path) => statSync(join(folder, path)).isFile());
+  const paths = (readdirSync(folder, { recursive: true }) as string[]).filter((path) =>
+    statSync(join(folder, path)).isFile(),
+  );
   return new Map(paths.sort().map((path) => [path, readFileSync(join(folder, path))]));
 }
 
@@ -78,22 +80,40 @@ export class HubServer {
   readonly #cdn: Server;
 
   private constructor(models: Readonly<Record<string, HubModel>>) {
-    this.#models = new Map(Object.entries(models).map(([name, model]) => {
-      const entries = new Map([...model.files].map(([path, content]): [string, Entry] => {
-        if (!isLfs(path)) return [path, { content, oid: gitHash(content) }];
-        const lfs = sha256(content);
-        return [path, { content, lfs, oid: gitHash(Buffer.from(`version https://git-lfs.github.com/spec/v1\noid sha256:${lfs}\nsize ${content.length}\n`)) }];
-      }));
-      const commit = createHash("sha1").update(JSON.stringify([...entries].map(([path, { oid }]) => [path, oid]))).digest("hex");
-      return [name, { ...model, commit, entries }];
-    }));
+    this.#models = new Map(
+      Object.entries(models).map(([name, model]) => {
+        const entries = new Map(
+          [...model.files].map(([path, content]): [string, Entry] => {
+            if (!isLfs(path)) return [path, { content, oid: gitHash(content) }];
+            const lfs = sha256(content);
+            return [
+              path,
+              {
+                content,
+                lfs,
+                oid: gitHash(
+                  Buffer.from(
+                    `version https://git-lfs.github.com/spec/v1\noid sha256:${lfs}\nsize ${content.length}\n`,
+                  ),
+                ),
+              },
+            ];
+          }),
+        );
+        const commit = createHash("sha1")
+          .update(JSON.stringify([...entries].map(([path, { oid }]) => [path, oid])))
+          .digest("hex");
+        return [name, { ...model, commit, entries }];
+      }),
+    );
     this.#hub = createServer((request, response) => this.#atHub(request, response));
     this.#cdn = createServer((request, response) => this.#atCdn(request, response));
   }
 
   static async start(models: Readonly<Record<string, HubModel>>): Promise<HubServer> {
     const server = new HubServer(models);
-    for (const each of [server.#hub, server.#cdn]) await new Promise<void>((resolve) => each.listen(0, "127.0.0.1", resolve));
+    for (const each of [server.#hub, server.#cdn])
+      await new Promise<void>((resolve) => each.listen(0, "127.0.0.1", resolve));
     return server;
   }
 
@@ -107,7 +127,9 @@ export class HubServer {
 
   /** Requests for a file's content. */
   fetched(path: string): SeenRequest[] {
-    return this.requests.filter((request) => request.method === "GET" && request.path.endsWith(`/${path}`) && !request.path.includes("/resolve/"));
+    return this.requests.filter(
+      (request) => request.method === "GET" && request.path.endsWith(`/${path}`) && !request.path.includes("/resolve/"),
+    );
   }
 
   async stop(): Promise<void> {
@@ -119,14 +141,24 @@ export class HubServer {
 
   #see(request: IncomingMessage, origin: "hub" | "cdn"): URL {
     const url = new URL(request.url ?? "/", "http://hub");
-    this.requests.push({ method: request.method ?? "", path: decodeURIComponent(url.pathname), range: request.headers.range, authorization: request.headers.authorization, origin });
+    this.requests.push({
+      method: request.method ?? "",
+      path: decodeURIComponent(url.pathname),
+      range: request.headers.range,
+      authorization: request.headers.authorization,
+      origin,
+    });
     return url;
   }
 
   #atHub(request: IncomingMessage, response: ServerResponse): void {
     const url = this.#see(request, "hub");
     const refuse = (status: number, code: string | undefined, message: string): void => {
-      response.writeHead(status, { "content-type": "application/json", "x-error-message": message, ...(code === undefined ? {} : { "x-error-code": code }) });
+      response.writeHead(status, {
+        "content-type": "application/json",
+        "x-error-message": message,
+        ...(code === undefined ? {} : { "x-error-code": code }),
+      });
       response.end(JSON.stringify({ error: message }));
     };
     const { authorization } = request.headers;
@@ -135,9 +167,15 @@ export class HubServer {
 
     // Without a revision, model info is that of the main branch.
     const path = decodeURIComponent(url.pathname).replace(/^(\/api\/models\/[^/]+\/[^/]+)$/, "$1/revision/main");
-    const [, api, name, action, rest = ""] = /^\/(api\/models\/|api\/resolve-cache\/models\/)?([^/]+\/[^/]+)\/(revision|tree|resolve|[0-9a-f]{40})\/?(.*)$/.exec(path) ?? [];
+    const [, api, name, action, rest = ""] =
+      /^\/(api\/models\/|api\/resolve-cache\/models\/)?([^/]+\/[^/]+)\/(revision|tree|resolve|[0-9a-f]{40})\/?(.*)$/.exec(
+        path,
+      ) ?? [];
     const model = this.#models.get(name);
-    if (model === undefined) return authorization === undefined ? refuse(401, undefined, "Invalid username or password.") : refuse(404, "RepoNotFound", "Repository not found");
+    if (model === undefined)
+      return authorization === undefined
+        ? refuse(401, undefined, "Invalid username or password.")
+        : refuse(404, "RepoNotFound", "Repository not found");
     const revisions = [...(model.revisions ?? ["main"]), model.commit];
     const fault = this.faults.get("api");
     if (fault?.status !== undefined) return refuse(fault.status, undefined, "the hub is down");
@@ -145,20 +183,47 @@ export class HubServer {
     if (action === "revision") {
       if (!revisions.includes(rest)) return refuse(404, "RevisionNotFound", `Invalid rev id: ${rest}`);
       response.writeHead(200, { "content-type": "application/json" });
-      response.end(JSON.stringify({ _id: "0", id: name, modelId: name, sha: model.commit, private: false, gated: model.gated === true ? "auto" : false, lastModified: "2024-01-01T00:00:00.000Z", downloads: 0, likes: 0, tags: [], siblings: [...model.entries.keys()].map((rfilename) => ({ rfilename })) }));
+      response.end(
+        JSON.stringify({
+          _id: "0",
+          id: name,
+          modelId: name,
+          sha: model.commit,
+          private: false,
+          gated: model.gated === true ? "auto" : false,
+          lastModified: "2024-01-01T00:00:00.000Z",
+          downloads: 0,
+          likes: 0,
+          tags: [],
+          siblings: [...model.entries.keys()].map((rfilename) => ({ rfilename })),
+        }),
+      );
       return;
     }
     if (action === "tree") {
       if (!revisions.includes(rest)) return refuse(404, "RevisionNotFound", `Invalid rev id: ${rest}`);
       const start = Number(url.searchParams.get("cursor") ?? 0);
-      const folders = [...new Set([...model.entries.keys()].flatMap((path) => (path.includes("/") ? [path.slice(0, path.indexOf("/"))] : [])))];
+      const folders = [
+        ...new Set(
+          [...model.entries.keys()].flatMap((path) => (path.includes("/") ? [path.slice(0, path.indexOf("/"))] : [])),
+        ),
+      ];
       const all = [
         ...folders.map((path) => ({ type: "directory", oid: model.commit, size: 0, path })),
-        ...[...model.entries].map(([path, { content, oid, lfs }]) => ({ type: "file", oid, size: content.length, path, ...(lfs === undefined ? {} : { lfs: { oid: lfs, size: content.length, pointerSize: 130 } }) })),
+        ...[...model.entries].map(([path, { content, oid, lfs }]) => ({
+          type: "file",
+          oid,
+          size: content.length,
+          path,
+          ...(lfs === undefined ? {} : { lfs: { oid: lfs, size: content.length, pointerSize: 130 } }),
+        })),
       ];
       const next = new URL(`${url.pathname}${url.search}`, this.endpoint);
       next.searchParams.set("cursor", String(start + TREE_PAGE));
-      response.writeHead(200, { "content-type": "application/json", ...(start + TREE_PAGE < all.length ? { link: `<${next.href}>; rel="next"` } : {}) });
+      response.writeHead(200, {
+        "content-type": "application/json",
+        ...(start + TREE_PAGE < all.length ? { link: `<${next.href}>; rel="next"` } : {}),
+      });
       response.end(JSON.stringify(all.slice(start, start + TREE_PAGE)));
       return;
     }
@@ -174,35 +239,51 @@ export class HubServer {
     const fileFault = this.faults.get(file);
     if (entry === undefined || fileFault?.missing === true) return refuse(404, "EntryNotFound", "Entry not found");
     if (fileFault?.status !== undefined) return refuse(fileFault.status, undefined, "the hub is down");
-    const headers = { "x-repo-commit": model.commit, "x-linked-size": String(entry.content.length), "x-linked-etag": `"${entry.lfs ?? entry.oid}"`, "accept-ranges": "bytes" };
+    const headers = {
+      "x-repo-commit": model.commit,
+      "x-linked-size": String(entry.content.length),
+      "x-linked-etag": `"${entry.lfs ?? entry.oid}"`,
+      "accept-ranges": "bytes",
+    };
     if (isCache) return this.#send(request, response, file, entry, headers);
-    const location = entry.lfs === undefined
-      ? `/api/resolve-cache/models/${name}/${model.commit}/${file}`
-      : `http://127.0.0.1:${(this.#cdn.address() as AddressInfo).port}/${name}/${file}`;
+    const location =
+      entry.lfs === undefined
+        ? `/api/resolve-cache/models/${name}/${model.commit}/${file}`
+        : `http://127.0.0.1:${(this.#cdn.address() as AddressInfo).port}/${name}/${file}`;
     response.writeHead(entry.lfs === undefined ? 307 : 302, { ...headers, location, "content-length": "0" });
     response.end();
   }
 
   #atCdn(request: IncomingMessage, response: ServerResponse): void {
-    const [, name, path] = /^\/([^/]+\/[^/]+)\/(.*)$/.exec(decodeURIComponent(this.#see(request, "cdn").pathname)) ?? [];
+    const [, name, path] =
+      /^\/([^/]+\/[^/]+)\/(.*)$/.exec(decodeURIComponent(this.#see(request, "cdn").pathname)) ?? [];
     const entry = this.#models.get(name)?.entries.get(path);
     if (entry !== undefined) return this.#send(request, response, path, entry, {});
     response.writeHead(403).end();
   }
 
-  #send(request: IncomingMessage, response: ServerResponse, path: string, { content, oid, lfs }: Entry, headers: Record<string, string>): void {
+  #send(
+    request: IncomingMessage,
+    response: ServerResponse,
+    path: string,
+    { content, oid, lfs }: Entry,
+    headers: Record<string, string>,
+  ): void {
     const fault = this.faults.get(path) ?? {};
     const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "");
     const start = range === null || fault.ignoreRange === true ? 0 : Number(range[1]);
     const end = range === null || range[2] === "" ? content.length : Math.min(content.length, Number(range[2]) + 1);
-    if (start >= content.length && content.length > 0) return void response.writeHead(416, { "content-range": `bytes */${content.length}` }).end();
+    if (start >= content.length && content.length > 0)
+      return void response.writeHead(416, { "content-range": `bytes */${content.length}` }).end();
     const body = Buffer.from(content.subarray(start, end));
     if (fault.damage === true) body[body.length >> 1] ^= 0xff;
     response.writeHead(range === null || fault.ignoreRange === true ? 200 : 206, {
       ...headers,
       etag: `"${lfs ?? oid}"`,
       "content-length": String(body.length),
-      ...(range === null || fault.ignoreRange === true ? {} : { "content-range": `bytes ${start}-${end - 1}/${content.length}` }),
+      ...(range === null || fault.ignoreRange === true
+        ? {}
+        : { "content-range": `bytes ${start}-${end - 1}/${content.length}` }),
     });
     if (request.method === "HEAD") return void response.end();
     if (fault.cutAfter !== undefined && fault.cutAfter < body.length) {

@@ -1,6 +1,18 @@
 /** Downloads from a hub on this machine: what is fetched, what goes wrong, and what the cache holds after it. */
 import { execFile, execFileSync, spawn } from "node:child_process";
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -21,12 +33,26 @@ const UNET = "unet/diffusion_pytorch_model.safetensors";
 const unet = tiny.get(UNET) as Buffer;
 
 /** The files that a published repository has besides. */
-const others = new Map([
-  "README.md", "v1-5-pruned.safetensors", "v1-5-pruned.ckpt", "safety_checker/config.json", "safety_checker/model.safetensors", "feature_extractor/preprocessor_config.json",
-  "unet/diffusion_pytorch_model.bin", "unet/diffusion_flax_model.msgpack", "unet/diffusion_pytorch_model.fp16.safetensors", "unet/diffusion_pytorch_model.non_ema.safetensors",
-  "text_encoder/pytorch_model.bin", "vae_encoder/model.onnx", "vae/diffusion_pytorch_model.fp16.bin",
-].map((path) => [path, Buffer.from(`the content of ${path}`)]));
-const without = (...paths: string[]): HubModel => ({ files: new Map([...tiny].filter(([path]) => !paths.includes(path))) });
+const others = new Map(
+  [
+    "README.md",
+    "v1-5-pruned.safetensors",
+    "v1-5-pruned.ckpt",
+    "safety_checker/config.json",
+    "safety_checker/model.safetensors",
+    "feature_extractor/preprocessor_config.json",
+    "unet/diffusion_pytorch_model.bin",
+    "unet/diffusion_flax_model.msgpack",
+    "unet/diffusion_pytorch_model.fp16.safetensors",
+    "unet/diffusion_pytorch_model.non_ema.safetensors",
+    "text_encoder/pytorch_model.bin",
+    "vae_encoder/model.onnx",
+    "vae/diffusion_pytorch_model.fp16.bin",
+  ].map((path) => [path, Buffer.from(`the content of ${path}`)]),
+);
+const without = (...paths: string[]): HubModel => ({
+  files: new Map([...tiny].filter(([path]) => !paths.includes(path))),
+});
 const models: Record<string, HubModel> = {
   "tiny/sd1-like": { files: new Map([...tiny, ...others]), revisions: ["main", "refs/pr/1", "v1.0"] },
   "tiny/xl": { files: readFolder(fileURLToPath(new URL("../../fixtures/models/xl-like", import.meta.url))) },
@@ -34,13 +60,29 @@ const models: Record<string, HubModel> = {
   "tiny/shard-missing": { files: new Map([...sharded].filter(([path]) => !/unet.*-00001-of-/.test(path))) },
   "tiny/gated": { files: tiny, gated: true },
   "tiny/no-config": without("vae/config.json"),
-  "tiny/pickled": { files: new Map([...without(UNET).files, ["unet/diffusion_pytorch_model.bin", Buffer.from("pickled")]]) },
-  "tiny/single-file": { files: new Map([["v1-5-pruned.safetensors", Buffer.from("x")], ["README.md", Buffer.from("x")]]) },
+  "tiny/pickled": {
+    files: new Map([...without(UNET).files, ["unet/diffusion_pytorch_model.bin", Buffer.from("pickled")]]),
+  },
+  "tiny/single-file": {
+    files: new Map([
+      ["v1-5-pruned.safetensors", Buffer.from("x")],
+      ["README.md", Buffer.from("x")],
+    ]),
+  },
 };
 /** What a float32 pipeline of sd1-like is made of, written down by hand. */
 const NEEDED = [
-  "model_index.json", "scheduler/scheduler_config.json", "text_encoder/config.json", "text_encoder/model.safetensors", "tokenizer/merges.txt", "tokenizer/tokenizer_config.json",
-  "tokenizer/vocab.json", "unet/config.json", UNET, "vae/config.json", "vae/diffusion_pytorch_model.safetensors",
+  "model_index.json",
+  "scheduler/scheduler_config.json",
+  "text_encoder/config.json",
+  "text_encoder/model.safetensors",
+  "tokenizer/merges.txt",
+  "tokenizer/tokenizer_config.json",
+  "tokenizer/vocab.json",
+  "unet/config.json",
+  UNET,
+  "vae/config.json",
+  "vae/diffusion_pytorch_model.safetensors",
 ];
 
 /** Milliseconds that a test with processes of its own may take where the machine is busy. */
@@ -55,7 +97,8 @@ beforeAll(async () => {
 });
 beforeEach(() => {
   home = mkdtempSync(join(root, "home-"));
-  for (const name of Object.keys(process.env).filter((each) => /^(HF_|HUGGING|TRANSFORMERS)/.test(each))) delete process.env[name];
+  for (const name of Object.keys(process.env).filter((each) => /^(HF_|HUGGING|TRANSFORMERS)/.test(each)))
+    delete process.env[name];
   Object.assign(process.env, { HF_HOME: home, HF_ENDPOINT: hub.endpoint });
   hub.requests.length = 0;
   hub.faults.clear();
@@ -73,7 +116,10 @@ function get(id: string, options: Partial<SnapshotOptions> = {}): Promise<string
 }
 
 async function refusal(id: string, options: Partial<SnapshotOptions> = {}): Promise<HubError> {
-  const error: unknown = await get(id, options).then(() => undefined, (reason: unknown) => reason);
+  const error: unknown = await get(id, options).then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
   expect(error).toBeInstanceOf(HubError);
   return error as HubError;
 }
@@ -82,10 +128,21 @@ async function refusal(id: string, options: Partial<SnapshotOptions> = {}): Prom
 function cacheOf(name = "tiny/sd1-like"): Record<string, string> {
   const folder = join(home, "hub", `models--${name.replace("/", "--")}`);
   const entries = existsSync(folder) ? (readdirSync(folder, { recursive: true }) as string[]) : [];
-  return Object.fromEntries(entries.filter((path) => !lstatSync(join(folder, path)).isDirectory()).map((path) => {
-    const full = join(folder, path);
-    return [path, lstatSync(full).isSymbolicLink() ? `→ ${readlinkSync(full)}` : path.startsWith("refs/") ? readFileSync(full, "utf8") : `${statSync(full).size} bytes`];
-  }));
+  return Object.fromEntries(
+    entries
+      .filter((path) => !lstatSync(join(folder, path)).isDirectory())
+      .map((path) => {
+        const full = join(folder, path);
+        return [
+          path,
+          lstatSync(full).isSymbolicLink()
+            ? `→ ${readlinkSync(full)}`
+            : path.startsWith("refs/")
+              ? readFileSync(full, "utf8")
+              : `${statSync(full).size} bytes`,
+        ];
+      }),
+  );
 }
 
 function hashOf(path: string, content: Buffer): string {
@@ -97,13 +154,15 @@ function expectCleanCache(name = "tiny/sd1-like"): void {
   const contents = new Map([...(models[name]?.files ?? [])].map(([path, content]) => [hashOf(path, content), content]));
   for (const [path, shown] of Object.entries(cacheOf(name))) {
     const full = join(home, "hub", `models--${name.replace("/", "--")}`, path);
-    if (path.startsWith("blobs/") && !path.endsWith(".incomplete")) expect(readFileSync(full).equals(contents.get(path.slice(6)) as Buffer)).toBe(true);
+    if (path.startsWith("blobs/") && !path.endsWith(".incomplete"))
+      expect(readFileSync(full).equals(contents.get(path.slice(6)) as Buffer)).toBe(true);
     if (shown.startsWith("→")) expect(existsSync(full)).toBe(true);
   }
 }
 afterEach(() => expectCleanCache());
 
-const incomplete = (name = "tiny/sd1-like"): string[] => Object.keys(cacheOf(name)).filter((path) => path.endsWith(".incomplete"));
+const incomplete = (name = "tiny/sd1-like"): string[] =>
+  Object.keys(cacheOf(name)).filter((path) => path.endsWith(".incomplete"));
 
 describe("a download", () => {
   it("fetches what is needed, verified, in the layout of the Hugging Face cache", async () => {
@@ -111,14 +170,23 @@ describe("a download", () => {
     const folder = await get("tiny/sd1-like", { onDownload: (...each) => progress.push(each) });
     const commit = hub.commitOf("tiny/sd1-like");
     expect(folder).toBe(join(home, "hub", "models--tiny--sd1-like", "snapshots", commit));
-    for (const path of NEEDED.filter((each) => !isLfs(each))) expect(gitHash(tiny.get(path) as Buffer)).toBe(execFileSync("git", ["hash-object", "--stdin"], { input: tiny.get(path), encoding: "utf8" }).trim());
+    for (const path of NEEDED.filter((each) => !isLfs(each)))
+      expect(gitHash(tiny.get(path) as Buffer)).toBe(
+        execFileSync("git", ["hash-object", "--stdin"], { input: tiny.get(path), encoding: "utf8" }).trim(),
+      );
     // blobs by git hash-object and sha256, relative links, the branch's commit without a line end
     const expected = NEEDED.flatMap((path) => {
       const hash = hashOf(path, tiny.get(path) as Buffer);
-      return [[`blobs/${hash}`, `${(tiny.get(path) as Buffer).length} bytes`], [`snapshots/${commit}/${path}`, `→ ${"../".repeat(path.split("/").length + 1)}blobs/${hash}`]];
+      return [
+        [`blobs/${hash}`, `${(tiny.get(path) as Buffer).length} bytes`],
+        [`snapshots/${commit}/${path}`, `→ ${"../".repeat(path.split("/").length + 1)}blobs/${hash}`],
+      ];
     });
     expect(cacheOf()).toEqual({ ...Object.fromEntries(expected), "refs/main": commit });
-    const total = NEEDED.filter((path) => path !== "model_index.json").reduce((sum, path) => sum + (tiny.get(path) as Buffer).length, 0);
+    const total = NEEDED.filter((path) => path !== "model_index.json").reduce(
+      (sum, path) => sum + (tiny.get(path) as Buffer).length,
+      0,
+    );
     expect(progress.at(-1)).toEqual([total, total]);
     expect(progress.every(([bytes], index) => index === 0 || bytes >= progress[index - 1][0])).toBe(true);
   });
@@ -136,19 +204,28 @@ describe("a download", () => {
   it("knows branches, tags and pull requests", async () => {
     const folder = await get("tiny/sd1-like@refs/pr/1");
     expect(folder).toBe(await get("tiny/sd1-like@v1.0"));
-    expect(cacheOf()).toMatchObject({ "refs/refs/pr/1": hub.commitOf("tiny/sd1-like"), "refs/v1.0": hub.commitOf("tiny/sd1-like") });
+    expect(cacheOf()).toMatchObject({
+      "refs/refs/pr/1": hub.commitOf("tiny/sd1-like"),
+      "refs/v1.0": hub.commitOf("tiny/sd1-like"),
+    });
   });
 
   it("takes the variant where there is one, the plain weights elsewhere", async () => {
     const folder = await get("tiny/sd1-like", { variant: "fp16" });
-    expect(readdirSync(join(folder, "unet")).sort()).toEqual(["config.json", "diffusion_pytorch_model.fp16.safetensors"]);
+    expect(readdirSync(join(folder, "unet")).sort()).toEqual([
+      "config.json",
+      "diffusion_pytorch_model.fp16.safetensors",
+    ]);
     expect(readdirSync(join(folder, "vae")).sort()).toEqual(["config.json", "diffusion_pytorch_model.safetensors"]);
   });
 
   it("asks the hub about a commit of which the cache holds another variant, and uses that only where the hub does not answer", async () => {
     const pinned = `tiny/sd1-like@${hub.commitOf("tiny/sd1-like")}`;
     const folder = await get(pinned, { variant: "fp16" });
-    const weights = (): string[] => readdirSync(join(folder, "unet")).filter((name) => name !== "config.json").sort();
+    const weights = (): string[] =>
+      readdirSync(join(folder, "unet"))
+        .filter((name) => name !== "config.json")
+        .sort();
     expect(weights()).toEqual(["diffusion_pytorch_model.fp16.safetensors"]);
     hub.faults.set("api", { status: 503 });
     expect(await get(pinned)).toBe(folder);
@@ -163,18 +240,28 @@ describe("a download", () => {
   it("takes all shards, and refuses where one is not there", async () => {
     const folder = await get("tiny/sharded");
     const shards = [...sharded.keys()].filter((path) => path.startsWith("unet/diffusion"));
-    expect(readdirSync(join(folder, "unet")).filter((name) => name !== "config.json").sort()).toEqual(shards.map((path) => path.slice(5)).sort());
+    expect(
+      readdirSync(join(folder, "unet"))
+        .filter((name) => name !== "config.json")
+        .sort(),
+    ).toEqual(shards.map((path) => path.slice(5)).sort());
     const weights = await (await openModel("tiny/sharded")).openUNetWeights();
     expect(weights.names()).toContain("conv_in.weight");
     await weights.close();
-    await expect(get("tiny/shard-missing")).rejects.toThrow(/^tiny\/shard-missing\/unet\/.*: expected all of them, found \d+ of \d+ shards — download the missing ones/);
+    await expect(get("tiny/shard-missing")).rejects.toThrow(
+      /^tiny\/shard-missing\/unet\/.*: expected all of them, found \d+ of \d+ shards — download the missing ones/,
+    );
   });
 
   it("shows the token to the hub alone", async () => {
     writeFileSync(join(home, "token"), `${acceptedToken}\n`);
     await get("tiny/gated");
-    expect(new Set(hub.requests.filter(({ origin }) => origin === "hub").map(({ authorization }) => authorization))).toEqual(new Set([`Bearer ${acceptedToken}`]));
-    expect(new Set(hub.requests.filter(({ origin }) => origin === "cdn").map(({ authorization }) => authorization))).toEqual(new Set([undefined]));
+    expect(
+      new Set(hub.requests.filter(({ origin }) => origin === "hub").map(({ authorization }) => authorization)),
+    ).toEqual(new Set([`Bearer ${acceptedToken}`]));
+    expect(
+      new Set(hub.requests.filter(({ origin }) => origin === "cdn").map(({ authorization }) => authorization)),
+    ).toEqual(new Set([undefined]));
   });
 });
 
@@ -191,7 +278,12 @@ describe("a connection that breaks", () => {
     const failing = refusal("tiny/sd1-like");
     while (hub.fetched(UNET).length === 0) await delay(5);
     hub.faults.set(UNET, { cutAfter: 0, always: true });
-    expect(await failing).toMatchObject({ reason: "cut", message: expect.stringMatching(/^tiny\/sd1-like: unet\/diffusion_pytorch_model\.safetensors: the connection \w+ at byte \d+ of \d+.* — run again: it goes on from there$/) });
+    expect(await failing).toMatchObject({
+      reason: "cut",
+      message: expect.stringMatching(
+        /^tiny\/sd1-like: unet\/diffusion_pytorch_model\.safetensors: the connection \w+ at byte \d+ of \d+.* — run again: it goes on from there$/,
+      ),
+    });
     expect(incomplete()).toHaveLength(1);
     expect(cacheOf()).not.toHaveProperty("refs/main");
     hub.faults.clear();
@@ -213,7 +305,10 @@ describe("a connection that breaks", () => {
   it("stops at an AbortSignal, and goes on later", async () => {
     hub.faults.set(UNET, { bytesAMillisecond: 500 });
     const controller = new AbortController();
-    const getting = get("tiny/sd1-like", { signal: controller.signal, onDownload: () => hub.fetched(UNET).length > 0 && setTimeout(() => controller.abort(), 50) });
+    const getting = get("tiny/sd1-like", {
+      signal: controller.signal,
+      onDownload: () => hub.fetched(UNET).length > 0 && setTimeout(() => controller.abort(), 50),
+    });
     await expect(getting).rejects.toThrow(InterruptedError);
     expect(incomplete()).toHaveLength(1);
     hub.faults.clear();
@@ -227,7 +322,12 @@ describe("damage", () => {
   it("is found by the hash, and nothing of it is kept", async () => {
     for (const path of [UNET, "tokenizer/vocab.json"]) {
       hub.faults.set(path, { damage: true });
-      expect(await refusal("tiny/sd1-like")).toMatchObject({ reason: "damaged", message: expect.stringMatching(new RegExp(`${path}: expected (sha256|git-sha1) \\w+, found \\w+ — .*run again`)) });
+      expect(await refusal("tiny/sd1-like")).toMatchObject({
+        reason: "damaged",
+        message: expect.stringMatching(
+          new RegExp(`${path}: expected (sha256|git-sha1) \\w+, found \\w+ — .*run again`),
+        ),
+      });
       expect(incomplete()).toEqual([]);
       hub.faults.clear();
     }
@@ -247,12 +347,42 @@ describe("damage", () => {
 
 describe("a refusal says what to do", () => {
   it.each([
-    ["an unknown model", "tiny/none", undefined, "not-found", /no such model on .*\(HTTP 401\) — check the spelling; for a private model set HF_TOKEN/],
+    [
+      "an unknown model",
+      "tiny/none",
+      undefined,
+      "not-found",
+      /no such model on .*\(HTTP 401\) — check the spelling; for a private model set HF_TOKEN/,
+    ],
     ["an unknown model, with a token", "tiny/none", plainToken, "not-found", /no such model on .*\(HTTP 404\)/],
-    ["an unknown revision", "tiny/sd1-like@v9", undefined, "no-revision", /no revision "v9".*\/tiny\/sd1-like\/tree\/main/],
-    ["a gated model", "tiny/gated", undefined, "gated", /gated \(HTTP 401\) — accept its conditions on .*\/tiny\/gated, then set HF_TOKEN/],
-    ["a gated model whose conditions were not accepted", "tiny/gated", plainToken, "gated", /gated \(HTTP 403\) — accept/],
-    ["a token that is not valid", "tiny/sd1-like", "hf_old", "unauthorized", /does not accept the token in HF_TOKEN.*settings\/tokens/],
+    [
+      "an unknown revision",
+      "tiny/sd1-like@v9",
+      undefined,
+      "no-revision",
+      /no revision "v9".*\/tiny\/sd1-like\/tree\/main/,
+    ],
+    [
+      "a gated model",
+      "tiny/gated",
+      undefined,
+      "gated",
+      /gated \(HTTP 401\) — accept its conditions on .*\/tiny\/gated, then set HF_TOKEN/,
+    ],
+    [
+      "a gated model whose conditions were not accepted",
+      "tiny/gated",
+      plainToken,
+      "gated",
+      /gated \(HTTP 403\) — accept/,
+    ],
+    [
+      "a token that is not valid",
+      "tiny/sd1-like",
+      "hf_old",
+      "unauthorized",
+      /does not accept the token in HF_TOKEN.*settings\/tokens/,
+    ],
   ])("%s", async (_, id, token, reason, message) => {
     if (token !== undefined) process.env.HF_TOKEN = token;
     expect(await refusal(id)).toMatchObject({ reason, message: expect.stringMatching(message) });
@@ -261,22 +391,34 @@ describe("a refusal says what to do", () => {
 
   it("a file that is listed and not there", async () => {
     hub.faults.set(UNET, { missing: true });
-    expect(await refusal("tiny/sd1-like")).toMatchObject({ reason: "missing-file", message: expect.stringMatching(/unet\/diffusion_pytorch_model\.safetensors is not there.*incomplete/) });
+    expect(await refusal("tiny/sd1-like")).toMatchObject({
+      reason: "missing-file",
+      message: expect.stringMatching(/unet\/diffusion_pytorch_model\.safetensors is not there.*incomplete/),
+    });
     expect(cacheOf()).not.toHaveProperty("refs/main");
   });
 
   it("repositories that hold no pipeline", async () => {
     await expect(get("tiny/no-config")).rejects.toThrow(InvalidFileError);
-    await expect(get("tiny/no-config")).rejects.toThrow(/^tiny\/no-config\/vae\/config\.json: expected the config of the vae that model_index\.json names, found no such file/);
+    await expect(get("tiny/no-config")).rejects.toThrow(
+      /^tiny\/no-config\/vae\/config\.json: expected the config of the vae that model_index\.json names, found no such file/,
+    );
     await expect(get("tiny/pickled")).rejects.toThrow(UnsupportedError);
     await expect(get("tiny/pickled")).rejects.toThrow(/pickled Python objects, which run code.*safe_serialization/);
-    await expect(get("tiny/single-file")).rejects.toThrow(/model_index\.json: expected a model in the diffusers layout.*single files \(v1-5-pruned\.safetensors\)/);
+    await expect(get("tiny/single-file")).rejects.toThrow(
+      /model_index\.json: expected a model in the diffusers layout.*single files \(v1-5-pruned\.safetensors\)/,
+    );
     expect(hub.requests.filter(({ path }) => path.endsWith(".safetensors"))).toEqual([]);
   });
 
   it("no hub at all", async () => {
     process.env.HF_ENDPOINT = "http://127.0.0.1:9";
-    expect(await refusal("tiny/sd1-like")).toMatchObject({ reason: "unreachable", message: expect.stringMatching(/no answer from http:\/\/127\.0\.0\.1:9 \(.+\) — check the network and HF_ENDPOINT/) });
+    expect(await refusal("tiny/sd1-like")).toMatchObject({
+      reason: "unreachable",
+      message: expect.stringMatching(
+        /no answer from http:\/\/127\.0\.0\.1:9 \(.+\) — check the network and HF_ENDPOINT/,
+      ),
+    });
   });
 
   it("an address that is no hub", async () => {
@@ -284,7 +426,10 @@ describe("a refusal says what to do", () => {
     const web = createServer((_, response) => void response.end("<html>hello</html>"));
     await new Promise<void>((resolve) => web.listen(0, "127.0.0.1", resolve));
     process.env.HF_ENDPOINT = `http://127.0.0.1:${(web.address() as { port: number }).port}`;
-    expect(await refusal("tiny/sd1-like")).toMatchObject({ reason: "damaged", message: expect.stringMatching(/check that HF_ENDPOINT is a Hugging Face hub/) });
+    expect(await refusal("tiny/sd1-like")).toMatchObject({
+      reason: "damaged",
+      message: expect.stringMatching(/check that HF_ENDPOINT is a Hugging Face hub/),
+    });
     web.close();
   });
 });
@@ -303,7 +448,11 @@ describe("without a hub", () => {
     expect(await get("tiny/sd1-like")).toBe(folder);
   });
 
-  it.each([["made private since", 401, undefined], ["forbidden", 403, acceptedToken], ["taken away", 404, acceptedToken]])("uses what the cache holds of a model that was %s, as huggingface_hub does", async (_, status, token) => {
+  it.each([
+    ["made private since", 401, undefined],
+    ["forbidden", 403, acceptedToken],
+    ["taken away", 404, acceptedToken],
+  ])("uses what the cache holds of a model that was %s, as huggingface_hub does", async (_, status, token) => {
     const folder = await get("tiny/sd1-like");
     if (token !== undefined) process.env.HF_TOKEN = token;
     hub.faults.set("api", { status });
@@ -326,12 +475,18 @@ describe("without a hub", () => {
 
   it("says what the cache lacks", async () => {
     process.env.HF_HUB_OFFLINE = "yes";
-    expect(await refusal("tiny/sd1-like")).toMatchObject({ reason: "offline", message: expect.stringMatching(/HF_HUB_OFFLINE is set, and .* does not hold revision main of it — unset/) });
+    expect(await refusal("tiny/sd1-like")).toMatchObject({
+      reason: "offline",
+      message: expect.stringMatching(/HF_HUB_OFFLINE is set, and .* does not hold revision main of it — unset/),
+    });
     delete process.env.HF_HUB_OFFLINE;
     const folder = await get("tiny/sd1-like");
     rmSync(join(folder, UNET));
     process.env.HF_HUB_OFFLINE = "1";
-    expect(await refusal("tiny/sd1-like")).toMatchObject({ reason: "offline", message: expect.stringMatching(/it is not whole \(tiny\/sd1-like\/unet\/.*expected weights/) });
+    expect(await refusal("tiny/sd1-like")).toMatchObject({
+      reason: "offline",
+      message: expect.stringMatching(/it is not whole \(tiny\/sd1-like\/unet\/.*expected weights/),
+    });
   });
 });
 
@@ -342,66 +497,113 @@ describe("several processes", () => {
   `;
   const args = ["--input-type=module", "--eval", script];
 
-  it("at once: both have it, and the cache is whole", async () => {
-    hub.faults.set(UNET, { bytesAMillisecond: 500 });
-    const run = promisify(execFile);
-    const results = await Promise.all([1, 2, 3].map(() => run(process.execPath, args)));
-    expect(new Set(results.map(({ stdout }) => stdout.trim()))).toEqual(new Set([join(home, "hub", "models--tiny--sd1-like", "snapshots", hub.commitOf("tiny/sd1-like"))]));
-    expect(Object.keys(cacheOf())).toHaveLength(2 * NEEDED.length + 1);
-    // the large file was waited for, not fetched three times
-    expect(hub.fetched(UNET)).toHaveLength(1);
-  }, PROCESSES);
+  it(
+    "at once: both have it, and the cache is whole",
+    async () => {
+      hub.faults.set(UNET, { bytesAMillisecond: 500 });
+      const run = promisify(execFile);
+      const results = await Promise.all([1, 2, 3].map(() => run(process.execPath, args)));
+      expect(new Set(results.map(({ stdout }) => stdout.trim()))).toEqual(
+        new Set([join(home, "hub", "models--tiny--sd1-like", "snapshots", hub.commitOf("tiny/sd1-like"))]),
+      );
+      expect(Object.keys(cacheOf())).toHaveLength(2 * NEEDED.length + 1);
+      // the large file was waited for, not fetched three times
+      expect(hub.fetched(UNET)).toHaveLength(1);
+    },
+    PROCESSES,
+  );
 
-  it("one of them killed: the next one goes on where it was", async () => {
-    hub.faults.set(UNET, { bytesAMillisecond: 200 });
-    const child = spawn(process.execPath, args);
-    const size = (): number => Math.max(0, ...incomplete().map((path) => statSync(join(home, "hub", "models--tiny--sd1-like", path)).size));
-    while (hub.fetched(UNET).length === 0 || size() < 10_000) await delay(10);
-    child.kill("SIGKILL");
-    await new Promise((resolve) => child.once("exit", resolve));
-    const [left] = incomplete();
-    // as if the time had passed after which a silent process counts as dead
-    utimesSync(join(home, "hub", "models--tiny--sd1-like", left), new Date(Date.now() - 60_000), new Date(Date.now() - 60_000));
-    hub.faults.clear();
-    hub.requests.length = 0;
-    await get("tiny/sd1-like");
-    expect(hub.fetched(UNET).map(({ range }) => range)).toEqual([expect.stringMatching(/^bytes=[1-9]\d+-$/)]);
-    expect(incomplete()).toEqual([]);
-  }, PROCESSES);
+  it(
+    "one of them killed: the next one goes on where it was",
+    async () => {
+      hub.faults.set(UNET, { bytesAMillisecond: 200 });
+      const child = spawn(process.execPath, args);
+      const size = (): number =>
+        Math.max(0, ...incomplete().map((path) => statSync(join(home, "hub", "models--tiny--sd1-like", path)).size));
+      while (hub.fetched(UNET).length === 0 || size() < 10_000) await delay(10);
+      child.kill("SIGKILL");
+      await new Promise((resolve) => child.once("exit", resolve));
+      const [left] = incomplete();
+      // as if the time had passed after which a silent process counts as dead
+      utimesSync(
+        join(home, "hub", "models--tiny--sd1-like", left),
+        new Date(Date.now() - 60_000),
+        new Date(Date.now() - 60_000),
+      );
+      hub.faults.clear();
+      hub.requests.length = 0;
+      await get("tiny/sd1-like");
+      expect(hub.fetched(UNET).map(({ range }) => range)).toEqual([expect.stringMatching(/^bytes=[1-9]\d+-$/)]);
+      expect(incomplete()).toEqual([]);
+    },
+    PROCESSES,
+  );
 });
 
 describe("a full disk", () => {
-  const canMount = process.platform === "linux" && ((): boolean => {
-    try {
-      execFileSync("unshare", ["--mount", "--map-root-user", "mount", "-t", "tmpfs", "none", root], { stdio: "ignore" });
-      return true;
-    } catch {
-      return false;
-    }
-  })();
+  const canMount =
+    process.platform === "linux" &&
+    ((): boolean => {
+      try {
+        execFileSync("unshare", ["--mount", "--map-root-user", "mount", "-t", "tmpfs", "none", root], {
+          stdio: "ignore",
+        });
+        return true;
+      } catch {
+        return false;
+      }
+    })();
 
   // A file system of its own, of that size; a file takes what is free once the network's weights begin to come. Then what is left on it.
   const onSmallDisk = (size: string, fillUp: boolean): Promise<{ stdout: string; stderr: string }> =>
-    promisify(execFile)("unshare", ["--mount", "--map-root-user", "sh", "-c", `
+    promisify(execFile)(
+      "unshare",
+      [
+        "--mount",
+        "--map-root-user",
+        "sh",
+        "-c",
+        `
       mount -t tmpfs -o size=${size} none "$HF_HOME" || exit 9
       "$NODE" "$MAIN" inspect tiny/sd1-like --json > /dev/null & download=$!
       ${fillUp ? `while ! [ -s "$HF_HOME"/hub/*/blobs/${sha256(unet)}.*.incomplete ] && kill -0 $download; do sleep 0.02; done; cat /dev/zero > "$HF_HOME/other" 2> /dev/null` : ""}
       wait $download && exit 8
       find "$HF_HOME" -type f -o -type l
-    `], { env: { ...process.env, NODE: process.execPath, MAIN: fileURLToPath(new URL("../../../dist/cli/main.js", import.meta.url)) } });
+    `,
+      ],
+      {
+        env: {
+          ...process.env,
+          NODE: process.execPath,
+          MAIN: fileURLToPath(new URL("../../../dist/cli/main.js", import.meta.url)),
+        },
+      },
+    );
 
-  it.skipIf(!canMount)("is found before the download where the sizes tell", async () => {
-    const { stdout, stderr } = await onSmallDisk("300k", false);
-    expect(stderr).toMatch(/^blockcache: tiny\/sd1-like: expected [\d.]+ MiB of free disk in .*, found 0\.\d MiB — make room, or set HF_HOME to a folder on another disk\n$/);
-    expect(stdout).not.toMatch(/refs|safetensors|incomplete/);
-  }, PROCESSES);
+  it.skipIf(!canMount)(
+    "is found before the download where the sizes tell",
+    async () => {
+      const { stdout, stderr } = await onSmallDisk("300k", false);
+      expect(stderr).toMatch(
+        /^blockcache: tiny\/sd1-like: expected [\d.]+ MiB of free disk in .*, found 0\.\d MiB — make room, or set HF_HOME to a folder on another disk\n$/,
+      );
+      expect(stdout).not.toMatch(/refs|safetensors|incomplete/);
+    },
+    PROCESSES,
+  );
 
-  it.skipIf(!canMount)("is an error that says what to do where it fills up on the way", async () => {
-    hub.faults.set(UNET, { bytesAMillisecond: 200 });
-    const { stdout, stderr } = await onSmallDisk("3m", true);
-    expect(stderr).toMatch(/^blockcache: tiny\/sd1-like: unet\/.*: the disk of the cache is full — make room, or set HF_HOME.*run again: it goes on where it stopped\n$/);
-    expect(stdout).not.toMatch(/refs|snapshots\/\w+\/unet\/diffusion/);
-  }, PROCESSES);
+  it.skipIf(!canMount)(
+    "is an error that says what to do where it fills up on the way",
+    async () => {
+      hub.faults.set(UNET, { bytesAMillisecond: 200 });
+      const { stdout, stderr } = await onSmallDisk("3m", true);
+      expect(stderr).toMatch(
+        /^blockcache: tiny\/sd1-like: unet\/.*: the disk of the cache is full — make room, or set HF_HOME.*run again: it goes on where it stopped\n$/,
+      );
+      expect(stdout).not.toMatch(/refs|snapshots\/\w+\/unet\/diffusion/);
+    },
+    PROCESSES,
+  );
 });
 
 describe("openModel", () => {
@@ -429,8 +631,18 @@ describe("openModel", () => {
     expect(hub.requests).toEqual([]);
   });
 
-  it.each(["no-such-model", "./tiny/sd1-like", "tiny/sd1-like/unet", "tiny/..", "tiny/sd1--like", "tiny/sd1-like@", "tiny/sd1-like@../../x"])("refuses %s, which is neither", async (model) => {
-    await expect(openModel(model)).rejects.toThrow(/^model: expected a diffusers folder, a single \.safetensors file, an embedded model's name or an id on the hub \(owner\/name, owner\/name@revision\), found/);
+  it.each([
+    "no-such-model",
+    "./tiny/sd1-like",
+    "tiny/sd1-like/unet",
+    "tiny/..",
+    "tiny/sd1--like",
+    "tiny/sd1-like@",
+    "tiny/sd1-like@../../x",
+  ])("refuses %s, which is neither", async (model) => {
+    await expect(openModel(model)).rejects.toThrow(
+      /^model: expected a diffusers folder, a single \.safetensors file, an embedded model's name or an id on the hub \(owner\/name, owner\/name@revision\), found/,
+    );
     expect(hub.requests).toEqual([]);
   });
 });
