@@ -80,21 +80,17 @@ const COST_SAMPLES = 3;
 const GAIN = 4;
 
 /** Samples plain and cached step by step in turn; profile, costs and plain run stay for the next call. */
-export async function compareLive(
-  pipeline: Pipeline,
-  options: LiveCachedOptions,
-  signal: AbortSignal,
-): Promise<LiveComparison> {
+export async function compareLive(pipeline: Pipeline, options: LiveCachedOptions): Promise<LiveComparison> {
   const {
     schedule: _schedule,
     delta: _delta,
     profile: _profile,
     kinds: _kinds,
     reuse,
-    signal: _signal,
+    signal,
     ...run
   } = options;
-  const schedule = await scheduleFor(pipeline, options, signal);
+  const schedule = await scheduleFor(pipeline, options);
   const plan = planSampling(pipeline, run);
   const cachedHook = cachedRun(schedule, { reuse });
   // What does not fit is refused before anything is measured.
@@ -169,7 +165,7 @@ export async function compareLive(
   return { plain, cached, schedule, speedup, predictedSpeedup, psnr: decibels };
 }
 
-async function scheduleFor(pipeline: Pipeline, options: LiveCachedOptions, signal: AbortSignal): Promise<Schedule> {
+async function scheduleFor(pipeline: Pipeline, options: LiveCachedOptions): Promise<Schedule> {
   const {
     schedule,
     delta,
@@ -182,6 +178,7 @@ async function scheduleFor(pipeline: Pipeline, options: LiveCachedOptions, signa
     negativePrompt,
     height,
     width,
+    signal,
   } = options;
   if ((schedule === undefined) === (delta === undefined))
     throw new ArgumentError(
