@@ -48,7 +48,10 @@ export function rewriteCell(ts, checker) {
 
     function stoppable(loop, asynchronous) {
       const stop = factory.createExpressionStatement(call(asynchronous ? "resumed" : "stopIfInterrupted"));
-      const body = factory.createBlock([stop, ...(ts.isBlock(loop.statement) ? loop.statement.statements : [loop.statement])], true);
+      const body = factory.createBlock(
+        [stop, ...(ts.isBlock(loop.statement) ? loop.statement.statements : [loop.statement])],
+        true,
+      );
       if (ts.isForStatement(loop))
         return factory.updateForStatement(loop, loop.initializer, loop.condition, loop.incrementor, body);
       if (ts.isForInStatement(loop)) return factory.updateForInStatement(loop, loop.initializer, loop.expression, body);

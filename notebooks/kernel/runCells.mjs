@@ -36,7 +36,8 @@ export function createCells(folder, interrupts) {
           ? declare(name, value)
           : Reflect.set(variables, name, value),
       // Imports come as getters.
-      defineProperty: (_, name, { get, value }) => name === "__esModule" || declare(name, get === undefined ? value : get()),
+      defineProperty: (_, name, { get, value }) =>
+        name === "__esModule" || declare(name, get === undefined ? value : get()),
     });
   }
 
@@ -80,7 +81,9 @@ export function createCells(folder, interrupts) {
 /** As the library's show() does; it is loaded for what is not plain. */
 async function showValue(value) {
   if (typeof value !== "object") console.log(value);
-  else await (await import("../../dist/notebook/show.js")).show(value);
+  else if (value instanceof Promise)
+    console.log("a promise, which this cell did not wait for: `await` gives its value");
+  else await (await import("../../dist/notebook/show/show.js")).show(value);
 }
 
 /** A real import, so that modules may await at their top level; helpers in TypeScript beside the notebook too. */

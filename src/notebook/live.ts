@@ -16,7 +16,7 @@ import { changeGrid } from "./changeGrid.js";
 import { compareLive } from "./liveCached.js";
 import type { LiveCachedOptions, LiveComparison } from "./liveCached.js";
 import { livePicture } from "./livePicture.js";
-import { display } from "./show.js";
+import { display } from "./show/show.js";
 
 /** The eye needs no more; and the browser that draws them is often on the cores that compute. */
 const MILLISECONDS_BETWEEN_PICTURES = 100;

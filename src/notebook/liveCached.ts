@@ -29,7 +29,8 @@ import { livePicture } from "./livePicture.js";
 import { notebookProgress } from "./progress.js";
 import { memory } from "./remember.js";
 import { scheduleGrid } from "./scheduleGrid.js";
-import { display, escapeHtml } from "./show.js";
+import { escapeHtml } from "./show/escapeHtml.js";
+import { display } from "./show/show.js";
 
 /** Sampling by `schedule`, or by the threshold rule with `delta`. */
 export interface LiveCachedOptions extends Omit<SampleOptions, "hooks"> {
@@ -81,15 +82,7 @@ const GAIN = 4;
 
 /** Samples plain and cached step by step in turn; profile, costs and plain run stay for the next call. */
 export async function compareLive(pipeline: Pipeline, options: LiveCachedOptions): Promise<LiveComparison> {
-  const {
-    schedule: _schedule,
-    delta: _delta,
-    profile: _profile,
-    kinds: _kinds,
-    reuse,
-    signal,
-    ...run
-  } = options;
+  const { schedule: _schedule, delta: _delta, profile: _profile, kinds: _kinds, reuse, signal, ...run } = options;
   const schedule = await scheduleFor(pipeline, options);
   const plan = planSampling(pipeline, run);
   const cachedHook = cachedRun(schedule, { reuse });
