@@ -2,6 +2,7 @@
  * The errors a caller can act on. Every message says where, the rule, the value
  * found and how to mend it, in one line.
  */
+import { surroundingSignal } from "./interruption.js";
 
 /** Base of all errors that this library throws on purpose. */
 export class BlockcacheError extends Error {
@@ -102,9 +103,10 @@ export class InterruptedError extends BlockcacheError {
 }
 
 /**
+ * @param signal the caller's; that of the surrounding work ({@link interruptible}) is looked at in any case
  * @param what is under way, for the message
- * @throws InterruptedError where the signal has aborted
+ * @throws InterruptedError where one of the two has aborted
  */
 export function throwIfAborted(signal: AbortSignal | undefined, what: string): void {
-  if (signal?.aborted) throw new InterruptedError(`${what} was interrupted`);
+  if (signal?.aborted || surroundingSignal()?.aborted) throw new InterruptedError(`${what} was interrupted`);
 }

@@ -3,7 +3,7 @@
  * here or on another machine, and again where the first attempt was lost.
  */
 import { createHash } from "node:crypto";
-import { InterruptedError } from "../errors.js";
+import { throwIfAborted } from "../errors.js";
 import { encodeData } from "./plainData.js";
 
 export interface Job<Data> {
@@ -40,7 +40,7 @@ export function createJob<Data>(data: Data): Job<Data> {
 /** One after another, in this process. */
 export const runLocally: JobRunner = async ({ jobs, run, onResult, signal }) => {
   for (const job of jobs) {
-    if (signal?.aborted) throw new InterruptedError("interrupted between two jobs");
+    throwIfAborted(signal, "the work");
     await onResult(job, await run(job.data));
   }
 };

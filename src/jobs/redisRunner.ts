@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Queue } from "bullmq";
-import { BlockcacheError, InterruptedError } from "../errors.js";
+import { BlockcacheError, throwIfAborted } from "../errors.js";
 import type { JobRun, JobRunner } from "./job.js";
 import { decodeData, encodeData } from "./plainData.js";
 import { QUEUE_NAME, connectQueue } from "./redisQueue.js";
@@ -41,7 +41,7 @@ export function redisRunner({ url, model, onWorkers }: RedisRunnerOptions): JobR
         if (await before?.isFailed()) await before?.remove();
       }
       for (let look = 0; pending.size > 0; look++) {
-        if (signal?.aborted) throw new InterruptedError("interrupted while workers had jobs");
+        throwIfAborted(signal, "waiting for the workers");
         if (look % LOOKS_A_CHECK === 0) {
           // BullMQ leaves what has the id of a job that is there as it is.
           await queue.addBulk(

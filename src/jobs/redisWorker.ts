@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import type { Worker } from "bullmq";
+import { stopSignal } from "../interruption.js";
 import { decodeData, encodeData } from "./plainData.js";
 import { QUEUE_NAME, connectQueue } from "./redisQueue.js";
 import type { JobModel, QueuedJob } from "./redisQueue.js";
@@ -56,8 +57,8 @@ export async function serveJobs({
   worker.on("error", () => undefined);
   onReady?.();
   try {
-    if (signal?.aborted !== true)
-      await new Promise((resolve) => signal?.addEventListener("abort", resolve, { once: true }));
+    const stop = stopSignal(signal);
+    if (stop?.aborted !== true) await new Promise((resolve) => stop?.addEventListener("abort", resolve, { once: true }));
   } finally {
     await worker.close();
     await connection.quit();

@@ -1,5 +1,5 @@
+import { cividis } from "./cividis.js";
 import { pixelGrid } from "./pixelGrid.js";
-import type { Colour } from "./pixelGrid.js";
 
 /** Change of each block so far: one row a block, one column a step. */
 export interface ChangeGrid {
@@ -16,7 +16,7 @@ export function changeGrid(ids: readonly string[], steps: number): ChangeGrid {
   return {
     set(id, step, change) {
       // The first step has nothing to compare with.
-      if (step > 0) grid.set(id, step, colourOf(Math.min(1, change / FULL_SCALE)));
+      if (step > 0) grid.set(id, step, cividis(Math.min(1, change / FULL_SCALE)));
     },
     html: () =>
       grid.html(
@@ -24,22 +24,4 @@ export function changeGrid(ids: readonly string[], steps: number): ChangeGrid {
         `change of C, 0 (dark) to ${FULL_SCALE} (yellow), step 1 to ${steps} →`,
       ),
   };
-}
-
-/** Stops of the cividis colour map, which colour-blind readers see alike (Nuñez et al. 2018). */
-const STOPS = [
-  [0, 34, 78],
-  [65, 77, 107],
-  [124, 123, 120],
-  [188, 175, 111],
-  [254, 232, 56],
-] as const;
-
-function colourOf(fraction: number): Colour {
-  const position = fraction * (STOPS.length - 1);
-  const index = Math.min(STOPS.length - 2, Math.floor(position));
-  const rest = position - index;
-  const mix = (channel: 0 | 1 | 2): number =>
-    Math.round(STOPS[index][channel] * (1 - rest) + STOPS[index + 1][channel] * rest);
-  return [mix(0), mix(1), mix(2)];
 }

@@ -13,11 +13,10 @@ import { changeMeter } from "../instrument/change/change.js";
 import { latentPreview } from "../diffusion/latentPreview.js";
 import { bitmapUri } from "./bitmap.js";
 import { changeGrid } from "./changeGrid.js";
-import { cellInterrupt } from "./interrupt.js";
 import { compareLive } from "./liveCached.js";
 import type { LiveCachedOptions, LiveComparison } from "./liveCached.js";
 import { livePicture } from "./livePicture.js";
-import { display } from "./show.js";
+import { display } from "./show/show.js";
 
 /** The eye needs no more; and the browser that draws them is often on the cores that compute. */
 const MILLISECONDS_BETWEEN_PICTURES = 100;
@@ -51,18 +50,12 @@ export async function live(
   pipeline: Pipeline,
   options: SampleOptions & LiveCachedOptions,
 ): Promise<LiveResult | LiveComparison> {
-  const interrupt = cellInterrupt();
-  const signal = options.signal === undefined ? interrupt.signal : AbortSignal.any([options.signal, interrupt.signal]);
-  try {
-    return await (options.schedule === undefined && options.delta === undefined
-      ? watch(pipeline, options, signal)
-      : compareLive(pipeline, options, signal));
-  } finally {
-    interrupt.release();
-  }
+  return options.schedule === undefined && options.delta === undefined
+    ? watch(pipeline, options)
+    : compareLive(pipeline, options);
 }
 
-async function watch(pipeline: Pipeline, options: SampleOptions, signal: AbortSignal): Promise<LiveResult> {
+async function watch(pipeline: Pipeline, options: SampleOptions): Promise<LiveResult> {
   const { solver } = planSampling(pipeline, options);
   const evaluations = solver.timesteps.length;
   const grid = changeGrid(
@@ -77,7 +70,7 @@ async function watch(pipeline: Pipeline, options: SampleOptions, signal: AbortSi
   let latents: FloatTensor | undefined;
   let drawn = -Infinity;
   try {
-    for await (const step of sample(pipeline, { ...options, signal, hooks: [...(options.hooks ?? []), meter] })) {
+    for await (const step of sample(pipeline, { ...options, hooks: [...(options.hooks ?? []), meter] })) {
       latents = step.latents;
       const now = performance.now();
       if (now - drawn < MILLISECONDS_BETWEEN_PICTURES) continue;

@@ -29,7 +29,8 @@ import { livePicture } from "./livePicture.js";
 import { notebookProgress } from "./progress.js";
 import { memory } from "./remember.js";
 import { scheduleGrid } from "./scheduleGrid.js";
-import { display, escapeHtml } from "./show.js";
+import { escapeHtml } from "./show/escapeHtml.js";
+import { display } from "./show/show.js";
 
 /** Sampling by `schedule`, or by the threshold rule with `delta`. */
 export interface LiveCachedOptions extends Omit<SampleOptions, "hooks"> {
@@ -80,21 +81,9 @@ const COST_SAMPLES = 3;
 const GAIN = 4;
 
 /** Samples plain and cached step by step in turn; profile, costs and plain run stay for the next call. */
-export async function compareLive(
-  pipeline: Pipeline,
-  options: LiveCachedOptions,
-  signal: AbortSignal,
-): Promise<LiveComparison> {
-  const {
-    schedule: _schedule,
-    delta: _delta,
-    profile: _profile,
-    kinds: _kinds,
-    reuse,
-    signal: _signal,
-    ...run
-  } = options;
-  const schedule = await scheduleFor(pipeline, options, signal);
+export async function compareLive(pipeline: Pipeline, options: LiveCachedOptions): Promise<LiveComparison> {
+  const { schedule: _schedule, delta: _delta, profile: _profile, kinds: _kinds, reuse, signal, ...run } = options;
+  const schedule = await scheduleFor(pipeline, options);
   const plan = planSampling(pipeline, run);
   const cachedHook = cachedRun(schedule, { reuse });
   // What does not fit is refused before anything is measured.
@@ -169,7 +158,7 @@ export async function compareLive(
   return { plain, cached, schedule, speedup, predictedSpeedup, psnr: decibels };
 }
 
-async function scheduleFor(pipeline: Pipeline, options: LiveCachedOptions, signal: AbortSignal): Promise<Schedule> {
+async function scheduleFor(pipeline: Pipeline, options: LiveCachedOptions): Promise<Schedule> {
   const {
     schedule,
     delta,
@@ -182,6 +171,7 @@ async function scheduleFor(pipeline: Pipeline, options: LiveCachedOptions, signa
     negativePrompt,
     height,
     width,
+    signal,
   } = options;
   if ((schedule === undefined) === (delta === undefined))
     throw new ArgumentError(

@@ -1,4 +1,4 @@
-import { escapeHtml } from "./show.js";
+import { escapeHtml } from "./show/escapeHtml.js";
 
 /** Pixels a side of a picture while it forms. */
 const PICTURE_PIXELS = 256;

@@ -1,5 +1,5 @@
 import { bitmapUri } from "./bitmap.js";
-import { escapeHtml } from "./show.js";
+import { escapeHtml } from "./show/escapeHtml.js";
 
 export type Colour = readonly [red: number, green: number, blue: number];
 

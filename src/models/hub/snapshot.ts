@@ -5,6 +5,7 @@ import { listFiles, modelInfo } from "@huggingface/hub";
 import { BlockcacheError, HubError, InterruptedError, InvalidFileError } from "../../errors.js";
 import type { HubRefusal } from "../../errors.js";
 import { readJson } from "../../files/json.js";
+import { stopSignal } from "../../interruption.js";
 import { onDisk, requireRoom } from "./disk.js";
 import { download, missingBytes } from "./download.js";
 import type { RemoteFile } from "./download.js";
@@ -29,7 +30,8 @@ export interface SnapshotOptions extends Selection {
  *
  * @throws HubError; InvalidFileError or UnsupportedError where the repository holds no pipeline that we run; InterruptedError
  */
-export async function fetchSnapshot(id: ModelId, options: SnapshotOptions): Promise<string> {
+export async function fetchSnapshot(id: ModelId, given: SnapshotOptions): Promise<string> {
+  const options = { ...given, signal: stopSignal(given.signal) };
   const environment = await hubEnvironment();
   const repository = new Repository(environment.cacheFolder, id.name);
   const cached = await cachedSnapshot(repository, id, options);

@@ -1,0 +1,28 @@
+/**
+ * Work that can be stopped from outside although nobody passed it a signal, as a notebook stops its cells. The
+ * signal goes with the asynchronous context, so that what one piece of work began stops with it wherever it has
+ * got to, and what others began does not.
+ */
+import { AsyncLocalStorage } from "node:async_hooks";
+
+const surrounding = new AsyncLocalStorage<AbortSignal>();
+
+/**
+ * Runs `work`; every long call of the library in it stops when `signal` aborts, as if each had been given it.
+ *
+ * @returns what `work` returns
+ */
+export function interruptible<Result>(signal: AbortSignal, work: () => Result): Result {
+  return surrounding.run(signal, work);
+}
+
+/** The signal of the work that is running now, for those who want to stop with it. */
+export function surroundingSignal(): AbortSignal | undefined {
+  return surrounding.getStore();
+}
+
+/** One signal that aborts with the caller's and with the surrounding work's. */
+export function stopSignal(signal?: AbortSignal): AbortSignal | undefined {
+  const around = surroundingSignal();
+  return signal === undefined || around === undefined ? (signal ?? around) : AbortSignal.any([signal, around]);
+}

@@ -1,0 +1,85 @@
+/** Interrupting a cell stops its work: the kernel's process computes no more, and the kernel goes on. */
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startKernel } from "./kernel.js";
+import type { Kernel } from "./kernel.js";
+
+/** Of one core; an idle kernel takes less than a hundredth. */
+const IDLE = 0.1;
+
+const folder = mkdtempSync(join(tmpdir(), "blockcache-interrupt-"));
+const seesCpuTime = existsSync("/proc/self/stat");
+let kernel: Kernel;
+
+describe.skipIf(!seesCpuTime)("an interrupted cell", () => {
+  beforeAll(async () => {
+    kernel = await startKernel();
+    const ran = await kernel.run(
+      `import * as blockcache from "blockcache";
+      const { generate, live, loadPipeline, measureCosts, profileChange, runStudy, sample, threshold } = blockcache;
+      const pipeline = await loadPipeline("fluent-ldm");
+      const folder = ${JSON.stringify(folder)};
+      const many = Array.from({ length: 500 }, (_, seed) => seed);
+      const prompts = ["cat"];
+      const tell = () => console.log("under way");`,
+    );
+    expect(ran.error).toBeUndefined();
+  }, 240_000);
+  afterAll(async () => {
+    await kernel?.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** Waits until the process computes no more. What is interrupted here would go on for minutes. */
+  async function becomesIdle(): Promise<void> {
+    await expect.poll(() => kernel.busy(), { timeout: 50_000, interval: 0 }).toBeLessThan(IDLE);
+  }
+
+  it.each([
+    ["generate", 'tell(); await generate(pipeline, { prompt: "cat", steps: 900 });'],
+    ["sample", 'for await (const step of sample(pipeline, { prompt: "cat", steps: 900 })) { if (step.index === 2) tell(); }'],
+    ["live", 'tell(); await live(pipeline, { prompt: "cat", steps: 900 });'],
+    ["live beside a cached run", 'tell(); await live(pipeline, { prompt: "cat", steps: 900, delta: 0.2 });'],
+    ["measureCosts", "await measureCosts(pipeline, { samples: 5000, onProgress: (done) => done === 2 && tell() });"],
+    ["profileChange", "await profileChange(pipeline, { prompts, seeds: many, steps: 20, onProgress: (done) => done === 3 && tell() });"],
+    ["what it did not await", 'void generate(pipeline, { prompt: "cat", steps: 900 }).finally(() => undefined);\ntell();\nawait new Promise(() => undefined);'],
+    ["a loop of its own", "let i = 0;\nfor (;;) { if (i++ === 1000) tell(); }"],
+    ["a loop of its own after an await", "await null;\nlet i = 0;\nwhile (true) { if (i++ === 1000) tell(); }"],
+    ["a loop that awaits", "for (let i = 0; ; i++) { if (i === 1000) tell(); await null; await new Promise(setImmediate); }"],
+  ])("%s", async (_, code) => {
+    const ran = await kernel.run(code, { interruptAt: "under way" });
+    expect(ran.status).toBe("error");
+    expect(ran.error?.ename).toBe("InterruptedError");
+    await becomesIdle();
+    const { stdout } = await kernel.run('let steps = 0;\nfor await (const _ of sample(pipeline, { prompt: "cat", steps: 2 })) steps++;\nconsole.log(steps);');
+    expect(stdout).toBe("2\n");
+  }, 120_000);
+
+  it("runStudy: the jobs that were done are kept", async () => {
+    const study = join(folder, "study");
+    const ran = await kernel.run(
+      `await runStudy(pipeline, { prompts, seeds: many, folder: ${JSON.stringify(study)}, steps: 4, solver: "ddim", convergedSteps: 8, batch: 1, arms: [], onProgress: (done) => done === 3 && tell() });`,
+      { interruptAt: "under way" },
+    );
+    expect(ran.error?.ename, ran.error?.evalue).toBe("InterruptedError");
+    await becomesIdle();
+    expect(readdirSync(join(study, "jobs")).filter((name) => name.endsWith(".json")).length).toBeGreaterThanOrEqual(3);
+  }, 120_000);
+
+  it("work that an earlier cell began and nobody awaits stops too, between cells", async () => {
+    await kernel.run('void generate(pipeline, { prompt: "cat", steps: 900 }).catch(() => undefined);');
+    await kernel.interrupt();
+    await becomesIdle();
+  }, 120_000);
+
+  it("keeps what it had finished, and the cells behind it do not run", async () => {
+    const [interrupted, behind] = await kernel.runAll(
+      ['const done = 1;\ntell();\nawait generate(pipeline, { prompt: "cat", steps: 900 });', 'console.log("ran");'],
+      { interruptAt: "under way" },
+    );
+    expect([interrupted.status, behind.status]).toEqual(["error", "aborted"]);
+    expect((await kernel.run("console.log(done);")).stdout).toBe("1\n");
+  }, 120_000);
+});
