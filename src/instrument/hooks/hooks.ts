@@ -3,10 +3,16 @@ import type { SamplingHook } from "../../diffusion/samplingPlan.js";
 import type { Block, BlockKind } from "../../graphs/block.js";
 import type { FloatTensor } from "../../numerics/tensor.js";
 import type { BlockResult, Evaluation } from "../../engine/network/observer.js";
+import type { DeviceTensor } from "../../engine/session.js";
 import { fromHost, precisionOf, toHost } from "../../engine/transfer.js";
 import { selectBlocks } from "./blockSelection.js";
+import { hookReplacement } from "./hookResult.js";
+import type { HookReplacement } from "./hookResult.js";
 
-/** What a hook is told: a block's results at one network evaluation, in host memory. */
+/**
+ * What a hook is told: a block's results at one network evaluation, in host memory. They are copies: what is written
+ * into them changes nothing but what the hook returns.
+ */
 export interface HookEvent {
   /** diffusers module path */
   readonly id: string;
@@ -23,13 +29,6 @@ export interface HookEvent {
   readonly out: FloatTensor;
 }
 
-/** What takes the place of a block's results; absent parts stay as computed. */
-export interface HookReplacement {
-  /** stands in for C: the residual is added anew */
-  readonly branch?: FloatTensor;
-  readonly out?: FloatTensor;
-}
-
 export interface HookOptions {
   /** network evaluations at which the hook is called. Default: all */
   readonly steps?: readonly number[];
@@ -40,13 +39,15 @@ export interface HookOptions {
  * what it returns takes their place.
  *
  * @param pattern a diffusers module path; `*` within a segment, `**` across, or `all`
- * @throws ArgumentError when sampling starts, where the pattern names no block of the model
+ * @throws ArgumentError when sampling starts, where the pattern names no block of the model; during sampling, where the
+ *   callback returns anything else than tensors of the block's shape; NotFiniteError where they hold NaN
  */
 export function hook(
   pattern: string,
   callback: (event: HookEvent) => HookReplacement | undefined | void | Promise<HookReplacement | undefined | void>,
   options: HookOptions = {},
 ): SamplingHook {
+  const steps = options.steps && [...options.steps];
   let ids: ReadonlySet<string> = new Set();
   let pipeline: Pipeline | undefined;
   return {
@@ -57,25 +58,19 @@ export function hook(
       return selected.flatMap(({ inside }) => inside ?? []);
     },
     wants(block, evaluation) {
-      const wanted = ids.has(block.id) && (options.steps?.includes(evaluation.index) ?? true);
+      const wanted = ids.has(block.id) && (steps?.includes(evaluation.index) ?? true);
       return { branch: wanted, out: wanted };
     },
     async computed(block: Block, result: BlockResult, { index, timestep, images, guided }: Evaluation) {
       if (pipeline === undefined) return undefined;
       const { device } = pipeline;
-      const branch = await toHost(device, result.branch);
-      const out = result.out === result.branch ? branch : await toHost(device, result.out);
-      const replacement = await callback({
-        id: block.id,
-        kind: block.kind,
-        step: index,
-        timestep,
-        images,
-        guided,
-        branch,
-        out,
-      });
-      if (!replacement) return undefined;
+      const shown = async (tensor: DeviceTensor): Promise<FloatTensor> => {
+        const { dims, data } = await toHost(device, tensor);
+        return { dims: [...dims], data: data.slice() };
+      };
+      const event = { id: block.id, kind: block.kind, step: index, timestep, images, guided };
+      const given = await callback({ ...event, branch: await shown(result.branch), out: await shown(result.out) });
+      const replacement = hookReplacement(given, event, result.branch.dims);
       const precision = precisionOf(result.branch);
       const upload = (tensor: FloatTensor | undefined) =>
         tensor === undefined ? undefined : fromHost(tensor, precision);
