@@ -167,7 +167,13 @@ export function sweepCommand(): Command {
         const warnings = [...studyWarnings(study), ...caveats];
         print(
           options,
-          { out: options.out, arms: study.results.length, trajectories: study.trajectories.length, warnings },
+          {
+            out: options.out,
+            arms: study.results.length,
+            failed: study.failed?.map(({ arm, reason }) => ({ name: arm.name, reason })),
+            trajectories: study.trajectories.length,
+            warnings,
+          },
           [
             `${options.out}: ${counted(study.results.length, "arm")} on ${counted(study.trajectories.length, "trajectory", "trajectories")} — \`blockcache compare ${options.out}\` prints the comparison`,
             ...warnings.map((warning) => `warning: ${warning}`),

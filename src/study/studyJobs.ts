@@ -84,21 +84,15 @@ export const armMeasurementSchema: z.ZodType<ArmMeasurement | ArmFailure> = z.un
   z.object({ failed: z.string(), machine: z.string() }),
 ]);
 
-/** Samples the reference's latents. */
+/** Samples the reference's latents. Throws NotFiniteError, which names it, where they are none. */
 export async function runConverged(
   pipeline: Pipeline,
   { setting, trajectories }: ConvergedJob,
   signal?: AbortSignal,
 ): Promise<FloatTensor> {
-  return (
-    await sampleBatch(
-      pipeline,
-      setting,
-      trajectories,
-      { solver: setting.solver, steps: setting.converged_steps },
-      { signal },
-    )
-  ).latents;
+  const arm = { solver: setting.solver, steps: setting.converged_steps };
+  const sampled = sampleBatch(pipeline, setting, trajectories, arm, { signal });
+  return (await named(`the reference of ${setting.converged_steps} steps`, sampled)).latents;
 }
 
 /**
@@ -117,41 +111,54 @@ export async function runArm(
   const cached = arm.cached && cachedRun(arm.cached.schedule, { reuse: ruleOf(pipeline, setting, arm) });
   const plain: SampledBatch[] = [];
   const own: SampledBatch[] = isPlainRun(arm, setting) ? plain : [];
+  const ofPlainRun = `the plain run of ${setting.steps} steps`;
   const turns = [
-    async () => void plain.push(await sampleBatch(pipeline, setting, trajectories, setting, { signal })),
+    async () => plain.push(await named(ofPlainRun, sampleBatch(pipeline, setting, trajectories, setting, { signal }))),
     async () => {
       if (own === plain) return;
       const hooks = cached === undefined ? [] : [cached];
       own.push(await failingAlone(sampleBatch(pipeline, setting, trajectories, arm, { hooks, signal })));
     },
   ];
+  const compared = (reference: FloatTensor): Promise<Distances> => {
+    const found = distances(pipeline, own[0].latents, reference);
+    return own === plain ? named(ofPlainRun, found) : failingAlone(found);
+  };
   try {
     for (let repeat = 0; repeat < setting.repeats; repeat++) {
       for (const take of turns) await take();
       // The other one goes first next time.
       turns.reverse();
     }
+    return {
+      toConverged: await compared(converged),
+      ...(arm.cached === undefined || arm.steps !== setting.steps ? {} : { toPlain: await compared(plain[0].latents) }),
+      seconds: own.map(({ seconds }) => seconds),
+      plainSeconds: plain.map(({ seconds }) => seconds),
+      machine: machine(pipeline),
+    };
   } catch (error) {
     if (error instanceof ArmError) return { failed: error.message, machine: machine(pipeline) };
     throw error;
   }
-  return {
-    toConverged: await distances(pipeline, own[0].latents, converged),
-    ...(arm.cached === undefined || arm.steps !== setting.steps
-      ? {}
-      : { toPlain: await distances(pipeline, own[0].latents, plain[0].latents) }),
-    seconds: own.map(({ seconds }) => seconds),
-    plainSeconds: plain.map(({ seconds }) => seconds),
-    machine: machine(pipeline),
-  };
+}
+
+/** What all arms are measured by: without it there is no study. */
+async function named<Result>(what: string, work: Promise<Result>): Promise<Result> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof NotFiniteError) throw new NotFiniteError(`${what}: ${error.message}`);
+    throw error;
+  }
 }
 
 /** What went wrong is the arm's own. */
 class ArmError extends Error {}
 
-async function failingAlone(sampling: Promise<SampledBatch>): Promise<SampledBatch> {
+async function failingAlone<Result>(work: Promise<Result>): Promise<Result> {
   try {
-    return await sampling;
+    return await work;
   } catch (error) {
     if (error instanceof NotFiniteError || error instanceof ArgumentError) throw new ArmError(error.message);
     throw error;

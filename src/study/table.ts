@@ -95,6 +95,11 @@ export function alignedTable(rows: readonly (readonly string[])[], left = 1): st
   );
 }
 
+/** A speed-up as it was asked for: as said, where it was, and not as divided out of a latency. */
+export function askedText(speedup: number): string {
+  return String(Number(speedup.toFixed(3)));
+}
+
 /** The comparison as lines of a table, the head first. */
 export function comparisonTable(arms: readonly ComparedArm[]): string[] {
   const interval = (of: ComparedArm["atEqualLatency"]): string =>
@@ -105,7 +110,7 @@ export function comparisonTable(arms: readonly ComparedArm[]): string[] {
     return [
       armNames(result.arm).join(" = "),
       `${(100 * result.computedShare).toFixed(0)} %`,
-      result.arm.cached?.askedSpeedups?.join(", ") ?? "–",
+      result.arm.cached?.askedSpeedups?.map(askedText).join(", ") ?? "–",
       predicted,
       speedup.toFixed(2),
       distance.toPrecision(3),

@@ -1,6 +1,7 @@
 import { repeatedTrajectories } from "../instrument/profile/trajectories.js";
 import { compareArms } from "./compare.js";
 import { armNames } from "./result.js";
+import { askedText } from "./table.js";
 import type { ArmResult, StudyResult } from "./result.js";
 
 /** Between neighbouring parameters of one heuristic, more than this many times the distance is a cliff. */
@@ -47,9 +48,9 @@ function budgetWarning({ arm, predictedSpeedup }: ArmResult): string[] {
   const predicted = predictedSpeedup === undefined ? "" : `, predicted at ${predictedSpeedup.toFixed(2)}`;
   const name = armNames(arm).join(" = ");
   if (new Set(asked).size > 1)
-    return [`"${name}" is one schedule${predicted}, and was asked for as ${asked.join(", ")}`];
+    return [`"${name}" is one schedule${predicted}, and was asked for as ${asked.map(askedText).join(", ")}`];
   const slow = asked.find((speedup) => (predictedSpeedup ?? Infinity) < speedup * (1 - ROUNDING));
-  return slow === undefined ? [] : [`"${name}" was asked for as ${slow}${predicted}`];
+  return slow === undefined ? [] : [`"${name}" was asked for as ${askedText(slow)}${predicted}`];
 }
 
 /** Arms that differ in their parameter alone, ascending. */

@@ -277,7 +277,7 @@ describe("a study", () => {
           cached: { ...everywhere.cached!, schedule: { ...everywhere.cached!.schedule, timesteps: [1] } },
         },
       ],
-      /made for 1 network evaluations/,
+      /arms: "everywhere": schedule: blocks\..*: expected evaluations from 0 to 0/,
     );
     await expect(
       runStudy(pipeline, { ...options, solver: "euler-ancestral", folder: join(root, "none") }),

@@ -55,7 +55,13 @@ export function defineHeuristic<Options extends Cacheable>({
   ...named
 }: HeuristicDefinition<Options>): NamedHeuristic {
   // Options that come by name cannot be typed; a heuristic checks what it is given.
-  return { ...named, values, find: find as Heuristic<Cacheable> as Heuristic<NamedOptions>, bounds, integer };
+  return {
+    ...named,
+    values: [...values],
+    find: find as Heuristic<Cacheable> as Heuristic<NamedOptions>,
+    bounds,
+    integer,
+  };
 }
 
 /** Every heuristic that comes with the library. */

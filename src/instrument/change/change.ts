@@ -41,7 +41,7 @@ export interface ChangeMeter extends SamplingHook {
 }
 
 /** Nothing has changed yet at the first evaluation. */
-const FIRST: ChangeValues = Object.freeze({ change: 0, change_cond: 0, change_uncond: 0, change_l2: 0, cosine: 1 });
+const FIRST: ChangeValues = { change: 0, change_cond: 0, change_uncond: 0, change_l2: 0, cosine: 1 };
 
 interface Kept {
   readonly branch: DeviceTensor;
@@ -99,7 +99,7 @@ export function changeMeter(
           listener(
             id,
             index,
-            rows.map(() => FIRST),
+            rows.map(() => ({ ...FIRST })),
             rows.map(() => []),
           );
         else

@@ -57,7 +57,7 @@ export function recordToMemory(options: MemoryRecordOptions): Recording {
           );
         }
         bytes = after;
-        recorded.set(name, { dims, data: data.slice() });
+        recorded.set(name, { dims, data });
       },
       { steps: options.steps },
     ),
