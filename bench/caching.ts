@@ -309,7 +309,7 @@ async function main(): Promise<void> {
     costs,
     solver,
     steps,
-    timestepSpacing: spacing,
+    schedulerConfig: { timestep_spacing: spacing },
     batch: BATCH,
     onProgress: progress.update,
   });

@@ -46,6 +46,16 @@ export class ArgumentError extends BlockcacheError {
   override name = "ArgumentError";
 }
 
+/** NaN or infinity where numbers are needed: the message says at which network evaluation it first was, and where. */
+export class NotFiniteError extends BlockcacheError {
+  override name = "NotFiniteError";
+}
+
+/** Another process is writing what this one would write; the message says which. Wait for it, or write elsewhere. */
+export class InUseError extends BlockcacheError {
+  override name = "InUseError";
+}
+
 /** The device asked for is not there on this machine; the message says how to get it. */
 export class DeviceUnavailableError extends BlockcacheError {
   override name = "DeviceUnavailableError";

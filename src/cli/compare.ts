@@ -80,6 +80,8 @@ function asJson({ path, study, arms, choices, warnings }: Comparison): unknown {
     const { result, ...rest } = compared;
     return {
       name: result.arm.name,
+      also: result.arm.also,
+      askedSpeedups: result.arm.cached?.askedSpeedups,
       computedShare: result.computedShare,
       predictedSpeedup: result.predictedSpeedup,
       ...rest,

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { COST_GROUPS, measureCosts } from "../caching/costs/costs.js";
 import { saveCosts } from "../caching/costs/costsFile.js";
 import { evaluationSeconds, pricesOf } from "../caching/costs/predictSeconds.js";
+import { whileLocked } from "../files/whileLocked.js";
 import { median } from "../instrument/profile/statistics.js";
 import {
   MODEL,
@@ -40,14 +41,17 @@ export function costsCommand(): Command {
       const latentSize = latentSizeOf(options, pipeline) ?? pipeline.defaultLatentSize;
       const progress = createProgress("timing", "rounds");
       try {
-        const costs = await measureCosts(pipeline, {
-          rows: options.rows,
-          latentSize,
-          samples: options.samples,
-          onProgress: progress.update,
-          signal: abortOnInterrupt(),
+        const costs = await whileLocked(options.out, async () => {
+          const measured = await measureCosts(pipeline, {
+            rows: options.rows,
+            latentSize,
+            samples: options.samples,
+            onProgress: progress.update,
+            signal: abortOnInterrupt(),
+          });
+          await saveCosts(options.out, measured);
+          return measured;
         });
-        await saveCosts(options.out, costs);
         progress.stop();
         const { text } = pricesOf(costs);
         const evaluation = evaluationSeconds(costs);

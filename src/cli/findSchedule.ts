@@ -1,6 +1,7 @@
 /** From a profile to a schedule, as `schedule`, `sample --profile` and `transfer` are told how. */
 import type { Command } from "commander";
 import type { Costs } from "../caching/costs/costs.js";
+import { askHeuristic } from "../caching/heuristics/askHeuristic.js";
 import type { NamedHeuristic, NamedOptions } from "../caching/heuristics/registry.js";
 import { withinBudget } from "../caching/heuristics/search.js";
 import type { ReuseRule } from "../caching/run/reuseRule.js";
@@ -73,7 +74,7 @@ export function findSchedule(
     throw new UsageError(`schedule: expected ${flag} or --speedup or --latency for the heuristic ${name}, one of them`);
   }
   const named: NamedOptions = { ...cacheableOf(options), ...given, ...(costs === undefined ? {} : { costs }), reuse };
-  if (budgets === 0) return heuristic.find(profile, named);
+  if (budgets === 0) return askHeuristic(heuristic.find, profile, named, heuristic.name);
   if (costs === undefined)
     throw new UsageError(
       `schedule: ${speedup === undefined ? "--latency" : "--speedup"} needs --costs — \`blockcache costs <model> --out costs.safetensors\` measures them`,

@@ -6,8 +6,7 @@ import { z } from "zod";
 import { HEURISTICS, defineHeuristic } from "../caching/heuristics/registry.js";
 import type { NamedHeuristic } from "../caching/heuristics/registry.js";
 import type { Heuristic } from "../caching/heuristics/heuristic.js";
-import { checkSchedule } from "../caching/schedule/schedule.js";
-import { scheduleSchema } from "../caching/schedule/scheduleFile.js";
+import { checkSchedule } from "../caching/schedule/checkSchedule.js";
 import type { BlockKind } from "../graphs/block.js";
 import { validate } from "../files/json.js";
 import { UsageError } from "./command.js";
@@ -56,8 +55,8 @@ const moduleSchema = z.object({
   default: z.custom<Heuristic>((value) => typeof value === "function", "a function (profile, options) => schedule"),
   parameter: z.string().default(""),
   values: z.array(z.number()).default([]),
-  bounds: z.tuple([bound, bound]).default([0, Infinity]),
-  integer: z.boolean().default(false),
+  bounds: z.tuple([bound, bound]).optional(),
+  integer: z.boolean().optional(),
 });
 
 /**
@@ -77,9 +76,7 @@ export async function loadHeuristic(name: string): Promise<NamedHeuristic> {
   const hint = "export default (profile, options) => schedule";
   const { default: find, ...rest } = validate(moduleSchema, await importModule(name, hint), { file: name, hint });
   const checked: Heuristic = (profile, options) =>
-    checkSchedule(
-      validate(scheduleSchema, find(profile, options), { file: name, field: "the schedule that it returned" }),
-    );
+    checkSchedule(find(profile, options), `${name}: the schedule that it returned`);
   return defineHeuristic({ ...rest, name: basename(name, extname(name)), find: checked });
 }
 

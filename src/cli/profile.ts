@@ -5,6 +5,8 @@ import type { SolverName } from "../diffusion/solvers/index.js";
 import { PAPER_PRESET } from "../instrument/profile/paperPreset.js";
 import { changeMemoryBytes, profileChange } from "../instrument/profile/profileChange.js";
 import { loadProfile, mergeProfiles, saveProfile } from "../instrument/profile/profileFile.js";
+import { distinctTrajectories, repeatedTrajectories } from "../instrument/profile/trajectories.js";
+import { whileLocked } from "../files/whileLocked.js";
 import {
   MODEL,
   UsageError,
@@ -71,8 +73,12 @@ export function profileCommand(): Command {
     .requiredOption("--out <file>", "safetensors to write; one of the same setting is gone on with")
     .action(async (model: string | undefined, options: ProfileCommandOptions) => {
       if (options.merge !== undefined) {
-        const merged = mergeProfiles(await Promise.all(options.merge.map(loadProfile)));
-        await saveProfile(options.out, merged);
+        const given = options.merge;
+        const merged = await whileLocked(options.out, async () => {
+          const joined = mergeProfiles(await Promise.all(given.map(loadProfile)));
+          await saveProfile(options.out, joined);
+          return joined;
+        });
         print(options, { out: options.out, trajectories: merged.trajectories.length }, [
           `${options.out}: ${counted(merged.trajectories.length, "trajectory", "trajectories")}`,
         ]);
@@ -96,17 +102,19 @@ export function profileCommand(): Command {
           batch: options.batch,
           pairWindow: options.pairWindow,
         };
+        const seeds = options.seeds ?? preset?.seeds ?? [0];
         const kept = changeMemoryBytes(pipeline, settings);
         const profile = await profileChange(pipeline, {
           ...settings,
           prompts,
-          seeds: options.seeds ?? preset?.seeds ?? [0],
+          seeds,
           file: options.out,
           runner: await runnerFor(options.redis, pipeline),
           onProgress: progress.update,
           signal: abortOnInterrupt(),
         });
         const { length } = profile.trajectories;
+        const repeated = prompts.length * seeds.length - distinctTrajectories(pipeline, prompts, seeds).length;
         progress.stop();
         print(
           options,
@@ -116,9 +124,11 @@ export function profileCommand(): Command {
             blocks: profile.blocks.length,
             steps: profile.setting.timesteps.length,
             keptBytes: kept,
+            repeated,
           },
           [
             `${options.out}: change of ${counted(profile.blocks.length, "block")} over ${counted(profile.setting.timesteps.length, "network evaluation")}, ${counted(length, "trajectory", "trajectories")}, ${mebibytes(kept)} of branches kept`,
+            ...(repeated === 0 ? [] : [`warning: ${repeatedTrajectories(repeated)}`]),
           ],
         );
       } finally {

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { loadCosts } from "../caching/costs/costsFile.js";
 import { loadSchedule, saveSchedule } from "../caching/schedule/scheduleFile.js";
+import { distinctTrajectories } from "../instrument/profile/trajectories.js";
 import { refineOnTrajectory } from "../study/refineOnTrajectory.js";
 import {
   MODEL,
@@ -68,7 +69,7 @@ export function refineCommand(): Command {
           costs,
           speedup: options.speedup,
           seconds: options.latency,
-          trajectories: options.prompt.flatMap((prompt) => options.seeds.map((seed) => ({ prompt, seed }))),
+          trajectories: distinctTrajectories(pipeline, options.prompt, options.seeds),
           sampling: { negativePrompt: options.negativePrompt, height: options.height, width: options.width },
           reuse,
           runs: options.runs,

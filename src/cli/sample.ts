@@ -19,6 +19,7 @@ import { planSampling } from "../diffusion/samplingPlan.js";
 import type { SampleOptions } from "../diffusion/samplingPlan.js";
 import { solverNames } from "../diffusion/solvers/index.js";
 import type { SolverName } from "../diffusion/solvers/index.js";
+import { checkBlocks } from "../instrument/hooks/checkBlocks.js";
 import { loadProfile } from "../instrument/profile/profileFile.js";
 import type { FloatTensor } from "../numerics/tensor.js";
 import {
@@ -68,6 +69,7 @@ interface SampleCommandOptions extends CommonOptions, FindOptions {
   readonly costs?: string;
   readonly reuse: string;
   readonly allow?: ScheduleMismatch[];
+  readonly checkBlocks?: boolean;
 }
 
 /** `blockcache sample`: prompts to an image. */
@@ -108,6 +110,7 @@ export function sampleCommand(): Command {
     .option("--latents <file>", "safetensors with latents [images, channels, height, width], unit normal")
     .option("--out <file>", "PNG to write; several images are put side by side", pngFile)
     .option("--save-latents <file>", "safetensors to write: latents, final, before the autoencoder")
+    .option("--check-blocks", "end at the first block that gives NaN or infinity, and name it; takes time")
     .option("--schedule <file>", "cache by this schedule: what `blockcache schedule` wrote")
     .option(
       "--profile <file>",
@@ -156,7 +159,7 @@ export function sampleCommand(): Command {
           cropsCoordsTopLeft: options.cropsCoordsTopLeft,
           targetSize: options.targetSize,
           clipSkip: options.clipSkip,
-          hooks: cached === undefined ? [] : [cached],
+          hooks: [...(cached === undefined ? [] : [cached]), ...(options.checkBlocks ? [checkBlocks()] : [])],
           signal: abortOnInterrupt(),
         };
         if (schedule !== undefined) planned = plannedCacheBytes(pipeline, settings, schedule, reuse);

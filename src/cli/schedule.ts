@@ -14,6 +14,7 @@ import { saveSchedule, scheduleCsv } from "../caching/schedule/scheduleFile.js";
 import type { Profile } from "../instrument/profile/profile.js";
 import { loadProfile } from "../instrument/profile/profileFile.js";
 import { replaceFile } from "../files/replaceFile.js";
+import { askedText } from "../study/table.js";
 import { command, counted, mebibytes, positiveInteger, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { findSchedule, withFinding } from "./findSchedule.js";
@@ -85,12 +86,13 @@ function report(schedule: Schedule, costs: Costs | undefined, reuse: ReuseRule, 
   };
   const cacheBytes =
     costs?.network === undefined ? undefined : peakCacheBytes(costs.network, schedule, costs.setting.rows, reuse);
+  const { speedup: asked } = schedule.heuristic;
   const said = [
     `${options.out}: ${counted(Object.keys(schedule.blocks).length, "block")}, computing ${(100 * share).toFixed(0)} % of ${counted(schedule.timesteps.length, "evaluation")}`,
     ...(predicted === undefined
       ? []
       : [
-          `predicted speed-up ${predicted.speedup.toFixed(2)} of at most ${predicted.ceiling.toFixed(2)} with these blocks, ${predicted.seconds.toFixed(3)} s a sampling of ${counted(predicted.rows, "row")}`,
+          `${typeof asked === "number" ? `asked for a speed-up of ${askedText(asked)}, ` : ""}predicted speed-up ${predicted.speedup.toFixed(2)} of at most ${predicted.ceiling.toFixed(2)} with these blocks, ${predicted.seconds.toFixed(3)} s a sampling of ${counted(predicted.rows, "row")}`,
         ]),
     ...(cacheBytes === undefined ? [] : [`at most ${mebibytes(cacheBytes)} kept`]),
   ];
@@ -100,6 +102,7 @@ function report(schedule: Schedule, costs: Costs | undefined, reuse: ReuseRule, 
       out: options.out,
       heuristic: schedule.heuristic,
       computedShare: share,
+      askedSpeedup: asked,
       predictedSpeedup: predicted?.speedup,
       ceiling: predicted?.ceiling,
       predictedSeconds: predicted?.seconds,

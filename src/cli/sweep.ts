@@ -47,7 +47,7 @@ interface SweepCommandOptions extends CommonOptions {
   readonly seeds: number[];
   readonly steps?: number;
   readonly solver?: SolverName;
-  readonly timestepSpacing: string;
+  readonly timestepSpacing?: string;
   readonly convergedSteps: number;
   readonly batch: number;
   readonly repeats: number;
@@ -69,7 +69,7 @@ export function sweepCommand(): Command {
     .argument("<model>", MODEL)
     .requiredOption(
       "--profile <file>",
-      "what `blockcache profile --scheduler-config timestep_spacing=trailing` wrote; says solver, steps, guidance and size",
+      "what `blockcache profile` wrote; every arm is sampled as it was: solver, scheduler config, steps, guidance and size",
     )
     .option("--heuristic <names...>", `${HEURISTIC_NAMES} (default: threshold; none with --schedule)`)
     .option(
@@ -99,9 +99,7 @@ export function sweepCommand(): Command {
     .option("--steps <n>", "num_inference_steps; must be the profile's", positiveInteger)
     .addOption(new Option("--solver <name>", "must be the profile's").choices(solverNames))
     .addOption(
-      new Option("--timestep-spacing <name>", "of every arm; must be the profile's")
-        .choices(["leading", "linspace", "trailing"])
-        .default("trailing"),
+      new Option("--timestep-spacing <name>", "must be the profile's").choices(["leading", "linspace", "trailing"]),
     )
     .option("--converged-steps <n>", "num_inference_steps of the near-converged reference", positiveInteger, 200)
     .option("--batch <n>", "trajectories sampled together", positiveInteger, 4)
@@ -153,7 +151,6 @@ export function sweepCommand(): Command {
           steps,
           solver: setting.solver as SolverName,
           convergedSteps: options.convergedSteps,
-          timestepSpacing: options.timestepSpacing,
           schedulerConfig: setting.solver_config,
           guidanceScale: setting.guidance_scale,
           negativePrompt: setting.negative_prompt ?? undefined,
@@ -170,7 +167,13 @@ export function sweepCommand(): Command {
         const warnings = [...studyWarnings(study), ...caveats];
         print(
           options,
-          { out: options.out, arms: study.results.length, trajectories: study.trajectories.length, warnings },
+          {
+            out: options.out,
+            arms: study.results.length,
+            failed: study.failed?.map(({ arm, reason }) => ({ name: arm.name, reason })),
+            trajectories: study.trajectories.length,
+            warnings,
+          },
           [
             `${options.out}: ${counted(study.results.length, "arm")} on ${counted(study.trajectories.length, "trajectory", "trajectories")} — \`blockcache compare ${options.out}\` prints the comparison`,
             ...warnings.map((warning) => `warning: ${warning}`),

@@ -10,7 +10,7 @@ import { pixelsToImages } from "./pixels.js";
  *
  * @param latents [images, channels, height, width] as sampled
  * @param signal checked before each image
- * @throws InterruptedError on abort; ArgumentError where the autoencoder gives NaN; InvalidFileError,
+ * @throws InterruptedError on abort; NotFiniteError where the autoencoder gives NaN; InvalidFileError,
  *   UnsupportedError for its weights
  */
 export async function decodeImages(

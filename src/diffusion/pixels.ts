@@ -1,4 +1,4 @@
-import { ArgumentError } from "../errors.js";
+import { ArgumentError, NotFiniteError } from "../errors.js";
 import { elementCount } from "../numerics/tensor.js";
 import type { FloatTensor } from "../numerics/tensor.js";
 import type { RgbImage } from "./image.js";
@@ -9,7 +9,7 @@ import type { RgbImage } from "./image.js";
  * even, each step in float32.
  *
  * @param pixels [batch, 3, height, width], nominally −1…1.
- * @throws ArgumentError for another shape, or NaN (diffusers gives a black picture and a warning).
+ * @throws ArgumentError for another shape; NotFiniteError for NaN (diffusers gives a black picture and a warning).
  */
 export function pixelsToImages(pixels: FloatTensor): RgbImage[] {
   const [batch, channels, height, width] = pixels.dims;
@@ -31,7 +31,9 @@ export function pixelsToImages(pixels: FloatTensor): RgbImage[] {
 
 function toByte(value: number): number {
   if (Number.isNaN(value)) {
-    throw new ArgumentError("decoded pixels hold NaN: the latents or the VAE overflowed; use float32 weights");
+    throw new NotFiniteError(
+      "decoded pixels: expected numbers, found NaN: the autoencoder overflowed — decode with precision float32, where that was float16",
+    );
   }
   const share = Math.min(1, Math.max(0, Math.fround(value * 0.5 + 0.5)));
   const scaled = Math.fround(share * 255);

@@ -11,6 +11,7 @@ import { beginAll, endAll } from "./samplingHook.js";
 import { planSampling } from "./samplingPlan.js";
 import type { SampleOptions, SamplingPlan } from "./samplingPlan.js";
 import { generatorsOf, startLatents } from "./startLatents.js";
+import { requireFinite } from "../numerics/finite.js";
 import { halves, stack } from "../numerics/tensorRows.js";
 
 /** What the sampler yields after each network evaluation; a Heun or PNDM step has several (solvers/solver.ts). */
@@ -20,7 +21,7 @@ export interface SamplingStep {
   /** number of evaluations */
   readonly total: number;
   readonly timestep: number;
-  /** after this evaluation [images, channels, height, width] */
+  /** after this evaluation [images, channels, height, width]; a copy, as predictedOriginal: the run goes on as it was */
   readonly latents: FloatTensor;
   /** x0 as predicted at this evaluation */
   readonly predictedOriginal: FloatTensor;
@@ -32,8 +33,8 @@ export interface SamplingStep {
  * Samples images step by step (diffusers' StableDiffusionPipeline.__call__).
  *
  * @throws ArgumentError for options that do not fit the model or the memory; UnsupportedError, InvalidFileError for
- *   what {@link planSampling} refuses and for the text encoders' weights; InterruptedError when `signal` aborts;
- *   what a hook throws
+ *   what {@link planSampling} refuses and for the text encoders' weights; NotFiniteError where latents are or become
+ *   NaN or infinite; InterruptedError when `signal` aborts; what a hook throws
  */
 export async function* sample(
   pipeline: Pipeline,
@@ -65,6 +66,11 @@ async function* run(
     options.latents,
     generators,
   );
+  requireFinite(unitNormal, "latents", "give unit-normal latents");
+  const hint =
+    pipeline.device.precision === "float16"
+      ? 'sample with precision: "float32" (--precision float32)'
+      : "what hooks and reuse rules put in may have grown too large; checkBlocks() among the hooks (--check-blocks) names the first block";
   const start = { dims: unitNormal.dims, data: unitNormal.data.map((value) => value * solver.initNoiseSigma) };
 
   const { hooks: observers, signal } = options;
@@ -74,6 +80,11 @@ async function* run(
     const evaluation: Evaluation = { index: evaluations++, timestep, images, guided };
     const inputs = { sample: guided ? stack(latents, latents) : latents, timestep, ...conditions };
     const output = await pipeline.network.forward(inputs, { observers, evaluation, inParts, signal });
+    requireFinite(
+      output,
+      `sampling: evaluation ${evaluation.index}: the network's output at timestep ${timestep}`,
+      hint,
+    );
     if (!guided) return output;
     const [unconditional, conditional] = halves(output);
     const combined = guide(unconditional, conditional, guidanceScale);
@@ -82,12 +93,20 @@ async function* run(
   };
 
   for await (const step of solver.sample(denoise, start, { eta: options.eta, generator: generators })) {
+    requireFinite(step.latents, `sampling: evaluation ${step.index}: latents`, hint);
     yield {
       ...step,
+      latents: copyOf(step.latents),
+      predictedOriginal: copyOf(step.predictedOriginal),
       total: solver.timesteps.length,
       preview: () => decodeImages(pipeline, step.predictedOriginal),
     };
   }
+}
+
+/** Solvers go on from what they yield. */
+function copyOf({ dims, data }: FloatTensor): FloatTensor {
+  return { dims: [...dims], data: data.slice() };
 }
 
 /**

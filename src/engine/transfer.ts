@@ -17,7 +17,7 @@ export function upload(
 
 /** Copies a tensor's numbers into JavaScript's memory, as float32. */
 export async function download({ backend }: Pick<Device, "backend">, tensor: Tensor): Promise<FloatTensor> {
-  const { dims } = tensor;
+  const dims = [...tensor.dims];
   const data = await backend.download(tensor);
   if (data instanceof Float32Array) return { dims, data };
   if (data instanceof Uint16Array) return { dims, data: widenFloat16(data) };

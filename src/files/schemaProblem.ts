@@ -76,10 +76,13 @@ function bounded(origin: string, relation: string, limit: number | bigint): stri
   return `${origin === "string" ? "a string" : "a number"} ${relation} ${limit}${origin === "string" ? " characters" : ""}`;
 }
 
-/** A value in few words; JSON has none for NaN, infinities and big integers. */
+/** A value in few words; JSON has none for NaN, infinities, big integers, maps, sets and typed arrays. */
 function said(value: unknown): string {
+  if (typeof value === "function") return "a function";
   if (typeof value !== "object" || value === null)
     return typeof value === "string" ? JSON.stringify(value) : String(value);
+  const kind = Object.prototype.toString.call(value).slice("[object ".length, -1);
+  if (kind !== "Object" && kind !== "Array") return `a ${kind}`;
   try {
     return JSON.stringify(value);
   } catch {

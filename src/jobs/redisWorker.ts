@@ -58,7 +58,8 @@ export async function serveJobs({
   onReady?.();
   try {
     const stop = stopSignal(signal);
-    if (stop?.aborted !== true) await new Promise((resolve) => stop?.addEventListener("abort", resolve, { once: true }));
+    if (stop?.aborted !== true)
+      await new Promise((resolve) => stop?.addEventListener("abort", resolve, { once: true }));
   } finally {
     await worker.close();
     await connection.quit();

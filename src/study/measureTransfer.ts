@@ -1,4 +1,5 @@
 /** How schedules do in settings that they were not found in, measured by sampling. */
+import { askHeuristic } from "../caching/heuristics/askHeuristic.js";
 import { cachedRun } from "../caching/run/cachedRun.js";
 import { hold } from "../caching/run/reuseRule.js";
 import type { ReuseRule } from "../caching/run/reuseRule.js";
@@ -55,7 +56,7 @@ export async function measureTransfer(
   const rows: MeasuredTransferRow[] = [];
   for (const row of transferTable(profiles, find)) {
     const profile = profiles[row.to];
-    const cached = await latentsIn(profile, transferSchedule(find(profiles[row.from]), profile));
+    const cached = await latentsIn(profile, transferSchedule(askHeuristic(find, profiles[row.from], {}), profile));
     rows.push({ ...row, distances: relativeDistances(cached, plain[row.to]) });
   }
   return rows;

@@ -2,7 +2,6 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { z } from "zod";
-import type { Schedule } from "../caching/schedule/schedule.js";
 import { ArgumentError } from "../errors.js";
 import { readJson, validate, writeJson } from "../files/json.js";
 
@@ -14,9 +13,10 @@ const schema = z.object({
 });
 
 export interface MeasuredErrors {
-  get(blocks: Schedule["blocks"]): number | undefined;
+  /** @param run any JSON that says what was sampled: a schedule's blocks */
+  get(run: unknown): number | undefined;
   /** Writes the file, where there is one. */
-  set(blocks: Schedule["blocks"], error: number): Promise<void>;
+  set(run: unknown, error: number): Promise<void>;
 }
 
 /** `sha256:…` of any JSON. */
@@ -40,9 +40,9 @@ export async function measuredErrors(file: string | undefined, setting: string):
     for (const [key, error] of Object.entries(found.errors)) errors.set(key, error);
   }
   return {
-    get: (blocks) => errors.get(digestOf(blocks)),
-    async set(blocks, error) {
-      errors.set(digestOf(blocks), error);
+    get: (run) => errors.get(digestOf(run)),
+    async set(run, error) {
+      errors.set(digestOf(run), error);
       if (file !== undefined)
         await writeJson(file, { format: "blockcache-search", version: 1, setting, errors: Object.fromEntries(errors) });
     },

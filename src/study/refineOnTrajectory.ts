@@ -7,14 +7,18 @@ import { budgetRecord, secondsOf } from "../caching/heuristics/budget.js";
 import type { Budget } from "../caching/heuristics/budget.js";
 import { predictSeconds } from "../caching/costs/predictSeconds.js";
 import { requireCostsOf } from "../caching/costs/requireCosts.js";
+import { reuseDigest } from "../caching/run/reuseDigest.js";
 import { hold } from "../caching/run/reuseRule.js";
 import type { ReuseRule } from "../caching/run/reuseRule.js";
+import { checkSchedule } from "../caching/schedule/checkSchedule.js";
 import type { Schedule } from "../caching/schedule/schedule.js";
 import { scheduleSampling } from "../caching/schedule/scheduleSampling.js";
+import { evaluationTimes } from "../diffusion/evaluationTimes.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { planSampling } from "../diffusion/samplingPlan.js";
 import type { SampleOptions } from "../diffusion/samplingPlan.js";
 import { ArgumentError, throwIfAborted } from "../errors.js";
+import { whileLocked } from "../files/whileLocked.js";
 import type { Trajectory } from "../instrument/profile/profile.js";
 import { mean } from "../instrument/profile/statistics.js";
 import type { FloatTensor } from "../numerics/tensor.js";
@@ -75,18 +79,33 @@ const MOST_MOVES = 8;
  * are made to compute, paid for by those that harm least a second saved, and the new schedule is kept where
  * its own run has the least error so far. The search ends where no step helps, or with the runs.
  *
- * @throws ArgumentError where the start is not within the budget, or the costs are of another model or size;
- *   InterruptedError on abort, after which the same call goes on from `file`
+ * @throws ArgumentError where a trajectory stands there twice, the start is not within the budget, or the costs are of another model or size;
+ *   InUseError where another search is writing `file`; InterruptedError on abort, after which the same call goes on from it
  */
 export async function refineOnTrajectory(
   pipeline: Pipeline,
   start: Schedule,
   options: RefineOptions,
 ): Promise<Refined> {
+  const { file, trajectories } = options;
+  const repeated = trajectories.find(
+    (each, index) =>
+      trajectories.findIndex((other) => other.prompt === each.prompt && other.seed === each.seed) < index,
+  );
+  if (repeated !== undefined)
+    throw new ArgumentError(
+      `trajectories: expected each once, found "${repeated.prompt}" from seed ${repeated.seed} twice — it would weigh twice`,
+    );
+  const search = (): Promise<Refined> => refine(pipeline, checkSchedule(start, "start"), options);
+  return file === undefined ? search() : whileLocked(file, search);
+}
+
+async function refine(pipeline: Pipeline, start: Schedule, options: RefineOptions): Promise<Refined> {
   const { costs, trajectories, reuse = hold, runs: most = 300, file, onProgress, signal } = options;
   const { timesteps } = start;
   const sampling = { ...scheduleSampling(start), ...options.sampling, signal };
-  requireCostsOf(costs, start.model, planSampling(pipeline, { ...sampling, prompt: "" }).latentSize);
+  const plan = planSampling(pipeline, { ...sampling, prompt: "" });
+  requireCostsOf(costs, start.model, plan.latentSize);
   const allowed = secondsOf(options, timesteps);
   const secondsOfBlocks = (blocks: Blocks): number => predictSeconds(costs, { timesteps, blocks }, reuse);
   if (secondsOfBlocks(start.blocks) > allowed)
@@ -100,19 +119,26 @@ export async function refineOnTrajectory(
     digestOf([setting, trajectories, stated(options.sampling), reuse.name, digestOf([...reference.data])]),
   );
 
+  // An edited rule of one's own gives other weights, and other errors.
+  const times = evaluationTimes(plan.solver);
+  const keyOf = (blocks: Blocks): unknown => {
+    const weights = reuseDigest({ blocks }, reuse, times);
+    return weights === undefined ? blocks : { blocks, weights };
+  };
+
   let [runs, least] = [0, Infinity];
   /** undefined once the runs are used up */
   const errorOf = async (blocks: Blocks): Promise<number | undefined> => {
     if (runs === most) return undefined;
     throwIfAborted(signal, "the search");
-    let error = known.get(blocks);
+    let error = known.get(keyOf(blocks));
     if (error === undefined) {
       const latents = await finalLatents(pipeline, trajectories, {
         ...sampling,
         hooks: [cachedRun({ ...start, blocks }, { reuse })],
       });
       error = mean(relativeDistances(latents, reference));
-      await known.set(blocks, error);
+      await known.set(keyOf(blocks), error);
     }
     least = Math.min(least, error);
     runs++;

@@ -13,16 +13,27 @@ export interface Arm {
   readonly solver: SolverName;
   /** num_inference_steps */
   readonly steps: number;
+  /** names of the arms that are the same as this one, schedule and rule: they are sampled once and listed once */
+  readonly also?: readonly string[];
   /** absent in a plain arm */
   readonly cached?: {
     readonly schedule: Schedule;
     /** name of the reuse rule, the library's or a defined one (`defineReuseRule`) */
     readonly reuse: string;
+    /** of the weights that a rule of one's own gives by this schedule: an edited rule is another arm. Set by the study */
+    readonly reuseDigest?: string;
+    /** speed-ups that were asked for, where some were, by this arm and those in `also`. Set by the study */
+    readonly askedSpeedups?: readonly number[];
     /** what may be cached, for people: "transformers", "all kinds"; for a schedule that was given, its name */
     readonly kinds: string;
     /** the number that a sweep varies (δ, interval, quantile, budget), where there is one */
     readonly parameter?: number;
   };
+}
+
+/** Every name that an arm was asked for by. */
+export function armNames({ name, also = [] }: Arm): readonly string[] {
+  return [name, ...also];
 }
 
 /** Distances of an arm's results from a reference, one entry a trajectory in the study's order. */
@@ -51,6 +62,12 @@ export interface ArmResult {
   readonly predictedSpeedup?: number;
 }
 
+/** An arm that gave no numbers. */
+export interface FailedArm {
+  readonly arm: Arm;
+  readonly reason: string;
+}
+
 export interface StudyResult {
   readonly format: "blockcache-study";
   readonly version: 1;
@@ -65,6 +82,11 @@ export interface StudyResult {
   /** images a batch */
   readonly batch: number;
   readonly machine: string;
+  /** prompts × seeds, each once */
   readonly trajectories: readonly Trajectory[];
+  /** trajectories that were asked for again, and do not count twice; absent: none */
+  readonly repeated?: number;
   readonly results: readonly ArmResult[];
+  /** absent: none */
+  readonly failed?: readonly FailedArm[];
 }

@@ -2,7 +2,7 @@
 import { stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { scheduleSchema } from "../caching/schedule/scheduleFile.js";
+import { scheduleSchema } from "../caching/schedule/checkSchedule.js";
 import { solverNames } from "../diffusion/solvers/index.js";
 import { InvalidFileError } from "../errors.js";
 import { readJson, validate } from "../files/json.js";
@@ -12,6 +12,23 @@ import type { StudyResult } from "./result.js";
 const numbers = z.array(z.number());
 const infinity = z.literal("Infinity").transform(() => Infinity);
 const distances = z.object({ latent: numbers, psnr: z.array(z.union([z.number(), infinity])), ssim: numbers });
+
+const arm = z.object({
+  name: z.string(),
+  solver: z.enum(solverNames),
+  steps: z.number().int().positive(),
+  also: z.array(z.string()).optional(),
+  cached: z
+    .object({
+      schedule: scheduleSchema,
+      reuse: z.string(),
+      reuseDigest: z.string().optional(),
+      askedSpeedups: numbers.optional(),
+      kinds: z.string(),
+      parameter: z.number().optional(),
+    })
+    .optional(),
+});
 
 const schema = z.object({
   format: z.literal("blockcache-study"),
@@ -25,16 +42,10 @@ const schema = z.object({
   batch: z.number().int().positive(),
   machine: z.string(),
   trajectories: z.array(z.object({ prompt: z.string(), seed: z.number() })).min(1),
+  repeated: z.number().int().positive().optional(),
   results: z.array(
     z.object({
-      arm: z.object({
-        name: z.string(),
-        solver: z.enum(solverNames),
-        steps: z.number().int().positive(),
-        cached: z
-          .object({ schedule: scheduleSchema, reuse: z.string(), kinds: z.string(), parameter: z.number().optional() })
-          .optional(),
-      }),
+      arm,
       toConverged: distances,
       toPlain: distances.optional(),
       seconds: numbers.min(1),
@@ -43,6 +54,7 @@ const schema = z.object({
       predictedSpeedup: z.number().optional(),
     }),
   ),
+  failed: z.array(z.object({ arm, reason: z.string() })).optional(),
 });
 
 /** Writes a result; the file is replaced in one go. */

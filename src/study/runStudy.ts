@@ -1,9 +1,6 @@
 /** Many settings on the same trajectories, measured in jobs: interruptible, distributable, resuming. */
-import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { cachedRun } from "../caching/run/cachedRun.js";
-import { predictSeconds } from "../caching/costs/predictSeconds.js";
+import { predictSpeedup } from "../caching/costs/predictSeconds.js";
 import type { Costs } from "../caching/costs/costs.js";
 import { requireCostsOf } from "../caching/costs/requireCosts.js";
 import { reuseRule } from "../caching/run/reuseRule.js";
@@ -12,20 +9,28 @@ import type { Pipeline } from "../diffusion/pipeline.js";
 import { planSampling } from "../diffusion/samplingPlan.js";
 import { ArgumentError } from "../errors.js";
 import type { Trajectory } from "../instrument/profile/profile.js";
-import { batches } from "../instrument/profile/trajectories.js";
+import { batches, distinctTrajectories } from "../instrument/profile/trajectories.js";
 import { createJob } from "../jobs/job.js";
 import type { Job, JobRunner } from "../jobs/job.js";
 import { runKept } from "../jobs/jobFolder.js";
-import { readJson, writeJson } from "../files/json.js";
-import { writeSafetensors } from "../files/safetensors.js";
+import { whileLocked } from "../files/whileLocked.js";
 import type { FloatTensor } from "../numerics/tensor.js";
-import { VERSION } from "../version.js";
-import type { Arm, ArmResult, Distances, StudyResult } from "./result.js";
+import { prepareArms } from "./prepareArms.js";
+import type { Arm, ArmResult, Distances, FailedArm, StudyResult } from "./result.js";
 import { saveStudy } from "./resultFile.js";
-import { armSampling, checkDeterministic, resolveSetting } from "./setting.js";
+import { armSampling, resolveSetting } from "./setting.js";
 import type { StudySetting, StudySettingOptions } from "./setting.js";
-import { armMeasurementSchema, isPlainRun, latentsSchema, runArm, runConverged } from "./studyJobs.js";
-import type { ArmJob, ArmMeasurement, ConvergedJob } from "./studyJobs.js";
+import { openFolder, writeConverged } from "./studyFolder.js";
+import {
+  armMeasurementSchema,
+  isFailure,
+  isMeasurement,
+  isPlainRun,
+  latentsSchema,
+  runArm,
+  runConverged,
+} from "./studyJobs.js";
+import type { ArmFailure, ArmJob, ArmMeasurement, ConvergedJob } from "./studyJobs.js";
 
 export interface StudyOptions extends StudySettingOptions {
   readonly prompts: readonly string[];
@@ -46,25 +51,49 @@ export interface StudyOptions extends StudySettingOptions {
 
 /**
  * Samples every arm on prompts × seeds, and judges it against the near-converged solution of the same ODE
- * (the study's solver with many steps from the same noise) and against the plain run.
+ * (the study's solver with many steps from the same noise) and against the plain run. A trajectory that is asked for
+ * twice counts once, and arms that are the same schedule are one; an arm that gives no finite numbers is among the
+ * failed ones.
  *
  * The folder holds `setting.json`, `jobs/` with a file a job, `converged.safetensors` with the reference's
  * latents [trajectories, channels, height, width], and `study.json`, the result.
  *
  * @throws ArgumentError where an arm does not fit or the folder holds a study of another setting;
- *   InvalidFileError where something in the folder is damaged; InterruptedError on abort
+ *   InUseError where another study is filling the folder; InvalidFileError where something in the folder is damaged;
+ *   NotFiniteError where the plain run or the reference gives no finite numbers; InterruptedError on abort
  */
 export async function runStudy(pipeline: Pipeline, options: StudyOptions): Promise<StudyResult> {
-  const { prompts, seeds, folder, costs, runner, onProgress, signal, arms: given, ...settingOptions } = options;
+  const { prompts, seeds, arms: given, folder, costs, runner, onProgress, signal, ...settingOptions } = options;
   if (prompts.length === 0) throw new ArgumentError("prompts: expected at least one, found an empty list");
   if (seeds.length === 0) throw new ArgumentError("seeds: expected at least one, found an empty list");
   const setting = await resolveSetting(pipeline, settingOptions);
   if (costs !== undefined) requireCostsOf(costs, setting.model, setting.latent_size);
-  const arms = withPlainRun(given, setting);
-  await checkArms(pipeline, setting, arms);
-  await openFolder(folder, setting);
+  const arms = await prepareArms(pipeline, setting, given);
+  const trajectories = distinctTrajectories(pipeline, prompts, seeds);
+  const repeated = prompts.length * seeds.length - trajectories.length;
+  const path = join(folder, "study.json");
+  return whileLocked(path, async () => {
+    await openFolder(folder, setting);
+    const measured = await measure(pipeline, setting, arms, trajectories, { folder, runner, onProgress, signal });
+    const study: StudyResult = {
+      ...studyHead(setting, measured),
+      trajectories,
+      ...(repeated === 0 ? {} : { repeated }),
+      ...resultsOf(arms, measured, costs),
+    };
+    await saveStudy(path, study);
+    return study;
+  });
+}
 
-  const trajectories = prompts.flatMap((prompt) => seeds.map((seed) => ({ prompt, seed })));
+/** What every arm gave on every batch of the trajectories: an entry an arm, an entry a batch. */
+async function measure(
+  pipeline: Pipeline,
+  setting: StudySetting,
+  arms: readonly Arm[],
+  trajectories: readonly Trajectory[],
+  { folder, runner, onProgress, signal }: Pick<StudyOptions, "folder" | "runner" | "onProgress" | "signal">,
+): Promise<readonly (readonly (ArmMeasurement | ArmFailure)[])[]> {
   const groups = batches(trajectories, setting.batch);
   const planned = new Map<string, readonly number[]>();
   const timestepsOf = ({ solver, steps }: Pick<Arm, "solver" | "steps">): readonly number[] => {
@@ -94,22 +123,35 @@ export async function runStudy(pipeline: Pipeline, options: StudyOptions): Promi
     run: (job) => runConverged(pipeline, job, signal),
     onProgress: report(0, () => convergedWork),
   });
-  await writeConverged(join(folder, "converged.safetensors"), converged, trajectories);
+  await writeConverged(folder, converged, trajectories);
 
-  const measured: ArmMeasurement[] = await runKept({
+  const measured = await runKept({
     ...kept,
     // All arms of one batch, then of the next: a slow spell of the machine does not fall on one arm.
     jobs: groups.flatMap((group, index) =>
       arms.map((arm) =>
-        createJob<ArmJob>({ kind: "arm", setting, trajectories: group, arm, converged: converged[index] }),
+        createJob<ArmJob>({ kind: "arm", setting, trajectories: group, arm: alone(arm), converged: converged[index] }),
       ),
     ),
     schema: armMeasurementSchema,
     run: (job) => runArm(pipeline, job, signal),
     onProgress: report(trajectories.length * convergedWork, ({ arm }) => armWork(arm)),
   });
+  return arms.map((_, index) => groups.map((_, group) => measured[group * arms.length + index]));
+}
 
-  const study: StudyResult = {
+/** Without what does not change what is sampled: the same job for it as before there were others of the same schedule. */
+function alone({ also: _, cached, ...arm }: Arm): Arm {
+  if (cached === undefined) return arm;
+  const { askedSpeedups: __, ...rest } = cached;
+  return { ...arm, cached: rest };
+}
+
+function studyHead(
+  setting: StudySetting,
+  measured: readonly (readonly (ArmMeasurement | ArmFailure)[])[],
+): Omit<StudyResult, "trajectories" | "results"> {
+  return {
     format: "blockcache-study",
     version: 1,
     model: setting.model,
@@ -119,88 +161,27 @@ export async function runStudy(pipeline: Pipeline, options: StudyOptions): Promi
     converged_steps: setting.converged_steps,
     timestep_spacing: setting.timestep_spacing,
     batch: setting.batch,
-    machine: [...new Set(measured.map(({ machine }) => machine))].join("; "),
-    trajectories,
-    results: arms.map((arm, index) => ({
-      ...armResult(
-        arm,
-        groups.map((_, group) => measured[group * arms.length + index]),
-      ),
-      ...(arm.cached === undefined || costs === undefined
-        ? {}
-        : {
-            predictedSpeedup:
-              predictSeconds(costs, { timesteps: plainTimesteps, blocks: {} }) /
-              predictSeconds(costs, arm.cached.schedule, reuseRule(arm.cached.reuse)),
-          }),
-    })),
+    machine: [...new Set(measured.flat().map(({ machine }) => machine))].join("; "),
   };
-  await saveStudy(join(folder, "study.json"), study);
-  return study;
 }
 
-function withPlainRun(arms: readonly Arm[], setting: StudySetting): readonly Arm[] {
-  const { solver, steps } = setting;
-  return arms.some((arm) => isPlainRun(arm, setting)) ? arms : [{ name: `plain ${steps}`, solver, steps }, ...arms];
-}
-
-/** Before anything is sampled: names are unique, reuse rules known, schedules fit model, solver and timesteps. */
-async function checkArms(pipeline: Pipeline, setting: StudySetting, arms: readonly Arm[]): Promise<void> {
-  const names = new Set<string>();
-  for (const arm of arms) {
-    if (names.has(arm.name)) throw new ArgumentError(`arms: expected names that differ, found "${arm.name}" twice`);
-    names.add(arm.name);
-    const plan = planSampling(pipeline, { ...armSampling(pipeline, setting, arm), prompt: "" });
-    checkDeterministic(`arms: "${arm.name}"`, plan.solver);
-    if (arm.cached === undefined) continue;
-    if (arm.solver !== setting.solver)
-      throw new ArgumentError(
-        `arms: "${arm.name}": expected ${setting.solver}, as the study's plain run, found ${arm.solver} — a study of another solver is one of its own`,
-      );
-    const trial = cachedRun(arm.cached.schedule, { reuse: reuseRule(arm.cached.reuse) });
-    await trial.begin?.(pipeline, plan);
-    trial.end?.();
+/** An arm fails as a whole where it fails on one batch. */
+function resultsOf(
+  arms: readonly Arm[],
+  measured: readonly (readonly (ArmMeasurement | ArmFailure)[])[],
+  costs: Costs | undefined,
+): Pick<StudyResult, "results" | "failed"> {
+  const results: ArmResult[] = [];
+  const failed: FailedArm[] = [];
+  for (const [index, arm] of arms.entries()) {
+    const failure = measured[index].find(isFailure);
+    if (failure === undefined) results.push(armResult(arm, measured[index].filter(isMeasurement), costs));
+    else failed.push({ arm, reason: failure.failed });
   }
+  return { results, ...(failed.length === 0 ? {} : { failed }) };
 }
 
-/** What wrote the folders that do not say it. */
-const FIRST_VERSION = "0.1.0";
-
-async function openFolder(folder: string, setting: StudySetting): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  const path = join(folder, "setting.json");
-  const wanted: Readonly<Record<string, unknown>> = { ...setting, library_version: VERSION };
-  if (!existsSync(path)) return writeJson(path, wanted);
-  const found: Readonly<Record<string, unknown>> = {
-    library_version: FIRST_VERSION,
-    ...((await readJson(path)) as object),
-  };
-  for (const key of new Set([...Object.keys(wanted), ...Object.keys(found)])) {
-    if (JSON.stringify(found[key]) === JSON.stringify(wanted[key])) continue;
-    throw new ArgumentError(
-      `${path}: holds a study with ${key} ${JSON.stringify(found[key])}, and this one has ${JSON.stringify(wanted[key])} — give another folder`,
-    );
-  }
-}
-
-async function writeConverged(
-  path: string,
-  batchLatents: readonly FloatTensor[],
-  trajectories: readonly Trajectory[],
-): Promise<void> {
-  const [, ...dims] = batchLatents[0].dims;
-  const data = new Float32Array(batchLatents.reduce((sum, each) => sum + each.data.length, 0));
-  let offset = 0;
-  for (const each of batchLatents) {
-    data.set(each.data, offset);
-    offset += each.data.length;
-  }
-  await writeSafetensors(path, new Map([["latents", { dtype: "F32", dims: [trajectories.length, ...dims], data }]]), {
-    trajectories: JSON.stringify(trajectories),
-  });
-}
-
-function armResult(arm: Arm, measured: readonly ArmMeasurement[]): ArmResult {
+function armResult(arm: Arm, measured: readonly ArmMeasurement[], costs: Costs | undefined): ArmResult {
   const toPlain = measured.flatMap(({ toPlain }) => toPlain ?? []);
   return {
     arm,
@@ -209,6 +190,9 @@ function armResult(arm: Arm, measured: readonly ArmMeasurement[]): ArmResult {
     seconds: measured.flatMap(({ seconds }) => seconds),
     plainSeconds: measured.flatMap(({ plainSeconds }) => plainSeconds),
     computedShare: arm.cached === undefined ? 1 : computedShare(arm.cached.schedule),
+    ...(arm.cached === undefined || costs === undefined
+      ? {}
+      : { predictedSpeedup: predictSpeedup(costs, arm.cached.schedule, reuseRule(arm.cached.reuse)) }),
   };
 }
 

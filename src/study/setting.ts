@@ -13,9 +13,9 @@ export interface StudySetting {
   readonly steps: number;
   /** num_inference_steps of the near-converged reference */
   readonly converged_steps: number;
-  /** of every arm and of the reference */
+  /** of every arm and of the reference, the model's own or another */
   readonly timestep_spacing: string;
-  /** what else is changed in the scheduler config of every arm and of the reference; absent: nothing */
+  /** what else is changed in the model's scheduler config of every arm and of the reference; absent: nothing */
   readonly scheduler_config?: Readonly<Record<string, unknown>>;
   readonly guidance_scale: number;
   /** null: what the model takes for none */
@@ -35,9 +35,11 @@ export interface StudySettingOptions {
   readonly steps?: number;
   /** num_inference_steps of the reference. Default: 200 */
   readonly convergedSteps?: number;
-  /** Default: trailing, in which every number of steps starts at the last timestep */
-  readonly timestepSpacing?: string;
-  /** other changes to the model's scheduler_config.json, for every arm and the reference. Default: none */
+  /**
+   * Changes to the model's scheduler_config.json, for every arm and the reference: those of the profile and of the
+   * sampling that the study is about. Default: none, as everywhere. Runs of different numbers of steps start at
+   * one timestep with `{ timestep_spacing: "trailing" }` only.
+   */
   readonly schedulerConfig?: Readonly<Record<string, unknown>>;
   /** Default: 5 */
   readonly guidanceScale?: number;
@@ -51,16 +53,12 @@ export interface StudySettingOptions {
   readonly repeats?: number;
 }
 
+/** Of the solvers that have no such key (DPM-Solver++ singlestep). */
+const ONLY_SPACING = "linspace";
+
 /** Throws ArgumentError for what does not fit the model. */
 export async function resolveSetting(pipeline: Pipeline, options: StudySettingOptions): Promise<StudySetting> {
-  const {
-    convergedSteps = 200,
-    timestepSpacing = "trailing",
-    schedulerConfig = {},
-    batch = 4,
-    repeats = 1,
-    ...sampling
-  } = options;
+  const { convergedSteps = 200, schedulerConfig = {}, batch = 4, repeats = 1, ...sampling } = options;
   for (const [name, value] of [
     ["batch", batch],
     ["repeats", repeats],
@@ -69,13 +67,11 @@ export async function resolveSetting(pipeline: Pipeline, options: StudySettingOp
       throw new ArgumentError(`${name}: expected an integer of 1 or more, found ${value}`);
   }
   const planned = (config: Readonly<Record<string, unknown>>): SamplingPlan =>
-    planSampling(pipeline, {
-      ...sampling,
-      prompt: "",
-      schedulerConfig: { ...config, timestep_spacing: timestepSpacing },
-    });
+    planSampling(pipeline, { ...sampling, prompt: "", schedulerConfig: config });
   const plan = planned(schedulerConfig);
-  const changed = effective(schedulerConfig, plan.solver, planned({}).solver);
+  const spacing = String(plan.solver.config.timestep_spacing ?? ONLY_SPACING);
+  const { timestep_spacing: _, ...others } = schedulerConfig;
+  const changed = effective(others, plan.solver, planned({ timestep_spacing: spacing }).solver);
   const { numInferenceSteps: steps } = plan.solver;
   checkDeterministic("solver", plan.solver);
   if (!(convergedSteps > steps))
@@ -87,7 +83,7 @@ export async function resolveSetting(pipeline: Pipeline, options: StudySettingOp
     solver: plan.solver.name,
     steps: options.steps ?? 20,
     converged_steps: convergedSteps,
-    timestep_spacing: timestepSpacing,
+    timestep_spacing: spacing,
     ...(Object.keys(changed).length === 0 ? {} : { scheduler_config: changed }),
     guidance_scale: plan.guidanceScale,
     negative_prompt: plan.negativePrompts?.[0] ?? null,

@@ -1,7 +1,9 @@
 import type { Costs } from "../caching/costs/costs.js";
-import type { NamedHeuristic } from "../caching/heuristics/registry.js";
+import { askHeuristic } from "../caching/heuristics/askHeuristic.js";
+import type { NamedHeuristic, NamedOptions } from "../caching/heuristics/registry.js";
 import { reuseRule } from "../caching/run/reuseRule.js";
 import type { ReuseRule } from "../caching/run/reuseRule.js";
+import { checkSchedule } from "../caching/schedule/checkSchedule.js";
 import type { Schedule } from "../caching/schedule/schedule.js";
 import type { SolverName } from "../diffusion/solvers/index.js";
 import { ArgumentError } from "../errors.js";
@@ -53,12 +55,7 @@ export function sweepArms(
           steps,
           // Within a budget a rule's sums count.
           cached: {
-            schedule: heuristic.find(profile, {
-              kinds: choice.kinds,
-              costs,
-              reuse: rule,
-              [heuristic.parameter]: parameter,
-            }),
+            schedule: scheduleFor(profile, heuristic, parameter, { kinds: choice.kinds, costs, reuse: rule }),
             reuse: rule.name,
             kinds: choice.label,
             parameter,
@@ -72,10 +69,22 @@ export function sweepArms(
       name: `${name}, ${rule.name}`,
       solver: schedule.solver as SolverName,
       steps: schedule.num_inference_steps,
-      cached: { schedule, reuse: rule.name, kinds: name },
+      cached: { schedule: checkSchedule(schedule, name), reuse: rule.name, kinds: name },
     })),
   );
   return [...plain, ...found, ...given];
+}
+
+/** What a heuristic gives for a value of its parameter; where that is a speed-up, it is recorded as what was asked for. */
+function scheduleFor(
+  profile: Profile,
+  { name, find, parameter }: NamedHeuristic,
+  value: number,
+  options: NamedOptions,
+): Schedule {
+  const schedule = askHeuristic(find, profile, { ...options, [parameter]: value }, `${name}, ${parameter} ${value}`);
+  if (parameter !== "speedup") return schedule;
+  return { ...schedule, heuristic: { ...schedule.heuristic, speedup: value } };
 }
 
 function symbolOf(parameter: string): string {

@@ -1,5 +1,6 @@
 /** A study's comparison as rows for people and for spreadsheets. */
 import type { ComparedArm } from "./compare.js";
+import { armNames } from "./result.js";
 import type { StudyResult } from "./result.js";
 
 /** `better`, `worse`: the interval at equal latency excludes 1; `even`: it does not; `outside`: no plain run is as fast, or as slow */
@@ -24,6 +25,8 @@ const COLUMNS = [
   "kinds",
   "reuse",
   "computed",
+  "also",
+  "speedup_asked",
   "speedup_predicted",
   "speedup",
   "distance",
@@ -56,6 +59,8 @@ export function comparisonCsv(
         cached?.kinds,
         cached?.reuse,
         result.computedShare,
+        result.arm.also?.join("; "),
+        cached?.askedSpeedups?.join("; "),
         result.predictedSpeedup,
         speedup,
         distance,
@@ -90,6 +95,11 @@ export function alignedTable(rows: readonly (readonly string[])[], left = 1): st
   );
 }
 
+/** A speed-up as it was asked for: as said, where it was, and not as divided out of a latency. */
+export function askedText(speedup: number): string {
+  return String(Number(speedup.toFixed(3)));
+}
+
 /** The comparison as lines of a table, the head first. */
 export function comparisonTable(arms: readonly ComparedArm[]): string[] {
   const interval = (of: ComparedArm["atEqualLatency"]): string =>
@@ -98,8 +108,9 @@ export function comparisonTable(arms: readonly ComparedArm[]): string[] {
     const { result, speedup, distance, againstPlain, atEqualLatency, onFront } = compared;
     const predicted = result.predictedSpeedup === undefined ? "–" : result.predictedSpeedup.toFixed(2);
     return [
-      result.arm.name,
+      armNames(result.arm).join(" = "),
       `${(100 * result.computedShare).toFixed(0)} %`,
+      result.arm.cached?.askedSpeedups?.map(askedText).join(", ") ?? "–",
       predicted,
       speedup.toFixed(2),
       distance.toPrecision(3),
@@ -113,6 +124,7 @@ export function comparisonTable(arms: readonly ComparedArm[]): string[] {
     [
       "arm",
       "computed",
+      "asked",
       "predicted",
       "speed-up",
       "distance",

@@ -16,8 +16,7 @@ const sweep = (out: string, ...more: string[]) =>
   run(
     "sweep",
     model,
-    "--profile",
-    at("p.safetensors"),
+    ...(more.includes("--profile") ? [] : ["--profile", at("p.safetensors")]),
     "--prompts",
     at("prompts.txt"),
     "--plain-steps",
@@ -79,14 +78,15 @@ describe("blockcache sweep", () => {
     ];
     const swept = sweep("study", ...heuristics, "--json");
     expect({ status: swept.status, stderr: swept.stderr }).toEqual({ status: 0, stderr: "" });
-    // 3 plain; (2 δ + 1 interval + 1 of the user's) × 2 sets of kinds × 2 rules
+    // 3 plain; (2 δ + 1 interval + 1 of the user's) × 2 sets of kinds × 2 rules, less those that are the same schedule:
+    // at δ = 0 everything computes whatever may be cached, and the user's heuristic does not look at the kinds.
     const summary = JSON.parse(swept.stdout) as { arms: number; trajectories: number; warnings: string[] };
-    expect(summary).toMatchObject({ arms: 3 + 16, trajectories: 2 });
+    expect(summary).toMatchObject({ arms: 3 + 16 - 4, trajectories: 2 });
     expect(summary.warnings).toContain(
       '"threshold δ 0, transformers, hold" does nothing: every block computes at every step',
     );
     const study = JSON.parse(readFileSync(join(at("study"), "study.json"), "utf8")) as StudyResult;
-    expect(study.results.map(({ arm }) => arm.name)).toEqual(
+    expect(study.results.flatMap(({ arm }) => [arm.name, ...(arm.also ?? [])])).toEqual(
       expect.arrayContaining([
         "plain 2",
         "plain 4",
@@ -102,8 +102,11 @@ describe("blockcache sweep", () => {
     expect(compared.stdout).toMatch(/sd2-like, ddim, 6 steps, trailing, guidance 5, 2 trajectories/);
     expect(compared.stdout).toMatch(/largest speed-up not worse than plain 6/);
     expect(compared.stdout).toMatch(/warning: "threshold δ 0, .*" does nothing/);
+    expect(compared.stdout).toMatch(
+      /^alternate every 3, transformers, hold = alternate every 3, all kinds, hold .*33 %/m,
+    );
     const [head, ...lines] = readFileSync(at("study.csv"), "utf8").trim().split("\n");
-    expect(lines.length).toBe(19);
+    expect(lines.length).toBe(15);
     expect(head.split(",").slice(0, 4)).toEqual(["study", "timestep_spacing", "arm", "solver"]);
     const json = JSON.parse(run("compare", at("study"), at("study"), "--measure", "dssim", "--json").stdout) as {
       measure: string;
@@ -203,7 +206,66 @@ describe("blockcache sweep", () => {
     expect(run("plot", "pareto", at("given"), "--out", at("given.svg"))).toMatchObject({ status: 0, stderr: "" });
   }, 240_000);
 
+  it("goes from a profile to a schedule and a study with the model's own scheduler config; an edited rule is another arm, and one with NaN fails alone", () => {
+    const own = at("own.safetensors");
+    expect(run("profile", model, ...profiled, "--out", own).stderr).toBe("");
+    expect(run("schedule", own, "--delta", "1000", "--out", at("own.json")).stderr).toBe("");
+    const distances = (out: string, weight: number) => {
+      writeFileSync(at("weight.mjs"), `export default () => [${weight}];\n`);
+      const options = [
+        "--profile",
+        own,
+        "--schedule",
+        at("own.json"),
+        "--reuse",
+        `hold,${at("weight.mjs")}`,
+        "--seeds",
+        "0,0",
+      ];
+      const { status, stderr, stdout } = sweep(out, ...options, "--json");
+      expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+      const study = JSON.parse(readFileSync(join(at(out), "study.json"), "utf8")) as StudyResult;
+      const of = (name: string) => study.results.find(({ arm }) => arm.name === name)?.toConverged;
+      return {
+        study,
+        hold: of("own, hold"),
+        weight: of("own, weight"),
+        warnings: (JSON.parse(stdout) as { warnings: string[] }).warnings,
+      };
+    };
+    const first = distances("edited", 1);
+    expect(first.weight).toEqual(first.hold);
+    expect(first.study.timestep_spacing).toBe("leading");
+    expect(first.study.trajectories.length).toBe(2);
+    expect(first.warnings).toEqual(
+      expect.arrayContaining([
+        expect.stringMatching(/^2 of the trajectories stand there more than once/),
+        expect.stringMatching(
+          /^leading spacing, as the profile's: runs of 2, 4, 6, 12 steps start at different timesteps/,
+        ),
+      ]),
+    );
+    const [edited, fresh] = [distances("edited", 0.5), distances("fresh", 0.5)];
+    expect(edited.weight).toEqual(fresh.weight);
+    expect(edited.weight).not.toEqual(first.weight);
+    expect(edited.hold).toEqual(first.hold);
+    const large = distances("edited", 3e38);
+    expect(large.weight).toBeUndefined();
+    expect(large.hold).toEqual(first.hold);
+    expect(large.warnings).toContainEqual(
+      expect.stringMatching(
+        /^"own, weight" failed: sampling: evaluation 1: the network's output at timestep \d+: expected finite numbers, found/,
+      ),
+    );
+    expect(run("compare", at("edited")).stdout).toMatch(/warning: "own, weight" failed: /);
+  }, 240_000);
+
   it.each([
+    [
+      ["--timestep-spacing", "leading"],
+      1,
+      /--timestep-spacing: expected trailing, as .* — `blockcache profile --scheduler-config timestep_spacing=leading` measures one for it/,
+    ],
     [["--steps", "5"], 1, /--steps: expected 6, as .*p\.safetensors was measured, found 5/],
     [["--kinds", "transformer+attention"], 2, /--kinds: expected all, or conv_in/],
     [["--heuristic", "./nothing.mjs"], 1, /nothing\.mjs: expected a JavaScript module/],

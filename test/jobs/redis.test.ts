@@ -148,12 +148,7 @@ describe.skipIf(!hasRedis)("jobs over Redis", () => {
   }, 120_000);
 
   it("know a user's reuse rule where the worker was told of it, and say how where it was not", async () => {
-    const { solver } = planSampling(pipeline, {
-      prompt: "",
-      solver: "ddim",
-      steps: 3,
-      schedulerConfig: { timestep_spacing: "trailing" },
-    });
+    const { solver } = planSampling(pipeline, { prompt: "", solver: "ddim", steps: 3 });
     const schedule: Schedule = {
       format: "blockcache-schedule",
       version: 1,
@@ -181,6 +176,14 @@ describe.skipIf(!hasRedis)("jobs over Redis", () => {
       /failed on a worker: reuse: expected hold, .*found "half" — .*--reuse \.\/half\.mjs/,
     );
     for (const worker of workers) worker.kill("SIGKILL");
+    // A worker that was started before the module was edited.
+    writeFileSync(module, "export default () => [0.25];\n");
+    const outdated = await startWorker(/waiting for jobs/, "--reuse", module);
+    writeFileSync(module, "export const history = 1;\nexport default () => [0.5];\n");
+    await expect(runStudy(pipeline, options)).rejects.toThrow(
+      /failed on a worker: arms: "half": expected the study's own reuse rule half, found one that gives other weights/,
+    );
+    outdated.kill("SIGKILL");
     await startWorker(/waiting for jobs/, "--reuse", module);
     expect(timeless(await runStudy(pipeline, options))).toEqual(timeless(local));
   }, 120_000);

@@ -1,6 +1,6 @@
 import { ArgumentError } from "../../errors.js";
 import type { Profile } from "../../instrument/profile/profile.js";
-import { createSchedule } from "../schedule/schedule.js";
+import { createSchedule } from "../schedule/createSchedule.js";
 import type { Schedule } from "../schedule/schedule.js";
 import { cacheableBlocks, cacheableRecord, computeWhen } from "./heuristic.js";
 import type { Cacheable } from "./heuristic.js";

@@ -1,6 +1,6 @@
 import type { Profile } from "../../instrument/profile/profile.js";
 import { predictSeconds } from "../costs/predictSeconds.js";
-import { createSchedule } from "../schedule/schedule.js";
+import { createSchedule } from "../schedule/createSchedule.js";
 import type { Schedule } from "../schedule/schedule.js";
 import { budgetRecord, secondsOf, unreachable } from "./budget.js";
 import type { Budget } from "./budget.js";

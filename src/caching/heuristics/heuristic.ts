@@ -37,7 +37,8 @@ export function cacheableBlocks(profile: Profile, options: Cacheable): readonly 
       named(block.id) &&
       (resolutions?.some(([height, width]) => block.resolution[0] === height && block.resolution[1] === width) ??
         true) &&
-      where(block),
+      // A user's function: what it writes into a block is its own.
+      where({ ...block }),
   );
   if (blocks.length > 0) return blocks;
   const asked = [

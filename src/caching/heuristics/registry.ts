@@ -24,7 +24,7 @@ export interface NamedHeuristic {
   readonly parameter: string;
   /** the parameter's values that a sweep tries by default, ascending */
   readonly values: readonly number[];
-  /** least and greatest value that a search may try */
+  /** least and greatest value that a search may try; the least above the greatest: none */
   readonly bounds: readonly [least: number, greatest: number];
   /** whether only whole numbers are allowed */
   readonly integer: boolean;
@@ -32,7 +32,10 @@ export interface NamedHeuristic {
   readonly options?: readonly string[];
 }
 
-/** What a user says of a heuristic; the rest has defaults: bounds 0 to ∞, any number, any options. */
+/**
+ * What a user says of a heuristic. The rest has defaults that follow from `values`: a search stays between the least
+ * and the greatest, and tries whole numbers alone where all of them are whole. Options: any.
+ */
 export interface HeuristicDefinition<Options extends Cacheable>
   extends
     Pick<NamedHeuristic, "name" | "parameter" | "values">,
@@ -46,12 +49,19 @@ export interface HeuristicDefinition<Options extends Cacheable>
  */
 export function defineHeuristic<Options extends Cacheable>({
   find,
-  bounds = [0, Infinity],
-  integer = false,
+  values,
+  bounds = [Math.min(...values), Math.max(...values)],
+  integer = values.length > 0 && values.every(Number.isInteger),
   ...named
 }: HeuristicDefinition<Options>): NamedHeuristic {
   // Options that come by name cannot be typed; a heuristic checks what it is given.
-  return { ...named, find: find as Heuristic<Cacheable> as Heuristic<NamedOptions>, bounds, integer };
+  return {
+    ...named,
+    values: [...values],
+    find: find as Heuristic<Cacheable> as Heuristic<NamedOptions>,
+    bounds,
+    integer,
+  };
 }
 
 /** Every heuristic that comes with the library. */
@@ -61,6 +71,7 @@ export const HEURISTICS: readonly NamedHeuristic[] = [
     find: threshold,
     parameter: "delta",
     values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5],
+    bounds: [0, Infinity],
     options: [],
   }),
   defineHeuristic({
@@ -77,6 +88,7 @@ export const HEURISTICS: readonly NamedHeuristic[] = [
     find: direct,
     parameter: "delta",
     values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5],
+    bounds: [0, Infinity],
     options: [],
   }),
   defineHeuristic({
@@ -84,6 +96,7 @@ export const HEURISTICS: readonly NamedHeuristic[] = [
     find: smoothCache,
     parameter: "alpha",
     values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5],
+    bounds: [0, Infinity],
     options: [],
   }),
   defineHeuristic({

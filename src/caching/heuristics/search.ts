@@ -1,20 +1,37 @@
 /** Finds the value of a heuristic's swept parameter whose schedule is fast enough. */
+import { ArgumentError } from "../../errors.js";
 import type { Profile } from "../../instrument/profile/profile.js";
-import { predictSeconds } from "../costs/predictSeconds.js";
+import { predictSeconds, speedupCeiling } from "../costs/predictSeconds.js";
 import { hold } from "../run/reuseRule.js";
 import type { Schedule } from "../schedule/schedule.js";
+import { askHeuristic } from "./askHeuristic.js";
 import { secondsOf, unreachable } from "./budget.js";
 import type { Budget } from "./budget.js";
 import type { NamedHeuristic, NamedOptions } from "./registry.js";
 
 /** Halvings of the search: finer than any profile's values. */
 const HALVINGS = 50;
+/** Where a parameter has no greatest value: so many doublings without any change, and there will be none. */
+const IDLE_DOUBLINGS = 20;
+/** What sums of the same seconds in another order may differ by. */
+const ROUNDING = 1e-9;
+
+/** A value of the parameter, and what the heuristic answered. */
+interface Tried {
+  readonly value: number;
+  readonly schedule: Schedule;
+  readonly seconds: number;
+  readonly isFast: boolean;
+}
 
 /**
- * A heuristic's schedule within a budget, at the least value of its swept parameter that the search finds:
- * bisection between a value that is too slow and one that is fast enough.
+ * A heuristic's schedule within a budget: of those that the search finds fast enough, the one that computes longest,
+ * at the least value of the swept parameter that gives it. The search tries the heuristic's values and bounds, and
+ * halves between a value that is too slow and one that is not, whichever of them is greater.
  *
- * @throws ArgumentError where no value reaches it; the message names the fastest
+ * @returns the schedule; its heuristic's record says under `speedup` what was asked for
+ * @throws ArgumentError where no value reaches it, the message names the fastest; or where the heuristic has neither
+ *   values nor bounds
  */
 export function withinBudget(
   heuristic: NamedHeuristic,
@@ -23,37 +40,72 @@ export function withinBudget(
   options: NamedOptions = {},
 ): Schedule {
   const { costs, reuse = hold } = budget;
-  const allowed = secondsOf(budget, profile.setting.timesteps);
-  const {
-    find,
-    parameter,
-    bounds: [least, greatest],
-    integer,
-  } = heuristic;
-  const scheduleAt = (value: number): Schedule => find(profile, { ...options, costs, reuse, [parameter]: value });
-  const isFast = (schedule: Schedule): boolean => predictSeconds(costs, schedule, reuse) <= allowed;
-
+  const { name, find, parameter } = heuristic;
+  const { timesteps } = profile.setting;
+  const allowed = secondsOf(budget, timesteps);
+  const plain = predictSeconds(costs, { timesteps, blocks: {} });
+  const asked = budget.speedup ?? plain / allowed;
+  const tryAt = (value: number): Tried => {
+    const schedule = askHeuristic(find, profile, { ...options, costs, reuse, [parameter]: value }, name);
+    const seconds = predictSeconds(costs, schedule, reuse);
+    return { value, schedule, seconds, isFast: seconds <= allowed };
+  };
   // Planning within a budget is then the heuristic's own work.
-  if (parameter === "speedup")
-    return scheduleAt(predictSeconds(costs, { timesteps: profile.setting.timesteps, blocks: {} }) / allowed);
+  const tried = parameter === "speedup" ? [tryAt(asked)] : search(heuristic, tryAt);
+  const limit = parameter === "speedup" ? allowed * (1 + ROUNDING) : allowed;
+  const fast = tried.filter(({ seconds }) => seconds <= limit);
+  if (fast.length > 0) {
+    const { schedule } = fast.reduce((best, each) => (each.seconds > best.seconds ? each : best));
+    return { ...schedule, heuristic: { ...schedule.heuristic, speedup: asked } };
+  }
+  const fastest = tried.reduce((best, each) => (each.seconds < best.seconds ? each : best));
+  const reached = plain / fastest.seconds;
+  if (reached * (1 + ROUNDING) >= speedupCeiling(costs, fastest.schedule, Object.keys(fastest.schedule.blocks)))
+    throw unreachable(budget, timesteps, fastest.seconds);
+  throw new ArgumentError(
+    `speedup: expected at most ${reached.toFixed(3)}, which the heuristic ${name} reaches at ${parameter} ${fastest.value}, found ${asked} — ${parameter === "speedup" ? "it was to plan for that itself" : "with other bounds the search tries other values"}`,
+  );
+}
 
-  let low = least;
-  const slowest = scheduleAt(low);
-  if (isFast(slowest)) return slowest;
-  let high = Math.min(greatest, Math.max(1, 2 * least));
-  let found = scheduleAt(high);
-  while (!isFast(found)) {
-    if (high >= greatest || high > Number.MAX_SAFE_INTEGER)
-      throw unreachable(budget, profile.setting.timesteps, predictSeconds(costs, found, reuse));
-    low = high;
-    high = Math.min(greatest, 2 * high);
-    found = scheduleAt(high);
+/** Values tried, ascending: those of the heuristic, its bounds, and where they lie on both sides of the budget, halves between; doubled where there is no greatest. */
+function search(
+  { name, parameter, values, bounds: [least, greatest], integer }: NamedHeuristic,
+  tryAt: (value: number) => Tried,
+): readonly Tried[] {
+  const given = [least, ...values, greatest].filter(
+    (value) => Number.isFinite(value) && value >= least && value <= greatest && (!integer || Number.isInteger(value)),
+  );
+  if (given.length === 0)
+    throw new ArgumentError(
+      `heuristic ${name}: expected values of ${parameter} or bounds to search between, found none — give it values: […] or bounds: [least, greatest] (in a module: export const values, bounds)`,
+    );
+  const tried = [...new Set(given)].sort((a, b) => a - b).map(tryAt);
+  let last = tried[tried.length - 1];
+  for (let idle = 0; greatest === Infinity && idle < IDLE_DOUBLINGS && !tried.some(({ isFast }) => isFast);) {
+    const next = tryAt(Math.max(1, 2 * last.value));
+    idle = next.seconds === last.seconds ? idle + 1 : 0;
+    tried.push((last = next));
   }
-  for (let halving = 0; halving < HALVINGS && (integer ? high - low > 1 : high > low); halving++) {
-    const middle = integer ? Math.floor((low + high) / 2) : (low + high) / 2;
-    const between = scheduleAt(middle);
-    if (isFast(between)) [high, found] = [middle, between];
-    else low = middle;
+  const place = tried.findIndex(({ isFast }, index) => index > 0 && isFast !== tried[index - 1].isFast);
+  return place < 0
+    ? tried
+    : [...tried, ...halve(tried[place - 1], tried[place], integer, tryAt)].sort((a, b) => a.value - b.value);
+}
+
+/** What is tried where the budget lies between two values. */
+function halve(from: Tried, to: Tried, integer: boolean, tryAt: (value: number) => Tried): readonly Tried[] {
+  const tried: Tried[] = [];
+  let [low, high] = [from, to];
+  for (
+    let halving = 0;
+    halving < HALVINGS && (integer ? high.value - low.value > 1 : high.value > low.value);
+    halving++
+  ) {
+    const middle = integer ? Math.floor((low.value + high.value) / 2) : (low.value + high.value) / 2;
+    const between = tryAt(middle);
+    tried.push(between);
+    if (between.isFast === low.isFast) low = between;
+    else high = between;
   }
-  return found;
+  return tried;
 }

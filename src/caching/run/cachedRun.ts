@@ -7,8 +7,9 @@ import type { SampledEvaluations, SampledModel } from "../../diffusion/samplingH
 import { KeptBranches } from "../../engine/keptBranches.js";
 import type { StandIn } from "../../engine/network/standIn.js";
 import { executionPlan } from "./executionPlan.js";
-import { hold } from "./reuseRule.js";
+import { hold, weightsOf } from "./reuseRule.js";
 import type { ReuseRule } from "./reuseRule.js";
+import { checkSchedule } from "../schedule/checkSchedule.js";
 import type { Schedule } from "../schedule/schedule.js";
 
 export interface CachedRunOptions {
@@ -35,29 +36,27 @@ export interface CachedRun extends SamplingHook {
  * Caches by a schedule (paper section 3.2). Give it to one sampling at a time:
  * `generate(pipeline, { prompt, steps: 20, hooks: [cachedRun(schedule)] })`.
  *
- * @throws ArgumentError when sampling starts, where the schedule is for another model, solver or number
+ * @throws ArgumentError for what is no schedule; when sampling starts, where the schedule is for another model, solver or number
  *   of steps, or names a block that the model does not have; during sampling, where the rule gives
  *   other than a finite weight for each kept value
  */
-export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: CachedRunOptions = {}): CachedRun {
+export function cachedRun(given: Schedule, { reuse = hold, allow = [] }: CachedRunOptions = {}): CachedRun {
+  const schedule = checkSchedule(given);
+  const { history } = reuse;
   const plan = executionPlan(schedule, reuse);
   const computedAt = new Map<string, number[]>();
   const reusedAt = new Map<string, number[]>();
   let times: readonly EvaluationTime[] = [];
-  let kept = new KeptBranches<EvaluationTime>(reuse.history);
+  let kept = new KeptBranches<EvaluationTime>(history);
 
   const standInFor = (id: string, index: number): StandIn => {
     const values = kept.of(id);
-    const weights = reuse.weights(
+    const weights = weightsOf(
+      reuse,
       id,
       values.map(({ note }) => note),
       times[index],
     );
-    // A rule may be a user's own.
-    if (weights?.length !== values.length || !weights.every(Number.isFinite))
-      throw new ArgumentError(
-        `reuse: ${reuse.name}: expected ${values.length} finite weights for ${id} at evaluation ${index}, found ${JSON.stringify(weights)}`,
-      );
     return { terms: values.map(({ branch }, term) => ({ tensor: branch, weight: weights[term] })) };
   };
 
@@ -71,7 +70,7 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
       if (evaluations === undefined) throw new TypeError("cachedRun: expected a sampling, found a single evaluation");
       await checkFit(schedule, model, evaluations, allow);
       kept.clear();
-      kept = new KeptBranches(reuse.history);
+      kept = new KeptBranches(history);
       computedAt.clear();
       reusedAt.clear();
       times = evaluationTimes(evaluations.solver);
@@ -118,18 +117,20 @@ async function checkFit(
       throw new ArgumentError(
         `schedule: made for solver ${schedule.solver}, and this run has ${solver.name} — sample with that solver, or allow: ["solver"]`,
       );
-    const other = timesteps.findIndex((timestep, index) => timestep !== solver.timesteps[index]);
-    if (other !== -1)
-      throw new ArgumentError(
-        `schedule: timesteps.${other} is ${timesteps[other]}, and this run's is ${solver.timesteps[other]} — sample with the same scheduler config, or allow: ["solver"]`,
-      );
     // Keys that the schedule does not have came with a later version of the library.
     const key = Object.keys(schedule.solver_config ?? {}).find(
       (each) => JSON.stringify(schedule.solver_config?.[each]) !== JSON.stringify(solver.config[each]),
     );
-    if (key !== undefined)
+    if (key !== undefined) {
+      const [made, found] = [schedule.solver_config, solver.config].map((config) => JSON.stringify(config?.[key]));
       throw new ArgumentError(
-        `schedule: solver_config.${key} is ${JSON.stringify(schedule.solver_config?.[key])}, and this run's is ${JSON.stringify(solver.config[key])} — sample with that configuration, or allow: ["solver"]`,
+        `schedule: solver_config.${key} is ${made}, and this run's is ${found} — sample with schedulerConfig: { ${key}: ${made} } (--scheduler-config ${key}=${made}; of a sweep, in the profile that it is given), or allow: ["solver"]`,
+      );
+    }
+    const other = timesteps.findIndex((timestep, index) => timestep !== solver.timesteps[index]);
+    if (other !== -1)
+      throw new ArgumentError(
+        `schedule: timesteps.${other} is ${timesteps[other]}, and this run's is ${solver.timesteps[other]} — sample with the same scheduler config, or allow: ["solver"]`,
       );
   }
   if (allow.includes("model")) return;

@@ -28,7 +28,7 @@ export type Clock = keyof EvaluationTime;
  * are fewer. Of values at one time (a solver that evaluates a timestep twice) the newest counts.
  */
 function extrapolation(name: string, history: number, clock: Clock): ReuseRule {
-  return {
+  return Object.freeze<ReuseRule>({
     name,
     history,
     weights(_, kept, wanted) {
@@ -44,11 +44,11 @@ function extrapolation(name: string, history: number, clock: Clock): ReuseRule {
         );
       });
     },
-  };
+  });
 }
 
 /** The last computed value as it is: the paper's rule. */
-export const hold: ReuseRule = { name: "hold", history: 1, weights: () => [1] };
+export const hold: ReuseRule = Object.freeze<ReuseRule>({ name: "hold", history: 1, weights: () => [1] });
 /** The line through the last two computed values over the step index; holds while there is one. */
 export const linear: ReuseRule = extrapolation("linear", 2, "evaluation");
 /** The parabola through the last three computed values over the step index; a line while there are two. */
@@ -68,12 +68,42 @@ export const REUSE_RULES: readonly ReuseRule[] = [
 const rules = new Map(REUSE_RULES.map((rule) => [rule.name, rule]));
 
 /**
- * Makes a rule one that studies, sweeps, plots and the command line know by its name:
- * `defineReuseRule({ name: "half", history: 1, weights: () => [0.5] })`. Jobs carry the name alone, so every
- * process that does them must define it (a worker: `--reuse ./half.mjs`), and results under a name are kept:
- * give a rule that you change another name. Defined again, a name stands for the later rule.
+ * What a rule gives, which may be a user's own: it is given copies of the times, so that it changes nothing else.
  *
- * @returns the rule
+ * @throws ArgumentError where it throws, or gives other than a finite weight for each kept value
+ */
+export function weightsOf(
+  rule: ReuseRule,
+  block: string,
+  kept: readonly EvaluationTime[],
+  wanted: EvaluationTime,
+): readonly number[] {
+  const where = `reuse: ${rule.name}: expected ${kept.length} finite weights for ${block} at evaluation ${wanted.evaluation}`;
+  let given: readonly number[];
+  try {
+    given = rule.weights(
+      block,
+      kept.map((time) => ({ ...time })),
+      { ...wanted },
+    );
+  } catch (error) {
+    throw new ArgumentError(`${where}, and it threw: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
+  const weights = Array.from(given ?? []);
+  // They are applied in float32.
+  if (weights.length === kept.length && weights.every((weight) => Number.isFinite(Math.fround(weight)))) return weights;
+  throw new ArgumentError(`${where}, found ${JSON.stringify(given)}`);
+}
+
+/**
+ * Makes a rule one that studies, sweeps, plots and the command line know by its name:
+ * `defineReuseRule({ name: "half", history: 1, weights: () => [0.5] })`. Jobs carry the name, and a digest of the
+ * weights that the rule gives: every process that does them must define the same rule (a worker: `--reuse ./half.mjs`).
+ * Defined again, a name stands for the later rule. The weights must follow from the arguments alone.
+ *
+ * @returns the rule, frozen
  * @throws ArgumentError where the name is taken by a rule of the library's or is no plain name, or the rule is none
  */
 export function defineReuseRule(rule: ReuseRule): ReuseRule {
@@ -92,7 +122,7 @@ export function defineReuseRule(rule: ReuseRule): ReuseRule {
     throw new ArgumentError(
       `reuse rule ${name}: weights: expected a function (block, kept, wanted) => weights, found ${typeof weights}`,
     );
-  rules.set(name, rule);
+  rules.set(name, Object.freeze(rule));
   return rule;
 }
 

@@ -3,6 +3,7 @@ import { ArgumentError } from "../../errors.js";
 import { MersenneTwister } from "../../numerics/mersenneTwister.js";
 import type { Profile } from "../../instrument/profile/profile.js";
 import { selectTrajectories } from "../../instrument/profile/trajectories.js";
+import { askHeuristic } from "../heuristics/askHeuristic.js";
 import { computesAt } from "./schedule.js";
 import type { Schedule } from "./schedule.js";
 
@@ -37,7 +38,7 @@ export function computeProbability(
   const counts = new Map<string, number[]>();
   for (let resample = 0; resample < resamples; resample++) {
     const rows = Array.from({ length }, () => generator.uint32() % length);
-    const schedule = find(selectTrajectories(profile, rows, ["change"]));
+    const schedule = askHeuristic(find, selectTrajectories(profile, rows, ["change"]), {});
     for (const id of Object.keys(schedule.blocks)) {
       const count = counts.get(id) ?? evaluations.map(() => 0);
       evaluations.forEach((evaluation) => (count[evaluation] += computesAt(schedule, id, evaluation) ? 1 : 0));

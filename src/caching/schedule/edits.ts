@@ -5,7 +5,8 @@
 import { ArgumentError } from "../../errors.js";
 import { MersenneTwister } from "../../numerics/mersenneTwister.js";
 import { blockPattern } from "../../instrument/hooks/blockSelection.js";
-import { checkSchedule, computesAt } from "./schedule.js";
+import { checkSchedule } from "./checkSchedule.js";
+import { computesAt } from "./schedule.js";
 import type { Schedule } from "./schedule.js";
 
 /** Cells of a schedule. */

@@ -4,7 +4,7 @@ import type { SampleOptions } from "../../diffusion/samplingPlan.js";
 import { samplingRecord } from "../../diffusion/samplingRecord.js";
 import type { BlockKind } from "../../graphs/block.js";
 import { everyInterval } from "../heuristics/uniform.js";
-import { scheduleOf } from "./schedule.js";
+import { scheduleOf } from "./createSchedule.js";
 import type { Schedule } from "./schedule.js";
 
 export interface RegularScheduleOptions extends Pick<

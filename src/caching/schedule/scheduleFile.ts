@@ -1,43 +1,26 @@
 /** Schedules on disk: JSON, and tables for spreadsheets. */
-import { z } from "zod";
 import { InvalidFileError } from "../../errors.js";
-import { readJson, validate, writeJson } from "../../files/json.js";
-import { FORMAT, computesAt, faultOf } from "./schedule.js";
+import { readJson, writeJson } from "../../files/json.js";
+import { checkSchedule, scheduleProblem } from "./checkSchedule.js";
+import { computesAt } from "./schedule.js";
 import type { Schedule } from "./schedule.js";
-
-const step = z.number().int().nonnegative();
-
-export const scheduleSchema = z.object({
-  format: z.literal(FORMAT),
-  version: z.literal(1),
-  model: z.object({ fingerprint: z.string(), name: z.string() }),
-  solver: z.string(),
-  solver_config: z.record(z.string(), z.unknown()).optional(),
-  num_inference_steps: z.number().int().positive(),
-  timesteps: z.array(z.number()).min(1),
-  guidance_scale: z.number(),
-  profile: z
-    .object({ digest: z.string(), trajectories: z.number().int().positive(), name: z.string().optional() })
-    .optional(),
-  heuristic: z.looseObject({ name: z.string() }),
-  edits: z.array(z.looseObject({ edit: z.string() })).optional(),
-  blocks: z.record(z.string(), z.array(step)),
-});
 
 /** @throws InvalidFileError where the file is missing, no schedule, or breaks a rule */
 export async function loadSchedule(path: string): Promise<Schedule> {
-  const schedule = validate(scheduleSchema, await readJson(path), {
-    file: path,
-    hint: "it must be a schedule as `blockcache schedule` writes it",
-  });
-  const fault = faultOf(schedule);
-  if (fault !== undefined) throw new InvalidFileError({ file: path, ...fault });
-  return schedule;
+  const found = await readJson(path);
+  const problem = scheduleProblem(found);
+  if (problem !== undefined)
+    throw new InvalidFileError({
+      file: path,
+      ...problem,
+      hint: "it must be a schedule as `blockcache schedule` writes it",
+    });
+  return checkSchedule(found);
 }
 
-/** Writes a schedule; the file is replaced in one go. */
+/** Writes a schedule; the file is replaced in one go. Throws ArgumentError for one that `loadSchedule` would refuse. */
 export async function saveSchedule(path: string, schedule: Schedule): Promise<void> {
-  await writeJson(path, schedule);
+  await writeJson(path, checkSchedule(schedule));
 }
 
 /** Comma-separated, a line a block and a column an evaluation: 1 computes, 0 reuses. */

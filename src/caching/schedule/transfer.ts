@@ -2,8 +2,10 @@
 import { ArgumentError } from "../../errors.js";
 import type { Profile } from "../../instrument/profile/profile.js";
 import { summarise } from "../../instrument/profile/statistics.js";
+import { askHeuristic } from "../heuristics/askHeuristic.js";
 import { missedChange } from "../heuristics/lifetimes.js";
-import { computedShare, computesAt, createSchedule } from "./schedule.js";
+import { createSchedule } from "./createSchedule.js";
+import { computedShare, computesAt } from "./schedule.js";
 import type { Schedule } from "./schedule.js";
 
 /**
@@ -61,7 +63,11 @@ export function transferTable(
   profiles: Readonly<Record<string, Profile>>,
   find: (profile: Profile) => Schedule,
 ): readonly TransferRow[] {
-  const settings = Object.entries(profiles).map(([name, profile]) => ({ name, profile, home: find(profile) }));
+  const settings = Object.entries(profiles).map(([name, profile]) => ({
+    name,
+    profile,
+    home: askHeuristic(find, profile, {}),
+  }));
   return settings.flatMap((from) =>
     settings.map(({ name, profile, home }) => {
       const schedule = transferSchedule(from.home, profile);

@@ -87,7 +87,7 @@ export function changeMeter(
           listener(
             id,
             index,
-            rows.map(() => FIRST),
+            rows.map(() => ({ ...FIRST })),
             rows.map(() => []),
           );
         else

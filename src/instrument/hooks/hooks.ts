@@ -6,6 +6,8 @@ import { download, precisionOf, upload } from "../../engine/transfer.js";
 import type { BlockKind } from "../../graphs/block.js";
 import type { FloatTensor } from "../../numerics/tensor.js";
 import { selectBlocks } from "./blockSelection.js";
+import { hookReplacement } from "./hookResult.js";
+import type { HookReplacement } from "./hookResult.js";
 
 /** Where a hook is called: a block at one network evaluation. */
 export interface HookedBlock {
@@ -27,13 +29,6 @@ export interface HookedBlock {
  */
 export type HookEvent<Wanted extends ResultName = ResultName> = HookedBlock & Readonly<Record<Wanted, FloatTensor>>;
 
-/** What takes the place of a block's results; absent parts stay as computed. */
-export interface HookReplacement {
-  /** stands in for C: the residual is added anew */
-  readonly branch?: FloatTensor;
-  readonly out?: FloatTensor;
-}
-
 export interface HookOptions<Wanted extends ResultName = ResultName> {
   /** network evaluations at which the hook is called. Default: all */
   readonly steps?: readonly number[];
@@ -48,14 +43,16 @@ type Reply = HookReplacement | undefined | void;
  * what it returns takes their place.
  *
  * @param pattern a diffusers module path; `*` within a segment, `**` across, or `all`
- * @throws ArgumentError when sampling starts, where the pattern names no block of the model
+ * @throws ArgumentError when sampling starts, where the pattern names no block of the model; during sampling, where the
+ *   callback returns anything else than tensors of the block's shape; NotFiniteError where they hold NaN
  */
 export function hook<Wanted extends ResultName = ResultName>(
   pattern: string,
   callback: (event: HookEvent<Wanted>) => Reply | Promise<Reply>,
-  { steps, results }: HookOptions<Wanted> = {},
+  options: HookOptions<Wanted> = {},
 ): SamplingHook {
-  const wanted: readonly ResultName[] = results ?? ["branch", "out"];
+  const wanted: readonly ResultName[] = options.results === undefined ? ["branch", "out"] : [...options.results];
+  const steps = options.steps && [...options.steps];
   let ids: ReadonlySet<string> = new Set();
   let device: Device | undefined;
   return {
@@ -70,25 +67,20 @@ export function hook<Wanted extends ResultName = ResultName>(
     },
     async look({ id, kind }, shown, { index, timestep, images, guided }) {
       if (device === undefined) return undefined;
-      const event: HookedBlock & Partial<Record<ResultName, FloatTensor>> = {
-        id,
-        kind,
-        step: index,
-        timestep,
-        images,
-        guided,
-      };
-      let precisionSource: Tensor | undefined;
+      const where: HookedBlock = { id, kind, step: index, timestep, images, guided };
+      const results: Partial<Record<ResultName, FloatTensor>> = {};
+      let tensor: Tensor | undefined;
       for (const name of wanted) {
-        const tensor = shown[name];
-        if (tensor === undefined) continue;
-        precisionSource = tensor;
-        event[name] = await download(device, tensor);
+        tensor = shown[name] ?? tensor;
+        if (shown[name] !== undefined) results[name] = await download(device, shown[name]);
       }
-      const replacement = await callback(event as HookEvent<Wanted>);
-      if (!replacement || precisionSource === undefined) return undefined;
-      const { branch, out } = replacement;
-      const precision = precisionOf(precisionSource);
+      if (tensor === undefined) return undefined;
+      const { branch, out } = hookReplacement(
+        await callback({ ...where, ...results } as HookEvent<Wanted>),
+        where,
+        tensor.dims,
+      );
+      const precision = precisionOf(tensor);
       return { branch: branch && upload(device, branch, precision), out: out && upload(device, out, precision) };
     },
   };

@@ -1,11 +1,12 @@
 /** Measures change over many prompts and seeds: in batches, interruptible, resuming to the same values. */
 import { existsSync } from "node:fs";
-import { ArgumentError } from "../../errors.js";
+import { ArgumentError, NotFiniteError } from "../../errors.js";
 import type { Pipeline } from "../../diffusion/pipeline.js";
 import { planSampling } from "../../diffusion/samplingPlan.js";
 import { samplingRecord } from "../../diffusion/samplingRecord.js";
 import { sample } from "../../diffusion/sample.js";
 import type { SampleOptions } from "../../diffusion/samplingPlan.js";
+import { whileLocked } from "../../files/whileLocked.js";
 import { createJob, runLocally } from "../../jobs/job.js";
 import type { JobRunner } from "../../jobs/job.js";
 import { VERSION } from "../../version.js";
@@ -13,7 +14,7 @@ import { blockMap } from "../blockMap.js";
 import { changeMeter } from "../change/change.js";
 import type { ChangeListener } from "../change/change.js";
 import { loadProfile, mergeProfiles, saveProfile } from "./profileFile.js";
-import { batches, selectTrajectories } from "./trajectories.js";
+import { batches, distinctTrajectories, selectTrajectories } from "./trajectories.js";
 import { MEASURES } from "./profile.js";
 import type { Measure, Profile, ProfiledBlock, ProfileSetting, Trajectory } from "./profile.js";
 
@@ -54,14 +55,14 @@ export interface ProfileJob {
 }
 
 /**
- * The change of every layer block's C along prompts × seeds (paper, section 3.1 and Figure 2b).
+ * The change of every layer block's C along prompts × seeds, each trajectory once (paper, section 3.1 and Figure 2b).
  *
- * @throws ArgumentError where `file` holds a profile of another setting; InterruptedError on abort,
- *   after which the same call goes on from the last whole batch
+ * @throws ArgumentError where `file` holds a profile of another setting; InUseError where another process is writing it;
+ *   NotFiniteError where the network gives NaN; InterruptedError on abort, after which the same call goes on from the
+ *   last whole batch
  */
 export async function profileChange(pipeline: Pipeline, options: ProfileOptions): Promise<Profile> {
-  const { prompts, seeds, batch = 4, file, onProgress, signal, runner = runLocally, ...sampling } = options;
-  const { pairWindow } = sampling;
+  const { prompts, seeds, batch = 4, pairWindow, file } = options;
   if (prompts.length === 0) throw new ArgumentError("prompts: expected at least one, found an empty list");
   if (seeds.length === 0) throw new ArgumentError("seeds: expected at least one, found an empty list");
   if (!Number.isInteger(batch) || batch < 1)
@@ -70,7 +71,17 @@ export async function profileChange(pipeline: Pipeline, options: ProfileOptions)
   if (pairWindow !== undefined && (!Number.isInteger(pairWindow) || pairWindow < 1))
     throw new ArgumentError(`pairWindow: expected an integer of 1 or more, found ${pairWindow}`);
 
-  const trajectories = prompts.flatMap((prompt) => seeds.map((seed) => ({ prompt, seed })));
+  const trajectories = distinctTrajectories(pipeline, prompts, seeds);
+  const measure = (): Promise<Profile> => measureAll(pipeline, trajectories, options);
+  return file === undefined ? measure() : whileLocked(file, measure);
+}
+
+async function measureAll(
+  pipeline: Pipeline,
+  trajectories: readonly Trajectory[],
+  options: ProfileOptions,
+): Promise<Profile> {
+  const { prompts: _, seeds: __, batch = 4, file, onProgress, signal, runner = runLocally, ...sampling } = options;
   let profile = await emptyProfile(pipeline, sampling);
   if (file !== undefined && existsSync(file))
     profile = resume(file, await loadProfile(file), profile, runner === runLocally);
@@ -190,8 +201,8 @@ export async function measureBatch(
   const { pairs } = pairsOf(blocks, trajectories.length * steps, sampling.pairWindow);
   const listener: ChangeListener = (id, step, images, apart) => {
     if (images.some(({ change, cosine }) => Number.isNaN(change + cosine)))
-      throw new ArgumentError(
-        `profile: ${id} gave values at evaluation ${step} that are not finite — measure with precision: "float32"`,
+      throw new NotFiniteError(
+        `profile: ${id} gave values at evaluation ${step} that are not finite${pipeline.device.precision === "float16" ? ' — measure with precision: "float32"' : ""}`,
       );
     images.forEach((change, image) => {
       const entry = image * steps + step;

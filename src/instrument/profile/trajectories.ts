@@ -1,4 +1,25 @@
+import type { Pipeline } from "../../diffusion/pipeline.js";
 import type { Measure, Profile, Trajectory } from "./profile.js";
+
+/**
+ * Prompts × seeds, each trajectory once: the first of the prompts that are the same tokens, in the order of the prompts.
+ * Counted twice, a trajectory would narrow every interval and weigh more than others.
+ */
+export function distinctTrajectories(
+  { text }: Pipeline,
+  prompts: readonly string[],
+  seeds: readonly number[],
+): Trajectory[] {
+  const tokensOf = (prompt: string): string =>
+    JSON.stringify(text.tokenizers.map((tokenizer) => [...tokenizer.encodePrompts([prompt]).inputIds]));
+  const byTokens = new Map([...prompts].reverse().map((prompt) => [tokensOf(prompt), prompt]));
+  return [...byTokens.values()].reverse().flatMap((prompt) => [...new Set(seeds)].map((seed) => ({ prompt, seed })));
+}
+
+/** What is said of trajectories that were asked for again. */
+export function repeatedTrajectories(count: number): string {
+  return `${count} of the trajectories stand${count === 1 ? "s" : ""} there more than once (the same tokens and seed): each counts once`;
+}
 
 /** Trajectories in groups that are sampled together. */
 export function batches(trajectories: readonly Trajectory[], size: number): Trajectory[][] {

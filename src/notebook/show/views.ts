@@ -1,6 +1,6 @@
 /** What can be shown, and as what: the first view that takes a value shows it. */
 import type { Costs } from "../../caching/costs/costs.js";
-import { FORMAT as SCHEDULE_FORMAT } from "../../caching/schedule/schedule.js";
+import { FORMAT as SCHEDULE_FORMAT } from "../../caching/schedule/checkSchedule.js";
 import type { Schedule } from "../../caching/schedule/schedule.js";
 import type { RgbImage } from "../../diffusion/image.js";
 import { changeCurves } from "../../figures/charts/changeCurves.js";

@@ -1,0 +1,124 @@
+/** One process at a time works at a file. */
+import { randomUUID } from "node:crypto";
+import { mkdir, open, readFile, realpath, rm } from "node:fs/promises";
+import { hostname } from "node:os";
+import { dirname } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { z } from "zod";
+import { ArgumentError, InUseError } from "../errors.js";
+
+/** Who holds a lock: what `<file>.lock` says. */
+const holderSchema = z.object({
+  token: z.string(),
+  host: z.string(),
+  pid: z.number().int(),
+  /** when the process began, where the system says it: a later process may have the same number */
+  began: z.string().optional(),
+  since: z.string(),
+});
+type Holder = z.infer<typeof holderSchema>;
+
+/** Milliseconds in which a lock file is written, and in which two that take one over see each other. */
+const SETTLING = 100;
+/** tokens of the locks that this process holds */
+const held = new Set<string>();
+
+/**
+ * Does work while no other process, nor another call in this one, works at the file: two that read it, add to it and
+ * write it would lose what one of them added. The lock is `<file>.lock` beside it; that of a process which died is
+ * taken over.
+ *
+ * @throws InUseError where someone else holds the lock; ArgumentError where the folder cannot be written
+ */
+export async function whileLocked<Result>(file: string, work: () => Promise<Result>): Promise<Result> {
+  // Several names may lead to one file.
+  const path = `${await realpath(file).catch(() => file)}.lock`;
+  const holder: Holder = {
+    token: randomUUID(),
+    host: hostname(),
+    pid: process.pid,
+    began: await beginningOf(process.pid),
+    since: new Date().toISOString(),
+  };
+  held.add(holder.token);
+  try {
+    await take(file, path, holder);
+    try {
+      return await work();
+    } finally {
+      if ((await readHolder(path))?.token === holder.token) await rm(path, { force: true });
+    }
+  } finally {
+    held.delete(holder.token);
+  }
+}
+
+async function take(file: string, path: string, holder: Holder): Promise<void> {
+  if (await create(path, holder)) return;
+  const other = await settled(path);
+  if (other !== undefined && (await isWorking(other)))
+    throw new InUseError(
+      `${file}: process ${other.pid} on ${other.host} has been writing it since ${other.since} — wait for it, or give another file${other.host === holder.host ? "" : `; if that process is no more, delete ${path}`}`,
+    );
+  await rm(path, { force: true });
+  const created = await create(path, holder);
+  // Another one may have seen the same dead process, and removed the new lock as the old one.
+  await delay(SETTLING);
+  if (created && (await readHolder(path))?.token === holder.token) return;
+  return take(file, path, holder);
+}
+
+/** Whether the lock is ours now. */
+async function create(path: string, holder: Holder): Promise<boolean> {
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    const handle = await open(path, "wx");
+    await handle.writeFile(JSON.stringify(holder)).finally(() => handle.close());
+    return true;
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") return false;
+    throw new ArgumentError(
+      `${path}: expected a folder that can be written, found that it cannot (${codeOf(error)}) — give another file`,
+    );
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : String(error);
+}
+
+/** The holder, once its lock file is written; none where that was cut off. */
+async function settled(path: string): Promise<Holder | undefined> {
+  const holder = await readHolder(path);
+  if (holder !== undefined) return holder;
+  await delay(SETTLING);
+  return readHolder(path);
+}
+
+async function readHolder(path: string): Promise<Holder | undefined> {
+  try {
+    return holderSchema.parse(JSON.parse(await readFile(path, "utf8")));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Of a process on another machine nothing is known: it may be working. */
+async function isWorking({ host, pid, began, token }: Holder): Promise<boolean> {
+  if (host !== hostname()) return true;
+  if (pid === process.pid) return held.has(token);
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    if (codeOf(error) !== "EPERM") return false;
+  }
+  return began === undefined || began === (await beginningOf(pid));
+}
+
+/** When a process began, on Linux: clock ticks after the machine did. One that ended and waits to be taken note of has no time. */
+async function beginningOf(pid: number): Promise<string | undefined> {
+  const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
+  // After the name, which may hold anything: state, then 18 others, then the time (proc(5)).
+  const [state, ...others] = text?.slice(text.lastIndexOf(")") + 2).split(" ") ?? [];
+  return state === "Z" ? "ended" : others[18];
+}
