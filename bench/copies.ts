@@ -16,6 +16,7 @@ export function counting(device: Device): { readonly device: Device; readonly co
   const counted: Copies = { upBytes: 0, downBytes: 0, runs: 0, waits: 0 };
   const { backend } = device;
   const countingBackend: Backend = {
+    allocate: (type, dims) => backend.allocate(type, dims),
     upload(numbers, location) {
       if (location !== "host") counted.upBytes += numbers.data.byteLength;
       return backend.upload(numbers, location);

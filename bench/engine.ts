@@ -37,12 +37,6 @@ import type { MeasuredRatio, Ratio, Side, Timings } from "./turns.js";
 
 const EMBEDDED = join("models", "fluent-ldm");
 
-/** What glibc's malloc keeps is set for ours by the kernel and the command line; for diffusers only in a side of its own. */
-const OUR_MALLOC = "malloc as ours";
-const asDiffusersUsersHaveIt = Object.fromEntries(
-  Object.entries(process.env).filter(([name]) => !name.startsWith("MALLOC_")),
-);
-
 interface Footprint {
   readonly loadSeconds: number;
   readonly peakBytes: number;
@@ -125,14 +119,7 @@ async function measureShape(
     const session = await openSingle(shape.unetFolder, threads);
     if (python !== undefined) {
       for (const dtype of shape.peerTypes)
-        peers.set(
-          dtype,
-          await Peer.open(diffusersCommand(python, shape.unetFolder, { dtype, threads }), asDiffusersUsersHaveIt),
-        );
-      peers.set(
-        `float32, ${OUR_MALLOC}`,
-        await Peer.open(diffusersCommand(python, shape.unetFolder, { dtype: "float32", threads })),
-      );
+        peers.set(dtype, await Peer.open(diffusersCommand(python, shape.unetFolder, { dtype, threads })));
     }
     const cases: CaseResult[] = [];
     for (const each of shape.cases) {
@@ -185,7 +172,6 @@ async function measureCase(
   const wanted: readonly Ratio[] = [
     { what: "split ÷ single", over: "ours", under: "single", goal: splitGoal },
     { what: "ours ÷ diffusers float32", over: "ours", under: "diffusers float32", goal: 0.8 },
-    { what: `ours ÷ diffusers float32, ${OUR_MALLOC}`, over: "ours", under: `diffusers float32, ${OUR_MALLOC}` },
     { what: "ours ÷ diffusers bfloat16", over: "ours", under: "diffusers bfloat16" },
     { what: "measuring change ÷ plain", over: "ours, measuring change", under: "ours", goal: 1.05 },
   ];

@@ -90,7 +90,11 @@ function engineSection({
   for (const [name, seconds] of Object.entries(medians)) {
     const counted =
       name in copies
-        ? [mebibytes(copies[name].upBytes), mebibytes(copies[name].downBytes), `${copies[name].runs}, ${copies[name].waits} waited for`]
+        ? [
+            mebibytes(copies[name].upBytes),
+            mebibytes(copies[name].downBytes),
+            `${copies[name].runs}, ${copies[name].waits} waited for`,
+          ]
         : ["", "", ""];
     lines.push(
       `| ${[`${name} (${versions[name]})`, seconds.toFixed(4), outputs[name].toPrecision(4), loadSeconds[name].toFixed(1), ...counted].join(" | ")} |`,

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S MALLOC_MMAP_THRESHOLD_=134217728 MALLOC_TRIM_THRESHOLD_=1073741824 node
+#!/usr/bin/env node
 import { Command, CommanderError } from "commander";
 import { BlockcacheError } from "../errors.js";
 import { VERSION } from "../version.js";
@@ -6,6 +6,7 @@ import { benchCommand } from "./bench.js";
 import { UsageError } from "./command.js";
 import { compareCommand } from "./compare.js";
 import { costsCommand } from "./costs.js";
+import { devicesCommand } from "./devices.js";
 import { encodeCommand } from "./encode.js";
 import { forwardCommand } from "./forward.js";
 import { inspectCommand } from "./inspect.js";
@@ -26,6 +27,7 @@ const program = new Command("blockcache")
   .description("Look inside a diffusion model's denoising network, and make it faster by block caching.")
   .version(VERSION);
 for (const subcommand of [
+  devicesCommand,
   inspectCommand,
   forwardCommand,
   encodeCommand,

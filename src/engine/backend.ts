@@ -39,6 +39,11 @@ export interface Backend {
   /** Compiles a graph. Throws DeviceError where the device has no room for it or no such operator. */
   compile(model: OnnxModel): Promise<CompiledGraph>;
   /**
+   * A tensor in host memory, for numbers that JavaScript writes through its `view()`: zeros at first, and given back
+   * when it is released, where an array of JavaScript's would wait for the collector.
+   */
+  allocate(type: ElementType, dims: readonly number[]): Tensor;
+  /**
    * Copies numbers to the device's memory, or to the host's for what operators read there (sizes); the tensor has one
    * owner, the caller.
    */

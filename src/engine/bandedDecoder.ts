@@ -9,7 +9,7 @@ import type { Weights } from "../models/weights.js";
 import type { Device } from "./device.js";
 import { GraphRunner } from "./graphRunner.js";
 import type { Tensor } from "./tensor.js";
-import { upload } from "./transfer.js";
+import { download, upload } from "./transfer.js";
 
 /** Bytes of a band's input: enough for the cores, little beside the image's own tensors. */
 const BAND_BYTES = 8 * 2 ** 20;
@@ -62,14 +62,26 @@ export class BandedDecoder {
    * @returns [1, 3, …] in about −1…1
    */
   async decode(latents: FloatTensor, bandBytes = BAND_BYTES): Promise<FloatTensor> {
-    let hidden = await this.#head.run({ latents: upload(this.#device, latents) });
-    let residual: FloatTensor | undefined;
-    for (const { step, runner } of this.#steps) {
-      if (step.opensResidual) residual = hidden;
-      hidden = await this.#run(step, runner, hidden, residual, bandBytes);
-      if (step.residual) residual = undefined;
+    const { backend } = this.#device;
+    const first = await this.#head.run({ latents: upload(this.#device, latents) });
+    let hidden = backend.upload({ type: "float32", ...first }, "host");
+    let residual: Tensor | undefined;
+    try {
+      for (const { step, runner } of this.#steps) {
+        if (step.opensResidual) residual = hidden.retain();
+        const output = await this.#run(step, runner, hidden, residual, bandBytes);
+        hidden.release();
+        hidden = output;
+        if (step.residual) {
+          residual?.release();
+          residual = undefined;
+        }
+      }
+      return await download(this.#device, hidden);
+    } finally {
+      hidden.release();
+      residual?.release();
     }
-    return hidden;
   }
 
   /** Gives up all graphs. */
@@ -78,37 +90,52 @@ export class BandedDecoder {
     for (const { runner } of this.#steps) runner.dispose();
   }
 
+  /** A step's output over the whole image; the caller's to release. */
   async #run(
     step: BandStep,
     runner: GraphRunner,
-    x: FloatTensor,
-    residual: FloatTensor | undefined,
+    x: Tensor,
+    residual: Tensor | undefined,
     bandBytes: number,
-  ): Promise<FloatTensor> {
+  ): Promise<Tensor> {
     const [, channels, height, width] = x.dims;
     const scale = step.norm === undefined ? 2 : 1;
-    const dims = [1, step.outChannels, scale * height, scale * width];
-    const output = { dims, data: new Float32Array(step.outChannels * scale * height * scale * width) };
-    const statistics = step.norm === undefined ? {} : groupStatistics(x, this.#groups);
+    const output = this.#device.backend.allocate("float32", [1, step.outChannels, scale * height, scale * width]);
+    const statistics = step.norm === undefined ? {} : groupStatistics(hostNumbers(x), this.#groups);
     const rows = Math.max(1, Math.floor(bandBytes / (4 * channels * width)));
-    for (let start = 0; start < height; start += rows) {
-      const end = Math.min(height, start + rows);
-      const [above, below] = [Math.max(0, start - 1), Math.min(height, end + 1)];
-      // The kernel reads one row each way: of zeros at the edge; of two enlarged ones, one is cut off.
-      const [top, bottom] = [start === 0 ? 1 : 1 - scale, end === height ? 1 : 1 - scale];
-      const band: Record<string, FloatTensor> = { ...statistics, [BAND_INPUTS.x]: rowsOf(x, above, below) };
-      if (step.residual && residual) band[BAND_INPUTS.residual] = rowsOf(residual, start, end);
-      const feeds = Object.fromEntries(Object.entries(band).map(([name, each]) => [name, upload(this.#device, each)]));
-      feeds[BAND_INPUTS.pads] = this.#pads(top, bottom);
-      setRows(output, scale * start, await runner.run(feeds));
+    try {
+      for (let start = 0; start < height; start += rows) {
+        const end = Math.min(height, start + rows);
+        const [above, below] = [Math.max(0, start - 1), Math.min(height, end + 1)];
+        // The kernel reads one row each way: of zeros at the edge; of two enlarged ones, one is cut off.
+        const [top, bottom] = [start === 0 ? 1 : 1 - scale, end === height ? 1 : 1 - scale];
+        const band: Record<string, FloatTensor> = {
+          ...statistics,
+          [BAND_INPUTS.x]: rowsOf(hostNumbers(x), above, below),
+        };
+        if (step.residual && residual) band[BAND_INPUTS.residual] = rowsOf(hostNumbers(residual), start, end);
+        const feeds = Object.fromEntries(
+          Object.entries(band).map(([name, each]) => [name, upload(this.#device, each)]),
+        );
+        feeds[BAND_INPUTS.pads] = this.#pads(top, bottom);
+        setRows(hostNumbers(output), scale * start, await runner.run(feeds));
+      }
+      return output;
+    } catch (error) {
+      output.release();
+      throw error;
     }
-    return output;
   }
 
   #pads(top: number, bottom: number): Tensor {
     const data = BigInt64Array.from([0, 0, top, 0, 0, 0, bottom, 0], BigInt);
     return this.#device.backend.upload({ type: "int64", dims: [8], data }, "host");
   }
+}
+
+/** The numbers of a host tensor in place. */
+function hostNumbers(tensor: Tensor): FloatTensor {
+  return { dims: tensor.dims, data: tensor.view() as Float32Array };
 }
 
 function rowsOf({ dims: [, channels, height, width], data }: FloatTensor, start: number, end: number): FloatTensor {

@@ -1,6 +1,6 @@
 /** Every device that graphs can run on, a row each: nothing else in the library asks for a device by its name. */
 import type { Precision } from "../graphs/graphBuilder.js";
-import { CudaStream } from "./native/cuda.js";
+import { CudaStream, missingCudaLibraries } from "./native/cuda.js";
 import type { ProviderSettings } from "./native/nativeBackend.js";
 
 export const DEVICE_NAMES = ["cpu", "webgpu", "cuda", "dml", "coreml"] as const;
@@ -23,6 +23,8 @@ export interface DeviceKind {
   readonly checksAttention: boolean;
   /** where "auto" takes it; in the order of the table's candidates (device.ts) */
   readonly automatic: (platform: NodeJS.Platform) => boolean;
+  /** what is missing for it here, where that can be told without opening it. Default: nothing is told */
+  readonly missing?: () => readonly string[];
   /** how onnxruntime's sessions are made for it. Throws DeviceUnavailableError, DeviceError */
   readonly settings: (open: OpenSettings) => ProviderSettings;
 }
@@ -36,6 +38,7 @@ export const DEVICES: Readonly<Record<DeviceName, DeviceKind>> = {
     usesHostMemory: false,
     checksAttention: false,
     automatic: () => true,
+    missing: missingCudaLibraries,
     settings: ({ tf32 }) => {
       const stream = new CudaStream();
       return {

@@ -2,9 +2,12 @@
  * CUDA's runtime, for what onnxruntime's C API leaves to its caller: one stream for all sessions, so that nothing
  * waits between blocks, and copies between host and card on that stream.
  */
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
 import koffi from "koffi";
 import { DeviceError, DeviceUnavailableError } from "../../errors.js";
 import type { NativeFunction, NativeResult } from "./functions.js";
+import { onnxRuntime } from "./library.js";
 import type { Pointer } from "./memory.js";
 
 /** Newest first; the number is CUDA's major version. */
@@ -12,6 +15,36 @@ const RUNTIME_LIBRARIES: Partial<Record<NodeJS.Platform, readonly string[]>> = {
   linux: ["libcudart.so.13", "libcudart.so.12"],
   win32: ["cudart64_13.dll", "cudart64_12.dll"],
 };
+
+/** What onnxruntime's CUDA provider loads, each under the names of the versions that it may be built for; Linux's. */
+const LIBRARIES: readonly (readonly string[])[] = [
+  ["libcuda.so.1"],
+  ["libcudart.so.13", "libcudart.so.12"],
+  ["libcublas.so.13", "libcublas.so.12"],
+  ["libcublasLt.so.13", "libcublasLt.so.12"],
+  ["libcurand.so.10"],
+  ["libcufft.so.12", "libcufft.so.11"],
+  ["libcudnn.so.9"],
+];
+
+/** onnxruntime's own, which lie beside its library */
+const PROVIDERS = ["libonnxruntime_providers_shared.so", "libonnxruntime_providers_cuda.so"];
+
+/** Libraries that `cuda` needs and that are not found: onnxruntime's own in its folder, CUDA's on the library path. */
+export function missingCudaLibraries(): readonly string[] {
+  const folder = dirname(onnxRuntime().file);
+  const providers = PROVIDERS.map((name) => join(folder, name)).filter((file) => !existsSync(file));
+  return [...providers, ...LIBRARIES.filter((names) => !names.some(loads)).map((names) => names.join(" or "))];
+}
+
+function loads(name: string): boolean {
+  try {
+    koffi.load(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** cudaStreamNonBlocking; cudaMemcpyKind */
 const NON_BLOCKING = 1;
@@ -74,13 +107,8 @@ export class CudaStream {
 
 function openRuntime(): ReturnType<typeof koffi.load> {
   const names = RUNTIME_LIBRARIES[process.platform] ?? [];
-  for (const name of names) {
-    try {
-      return koffi.load(name);
-    } catch {
-      // The next version may be there.
-    }
-  }
+  const found = names.find(loads);
+  if (found !== undefined) return koffi.load(found);
   throw new DeviceUnavailableError(
     `cuda: expected CUDA's runtime library (${names.join(" or ") || "none for this platform"}), found none on the library path`,
   );

@@ -4,14 +4,16 @@
  * the session ever took.
  */
 import { availableParallelism } from "node:os";
+import { DeviceError } from "../../errors.js";
+import { keepHeapCompact } from "./heap.js";
 import { onnxRuntime } from "./library.js";
 import { check, receive, textAddresses } from "./memory.js";
 import type { Pointer } from "./memory.js";
 
 export interface Environment {
   readonly address: Pointer;
-  /** threads of the shared pool */
-  readonly threads: number;
+  /** threads of the shared pool; 0 where there is none, since somebody else made the environment first */
+  threads: number;
   /** host memory, from the arena */
   readonly hostMemory: Pointer;
   /** onnxruntime's allocator for texts that it returns */
@@ -36,8 +38,27 @@ export function environmentOf(threads = availableParallelism()): Environment {
   return environment;
 }
 
+/** The message by which onnxruntime refuses a session that is to share threads in an environment without a pool. */
+const WITHOUT_POOL = "CreateEnvWithGlobalThreadPools";
+
+/**
+ * Whether an error says that the environment has no pool of threads: then somebody else in this process, such as
+ * onnxruntime-node's JavaScript API, made it first. From now on each session has threads of its own, and a warning
+ * says so.
+ */
+export function turnsOutWithoutPool(error: unknown): boolean {
+  const { threads } = environmentOf();
+  if (threads === 0 || !(error instanceof DeviceError) || !error.message.includes(WITHOUT_POOL)) return false;
+  environmentOf().threads = 0;
+  process.emitWarning(
+    "onnxruntime was used in this process before blockcache: each block has threads of its own, which is slower — load blockcache's pipeline first",
+  );
+  return true;
+}
+
 function create(threads: number): Environment {
   const { call } = onnxRuntime();
+  keepHeapCompact();
   const options = receive("thread pool", call.CreateThreadingOptions);
   check(call.SetGlobalIntraOpNumThreads(options, threads), "thread pool");
   check(call.SetGlobalInterOpNumThreads(options, 1), "thread pool");

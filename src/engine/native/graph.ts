@@ -4,6 +4,7 @@ import { ReleasedError } from "../../errors.js";
 import type { CompiledGraph, RunOptions } from "../backend.js";
 import { Tensor } from "../tensor.js";
 import { environmentOf } from "./environment.js";
+import { availableMemory } from "../availableMemory.js";
 import { clock, mayHoldEventLoop } from "./eventLoop.js";
 import type { NativeArgument, NativeFunction } from "./functions.js";
 import { onnxRuntime } from "./library.js";
@@ -15,6 +16,8 @@ import { NativeValue, addressOf } from "./values.js";
 export interface Placement {
   readonly memory: Pointer;
   readonly runOptions: Pointer;
+  /** bytes of the device's memory that are free now, where it can be asked */
+  readonly freeBytes?: () => number;
 }
 
 /** graphs that were compiled and not given back, in this process */
@@ -122,7 +125,7 @@ export class NativeGraph implements CompiledGraph {
     const started = clock();
     const status = mayHoldEventLoop(this.#milliseconds) ? run(...parameters) : await aside(run, ...parameters);
     this.#milliseconds = clock() - started;
-    check(status, "run");
+    check(status, "run", this.#placement?.freeBytes ?? availableMemory);
   }
 }
 

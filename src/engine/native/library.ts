@@ -67,21 +67,21 @@ function libraryFile(): string {
  * @throws DeviceUnavailableError
  */
 export function load(file: string): OnnxRuntime {
-  let library: ReturnType<typeof koffi.load>;
   try {
     koffi.config({ ...koffi.config(), sync_stack_size: STACK_BYTES, async_stack_size: STACK_BYTES });
   } catch {
     // Another user of koffi in this process has called functions already: its sizes hold.
   }
+  let base: bigint;
   try {
-    library = koffi.load(file);
+    const library = koffi.load(file);
+    // OrtApiBase: GetApi, GetVersionString
+    base = library.func("OrtGetApiBase", "void *", [])() as bigint;
   } catch (error) {
     throw new DeviceUnavailableError(
-      `${file}: expected a library that this system loads, found: ${(error as Error).message} — npm ci installs onnxruntime-node anew`,
+      `${file}: expected ONNX Runtime's library, found: ${(error as Error).message.split("\n")[0]} — npm ci installs onnxruntime-node anew`,
     );
   }
-  // OrtApiBase: GetApi, GetVersionString
-  const base = library.func("OrtGetApiBase", "void *", [])() as bigint;
   const version = koffi.call(koffi.decode(base, 8, "void *"), koffi.proto("const char *", [])) as string;
   const api = koffi.call(koffi.decode(base, "void *"), koffi.proto("void *", ["uint32_t"]), API_VERSION) as
     bigint | null;

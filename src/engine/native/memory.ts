@@ -25,13 +25,27 @@ export function textAddresses(list: readonly string[]): BigUint64Array {
   return BigUint64Array.from(list, textAddress);
 }
 
-/** Throws what a call's `OrtStatus *` says, as DeviceError; nothing where it is null. */
-export function check(status: NativeResult, what: string): void {
+/** Where in its sources a condition of onnxruntime's failed: of no use to who reads the message. */
+const SOURCE_PLACE = /^\/\S+\.(?:cc|h|cu):\d+ .*? was false\. /;
+
+/** How onnxruntime, CUDA and cuDNN say that there is no memory. */
+const NO_MEMORY = /allocat|out of memory|bad_alloc/i;
+
+/**
+ * Throws what a call's `OrtStatus *` says, as DeviceError; nothing where it is null.
+ *
+ * @param freeBytes what is free, for the message where memory ran out
+ */
+export function check(status: NativeResult, what: string, freeBytes?: () => number): void {
   if (status === null || status === undefined || status === 0n) return;
   const { call } = onnxRuntime();
-  const message = call.GetErrorMessage(status) as string;
+  const message = (call.GetErrorMessage(status) as string).replace(SOURCE_PLACE, "");
   call.ReleaseStatus(status);
-  throw new DeviceError(`${what}: ${message.split("\n")[0]}`);
+  const free =
+    freeBytes !== undefined && NO_MEMORY.test(message)
+      ? ` — ${(freeBytes() / 2 ** 30).toFixed(2)} GiB are free now: sample fewer images at once, or smaller ones`
+      : "";
+  throw new DeviceError(`${what}: ${message.split("\n")[0]}${free}`);
 }
 
 /** Calls a function whose last parameter receives an address, and returns the address. Throws DeviceError. */

@@ -1,19 +1,20 @@
 /** The backend: graphs and tensors of one device, by ONNX Runtime's C API. */
+import { availableParallelism } from "node:os";
 import { DeviceError } from "../../errors.js";
 import { FLOAT32, GraphBuilder } from "../../graphs/graphBuilder.js";
-import { ELEMENT_TYPES } from "../../graphs/onnx.js";
-import type { OnnxModel } from "../../graphs/onnx.js";
+import type { ElementType, OnnxModel } from "../../graphs/onnx.js";
 import { elementCount } from "../../numerics/tensor.js";
 import type { Backend, CompiledGraph, HostNumbers } from "../backend.js";
 import { Tensor } from "../tensor.js";
 import type { ElementArray, TensorLocation } from "../tensor.js";
 import type { CudaStream } from "./cuda.js";
-import { environmentOf } from "./environment.js";
+import { environmentOf, turnsOutWithoutPool } from "./environment.js";
 import { NativeGraph } from "./graph.js";
+import type { Placement } from "./graph.js";
 import { onnxRuntime } from "./library.js";
 import { addressesOf, check, receive, receiveAside, textAddresses } from "./memory.js";
 import type { Pointer } from "./memory.js";
-import { NativeValue, addressOf, emptyArray } from "./values.js";
+import { NativeValue, addressOf, createTensor, emptyArray } from "./values.js";
 
 /** What a device's sessions are made with; a row of the device table (devices.ts) says it. */
 export interface ProviderSettings {
@@ -32,10 +33,7 @@ const [DEVICE_ALLOCATOR, DEFAULT_MEMORY] = [0, 0];
 const LOG_ERRORS = 3;
 
 /** A device's own memory. */
-interface DeviceMemory {
-  readonly memory: Pointer;
-  /** options of every run whose results stay there */
-  readonly runOptions: Pointer;
+interface DeviceMemory extends Placement {
   /** made from a session, which is held as long as it */
   readonly allocator: Pointer;
 }
@@ -62,7 +60,7 @@ export class NativeBackend implements Backend {
     graph.output("y", graph.node("Relu", [graph.input("x", [3])]), [3]);
     const model = graph.encodeWithoutWeights();
     if (settings.memory !== undefined)
-      backend.#deviceMemory = deviceMemory(settings.memory, await backend.#compile(model));
+      backend.#deviceMemory = deviceMemory(settings, settings.memory, await backend.#compile(model));
     const probe = await backend.compile(model);
     using x = backend.upload({ type: "float32", dims: [3], data: Float32Array.of(-1, 2, 3) });
     const [y] = await probe.run({ x }, ["y"]);
@@ -81,23 +79,20 @@ export class NativeBackend implements Backend {
     return new NativeGraph(await this.#compile(model), this.#deviceMemory);
   }
 
+  allocate(type: ElementType, dims: readonly number[]): Tensor {
+    const tensor = new Tensor(NativeValue.allocate(type, dims));
+    tensor.view().fill(0 as never);
+    return tensor;
+  }
+
   upload(numbers: HostNumbers, location: TensorLocation = "device"): Tensor {
     const host = NativeValue.fromHost(numbers);
     if (this.#deviceMemory === undefined || location === "host") return new Tensor(host);
-    const { call } = onnxRuntime();
-    const shape = BigInt64Array.from(numbers.dims, BigInt);
-    const address = receive(
-      "upload",
-      call.CreateTensorAsOrtValue,
-      this.#deviceMemory.allocator,
-      shape,
-      shape.length,
-      ELEMENT_TYPES[numbers.type],
-    );
-    const value = new NativeValue(address, "device", numbers.type);
+    const { type, dims, data } = numbers;
+    const value = new NativeValue(createTensor(this.#deviceMemory.allocator, type, dims), "device", type);
     try {
-      if (this.#settings.stream === undefined) copy(host.address, address);
-      else this.#settings.stream.copyToDevice(value.dataAddress(), numbers.data);
+      if (this.#settings.stream === undefined) copy(host.address, value.address);
+      else this.#settings.stream.copyToDevice(value.dataAddress(), data);
       return new Tensor(value);
     } catch (error) {
       value.free();
@@ -124,7 +119,16 @@ export class NativeBackend implements Backend {
     }
   }
 
-  async #compile({ bytes, externalData }: OnnxModel): Promise<Pointer> {
+  async #compile(model: OnnxModel): Promise<Pointer> {
+    try {
+      return await this.#createSession(model);
+    } catch (error) {
+      if (!turnsOutWithoutPool(error)) throw error;
+      return this.#createSession(model);
+    }
+  }
+
+  async #createSession({ bytes, externalData }: OnnxModel): Promise<Pointer> {
     const { call } = onnxRuntime();
     const options = receive("session", call.CreateSessionOptions);
     try {
@@ -161,9 +165,10 @@ export class NativeBackend implements Backend {
     const { call } = onnxRuntime();
     const { provider, options: providerOptions = {}, threads } = this.#settings;
     check(call.SetSessionLogSeverityLevel(options, LOG_ERRORS), "session");
-    if (threads === undefined || threads === environmentOf().threads)
+    const shared = environmentOf().threads;
+    if (shared > 0 && (threads === undefined || threads === shared))
       check(call.DisablePerSessionThreads(options), "threads");
-    else check(call.SetIntraOpNumThreads(options, threads), "threads");
+    else check(call.SetIntraOpNumThreads(options, threads ?? availableParallelism()), "threads");
     check(call.AddSessionConfigEntry(options, "session.use_env_allocators", "1"), "session");
     // A pattern takes all of a run's memory in one piece, which the shared arena then must have: 5 % slower on the CPU.
     check(call.DisableMemPattern(options), "session");
@@ -183,13 +188,18 @@ export class NativeBackend implements Backend {
   }
 }
 
-function deviceMemory(name: string, session: Pointer): DeviceMemory {
+function deviceMemory({ stream }: ProviderSettings, name: string, session: Pointer): DeviceMemory {
   const { call } = onnxRuntime();
   const memory = receive("device memory", call.CreateMemoryInfo, name, DEVICE_ALLOCATOR, 0, DEFAULT_MEMORY);
   const runOptions = receive("run options", call.CreateRunOptions);
   // Results that stay on the device are read by later work of the same queue: nobody need wait for them.
   check(call.AddRunConfigEntry(runOptions, "disable_synchronize_execution_providers", "1"), "run options");
-  return { memory, runOptions, allocator: receive("device memory", call.CreateAllocator, session, memory) };
+  return {
+    memory,
+    runOptions,
+    freeBytes: stream && (() => stream.freeBytes()),
+    allocator: receive("device memory", call.CreateAllocator, session, memory),
+  };
 }
 
 /** Copies a tensor's numbers into another of the same shape, wherever the two are. */

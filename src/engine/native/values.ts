@@ -20,36 +20,40 @@ export class NativeValue implements TensorStorage {
   readonly address: Pointer;
   readonly location: TensorLocation;
   readonly #type: ElementType | undefined;
-  /** JavaScript's memory that the value reads from; it stays where it is while it is referred to */
-  readonly #source: ElementArray | undefined;
 
-  constructor(address: Pointer, location: TensorLocation, type?: ElementType, source?: ElementArray) {
+  constructor(address: Pointer, location: TensorLocation, type?: ElementType) {
     this.address = address;
     this.location = location;
     this.#type = type;
-    this.#source = source;
   }
 
-  /** Copies numbers into a value of its own, in host memory. */
+  /** A value in host memory, its numbers as the memory has them. */
+  static allocate(type: ElementType, dims: readonly number[]): NativeValue {
+    const { allocator } = environmentOf();
+    return new NativeValue(createTensor(allocator, type, dims), "host", type);
+  }
+
+  /** Copies numbers into a value in host memory. */
   static fromHost({ type, dims, data }: HostNumbers): NativeValue {
-    return NativeValue.over({ type, dims, data: data.slice() });
+    const value = NativeValue.allocate(type, dims);
+    (value.view() as Float32Array).set(data as Float32Array);
+    return value;
   }
 
-  /** A value whose numbers are JavaScript's. */
-  static over({ type, dims, data: source }: HostNumbers): NativeValue {
-    const { call } = onnxRuntime();
+  /** A value whose numbers are JavaScript's: it writes into them, and must not outlive them. */
+  static over({ type, dims, data }: HostNumbers): NativeValue {
     const shape = BigInt64Array.from(dims, BigInt);
     const address = receive(
       "tensor",
-      call.CreateTensorWithDataAsOrtValue,
+      onnxRuntime().call.CreateTensorWithDataAsOrtValue,
       environmentOf().hostMemory,
-      source,
-      source.byteLength,
+      data,
+      data.byteLength,
       shape,
       shape.length,
       ELEMENT_TYPES[type],
     );
-    return new NativeValue(address, "host", type, source);
+    return new NativeValue(address, "host", type);
   }
 
   get type(): ElementType {
@@ -62,7 +66,6 @@ export class NativeValue implements TensorStorage {
 
   view(): ElementArray {
     if (this.location !== "host") throw new TypeError("tensor: its numbers are on the device, and must be downloaded");
-    if (this.#source !== undefined) return this.#source;
     const { type, dims } = this.#describe();
     const count = elementCount(dims);
     if (count === 0) return new ARRAYS[type](0);
@@ -95,6 +98,13 @@ export class NativeValue implements TensorStorage {
       call.ReleaseTensorTypeAndShapeInfo(information);
     }
   }
+}
+
+/** An OrtValue in an allocator's memory. */
+export function createTensor(allocator: Pointer, type: ElementType, dims: readonly number[]): Pointer {
+  const shape = BigInt64Array.from(dims, BigInt);
+  const { CreateTensorAsOrtValue } = onnxRuntime().call;
+  return receive("tensor", CreateTensorAsOrtValue, allocator, shape, shape.length, ELEMENT_TYPES[type]);
 }
 
 /** Zeros to be written over. */
