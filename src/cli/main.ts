@@ -7,7 +7,9 @@ import { UsageError } from "./command.js";
 import { compareCommand } from "./compare.js";
 import { costsCommand } from "./costs.js";
 import { encodeCommand } from "./encode.js";
+import { featuresCommand } from "./features.js";
 import { forwardCommand } from "./forward.js";
+import { frechetCommand } from "./frechet.js";
 import { inspectCommand } from "./inspect.js";
 import { plotCommand } from "./plot.js";
 import { profileCommand } from "./profile.js";
@@ -38,6 +40,8 @@ for (const subcommand of [
   transferCommand,
   sweepCommand,
   compareCommand,
+  featuresCommand,
+  frechetCommand,
   benchCommand,
   plotCommand,
   workerCommand,

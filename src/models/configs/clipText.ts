@@ -23,7 +23,7 @@ const schema = z.object({
 });
 
 /** Other parts of the model (special tokens, training) and transformers' bookkeeping. */
-const HARMLESS = [
+export const HARMLESS = [
   "architectures", "attention_dropout", "bos_token_id", "dropout", "dtype", "initializer_factor", "initializer_range",
   "model_type", "pad_token_id", "torch_dtype", "transformers_version", "gradient_checkpointing", "use_cache",
   "problem_type", "tie_word_embeddings", "id2label", "label2id", "return_dict", "chunk_size_feed_forward", "output_attentions",
@@ -31,7 +31,7 @@ const HARMLESS = [
   "repetition_penalty", "length_penalty", "diversity_penalty", "num_beam_groups", "num_return_sequences", "no_repeat_ngram_size",
   "encoder_no_repeat_ngram_size", "early_stopping", "typical_p", "use_bfloat16",
 ];
-const NEUTRAL = { use_attention_mask: [false, null], pruned_heads: [{}, null] };
+export const NEUTRAL = { use_attention_mask: [false, null], pruned_heads: [{}, null] };
 
 export type ClipTextConfig = z.infer<typeof schema>;
 
