@@ -26,7 +26,12 @@ export function frechetCommand(): Command {
     .addOption(
       new Option("--metric <name>", "which distance").choices(DISTANCES.map(({ name }) => name)).default("frechet"),
     )
-    .option("--resamples <n>", "of the bootstrap; 0 for no interval", nonNegativeInteger, RESAMPLES)
+    .option(
+      "--resamples <n>",
+      "of the bootstrap; 0: the distance alone, where thousands of pictures and numbers make an interval too slow",
+      nonNegativeInteger,
+      RESAMPLES,
+    )
     .action(async (a: string, b: string, options: FrechetCommandOptions) => {
       const [features, reference] = [await loadFeatures(a), await loadFeaturesOrStatistics(b)];
       const metric = DISTANCES.find(({ name }) => name === options.metric) ?? DISTANCES[0];

@@ -7,6 +7,7 @@ import { UsageError } from "./command.js";
 import { compareCommand } from "./compare.js";
 import { costsCommand } from "./costs.js";
 import { encodeCommand } from "./encode.js";
+import { evaluateCommand } from "./evaluate.js";
 import { featuresCommand } from "./features.js";
 import { forwardCommand } from "./forward.js";
 import { frechetCommand } from "./frechet.js";
@@ -16,6 +17,7 @@ import { profileCommand } from "./profile.js";
 import { refineCommand } from "./refine.js";
 import { sampleCommand } from "./sample.js";
 import { scheduleCommand } from "./schedule.js";
+import { surveyCommand } from "./survey.js";
 import { sweepCommand } from "./sweep.js";
 import { transferCommand } from "./transfer.js";
 import { vaeCommand } from "./vae.js";
@@ -38,8 +40,10 @@ for (const subcommand of [
   scheduleCommand,
   refineCommand,
   transferCommand,
+  surveyCommand,
   sweepCommand,
   compareCommand,
+  evaluateCommand,
   featuresCommand,
   frechetCommand,
   benchCommand,

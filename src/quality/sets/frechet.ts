@@ -10,6 +10,8 @@
 import { CholeskyDecomposition, EigenvalueDecomposition, Matrix } from "ml-matrix";
 import { mean } from "../../instrument/profile/statistics.js";
 import { MersenneTwister } from "../../numerics/mersenneTwister.js";
+import { productWithTranspose, transposedMatrix } from "../../numerics/productWithTranspose.js";
+import { symmetricEigenvalues } from "../../numerics/symmetricEigenvalues.js";
 import { requireComparable, selectRows } from "../features/features.js";
 import type { FeatureStatistics, Features } from "../features/features.js";
 import { RESAMPLES, eachRow, resamplings } from "./bootstrap.js";
@@ -22,8 +24,8 @@ const LEAST_PICTURES = 2;
 /** A normal distribution, its covariance as FᵀF. */
 interface Normal {
   readonly mean: Float64Array;
-  /** [k, width] */
-  readonly factor: Matrix;
+  /** F [k, width] */
+  readonly factor: Float64Array;
   /** tr Σ */
   readonly spread: number;
 }
@@ -51,7 +53,8 @@ export function frechetDistance(
     const against = other && "data" in reference ? normalOf(selectRows(reference, other)) : fixed;
     replicates.push(distance(normalOf(selectRows(a, rows)), against));
   }
-  return { value: distance(normalOf(a), fixed), unbiased: extrapolated(a, fixed), replicates };
+  const unbiased = resamples === 0 ? undefined : extrapolated(a, fixed);
+  return { value: distance(normalOf(a), fixed), unbiased, replicates };
 }
 
 /** Sizes of subset that the extrapolation looks at, and subsets of each. */
@@ -93,56 +96,60 @@ function subset(rows: number, size: number, generator: MersenneTwister): number[
 
 /** Mean and covariance of a set, as a reference for Fréchet distances that is kept without its pictures. */
 export function featureStatistics(features: Features): FeatureStatistics {
+  requireComparable(features, features, LEAST_PICTURES);
   const { mean, centred } = centre(features);
   const { pictures, width, extractor } = features;
-  return { pictures, width, mean, covariance: Float64Array.from(covarianceOf(centred).to1DArray()), extractor };
+  return { pictures, width, mean, covariance: covarianceOf(centred, width), extractor };
 }
 
 function distance(a: Normal, b: Normal): number {
   const means = a.mean.reduce((sum, value, index) => sum + (value - b.mean[index]) ** 2, 0);
-  return means + a.spread + b.spread - 2 * sumOfSingularValues(a.factor.mmul(b.factor.transpose()));
+  const width = a.mean.length;
+  const [long, short] = a.factor.length < b.factor.length ? [b.factor, a.factor] : [a.factor, b.factor];
+  const product = productWithTranspose(short, long, width);
+  return means + a.spread + b.spread - 2 * sumOfSingularValues(product, short.length / width);
 }
 
 function normalOf(set: Features | FeatureStatistics): Normal {
-  if (!("data" in set)) {
-    const covariance = Matrix.from1DArray(set.width, set.width, set.covariance);
-    return { mean: set.mean, factor: factorOf(covariance), spread: covariance.trace() };
-  }
+  const { width } = set;
+  if (!("data" in set)) return { mean: set.mean, ...factored(set.covariance, width) };
   const { mean, centred } = centre(set);
-  if (set.pictures > set.width) {
-    const covariance = covarianceOf(centred);
-    return { mean, factor: factorOf(covariance), spread: covariance.trace() };
-  }
-  const factor = centred.div(Math.sqrt(set.pictures - 1));
-  return { mean, factor, spread: factor.norm("frobenius") ** 2 };
+  if (set.pictures > width) return { mean, ...factored(covarianceOf(centred, width), width) };
+  const scale = Math.sqrt(set.pictures - 1);
+  const factor = centred.map((value) => value / scale);
+  return { mean, factor, spread: factor.reduce((sum, value) => sum + value * value, 0) };
 }
 
-function centre({ pictures, width, data }: Features): { mean: Float64Array; centred: Matrix } {
+function centre({ pictures, width, data }: Features): { mean: Float64Array; centred: Float64Array } {
   const mean = new Float64Array(width);
-  for (let index = 0; index < data.length; index++) mean[index % width] += data[index] / pictures;
-  const centred = Matrix.from1DArray(pictures, width, data).subRowVector(mean);
+  const centred = Float64Array.from(data);
+  for (let start = 0; start < data.length; start += width)
+    for (let index = 0; index < width; index++) mean[index] += data[start + index] / pictures;
+  for (let start = 0; start < data.length; start += width)
+    for (let index = 0; index < width; index++) centred[start + index] -= mean[index];
   return { mean, centred };
 }
 
-function covarianceOf(centred: Matrix): Matrix {
-  return centred
-    .transpose()
-    .mmul(centred)
-    .div(centred.rows - 1);
+function covarianceOf(centred: Float64Array, width: number): Float64Array {
+  const variables = transposedMatrix(centred, width);
+  const pictures = centred.length / width;
+  return productWithTranspose(variables, variables, pictures).map((sum) => sum / (pictures - 1));
 }
 
 /** F of Σ = FᵀF: Cholesky's, or by eigenvectors where Σ is singular. */
-function factorOf(covariance: Matrix): Matrix {
-  const cholesky = new CholeskyDecomposition(covariance);
-  if (cholesky.isPositiveDefinite()) return cholesky.lowerTriangularMatrix.transpose();
-  const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(covariance, { assumeSymmetric: true });
-  return eigenvectorMatrix.transpose().mulColumnVector(realEigenvalues.map((value) => Math.sqrt(Math.max(value, 0))));
+function factored(covariance: Float64Array, width: number): Pick<Normal, "factor" | "spread"> {
+  const matrix = Matrix.from1DArray(width, width, covariance);
+  const spread = matrix.trace();
+  const cholesky = new CholeskyDecomposition(matrix);
+  if (cholesky.isPositiveDefinite())
+    return { factor: Float64Array.from(cholesky.lowerTriangularMatrix.transpose().to1DArray()), spread };
+  const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(matrix, { assumeSymmetric: true });
+  const roots = realEigenvalues.map((value) => Math.sqrt(Math.max(value, 0)));
+  return { factor: Float64Array.from(eigenvectorMatrix.transpose().mulColumnVector(roots).to1DArray()), spread };
 }
 
-/** Of G, by the eigenvalues of GGᵀ or GᵀG, whichever is smaller. */
-function sumOfSingularValues(matrix: Matrix): number {
-  const transposed = matrix.transpose();
-  const square = matrix.rows <= matrix.columns ? matrix.mmul(transposed) : transposed.mmul(matrix);
-  const { realEigenvalues } = new EigenvalueDecomposition(square, { assumeSymmetric: true });
-  return realEigenvalues.reduce((sum, value) => sum + Math.sqrt(Math.max(value, 0)), 0);
+/** Of G [rows, …], by the eigenvalues of GGᵀ. */
+function sumOfSingularValues(matrix: Float64Array, rows: number): number {
+  const square = productWithTranspose(matrix, matrix, matrix.length / rows);
+  return symmetricEigenvalues(square, rows).reduce((sum, value) => sum + Math.sqrt(Math.max(value, 0)), 0);
 }
