@@ -23,7 +23,7 @@ const AT_ONCE = 16;
  *   finite; InterruptedError
  */
 export async function extractFolder(
-  extractor: FeatureExtractor,
+  extractor: Pick<FeatureExtractor, "id" | "embed">,
   folder: string,
   names: readonly string[],
   { mixedSizes = false, onProgress, signal }: ExtractOptions = {},

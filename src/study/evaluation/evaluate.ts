@@ -7,20 +7,20 @@ import type { JobRunner } from "../../jobs/job.js";
 import { metricNamed } from "../../quality/metrics.js";
 import { pairedRatio } from "../../quality/pairedRatio.js";
 import { differenceOf, intervalOf } from "../../quality/sets/measured.js";
+import type { Measured } from "../../quality/sets/measured.js";
 import type { StudySettingOptions } from "../setting.js";
 import { checkArms } from "./arm.js";
 import { EVALUATION_FILE, saveEvaluation } from "./evaluationFile.js";
 import type { EvaluatedArm, EvaluatedSetting, Evaluation, EvaluationSampling, MetricResult } from "./evaluation.js";
+import { openJudges } from "./judges.js";
+import type { JudgeOptions, Judges } from "./judges.js";
 import { makePictures } from "./makePictures.js";
 import { measurePictures } from "./measurePictures.js";
-import type { MeasureOptions } from "./measurePictures.js";
 import { multiplyAddsOf } from "./multiplyAdds.js";
 import type { SampledPictures } from "./pictureJob.js";
 
 export interface EvaluateOptions
-  extends
-    Omit<StudySettingOptions, "solver" | "steps" | "convergedSteps" | "repeats">,
-    Partial<Pick<MeasureOptions, "extractor" | "clip" | "reference">> {
+  extends Omit<StudySettingOptions, "solver" | "steps" | "convergedSteps" | "repeats">, JudgeOptions {
   readonly settings: readonly EvaluatedArm[];
   readonly prompts: readonly string[];
   /** each prompt is sampled from each seed's noise */
@@ -52,7 +52,6 @@ export async function evaluate(pipeline: Pipeline, options: EvaluateOptions): Pr
   const { settings: arms, prompts, seeds, folder, metrics: names = DEFAULT_METRICS } = options;
   if (prompts.length === 0) throw new ArgumentError("prompts: expected at least one, found an empty list");
   if (seeds.length === 0) throw new ArgumentError("seeds: expected at least one, found an empty list");
-  const metrics = names.map(metricNamed);
   const sampling = await resolveSampling(pipeline, options);
   await checkArms(pipeline, sampling, arms);
   const baseline = arms.find(({ name }) => name === (options.baseline ?? arms[0].name));
@@ -61,45 +60,54 @@ export async function evaluate(pipeline: Pipeline, options: EvaluateOptions): Pr
       `baseline: expected one of ${arms.map(({ name }) => name).join(", ")}, found "${options.baseline}"`,
     );
   const trajectories = prompts.flatMap((prompt) => seeds.map((seed) => ({ prompt, seed })));
-  const sampled = await makePictures(pipeline, { ...options, sampling, trajectories, arms });
-  const measured = await measurePictures({ ...options, metrics, arms, baseline, trajectories, sampled });
-  const base = sampled.get(baseline.name) ?? [];
+  const judges = await openJudges(names.map(metricNamed), trajectories.length, options);
+  try {
+    const sampled = await makePictures(pipeline, { ...options, sampling, trajectories, arms });
+    const measured = await measurePictures({ ...options, judges, arms, baseline, trajectories, sampled });
+    const evaluation: Evaluation = {
+      format: "blockcache-evaluation",
+      version: 1,
+      sampling,
+      machines: [...new Set([...sampled.values()].flat().map(({ machine }) => machine))],
+      trajectories,
+      baseline: baseline.name,
+      ...provenanceOf(judges),
+      settings: arms.map((arm): EvaluatedSetting => {
+        const [own, base] = [arm, baseline].map(({ name }) => sampled.get(name) ?? []);
+        return {
+          arm,
+          images_per_second: ratio(own.map(imagesOf), own.map(secondsOf)),
+          speedup: ratio(base.map(secondsOf), own.map(secondsOf)),
+          multiply_adds: multiplyAddsOf(pipeline, sampling, arm),
+          metrics: resultsOf(measured[arm.name], arm === baseline ? {} : measured[baseline.name]),
+        };
+      }),
+    };
+    await saveEvaluation(join(folder, EVALUATION_FILE), evaluation);
+    return evaluation;
+  } finally {
+    await judges.dispose();
+  }
+}
 
-  const evaluation: Evaluation = {
-    format: "blockcache-evaluation",
-    version: 1,
-    sampling,
-    machines: [...new Set([...sampled.values()].flat().map(({ machine }) => machine))],
-    trajectories,
-    baseline: baseline.name,
-    extractor: measured.extractor,
-    ...(measured.reference === undefined ? {} : { reference: measured.reference }),
-    settings: arms.map((arm): EvaluatedSetting => {
-      const own = sampled.get(arm.name) ?? [];
-      const results = Object.entries(measured.metrics[arm.name] ?? {}).map(([name, metric]): [string, MetricResult] => {
-        const ofBaseline = metricNamed(name).of === "set" ? measured.metrics[baseline.name]?.[name] : undefined;
-        const { value, unbiased } = metric;
-        return [
-          name,
-          {
-            value,
-            ...intervalOf(metric),
-            ...(unbiased === undefined ? {} : { unbiased }),
-            ...(arm === baseline || ofBaseline === undefined ? {} : { difference: differenceOf(metric, ofBaseline) }),
-          },
-        ];
-      });
-      return {
-        arm,
-        images_per_second: ratio(own.map(imagesOf), own.map(secondsOf)),
-        speedup: ratio(base.map(secondsOf), own.map(secondsOf)),
-        multiply_adds: multiplyAddsOf(pipeline, sampling, arm),
-        metrics: Object.fromEntries(results),
-      };
-    }),
-  };
-  await saveEvaluation(join(folder, EVALUATION_FILE), evaluation);
-  return evaluation;
+/** Metrics with their intervals, and their differences to what the baseline has too. */
+function resultsOf(
+  own: Readonly<Record<string, Measured>>,
+  baseline: Readonly<Record<string, Measured>>,
+): Record<string, MetricResult> {
+  const results = Object.entries(own).map(([name, metric]): [string, MetricResult] => {
+    const { value, unbiased } = metric;
+    const corrected = unbiased === undefined ? {} : { unbiased };
+    const difference = name in baseline ? { difference: differenceOf(metric, baseline[name]) } : {};
+    return [name, { value, ...intervalOf(metric), ...corrected, ...difference }];
+  });
+  return Object.fromEntries(results);
+}
+
+function provenanceOf({ extractor, reference }: Judges): Pick<Evaluation, "extractor" | "reference"> {
+  if (reference === undefined) return { extractor: extractor.id };
+  const { name, features } = reference;
+  return { extractor: extractor.id, reference: { name, pictures: features.pictures } };
 }
 
 const imagesOf = ({ latents }: SampledPictures): number => latents.dims[0];

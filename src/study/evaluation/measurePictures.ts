@@ -1,128 +1,81 @@
 /** Every metric that an evaluation asks for, of the pictures that it has made. */
-import { basename, join } from "node:path";
+import { join } from "node:path";
+import type { RgbImage } from "../../diffusion/image.js";
 import type { Trajectory } from "../../instrument/profile/profile.js";
 import { mean } from "../../instrument/profile/statistics.js";
 import type { FloatTensor } from "../../numerics/tensor.js";
 import { elementCount } from "../../numerics/tensor.js";
-import { ArgumentError } from "../../errors.js";
-import { openDevice } from "../../engine/device.js";
-import { ClipModel } from "../../quality/features/clipModel.js";
 import { extractFolder } from "../../quality/features/extractFolder.js";
-import { DEFAULT_EXTRACTOR, locate, openExtractor } from "../../quality/features/extractor.js";
-import { loadFeaturesOrStatistics, saveFeatures } from "../../quality/features/featureFile.js";
+import { saveFeatures } from "../../quality/features/featureFile.js";
 import { featuresOf } from "../../quality/features/features.js";
 import type { FeatureExtractor, Features } from "../../quality/features/features.js";
-import type { Metric, PictureSet, SetMetric, TrajectoryMetric } from "../../quality/metrics.js";
+import type { TrajectoryMetric } from "../../quality/metrics.js";
 import { readPicture } from "../../quality/pictures/readPictures.js";
 import { groupedBy, resamplings } from "../../quality/sets/bootstrap.js";
 import type { Measured } from "../../quality/sets/measured.js";
 import type { EvaluatedArm } from "./evaluation.js";
+import type { Judges } from "./judges.js";
 import { pictureName } from "./makePictures.js";
 import type { SampledPictures } from "./pictureJob.js";
 
 export interface MeasureOptions {
   readonly folder: string;
-  readonly metrics: readonly Metric[];
+  readonly judges: Judges;
   readonly arms: readonly EvaluatedArm[];
   /** metrics of trajectories are against its */
   readonly baseline: EvaluatedArm;
   readonly trajectories: readonly Trajectory[];
   readonly sampled: ReadonlyMap<string, readonly SampledPictures[]>;
-  /** extracts the features of Fréchet distance, KID and CMMD. Default: fluent-clip */
-  readonly extractor?: string;
-  /** a CLIP folder, for the CLIP score. Default: fluent-clip */
-  readonly clip?: string;
-  /** a file of features, or of their statistics. Default with fluent-clip: its training pictures of the 3D style */
-  readonly reference?: string;
   readonly signal?: AbortSignal;
 }
 
-export interface MeasuredPictures {
-  readonly extractor: string;
-  readonly reference?: { readonly name: string; readonly pictures: number };
-  /** setting → metric → what it is */
-  readonly metrics: Readonly<Record<string, Readonly<Record<string, Measured>>>>;
-}
+/** Setting's name → metric's name → what it is. */
+export type MeasuredPictures = Readonly<Record<string, Readonly<Record<string, Measured>>>>;
 
-/** Statistics of fluent-clip's training pictures beside it. */
-const DEFAULT_REFERENCE = join(locate(DEFAULT_EXTRACTOR), "pictures-3d.safetensors");
-
-/** Throws ArgumentError where a metric lacks what it needs; InvalidFileError for damaged pictures; InterruptedError. */
+/** Throws InvalidFileError for damaged pictures; ArgumentError for features of other widths; InterruptedError. */
 export async function measurePictures(options: MeasureOptions): Promise<MeasuredPictures> {
-  const { metrics, arms, baseline, trajectories, extractor: extractorName = DEFAULT_EXTRACTOR } = options;
-  const groups = groupedBy(trajectories.map(({ prompt }) => prompt));
-  const results: Record<string, Record<string, Measured>> = Object.fromEntries(arms.map(({ name }) => [name, {}]));
-  const keep = (arm: string, metric: Metric, measured: Measured): void => {
-    results[arm][metric.name] = measured;
-  };
-
-  const sets = metrics.filter((metric) => metric.of === "set");
-  const distances = sets.filter(({ needs }) => needs !== "prompts");
-  const scores = sets.filter(({ needs }) => needs === "prompts");
-  const referenceFile = options.reference ?? (extractorName === DEFAULT_EXTRACTOR ? DEFAULT_REFERENCE : undefined);
-  const needsReference = distances.length > 0;
-  if (needsReference && referenceFile === undefined)
-    throw new ArgumentError(
-      `reference: expected a file of features by ${extractorName} for ${distances.map(({ name }) => name).join(", ")}, found none — \`blockcache features ${extractorName} --images folder\` makes it`,
-    );
-  const reference =
-    needsReference && referenceFile !== undefined ? await loadFeaturesOrStatistics(referenceFile) : undefined;
-
-  const take = async (
-    of: readonly SetMetric[],
-    sourceOf: (arm: EvaluatedArm) => Promise<PictureSet>,
-  ): Promise<void> => {
-    if (of.length === 0) return;
-    for (const arm of arms) {
-      const set = await sourceOf(arm);
-      for (const metric of of) keep(arm.name, metric, metric.measure(set, { groups }));
-    }
-  };
-  const extractor = await openExtractor(extractorName);
-  try {
-    await take(distances, async (arm) => ({ features: await featuresOfArm(extractor, arm, options, true), reference }));
-  } finally {
-    await extractor.dispose();
-  }
-  if (scores.length > 0) {
-    const clip = await ClipModel.open(locate(options.clip ?? DEFAULT_EXTRACTOR), await openDevice());
-    try {
-      const texts = featuresOf(await clip.embedTexts(trajectories.map(({ prompt }) => prompt)), clip.id);
-      const pictures: FeatureExtractor = {
-        id: clip.id,
-        embed: (each) => clip.embedPictures(each),
-        dispose: () => clip.dispose(),
-      };
-      await take(scores, async (arm) => ({ features: await featuresOfArm(pictures, arm, options, false), texts }));
-    } finally {
-      await clip.dispose();
-    }
-  }
-  const ofTrajectory = metrics.filter((metric) => metric.of === "trajectory");
+  const { arms, baseline, trajectories } = options;
+  const { distances, extractor, reference, scores, clip, ofTrajectory } = options.judges;
+  const prompts = trajectories.map(({ prompt }) => prompt);
+  const groups = groupedBy(prompts);
+  const texts = scores.length === 0 ? undefined : featuresOf(await clip.embedTexts(prompts), clip.id);
+  const pictureTower = { id: clip.id, embed: (pictures: readonly RgbImage[]) => clip.embedPictures(pictures) };
+  const results: [string, Record<string, Measured>][] = [];
   for (const arm of arms) {
-    if (arm === baseline) continue;
-    for (const metric of ofTrajectory) keep(arm.name, metric, await meanOver(metric, arm, options, groups));
+    const own: Record<string, Measured> = {};
+    let features: Features | undefined;
+    if (distances.length > 0) {
+      features = await featuresOfArm(extractor, arm, options);
+      await saveFeatures(
+        join(options.folder, "features", `${arm.name}.safetensors`),
+        features,
+        pictureNamesOf(options),
+      );
+      for (const metric of distances)
+        own[metric.name] = metric.measure({ features, reference: reference?.features }, { groups });
+    }
+    if (scores.length > 0) {
+      if (features?.extractor !== clip.id) features = await featuresOfArm(pictureTower, arm, options);
+      for (const metric of scores) own[metric.name] = metric.measure({ features, texts }, { groups });
+    }
+    if (arm !== baseline)
+      for (const metric of ofTrajectory) own[metric.name] = await meanOver(metric, arm, options, groups);
+    results.push([arm.name, own]);
   }
-  return {
-    extractor: extractor.id,
-    ...(reference === undefined
-      ? {}
-      : { reference: { name: basename(referenceFile ?? ""), pictures: reference.pictures } }),
-    metrics: results,
-  };
+  return Object.fromEntries(results);
 }
 
-/** Features of a setting's pictures; kept beside them where they are those of the distances. */
 async function featuresOfArm(
-  extractor: FeatureExtractor,
+  extractor: Pick<FeatureExtractor, "id" | "embed">,
   { name }: EvaluatedArm,
-  { folder, trajectories, signal }: MeasureOptions,
-  kept: boolean,
+  options: MeasureOptions,
 ): Promise<Features> {
-  const names = trajectories.map((_, index) => pictureName(index));
-  const features = await extractFolder(extractor, join(folder, name), names, { signal });
-  if (kept) await saveFeatures(join(folder, "features", `${name}.safetensors`), features, names);
-  return features;
+  const { folder, signal } = options;
+  return extractFolder(extractor, join(folder, name), pictureNamesOf(options), { signal });
+}
+
+function pictureNamesOf({ trajectories }: MeasureOptions): string[] {
+  return trajectories.map((_, index) => pictureName(index));
 }
 
 /** The mean of a metric over all trajectories, each against the baseline's. */
