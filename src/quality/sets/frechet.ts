@@ -112,9 +112,16 @@ function distance(a: Normal, b: Normal): number {
 
 function normalOf(set: Features | FeatureStatistics): Normal {
   const { width } = set;
-  if (!("data" in set)) return { mean: set.mean, ...factored(set.covariance, width) };
+  if (!("data" in set)) {
+    const factor = cholesky(set.covariance, width) ?? squareRoot(set.covariance, width);
+    return { mean: set.mean, factor, spread: trace(set.covariance, width) };
+  }
   const { mean, centred } = centre(set);
-  if (set.pictures > width) return { mean, ...factored(covarianceOf(centred, width), width) };
+  if (set.pictures > width) {
+    const covariance = covarianceOf(centred, width);
+    const factor = cholesky(covariance, width);
+    if (factor !== undefined) return { mean, factor, spread: trace(covariance, width) };
+  }
   const scale = Math.sqrt(set.pictures - 1);
   const factor = centred.map((value) => value / scale);
   return { mean, factor, spread: factor.reduce((sum, value) => sum + value * value, 0) };
@@ -136,16 +143,23 @@ function covarianceOf(centred: Float64Array, width: number): Float64Array {
   return productWithTranspose(variables, variables, pictures).map((sum) => sum / (pictures - 1));
 }
 
-/** F of Σ = FᵀF: Cholesky's, or by eigenvectors where Σ is singular. */
-function factored(covariance: Float64Array, width: number): Pick<Normal, "factor" | "spread"> {
+function trace(covariance: Float64Array, width: number): number {
+  return covariance.reduce((sum, value, index) => (index % (width + 1) === 0 ? sum + value : sum), 0);
+}
+
+/** F of Σ = FᵀF; nothing where Σ is singular. */
+function cholesky(covariance: Float64Array, width: number): Float64Array | undefined {
+  const decomposition = new CholeskyDecomposition(Matrix.from1DArray(width, width, covariance));
+  if (!decomposition.isPositiveDefinite()) return undefined;
+  return Float64Array.from(decomposition.lowerTriangularMatrix.transpose().to1DArray());
+}
+
+/** F of Σ = FᵀF by eigenvectors. */
+function squareRoot(covariance: Float64Array, width: number): Float64Array {
   const matrix = Matrix.from1DArray(width, width, covariance);
-  const spread = matrix.trace();
-  const cholesky = new CholeskyDecomposition(matrix);
-  if (cholesky.isPositiveDefinite())
-    return { factor: Float64Array.from(cholesky.lowerTriangularMatrix.transpose().to1DArray()), spread };
   const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(matrix, { assumeSymmetric: true });
   const roots = realEigenvalues.map((value) => Math.sqrt(Math.max(value, 0)));
-  return { factor: Float64Array.from(eigenvectorMatrix.transpose().mulColumnVector(roots).to1DArray()), spread };
+  return Float64Array.from(eigenvectorMatrix.transpose().mulColumnVector(roots).to1DArray());
 }
 
 /** Of G [rows, …], by the eigenvalues of GGᵀ. */
