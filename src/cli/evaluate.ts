@@ -31,6 +31,7 @@ interface EvaluateCommandOptions extends CommonOptions, SizeOptions {
   readonly extractor: string;
   readonly clip: string;
   readonly reference?: string;
+  readonly lpips?: string;
   readonly guidanceScale?: number;
   readonly negativePrompt?: string;
   readonly schedulerConfig?: Record<string, unknown>;
@@ -62,6 +63,7 @@ export function evaluateCommand(): Command {
       "--reference <file>",
       "features of pictures as they should be, by the same extractor (default with fluent-clip: its training pictures of the 3D style)",
     )
+    .option("--lpips <file>", 'for the metric lpips: safetensors of lpips.LPIPS(net="alex").state_dict()')
     .option("--guidance-scale <number>", "of all settings (default: 5)", finiteNumber)
     .option("--negative-prompt <text>", "of all settings")
     .addOption(schedulerConfigOption())
@@ -87,6 +89,7 @@ export function evaluateCommand(): Command {
           extractor: options.extractor,
           clip: options.clip,
           reference: options.reference,
+          lpips: options.lpips,
           guidanceScale: options.guidanceScale,
           negativePrompt: options.negativePrompt,
           timestepSpacing: timestep_spacing === undefined ? undefined : String(timestep_spacing),

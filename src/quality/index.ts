@@ -13,6 +13,8 @@ export { ClipModel } from "./features/clipModel.js";
 export { loadFeatures, loadFeaturesOrStatistics, saveFeatures, saveFeatureStatistics } from "./features/featureFile.js";
 export { featuresOf, selectRows } from "./features/features.js";
 export type { FeatureExtractor, FeatureStatistics, Features } from "./features/features.js";
+export { openLpips } from "./features/lpips.js";
+export type { Lpips } from "./features/lpips.js";
 export { METRICS, SET_METRICS, TRAJECTORY_METRICS, metricNamed } from "./metrics.js";
 export type { Metric, PictureSet, SampledPicture, SetMetric, TrajectoryMetric } from "./metrics.js";
 export { clipCosines, clipScore } from "./sets/clipScore.js";

@@ -4,6 +4,7 @@ import type { RgbImage } from "../diffusion/image.js";
 import type { FloatTensor } from "../numerics/tensor.js";
 import { psnr, relativeDistances } from "./distance.js";
 import type { FeatureStatistics, Features } from "./features/features.js";
+import type { Lpips } from "./features/lpips.js";
 import type { ResamplingOptions } from "./sets/bootstrap.js";
 import { clipScore } from "./sets/clipScore.js";
 import { frechetDistance } from "./sets/frechet.js";
@@ -28,7 +29,10 @@ export interface SampledPicture {
 /** Of one trajectory, against the same trajectory of another setting. */
 export interface TrajectoryMetric extends MetricHead {
   readonly of: "trajectory";
-  readonly measure: (sampled: SampledPicture, reference: SampledPicture) => number;
+  /** absent: the two results are enough */
+  readonly needs?: "lpips weights";
+  /** Throws ArgumentError where what it needs is not there, or the sizes differ. */
+  readonly measure: (sampled: SampledPicture, reference: SampledPicture, lpips?: Lpips) => Promise<number>;
 }
 
 /** The pictures of one setting, as features. */
@@ -58,21 +62,33 @@ export const TRAJECTORY_METRICS: readonly TrajectoryMetric[] = [
     title: "relative L2 of the final latents",
     betterWhen: "lower",
     of: "trajectory",
-    measure: ({ latents }, reference) => relativeDistances(latents, reference.latents)[0],
+    measure: async ({ latents }, reference) => relativeDistances(latents, reference.latents)[0],
   },
   {
     name: "psnr",
     title: "PSNR, dB",
     betterWhen: "higher",
     of: "trajectory",
-    measure: ({ picture }, reference) => psnr(picture, reference.picture),
+    measure: async ({ picture }, reference) => psnr(picture, reference.picture),
   },
   {
     name: "ssim",
     title: "SSIM",
     betterWhen: "higher",
     of: "trajectory",
-    measure: ({ picture }, reference) => ssim(picture, reference.picture),
+    measure: async ({ picture }, reference) => ssim(picture, reference.picture),
+  },
+  {
+    name: "lpips",
+    title: "LPIPS",
+    betterWhen: "lower",
+    of: "trajectory",
+    needs: "lpips weights",
+    measure: async ({ picture }: SampledPicture, reference: SampledPicture, lpips?: Lpips): Promise<number> => {
+      if (lpips === undefined)
+        throw new ArgumentError("lpips: expected the weights of LPIPS, found none — `openLpips(file)`");
+      return lpips.distance(picture, reference.picture);
+    },
   },
 ];
 

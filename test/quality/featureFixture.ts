@@ -27,6 +27,7 @@ export const fixture = JSON.parse(readFileSync(new URL("../fixtures/features.jso
   readonly cleaned: readonly { from: Pair; every101: string }[];
   readonly clips: Record<string, { texts: string[]; image: string; text: string; cosines: number[] }>;
   readonly inception: { readonly shapes: readonly Pair[]; readonly features: string };
+  readonly lpips: number;
   readonly resamples: number;
   readonly sets: readonly SetsCase[];
 };

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,6 +8,7 @@ import { openDevice } from "../../src/engine/device.js";
 import { writeSafetensors } from "../../src/files/safetensors.js";
 import type { OutgoingTensor } from "../../src/files/safetensors.js";
 import { FLOAT32, GraphBuilder } from "../../src/graphs/graphBuilder.js";
+import { lpipsGraph } from "../../src/graphs/lpips.js";
 import { inceptionGraph } from "../../src/graphs/inceptionV3.js";
 import { MersenneTwister } from "../../src/numerics/mersenneTwister.js";
 import { elementCount } from "../../src/numerics/tensor.js";
@@ -15,9 +16,9 @@ import { ClipModel } from "../../src/quality/features/clipModel.js";
 import { extractFolder } from "../../src/quality/features/extractFolder.js";
 import { openExtractor } from "../../src/quality/features/extractor.js";
 import { featuresOf } from "../../src/quality/features/features.js";
+import { openLpips } from "../../src/quality/features/lpips.js";
 import { clipCosines } from "../../src/quality/sets/clipScore.js";
 import { fixture, floats, picture, worst } from "./featureFixture.js";
-import { copyFileSync, writeFileSync } from "node:fs";
 
 const FIXTURES = fileURLToPath(new URL("../fixtures", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "blockcache-features-"));
@@ -41,34 +42,64 @@ test.each([
   await clip.dispose();
 });
 
-/** Weights as features.py draws them, in pytorch-fid's layout. */
-async function writeInception(path: string): Promise<void> {
-  const generator = new MersenneTwister(1);
-  const named = [...inceptionGraph(FLOAT32).storedTensors()].sort((a, b) => (a.tensor < b.tensor ? -1 : 1));
-  const tensors = new Map(
-    named.map(({ tensor, dims }): [string, OutgoingTensor] => {
-      const scale = Math.sqrt(6 / elementCount(dims.slice(1)));
-      const data = Float32Array.from({ length: elementCount(dims) }, () => {
-        const u = (2 * generator.uint32()) / 2 ** 32 - 1;
-        if (tensor.endsWith("conv.weight")) return u * scale;
-        if (tensor.endsWith("running_var")) return 1 + 0.5 * u;
-        return tensor.endsWith("bn.weight") ? 1 + 0.2 * u : 0.1 * u;
-      });
-      return [tensor, { dtype: "F32", dims, data }];
-    }),
-  );
+/** Weights as features.py draws them, in the order of their names. */
+async function writeDrawn(
+  path: string,
+  graph: GraphBuilder,
+  seed: number,
+  value: (u: number, name: string, dims: readonly number[]) => number,
+): Promise<void> {
+  const generator = new MersenneTwister(seed);
+  const named = [...graph.storedTensors()].sort((a, b) => (a.tensor < b.tensor ? -1 : 1));
+  const tensors = new Map<string, OutgoingTensor>();
+  for (const { tensor, dims } of named) {
+    const shape = NAMED[tensor];
+    const data =
+      shape ??
+      Float32Array.from({ length: elementCount(dims) }, () =>
+        value((2 * generator.uint32()) / 2 ** 32 - 1, tensor, dims),
+      );
+    tensors.set(tensor, { dtype: "F32", dims, data });
+  }
   await writeSafetensors(path, tensors);
 }
 
+/** Numbers that are fixed: how LPIPS shifts and scales pixels. */
+const NAMED: Readonly<Record<string, Float32Array>> = {
+  "scaling_layer.shift": Float32Array.of(-0.03, -0.088, -0.188),
+  "scaling_layer.scale": Float32Array.of(0.458, 0.448, 0.45),
+};
+
+const spread = (dims: readonly number[]): number => Math.sqrt(6 / elementCount(dims.slice(1)));
+
+test("LPIPS equals the package of that name", async () => {
+  const path = join(folder, "lpips.safetensors");
+  await writeDrawn(path, lpipsGraph(FLOAT32), 2, (u, name, dims) => {
+    if (name.startsWith("lin")) return Math.abs(u);
+    return name.endsWith("weight") ? u * spread(dims) : 0.1 * u;
+  });
+  const lpips = await openLpips(path);
+  const [one, other] = [picture(80, 64, 0), picture(80, 64, 1)];
+  expect(Math.abs((await lpips.distance(one, other)) / fixture.lpips - 1)).toBeLessThan(1e-4);
+  expect(await lpips.distance(one, one)).toBe(0);
+  await expect(lpips.distance(one, picture(64, 80, 0))).rejects.toThrow(/reference: expected 80×64 pixels/);
+  await lpips.dispose();
+  await expect(openLpips(join(FIXTURES, "embedded.safetensors"))).rejects.toThrow(/expected the state_dict of lpips/);
+}, 300_000);
+
 test("Inception-v3's features equal pytorch-fid's network on clean-fid's pixels", async () => {
   const path = join(folder, "inception.safetensors");
-  await writeInception(path);
+  await writeDrawn(path, inceptionGraph(FLOAT32), 1, (u, name, dims) => {
+    if (name.endsWith("conv.weight")) return u * spread(dims);
+    if (name.endsWith("running_var")) return 1 + 0.5 * u;
+    return name.endsWith("bn.weight") ? 1 + 0.2 * u : 0.1 * u;
+  });
   const inception = await openExtractor(path);
   const found = await inception.embed(fixture.inception.shapes.map(([width, height]) => picture(width, height, 2)));
   expect(found.dims).toEqual([2, 2048]);
   expect(worst(found.data, floats(fixture.inception.features))).toBeLessThan(1e-4);
   await inception.dispose();
-});
+}, 300_000);
 
 test("an ONNX file with a preprocessor_config.json is an extractor", async () => {
   const graph = new GraphBuilder("mean", FLOAT32);

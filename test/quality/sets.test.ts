@@ -130,5 +130,7 @@ test("sets that do not go together are refused", () => {
   expect(() => kid.measure({ features: set(3, 2), reference: featureStatistics(set(3, 2)) })).toThrow(
     /mean and covariance only/,
   );
-  expect(() => metricNamed("fid")).toThrow(/expected frechet, kid, cmmd, clip-score, latent, psnr, ssim, found "fid"/);
+  expect(() => metricNamed("fid")).toThrow(
+    /expected frechet, kid, cmmd, clip-score, latent, psnr, ssim, lpips, found "fid"/,
+  );
 });

@@ -20,14 +20,14 @@ export function clipPixels(pictures: readonly RgbImage[], config: ImageProcessor
     const resized = config.do_resize ? resizeBytes(picture, sizeFor(picture, config.size), config.filter) : picture;
     return config.do_center_crop ? cropMiddle(resized, config.crop_size) : resized;
   });
-  return stacked(prepared, (value, channel) => (Math.fround(value * scale) - mean[channel]) / deviation[channel]);
+  return stackedPixels(prepared, (value, channel) => (Math.fround(value * scale) - mean[channel]) / deviation[channel]);
 }
 
 /** As clean-fid before Inception-v3: each channel resized as float32 (bicubic), cut to 0…255, then (x − 128) / 128. */
 export function inceptionPixels(pictures: readonly RgbImage[]): FloatTensor {
   const size = { width: INCEPTION_SIZE, height: INCEPTION_SIZE };
   const resized = pictures.map((picture) => resizeFloats(picture, size, "bicubic"));
-  return stacked(resized, (value) => (Math.min(255, Math.max(0, value)) - 128) / 128);
+  return stackedPixels(resized, (value) => (Math.min(255, Math.max(0, value)) - 128) / 128);
 }
 
 /** `shortest_edge` keeps the shape; the longer side is rounded down, as transformers does. */
@@ -52,8 +52,8 @@ function cropMiddle({ width, height, rgb }: RgbImage, crop: ImageProcessorConfig
   return { ...crop, rgb: cropped };
 }
 
-/** Interleaved pictures of one size → [pictures, 3, height, width] */
-function stacked(
+/** Interleaved pictures of one size, each number as `value` has it → [pictures, 3, height, width] */
+export function stackedPixels(
   pictures: readonly { readonly width: number; readonly height: number; readonly rgb: Uint8Array | Float32Array }[],
   value: (raw: number, channel: number) => number,
 ): FloatTensor {

@@ -6,6 +6,8 @@ import { ClipModel } from "../../quality/features/clipModel.js";
 import { DEFAULT_EXTRACTOR, locate, openExtractor } from "../../quality/features/extractor.js";
 import { loadFeaturesOrStatistics } from "../../quality/features/featureFile.js";
 import type { FeatureExtractor, FeatureStatistics, Features } from "../../quality/features/features.js";
+import { openLpips } from "../../quality/features/lpips.js";
+import type { Lpips } from "../../quality/features/lpips.js";
 import type { Metric, SetMetric, TrajectoryMetric } from "../../quality/metrics.js";
 
 export interface JudgeOptions {
@@ -15,6 +17,8 @@ export interface JudgeOptions {
   readonly clip?: string;
   /** a file of features, or of their statistics. Default with fluent-clip: its training pictures of the 3D style */
   readonly reference?: string;
+  /** weights of LPIPS, for the metric of that name: what `openLpips` takes */
+  readonly lpips?: string;
 }
 
 export interface Judges {
@@ -26,6 +30,7 @@ export interface Judges {
   readonly scores: readonly SetMetric[];
   readonly clip: ClipModel;
   readonly ofTrajectory: readonly TrajectoryMetric[];
+  readonly lpips?: Lpips;
   dispose(): Promise<void>;
 }
 
@@ -42,21 +47,33 @@ const DEFAULT_REFERENCE = join(locate(DEFAULT_EXTRACTOR), "pictures-3d.safetenso
 export async function openJudges(
   metrics: readonly Metric[],
   pictures: number,
-  { extractor: model = DEFAULT_EXTRACTOR, clip: clipModel = DEFAULT_EXTRACTOR, reference: file }: JudgeOptions,
+  {
+    extractor: model = DEFAULT_EXTRACTOR,
+    clip: clipModel = DEFAULT_EXTRACTOR,
+    reference: file,
+    lpips: lpipsFile,
+  }: JudgeOptions,
 ): Promise<Judges> {
   const sets = metrics.filter((metric) => metric.of === "set");
   const distances = sets.filter(({ needs }) => needs !== "prompts");
   const referenceFile = file ?? (model === DEFAULT_EXTRACTOR ? DEFAULT_REFERENCE : undefined);
+  const ofTrajectory = metrics.filter((metric) => metric.of === "trajectory");
+  const needsLpips = ofTrajectory.some(({ needs }) => needs === "lpips weights");
+  if (needsLpips && lpipsFile === undefined)
+    throw new ArgumentError("lpips: expected a file of its weights for the metric lpips, found none");
   const device = await openDevice();
   const clip = await ClipModel.open(locate(clipModel), device);
   const extractor = await openExtractor(model);
+  const lpips = needsLpips && lpipsFile !== undefined ? await openLpips(lpipsFile) : undefined;
   const judges = {
     distances,
     extractor,
     scores: sets.filter(({ needs }) => needs === "prompts"),
     clip,
-    ofTrajectory: metrics.filter((metric) => metric.of === "trajectory"),
+    ofTrajectory,
+    lpips,
     async dispose() {
+      await lpips?.dispose();
       await extractor.dispose();
       await clip.dispose();
     },

@@ -82,7 +82,7 @@ function pictureNamesOf({ trajectories }: MeasureOptions): string[] {
 async function meanOver(
   metric: TrajectoryMetric,
   arm: EvaluatedArm,
-  { folder, baseline, trajectories, sampled }: MeasureOptions,
+  { folder, baseline, trajectories, sampled, judges: { lpips } }: MeasureOptions,
   groups: readonly (readonly number[])[],
 ): Promise<Measured> {
   const [own, others] = [arm, baseline].map(({ name }) => rowsOf(sampled.get(name) ?? []));
@@ -91,7 +91,9 @@ async function meanOver(
     const [picture, reference] = await Promise.all(
       [arm, baseline].map(({ name }) => readPicture(join(folder, name, pictureName(row)))),
     );
-    values.push(metric.measure({ latents: own[row], picture }, { latents: others[row], picture: reference }));
+    values.push(
+      await metric.measure({ latents: own[row], picture }, { latents: others[row], picture: reference }, lpips),
+    );
   }
   return {
     value: mean(values),
