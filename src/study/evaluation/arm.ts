@@ -12,7 +12,7 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._+-]*$/;
 
 /** What sampling by an arm takes besides solver and steps. */
 export function hooksOf({ cached, adjustment }: EvaluatedArm): SamplingHook[] {
-  // TODO(adjust): the adjustment's file becomes an option of cachedRun here, once src/caching/adjustment can read it.
+  // The one place where an adjustment enters sampling: read the file, check its digest, give it to cachedRun.
   if (adjustment !== undefined)
     throw new UnsupportedError(`${adjustment.file}: adjustments are not supported by this version of evaluate`);
   return cached === undefined ? [] : [cachedRun(cached.schedule, { reuse: reuseRule(cached.reuse) })];

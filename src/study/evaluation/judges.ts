@@ -34,8 +34,8 @@ export interface Judges {
   dispose(): Promise<void>;
 }
 
-/** Statistics of fluent-clip's training pictures beside it. */
-const DEFAULT_REFERENCE = join(locate(DEFAULT_EXTRACTOR), "pictures-3d.safetensors");
+/** Statistics of fluent-clip's training pictures, in its folder. */
+const DEFAULT_REFERENCE = "pictures-3d.safetensors";
 
 /**
  * Opens what the metrics need.
@@ -56,7 +56,8 @@ export async function openJudges(
 ): Promise<Judges> {
   const sets = metrics.filter((metric) => metric.of === "set");
   const distances = sets.filter(({ needs }) => needs !== "prompts");
-  const referenceFile = file ?? (model === DEFAULT_EXTRACTOR ? DEFAULT_REFERENCE : undefined);
+  const ofExtractor = model === DEFAULT_EXTRACTOR ? join(locate(model), DEFAULT_REFERENCE) : undefined;
+  const referenceFile = file ?? ofExtractor;
   const ofTrajectory = metrics.filter((metric) => metric.of === "trajectory");
   const needsLpips = ofTrajectory.some(({ needs }) => needs === "lpips weights");
   if (needsLpips && lpipsFile === undefined)
