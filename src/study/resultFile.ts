@@ -13,6 +13,15 @@ const numbers = z.array(z.number());
 const infinity = z.literal("Infinity").transform(() => Infinity);
 const distances = z.object({ latent: numbers, psnr: z.array(z.union([z.number(), infinity])), ssim: numbers });
 
+export const armSchema = z.object({
+  name: z.string(),
+  solver: z.enum(solverNames),
+  steps: z.number().int().positive(),
+  cached: z
+    .object({ schedule: scheduleSchema, reuse: z.string(), kinds: z.string(), parameter: z.number().optional() })
+    .optional(),
+});
+
 const schema = z.object({
   format: z.literal("blockcache-study"),
   version: z.literal(1),
@@ -27,14 +36,7 @@ const schema = z.object({
   trajectories: z.array(z.object({ prompt: z.string(), seed: z.number() })).min(1),
   results: z.array(
     z.object({
-      arm: z.object({
-        name: z.string(),
-        solver: z.enum(solverNames),
-        steps: z.number().int().positive(),
-        cached: z
-          .object({ schedule: scheduleSchema, reuse: z.string(), kinds: z.string(), parameter: z.number().optional() })
-          .optional(),
-      }),
+      arm: armSchema,
       toConverged: distances,
       toPlain: distances.optional(),
       seconds: numbers.min(1),

@@ -2,10 +2,9 @@
 import { stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { scheduleSchema } from "../../caching/schedule/scheduleFile.js";
-import { solverNames } from "../../diffusion/solvers/index.js";
 import { readJson, validate } from "../../files/json.js";
 import { replaceFile } from "../../files/replaceFile.js";
+import { armSchema } from "../resultFile.js";
 import type { Evaluation } from "./evaluation.js";
 
 /** The result's name in its folder. */
@@ -34,20 +33,7 @@ const schema: z.ZodType<Evaluation> = z.object({
   settings: z
     .array(
       z.object({
-        arm: z.object({
-          name: z.string(),
-          solver: z.enum(solverNames),
-          steps: z.number().int().positive(),
-          cached: z
-            .object({
-              schedule: scheduleSchema,
-              reuse: z.string(),
-              kinds: z.string(),
-              parameter: z.number().optional(),
-            })
-            .optional(),
-          adjustment: z.object({ file: z.string(), sha256: z.string() }).optional(),
-        }),
+        arm: armSchema.extend({ adjustment: z.object({ file: z.string(), sha256: z.string() }).optional() }),
         images_per_second: estimate,
         speedup: estimate,
         multiply_adds: z.number(),
