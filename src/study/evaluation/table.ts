@@ -35,7 +35,7 @@ export function evaluationTable(evaluation: Evaluation): string[] {
     ...metrics.flatMap((name) => metricCells(name, setting.metrics[name])),
     withInterval(setting.images_per_second, 2),
     withInterval(setting.speedup, 2),
-    (setting.multiply_adds / 1e9).toFixed(1),
+    (setting.multiply_adds / 1e9).toPrecision(3),
   ]);
   return [...alignedTable([head, ...rows], 5), "", ...notes(evaluation)];
 }
@@ -98,7 +98,8 @@ function metricCells(name: string, metric: MetricResult | undefined): string[] {
 function withInterval({ value, low, high }: Estimate, digits: number, signed = false): string {
   const text = (number: number): string =>
     `${signed && number > 0 ? "+" : ""}${number.toFixed(digits).replace("-", "−")}`;
-  return `${text(value)} (${text(low)} to ${text(high)})`;
+  // One batch or one prompt says nothing of how sure a number is.
+  return low === high ? text(value) : `${text(value)} (${text(low)} to ${text(high)})`;
 }
 
 function cachingOf({ arm: { cached } }: EvaluatedSetting): string {
