@@ -1,4 +1,4 @@
-/** Data flows one way: numerics → files → models → graphs → engine → diffusion → jobs → instrument → caching → quality → study → figures → notebook → cli. */
+/** Data flows one way: numerics → files → models → graphs → engine → diffusion → jobs → instrument → caching → quality → study → survey → figures → notebook → cli. */
 const order = [
   "numerics",
   "files",
@@ -11,6 +11,7 @@ const order = [
   "caching",
   "quality",
   "study",
+  "survey",
   "figures",
   "notebook",
   "cli",

@@ -54,5 +54,6 @@ export * from "./figures/index.js";
 export * from "./caching/index.js";
 export * from "./quality/index.js";
 export * from "./study/index.js";
+export * from "./survey/index.js";
 export { redisRunner } from "./jobs/redisRunner.js";
 export type { RedisRunnerOptions } from "./jobs/redisRunner.js";

@@ -8,13 +8,17 @@ import { compareCommand } from "./compare.js";
 import { costsCommand } from "./costs.js";
 import { devicesCommand } from "./devices.js";
 import { encodeCommand } from "./encode.js";
+import { evaluateCommand } from "./evaluate.js";
+import { featuresCommand } from "./features.js";
 import { forwardCommand } from "./forward.js";
+import { frechetCommand } from "./frechet.js";
 import { inspectCommand } from "./inspect.js";
 import { plotCommand } from "./plot.js";
 import { profileCommand } from "./profile.js";
 import { refineCommand } from "./refine.js";
 import { sampleCommand } from "./sample.js";
 import { scheduleCommand } from "./schedule.js";
+import { surveyCommand } from "./survey.js";
 import { sweepCommand } from "./sweep.js";
 import { transferCommand } from "./transfer.js";
 import { vaeCommand } from "./vae.js";
@@ -38,8 +42,12 @@ for (const subcommand of [
   scheduleCommand,
   refineCommand,
   transferCommand,
+  surveyCommand,
   sweepCommand,
   compareCommand,
+  evaluateCommand,
+  featuresCommand,
+  frechetCommand,
   benchCommand,
   plotCommand,
   workerCommand,

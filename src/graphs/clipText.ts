@@ -5,7 +5,8 @@
 import type { ClipTextConfig } from "../models/configs/clipText.js";
 import { FLOAT32, GraphBuilder } from "./graphBuilder.js";
 import type { GraphTarget, Value } from "./graphBuilder.js";
-import { activation, attention, cast, layerNorm, linear } from "./layers.js";
+import { clipLayer } from "./clipLayer.js";
+import { cast, layerNorm, linear } from "./layers.js";
 
 /** A text encoder's shape, and what its weights are called. */
 export interface ClipText {
@@ -39,28 +40,8 @@ export function clipEmbeddingsGraph({ config, tokens, prefix }: ClipText, target
 export function clipLayerGraph({ config, tokens, prefix }: ClipText, layer: number, target: GraphTarget): GraphBuilder {
   const name = `${prefix}encoder.layers.${layer}`;
   const graph = new GraphBuilder(name, target);
-  const { hidden_size: width, num_attention_heads: heads, intermediate_size, layer_norm_eps: epsilon } = config;
-  let hidden = graph.input("x", ["batch", tokens, width]);
-  const normalised = layerNorm(graph, hidden, `${name}.layer_norm1`, width, epsilon);
-  const [query, key, value] = ["q_proj", "k_proj", "v_proj"].map((part) =>
-    linear(graph, normalised, `${name}.self_attn.${part}`, width, width),
-  );
-  const attended = attention(graph, query, key, value, {
-    heads,
-    headWidth: width / heads,
-    bias: causalMask(graph, tokens),
-  });
-  hidden = graph.node("Add", [hidden, linear(graph, attended, `${name}.self_attn.out_proj`, width, width)]);
-  const widened = linear(
-    graph,
-    layerNorm(graph, hidden, `${name}.layer_norm2`, width, epsilon),
-    `${name}.mlp.fc1`,
-    width,
-    intermediate_size,
-  );
-  const activated = activation(graph, widened, config.hidden_act);
-  hidden = graph.node("Add", [hidden, linear(graph, activated, `${name}.mlp.fc2`, intermediate_size, width)]);
-  graph.output("y", hidden, ["batch", tokens, width]);
+  const dims = ["batch", tokens, config.hidden_size];
+  graph.output("y", clipLayer(graph, graph.input("x", dims), name, config, causalMask(graph, tokens)), dims);
   return graph;
 }
 

@@ -13,11 +13,16 @@ import { decodeData, encodeData } from "./plainData.js";
 const FORMAT = "blockcache-job";
 const fileSchema = z.object({ format: z.literal(FORMAT), version: z.literal(1), id: z.string(), result: z.unknown() });
 
-export interface KeptJobs<Data, Result> extends Omit<JobRun<Data, Result>, "onResult"> {
+export interface KeptJobs<Data, Result> extends Omit<JobRun<Data, unknown>, "onResult"> {
   /** made where it is missing */
   readonly folder: string;
   /** what a result must be */
   readonly schema: z.ZodType<Result>;
+  /**
+   * Puts large parts of what a job gave into files of their own, before its result is kept; gives the rest, which
+   * `schema` is for. Default: all of it is kept
+   */
+  readonly store?: (job: Job<Data>, given: unknown) => Promise<unknown>;
   /** Default: this process */
   readonly runner?: JobRunner;
   /** the jobs that have a result, those found in the folder counted */
@@ -34,6 +39,7 @@ export async function runKept<Data, Result>({
   jobs,
   folder,
   schema,
+  store = async (_, given) => given,
   runner = runLocally,
   onProgress,
   run,
@@ -51,8 +57,9 @@ export async function runKept<Data, Result>({
     jobs: jobs.filter(({ id }) => !results.has(id)),
     run,
     signal,
-    async onResult({ id }, given) {
-      const result = validate(schema, given, { file: `result of job ${id}` });
+    async onResult(job, given) {
+      const { id } = job;
+      const result = validate(schema, await store(job, given), { file: `result of job ${id}` });
       await replaceFile(join(folder, `${id}.json`), (temporary) =>
         writeFile(temporary, encodeData({ format: FORMAT, version: 1, id, result })),
       );

@@ -24,7 +24,7 @@ export interface OpenOptions {
 }
 
 /** The models that come with the library, by name. */
-const EMBEDDED_MODELS = fileURLToPath(new URL("../../models", import.meta.url));
+export const EMBEDDED_MODELS = fileURLToPath(new URL("../../models", import.meta.url));
 
 /**
  * Opens a model and checks its configs. A path that exists wins over an embedded model's name, and that over

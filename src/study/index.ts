@@ -16,3 +16,4 @@ export { measureTransfer } from "./measureTransfer.js";
 export type { MeasuredTransferRow, MeasureTransferOptions } from "./measureTransfer.js";
 export { refineOnTrajectory } from "./refineOnTrajectory.js";
 export type { Refined, RefineOptions } from "./refineOnTrajectory.js";
+export * from "./evaluation/index.js";

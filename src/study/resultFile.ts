@@ -13,7 +13,7 @@ const numbers = z.array(z.number());
 const infinity = z.literal("Infinity").transform(() => Infinity);
 const distances = z.object({ latent: numbers, psnr: z.array(z.union([z.number(), infinity])), ssim: numbers });
 
-const arm = z.object({
+export const armSchema = z.object({
   name: z.string(),
   solver: z.enum(solverNames),
   steps: z.number().int().positive(),
@@ -45,7 +45,7 @@ const schema = z.object({
   repeated: z.number().int().positive().optional(),
   results: z.array(
     z.object({
-      arm,
+      arm: armSchema,
       toConverged: distances,
       toPlain: distances.optional(),
       seconds: numbers.min(1),
@@ -54,7 +54,7 @@ const schema = z.object({
       predictedSpeedup: z.number().optional(),
     }),
   ),
-  failed: z.array(z.object({ arm, reason: z.string() })).optional(),
+  failed: z.array(z.object({ arm: armSchema, reason: z.string() })).optional(),
 });
 
 /** Writes a result; the file is replaced in one go. */

@@ -37,7 +37,7 @@ const warm = new WeakMap<Pipeline, Set<string>>();
 /** Compiles and runs once everything that timed samplings of this size run: sessions, the text encoder. */
 export async function warmUp(
   pipeline: Pipeline,
-  { guidance_scale, latent_size }: StudySetting,
+  { guidance_scale, latent_size }: Pick<StudySetting, "guidance_scale" | "latent_size">,
   images: number,
   signal?: AbortSignal,
 ): Promise<void> {

@@ -54,7 +54,7 @@ export interface StudySettingOptions {
 }
 
 /** Of the solvers that have no such key (DPM-Solver++ singlestep). */
-const ONLY_SPACING = "linspace";
+export const ONLY_SPACING = "linspace";
 
 /** Throws ArgumentError for what does not fit the model. */
 export async function resolveSetting(pipeline: Pipeline, options: StudySettingOptions): Promise<StudySetting> {
@@ -118,7 +118,10 @@ export function checkDeterministic(where: string, { name, config }: Pick<Solver,
 /** How an arm of the study, or its reference, is sampled. */
 export function armSampling(
   pipeline: Pipeline,
-  setting: StudySetting,
+  setting: Pick<
+    StudySetting,
+    "latent_size" | "scheduler_config" | "timestep_spacing" | "guidance_scale" | "negative_prompt"
+  >,
   { solver, steps }: { readonly solver: SolverName; readonly steps: number },
 ): Omit<SampleOptions, "prompt"> {
   const [height, width] = setting.latent_size.map((extent) => extent * pipeline.vaeScaleFactor);

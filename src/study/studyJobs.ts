@@ -194,7 +194,8 @@ async function distances(pipeline: Pipeline, latents: FloatTensor, reference: Fl
   };
 }
 
-function machine({ device }: Pipeline): string {
+/** What a job ran on, for people. */
+export function machine({ device }: Pipeline): string {
   const processors = cpus();
   return [
     device.name,

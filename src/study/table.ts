@@ -48,7 +48,7 @@ export function comparisonCsv(
     arms.map((compared) => {
       const { result, speedup, distance, againstPlain, atEqualLatency, onFront } = compared;
       const { name, solver, steps, cached } = result.arm;
-      return [
+      return csvLine([
         path,
         study.timestep_spacing,
         name,
@@ -72,12 +72,15 @@ export function comparisonCsv(
         atEqualLatency?.high,
         verdict(compared),
         onFront ? 1 : 0,
-      ]
-        .map((value) => quoted(String(value ?? "")))
-        .join(",");
+      ]);
     }),
   );
   return `${[COLUMNS.join(","), ...lines].join("\n")}\n`;
+}
+
+/** Values separated by commas; what is undefined is empty. */
+export function csvLine(values: readonly (string | number | undefined)[]): string {
+  return values.map((value) => quoted(String(value ?? ""))).join(",");
 }
 
 function quoted(text: string): string {

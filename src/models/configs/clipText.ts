@@ -26,7 +26,7 @@ const schema = z.object({
 });
 
 /** Other parts of the model (special tokens, training) and transformers' bookkeeping. */
-const HARMLESS = [
+export const HARMLESS = [
   "architectures",
   "attention_dropout",
   "bos_token_id",
@@ -66,7 +66,7 @@ const HARMLESS = [
   "typical_p",
   "use_bfloat16",
 ];
-const NEUTRAL = { use_attention_mask: [false, null], pruned_heads: [{}, null] };
+export const NEUTRAL = { use_attention_mask: [false, null], pruned_heads: [{}, null] };
 
 export type ClipTextConfig = z.infer<typeof schema>;
 

@@ -1,0 +1,14 @@
+export { DEFAULT_METRICS, evaluate } from "./evaluate.js";
+export type { EvaluateOptions } from "./evaluate.js";
+export type {
+  AdjustmentReference,
+  EvaluatedArm,
+  Estimate,
+  EvaluatedSetting,
+  Evaluation,
+  EvaluationSampling,
+  MetricResult,
+} from "./evaluation.js";
+export { EVALUATION_FILE, loadEvaluation } from "./evaluationFile.js";
+export { pictureName } from "./makePictures.js";
+export { evaluationCsv, evaluationTable } from "./table.js";

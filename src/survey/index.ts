@@ -1,0 +1,10 @@
+export { krippendorffAlpha } from "./agreement.js";
+export { surveyResult, votesCsv } from "./results.js";
+export type { Share, SurveyResult } from "./results.js";
+export { serveSurvey } from "./server.js";
+export type { SurveyServer } from "./server.js";
+export { Survey } from "./survey.js";
+export type { Ballot, Standing } from "./survey.js";
+export { trialsOf } from "./trials.js";
+export type { Side, Trial, TrialKind } from "./trials.js";
+export type { Vote } from "./votes.js";

@@ -1,0 +1,149 @@
+/** Table 1 on a tiny random model: what is kept, what is compared, how it goes on. */
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { regularSchedule } from "../../src/caching/schedule/regularSchedule.js";
+import { loadPipeline } from "../../src/diffusion/pipeline.js";
+import type { Pipeline } from "../../src/diffusion/pipeline.js";
+import { generate } from "../../src/diffusion/sample.js";
+import type { JobRunner } from "../../src/jobs/job.js";
+import { decodeData, encodeData } from "../../src/jobs/plainData.js";
+import { loadFeatures } from "../../src/quality/features/featureFile.js";
+import { readPicture } from "../../src/quality/pictures/readPictures.js";
+import { frechetDistance } from "../../src/quality/sets/frechet.js";
+import { runAnyJob } from "../../src/study/anyJob.js";
+import type { AnyJob } from "../../src/study/anyJob.js";
+import { evaluate, evaluationCsv, evaluationTable, loadEvaluation } from "../../src/study/evaluation/index.js";
+import type { EvaluateOptions, EvaluatedArm, Evaluation } from "../../src/study/evaluation/index.js";
+
+const folder = mkdtempSync(join(tmpdir(), "blockcache-evaluation-"));
+const sampling = { solver: "ddim" as const, schedulerConfig: { timestep_spacing: "trailing" } };
+let pipeline: Pipeline;
+let settings: EvaluatedArm[];
+let options: EvaluateOptions;
+let evaluation: Evaluation;
+
+beforeAll(async () => {
+  pipeline = await loadPipeline(join("test", "fixtures", "models", "sd2-like"));
+  const schedule = await regularSchedule(pipeline, { ...sampling, steps: 6, interval: 2, kinds: ["transformer"] });
+  settings = [
+    { name: "plain-6", solver: "ddim", steps: 6 },
+    { name: "plain-3", solver: "ddim", steps: 3 },
+    { name: "cached-6", solver: "ddim", steps: 6, cached: { schedule, reuse: "hold", kinds: "transformers" } },
+  ];
+  options = {
+    settings,
+    prompts: ["red apple", "blue book", "a cat"],
+    seeds: [0, 1],
+    batch: 2,
+    folder: join(folder, "first"),
+    metrics: ["frechet", "clip-score", "latent", "psnr", "ssim"],
+  };
+  evaluation = await evaluate(pipeline, options);
+}, 120_000);
+afterAll(async () => {
+  await pipeline.dispose();
+  rmSync(folder, { recursive: true });
+});
+
+test("the pictures are those of generate, in the order of prompts and seeds", async () => {
+  expect(readdirSync(join(options.folder, "plain-3")).length).toBe(6);
+  const { images } = await generate(pipeline, {
+    ...sampling,
+    steps: 3,
+    prompt: ["blue book", "blue book"],
+    seed: [0, 1],
+  });
+  expect(await readPicture(join(options.folder, "plain-3", "00002.png"))).toEqual(images[0]);
+  expect(await readPicture(join(options.folder, "plain-3", "00003.png"))).toEqual(images[1]);
+});
+
+test("each setting has its speed, its multiply-adds and every metric, with differences to the baseline", async () => {
+  const [plain, fewer, cached] = evaluation.settings;
+  expect(plain.multiply_adds).toBe(2 * fewer.multiply_adds);
+  expect(cached.multiply_adds).toBeGreaterThan(fewer.multiply_adds);
+  expect(cached.multiply_adds).toBeLessThan(plain.multiply_adds);
+  expect(plain.speedup).toEqual({ value: 1, low: 1, high: 1 });
+  for (const { images_per_second: speed } of evaluation.settings) expect(speed.value).toBeGreaterThan(0);
+  expect(Object.keys(plain.metrics)).toEqual(["frechet", "clip-score"]);
+  expect(Object.keys(cached.metrics)).toEqual(["frechet", "clip-score", "latent", "psnr", "ssim"]);
+  expect(plain.metrics.frechet.difference).toBeUndefined();
+  const { value = NaN } = cached.metrics.frechet.difference ?? {};
+  expect(value).toBeCloseTo(cached.metrics.frechet.value - plain.metrics.frechet.value, 10);
+  expect(cached.metrics.latent.value).toBeGreaterThan(0);
+  expect(await loadEvaluation(options.folder)).toEqual(evaluation);
+});
+
+test("the table and the CSV hold them all", () => {
+  const [head, ...rows] = evaluationTable(evaluation);
+  expect(head).toMatch(/setting +solver +steps +caching +scale-shift +Fréchet distance ↓ +− plain-6's +CLIP score ↑/);
+  expect(rows[2]).toMatch(/^cached-6 +ddim +6 +✓ regular, hold/);
+  const lines = evaluationCsv(evaluation).trim().split("\n");
+  expect(lines.length).toBe(4);
+  expect(new Set(lines.map((line) => line.split(",").length)).size).toBe(1);
+});
+
+test("goes on: pictures that are there stay, a lost one is made again, more settings and metrics are added", async () => {
+  const kept = join(options.folder, "plain-6", "00005.png");
+  const before = statSync(kept).mtimeMs;
+  rmSync(join(options.folder, "plain-6", "00000.png"));
+  const reference = join(options.folder, "features", "plain-6.safetensors");
+  const more: EvaluatedArm = { name: "plain-2", solver: "ddim", steps: 2 };
+  const again = await evaluate(pipeline, {
+    ...options,
+    settings: [...settings, more],
+    metrics: ["frechet", "kid", "cmmd"],
+    reference,
+  });
+  expect(statSync(kept).mtimeMs).toBe(before);
+  expect(existsSync(join(options.folder, "plain-6", "00000.png"))).toBe(true);
+  expect(again.settings.length).toBe(4);
+  // Against its own features a set is at no distance, and another is where the features say.
+  expect(again.settings[0].metrics.frechet.value).toBeCloseTo(0, 6);
+  const [own, others] = await Promise.all([
+    loadFeatures(join(options.folder, "features", "plain-2.safetensors")),
+    loadFeatures(reference),
+  ]);
+  expect(again.settings[3].metrics.frechet.value).toBe(frechetDistance(own, others, { resamples: 0 }).value);
+});
+
+test("jobs give the same on a queue, as text in between; an abort stops, and what was made stays", async () => {
+  const throughText: JobRunner = async ({ jobs, onResult }) => {
+    for (const job of jobs) {
+      const data = decodeData(encodeData(job.data)) as AnyJob;
+      await onResult(job, decodeData(encodeData(await runAnyJob(pipeline, data))) as never);
+    }
+  };
+  const other = join(folder, "queue");
+  const controller = new AbortController();
+  const aborted = evaluate(pipeline, {
+    ...options,
+    folder: other,
+    signal: controller.signal,
+    onProgress: (done) => done >= 2 && controller.abort(),
+  });
+  await expect(aborted).rejects.toThrow(/interrupted/);
+  expect(existsSync(join(other, "plain-6", "00001.png"))).toBe(true);
+  expect(existsSync(join(other, "evaluation.json"))).toBe(false);
+  const queued = await evaluate(pipeline, { ...options, folder: other, runner: throughText });
+  const metrics = ({ settings: each }: Evaluation) => each.map((setting) => setting.metrics);
+  expect(metrics(queued)).toEqual(metrics(evaluation));
+});
+
+test("what does not fit is refused before anything is sampled", async () => {
+  const empty = join(folder, "refused");
+  const refused = (changes: Partial<EvaluateOptions>) => evaluate(pipeline, { ...options, folder: empty, ...changes });
+  const [plain, , cached] = settings;
+  await expect(refused({ settings: [plain, plain] })).rejects.toThrow(/"plain-6": expected names that differ/);
+  await expect(refused({ settings: [{ ...plain, name: "a/b" }] })).rejects.toThrow(/as it names a folder/);
+  await expect(refused({ settings: [{ ...cached, steps: 5 }] })).rejects.toThrow(/made for 6 network evaluations/);
+  const adjustment = { file: "a.safetensors", sha256: "0" };
+  await expect(refused({ settings: [{ ...plain, adjustment }] })).rejects.toThrow(/expected beside a schedule or δ/);
+  await expect(refused({ baseline: "other" })).rejects.toThrow(/baseline: expected one of plain-6, plain-3, cached-6/);
+  await expect(refused({ metrics: ["fid"] })).rejects.toThrow(/metric: expected frechet/);
+  expect(existsSync(empty)).toBe(false);
+  await expect(evaluate(pipeline, { ...options, guidanceScale: 3 })).rejects.toThrow(
+    /guidance_scale 5, and this one has 3/,
+  );
+});
