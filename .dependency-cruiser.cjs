@@ -1,4 +1,4 @@
-/** Data flows one way: numerics → files → models → graphs → engine → diffusion → jobs → instrument → caching → quality → study → figures → notebook → cli. */
+/** Data flows one way: numerics → files → models → graphs → engine → diffusion → jobs → instrument → caching → quality → study → figures → planning → live → server → notebook → cli. */
 const order = [
   "numerics",
   "files",
@@ -12,6 +12,9 @@ const order = [
   "quality",
   "study",
   "figures",
+  "planning",
+  "live",
+  "server",
   "notebook",
   "cli",
 ];

@@ -24,7 +24,7 @@ import type { Profile } from "../instrument/profile/profile.js";
 import type { FloatTensor } from "../numerics/tensor.js";
 import { differenceMap } from "../quality/differenceMap.js";
 import { psnr } from "../quality/distance.js";
-import { bitmapUri } from "./bitmap.js";
+import { bitmapUri } from "../live/bitmap.js";
 import { livePicture } from "./livePicture.js";
 import { notebookProgress } from "./progress.js";
 import { memory } from "./remember.js";
