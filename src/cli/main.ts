@@ -7,6 +7,7 @@ import { UsageError } from "./command.js";
 import { compareCommand } from "./compare.js";
 import { costsCommand } from "./costs.js";
 import { encodeCommand } from "./encode.js";
+import { exploreCommand } from "./explore.js";
 import { forwardCommand } from "./forward.js";
 import { inspectCommand } from "./inspect.js";
 import { plotCommand } from "./plot.js";
@@ -40,6 +41,7 @@ for (const subcommand of [
   compareCommand,
   benchCommand,
   plotCommand,
+  exploreCommand,
   workerCommand,
 ]) {
   program.addCommand(subcommand());

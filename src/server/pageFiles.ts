@@ -1,0 +1,38 @@
+import { readdir, readFile } from "node:fs/promises";
+import { extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ArgumentError } from "../errors.js";
+
+/** A file of the page, as it is sent. */
+export interface PageFile {
+  readonly body: Uint8Array<ArrayBuffer>;
+  readonly type: string;
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".woff2": "font/woff2",
+  ".svg": "image/svg+xml",
+};
+
+const FOLDER = fileURLToPath(new URL("../../dist/web/", import.meta.url));
+
+/**
+ * All files of the built page by their path, in memory: what is asked for is looked up and never becomes a path on disk.
+ *
+ * @throws ArgumentError where the page is not built
+ */
+export async function pageFiles(): Promise<ReadonlyMap<string, PageFile>> {
+  const entries = await readdir(FOLDER, { withFileTypes: true, recursive: true }).catch(() => []);
+  const files = new Map<string, PageFile>();
+  for (const entry of entries.filter((each) => each.isFile())) {
+    const path = join(entry.parentPath, entry.name);
+    const name = path.slice(FOLDER.length).replaceAll("\\", "/");
+    files.set(name, { body: Uint8Array.from(await readFile(path)), type: TYPES[extname(name)] ?? "application/octet-stream" });
+  }
+  if (!files.has("index.html"))
+    throw new ArgumentError(`explore: expected the built page in ${FOLDER}, found none — npm run build`);
+  return files;
+}
