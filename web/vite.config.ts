@@ -16,6 +16,7 @@ export default defineConfig({
     // The policy of the page allows no data: fonts and scripts.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    rolldownOptions: { input: [path("./index.html"), path("./inputs.html")] },
     // Plotly comes only when something is judged.
     chunkSizeWarningLimit: 6000,
   },

@@ -1,10 +1,11 @@
 import { rmSync, watch } from "node:fs";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { spawn } from "node:child_process";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { BlockcacheError } from "../errors.js";
+import { measurementFolder } from "../live/cacheFolder.js";
 import { childWorker } from "../live/childWorker.js";
 import { LiveSession } from "../live/session.js";
 import { serveExplorer } from "../server/explorerServer.js";
@@ -40,7 +41,7 @@ export function exploreCommand(): Command {
       const worker = childWorker(model, { device, precision, threads, config });
       const session = new LiveSession(worker, {
         model,
-        cacheFolder: options.cache ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "blockcache", "explore"),
+        cacheFolder: options.cache ?? measurementFolder(),
         files: { profile, costs },
       });
       const stopWatching = await Promise.all((options.heuristic ?? []).map((path) => offerModule(session, path)));

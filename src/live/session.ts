@@ -52,6 +52,15 @@ export class LiveSession {
   readonly #history = new History<Plan>();
   readonly #own = new Map<string, NamedHeuristic>();
   #measurements: (Measurements & { readonly key: string }) | undefined;
+  /** the last schedule that was found, and what from */
+  #found:
+    | {
+        readonly plan: Plan;
+        readonly measurements: Measurements;
+        readonly heuristic: NamedHeuristic | undefined;
+        readonly schedule: Schedule;
+      }
+    | undefined;
   #images: { readonly plain: RgbImage; readonly cached: RgbImage } | undefined;
   /** key of the settings that the measured files are for */
   #fileKey: string | undefined;
@@ -92,7 +101,14 @@ export class LiveSession {
   /** The schedule as it stands: nothing while change and costs are not measured. Throws ArgumentError where the plan finds none. */
   get schedule(): Schedule | undefined {
     const { plan } = this.document;
-    return this.#measurements && planSchedule(plan, this.#measurements, this.#heuristic(plan));
+    const measurements = this.#measurements;
+    const heuristic = this.#heuristic(plan);
+    if (measurements === undefined) return undefined;
+    const known = this.#found;
+    if (known?.plan === plan && known.measurements === measurements && known.heuristic === heuristic) return known.schedule;
+    const schedule = planSchedule(plan, measurements, heuristic);
+    this.#found = { plan, measurements, heuristic, schedule };
+    return schedule;
   }
 
   /** Code that does what the page shows. Throws ArgumentError while there is no schedule. */
@@ -359,7 +375,6 @@ export class LiveSession {
       this.#agenda.add(
         compareTask(this.#place, { settings: this.#settings(), plan, schedule, predictedSpeedup }, (result) => {
           this.#images = { plain: result.plain.image, cached: result.cached.image };
-          this.#tell({});
         }),
       );
     } catch (error) {

@@ -93,8 +93,8 @@ export function compareTask(
           return { step: total, total, picture, final: true, seconds };
         };
         const { plain, cached, plainKept, difference, speedup, psnr } = result;
-        change({ state: "finished", plain: view(plain), cached: view(cached), plainKept, difference, speedup, psnr });
         onDone(result);
+        change({ state: "finished", plain: view(plain), cached: view(cached), plainKept, difference, speedup, psnr });
       } catch (error) {
         if (error instanceof InterruptedError) change({ state: "stopped", stale: true });
         else change({ state: "failed", problem: textOf(error) });

@@ -1,4 +1,5 @@
-import { connection, model, refusal, shown } from "../store.js";
+import { useEffect } from "preact/hooks";
+import { ask, connection, model, refusal, shown } from "../store.js";
 import { ControlPanel } from "./ControlPanel.js";
 import { Header } from "./Header.js";
 import { NetworkMap } from "./NetworkMap.js";
@@ -7,6 +8,10 @@ import { SchedulePanel } from "./SchedulePanel.js";
 
 /** The page: controls, the network and its schedule, and what comes of them. */
 export function App() {
+  useEffect(() => {
+    document.addEventListener("keydown", undoByKey);
+    return () => document.removeEventListener("keydown", undoByKey);
+  }, []);
   if (shown.value === undefined || model.value === undefined) return <Opening />;
   return (
     <div class="app">
@@ -24,6 +29,15 @@ export function App() {
       </aside>
     </div>
   );
+}
+
+/** Ctrl+Z and Ctrl+Shift+Z, or Ctrl+Y; in a text the browser's own. */
+function undoByKey(event: KeyboardEvent): void {
+  const key = event.key.toLowerCase();
+  const inText = event.target instanceof Element && event.target.matches("textarea, input:not([type=range], [type=checkbox], [type=radio])");
+  if (!(event.ctrlKey || event.metaKey) || inText || (key !== "z" && key !== "y")) return;
+  event.preventDefault();
+  ask({ command: key === "y" || event.shiftKey ? "redo" : "undo" });
 }
 
 /** While the model is opened. */

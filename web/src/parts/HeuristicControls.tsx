@@ -89,7 +89,7 @@ export function HeuristicControls() {
           limit age
         </Check>
         <NumberField
-          label="Most reuses in a row"
+          label="Reuses in a row"
           value={current.maxAge ?? 4}
           min={0}
           max={1000}

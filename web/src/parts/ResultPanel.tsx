@@ -8,7 +8,7 @@ type Tab = "pictures" | "block" | "judge";
 const TABS: readonly (readonly [Tab, string])[] = [
   ["pictures", "Pictures"],
   ["block", "Block"],
-  ["judge", "Error against time"],
+  ["judge", "Judge"],
 ];
 
 export const resultTab = signal<Tab>("pictures");

@@ -21,7 +21,7 @@ export function ScheduleGrid({ brush }: { readonly brush: Brush }) {
   const width = useSignal(400);
 
   useEffect(() => {
-    const frame = canvas.current?.parentElement;
+    const frame = canvas.current?.closest(".gridframe");
     if (frame === null || frame === undefined) return;
     const observer = new ResizeObserver(() => (width.value = frame.clientWidth));
     observer.observe(frame);
