@@ -5,7 +5,7 @@
 import type { Plan } from "../planning/plan.js";
 import type { Schedule } from "../caching/schedule/schedule.js";
 import type { SamplingSettings } from "./settings.js";
-import type { BlockStrip, ModelDescription, Progress, RunName, WorkerState } from "./worker.js";
+import type { BlockStrip, Judgement, ModelDescription, Progress, RunName, WorkerState } from "./worker.js";
 
 export interface LiveDocument {
   readonly worker: WorkerState;
@@ -23,6 +23,8 @@ export interface LiveDocument {
   /** of what is being worked out, sampling apart */
   readonly progress?: Progress;
   readonly comparison?: Comparison;
+  /** of the last comparison, data URIs: of a run small approximations while it forms, and decoded in full at its end */
+  readonly pictures: Pictures;
   readonly strip?: StripView;
   readonly judged: JudgedSet;
   readonly ownHeuristics: readonly OwnHeuristic[];
@@ -37,6 +39,13 @@ export interface KeptSchedule {
   readonly reuse: string;
 }
 
+export interface Pictures {
+  readonly plain?: string;
+  readonly cached?: string;
+  /** |cached − plain| × 4 */
+  readonly difference?: string;
+}
+
 /** `stopped`: by a change or by hand; `failed`: `problem` says why */
 export type RunState = "computing" | "finished" | "stopped" | "failed";
 
@@ -47,14 +56,11 @@ export interface Comparison {
   readonly stale: boolean;
   readonly settings: SamplingSettings;
   readonly plan: Plan;
-  readonly schedule: Schedule;
   /** by evaluation: the blocks that computed, and those that reused, in the cached run so far */
   readonly lit: readonly Lit[];
   readonly plain: RunView;
   readonly cached: RunView;
   readonly plainKept?: boolean;
-  /** |cached − plain| × 4, a data URI */
-  readonly difference?: string;
   readonly speedup?: number;
   readonly predictedSpeedup: number;
   /** dB; null where the pictures are equal */
@@ -70,8 +76,6 @@ export interface Lit {
 export interface RunView {
   readonly step: number;
   readonly total: number;
-  /** data URI: a small approximation while it forms, decoded in full at the end */
-  readonly picture?: string;
   readonly final: boolean;
   readonly seconds?: number;
 }
@@ -105,7 +109,7 @@ export interface JudgedPoint {
   /** network evaluations, known with the first result */
   readonly evaluations?: number;
   /** one a prompt and seed that is done, in their order */
-  readonly results: readonly { readonly error: number; readonly seconds: number }[];
+  readonly results: readonly Pick<Judgement, "error" | "seconds">[];
   readonly problem?: string;
 }
 
@@ -127,32 +131,49 @@ export interface LiveMessage {
   readonly set?: { readonly [Key in keyof LiveDocument]?: LiveDocument[Key] | null };
   readonly lit?: Lit & { readonly evaluation: number };
   readonly preview?: { readonly run: RunName; readonly step: number; readonly total: number; readonly picture: string };
+  /** the comparison is no longer of what the page shows */
+  readonly stale?: true;
+  /** a run of a judged point */
+  readonly judgement?: { readonly id: string } & Judgement;
   /** the edit that this answers: a page's own id, and its count of edits */
   readonly answers?: { readonly page: string; readonly edit: number };
 }
 
 /** The document after a message. */
-export function applyMessage(document: LiveDocument, { set, lit, preview }: LiveMessage): LiveDocument {
+export function applyMessage(document: LiveDocument, message: LiveMessage): LiveDocument {
+  const { set, lit, preview, stale, judgement } = message;
   let next = document;
   if (set !== undefined) {
     const merged: Record<string, unknown> = { ...document, ...set };
     for (const [key, value] of Object.entries(set)) if (value === null) delete merged[key];
     next = merged as unknown as LiveDocument;
   }
-  const { comparison } = next;
-  if (comparison === undefined) return next;
-  if (lit !== undefined) {
-    const before = comparison.lit[lit.evaluation];
-    const all = [...comparison.lit];
-    all[lit.evaluation] = {
-      computed: [...(before?.computed ?? []), ...lit.computed],
-      reused: [...(before?.reused ?? []), ...lit.reused],
-    };
-    next = { ...next, comparison: { ...comparison, lit: all } };
-  }
+  const change = (values: Partial<Comparison>): void => {
+    if (next.comparison !== undefined) next = { ...next, comparison: { ...next.comparison, ...values } };
+  };
+  if (stale) change({ stale });
+  if (lit !== undefined) change({ lit: withLights(next.comparison?.lit ?? [], lit) });
   if (preview !== undefined) {
-    const { run, ...view } = preview;
-    next = { ...next, comparison: { ...(next.comparison ?? comparison), [run]: { ...view, final: false } } };
+    const { run, picture, ...view } = preview;
+    change({ [run]: { ...view, final: false } });
+    next = { ...next, pictures: { ...next.pictures, [run]: picture } };
+  }
+  if (judgement !== undefined) {
+    const { id, evaluations, error, seconds } = judgement;
+    const points = next.judged.points.map((point) =>
+      point.id === id ? { ...point, evaluations, results: [...point.results, { error, seconds }] } : point,
+    );
+    next = { ...next, judged: { ...next.judged, points } };
   }
   return next;
+}
+
+function withLights(before: readonly Lit[], { evaluation, computed, reused }: Lit & { readonly evaluation: number }): Lit[] {
+  const all = [...before];
+  const sofar = all[evaluation];
+  all[evaluation] = {
+    computed: [...(sofar?.computed ?? []), ...computed],
+    reused: [...(sofar?.reused ?? []), ...reused],
+  };
+  return all;
 }

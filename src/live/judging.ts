@@ -91,11 +91,10 @@ function nextRun({ prompts, seeds, convergedSteps, points }: JudgedSet): { id: s
 
 /** Judges until every point has all its trajectories; what is done is told as it comes. */
 export function judgeTask({ worker, shared }: Workplace): Task {
-  const change = (id: string, next: (point: JudgedPoint) => JudgedPoint): void => {
+  const spoil = (id: string, problem: string): void => {
     const { judged } = shared.current;
-    shared.tell({
-      set: { judged: { ...judged, points: judged.points.map((point) => (point.id === id ? next(point) : point)) } },
-    });
+    const points = judged.points.map((point) => (point.id === id ? { ...point, problem } : point));
+    shared.tell({ set: { judged: { ...judged, points } } });
   };
   return {
     name: "judge",
@@ -104,11 +103,10 @@ export function judgeTask({ worker, shared }: Workplace): Task {
       for (let run = nextRun(shared.current.judged); run !== undefined; run = nextRun(shared.current.judged)) {
         const { id, arm } = run;
         try {
-          const { error, seconds, evaluations } = await worker.run("judge", arm, { signal });
-          change(id, (point) => ({ ...point, evaluations, results: [...point.results, { error, seconds }] }));
+          shared.tell({ judgement: { id, ...(await worker.run("judge", arm, { signal })) } });
         } catch (error) {
           if (error instanceof InterruptedError || error instanceof WorkerEndedError) throw error;
-          change(id, (point) => ({ ...point, problem: textOf(error) }));
+          spoil(id, textOf(error));
         }
       }
       shared.tell({ set: { judged: { ...shared.current.judged, runs: false } } });

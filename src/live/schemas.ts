@@ -104,7 +104,6 @@ const seconds = z.number().min(0);
 const runView = z.strictObject({
   step: count,
   total: count,
-  picture: picture.optional(),
   final: z.boolean(),
   seconds: seconds.optional(),
 });
@@ -125,18 +124,17 @@ export const sessionFileSchema = z.strictObject({
       stale: z.boolean(),
       settings: settingsSchema,
       plan: planSchema,
-      schedule: checkedScheduleSchema,
       lit: z.array(z.strictObject({ computed: z.array(name), reused: z.array(name) })).max(10 * LIMITS.steps),
       plain: runView,
       cached: runView,
       plainKept: z.boolean().optional(),
-      difference: picture.optional(),
       speedup: z.number().positive().optional(),
       predictedSpeedup: z.number().positive(),
       psnr: z.number().nullable().optional(),
       problem: text.optional(),
     })
     .optional(),
+  pictures: z.strictObject({ plain: picture, cached: picture, difference: picture }).partial(),
   strip: z
     .strictObject({
       block: name,

@@ -77,6 +77,7 @@ export class LiveSession {
       plan: FIRST_PLAN,
       follows: true,
       history: { undo: 0, redo: 0 },
+      pictures: {},
       judged: {
         prompts: PAPER_PRESET.prompts.slice(0, JUDGED_PROMPTS),
         seeds: [0],
@@ -350,9 +351,9 @@ export class LiveSession {
   #planChanged(): void {
     const { plan, comparison, follows } = this.document;
     const own = this.#heuristic(plan);
-    this.#tell({ set: { ownSchedule: own === undefined ? null : this.#ownSchedule() } });
-    if (comparison !== undefined && !comparison.stale)
-      this.#tell({ set: { comparison: { ...comparison, stale: true } } });
+    if (own !== undefined || this.document.ownSchedule !== undefined)
+      this.#tell({ set: { ownSchedule: own === undefined ? null : this.#ownSchedule() } });
+    if (comparison !== undefined && !comparison.stale) this.#tell({ stale: true });
     if (follows) this.#compare();
     else this.#agenda.remove("compare");
   }

@@ -11,6 +11,7 @@ export function sessionFile({
   follows,
   other,
   comparison,
+  pictures,
   strip,
   judged: { runs: _, ...judged },
 }: LiveDocument): SessionFile {
@@ -25,6 +26,7 @@ export function sessionFile({
     follows,
     other,
     comparison: comparison && { ...comparison, state: atRest(comparison.state) },
+    pictures,
     strip: strip && { ...strip, state: atRest(strip.state) },
     judged,
   };
@@ -41,6 +43,6 @@ export function reopened(file: SessionFile, { model }: LiveDocument): Partial<Li
     throw new ArgumentError(
       `session: made with the model ${file.model.name}, and this is ${model.name} — \`blockcache explore\` that model, and open the file there`,
     );
-  const { settings, plan, follows, other, comparison, strip, judged } = file as unknown as LiveDocument;
-  return { settings, plan, follows, other, comparison, strip, judged: { ...judged, runs: false } };
+  const { settings, plan, follows, other, comparison, pictures, strip, judged } = file as unknown as LiveDocument;
+  return { settings, plan, follows, other, comparison, pictures, strip, judged: { ...judged, runs: false } };
 }

@@ -69,18 +69,16 @@ export function compareTask(
     name: "compare",
     priority: PRIORITY.compare,
     async work(signal) {
-      const before = shared.current.comparison;
-      const waiting = (view: RunView | undefined): RunView => ({ step: 0, total: 0, picture: view?.picture, final: false });
+      const waiting: RunView = { step: 0, total: 0, final: false };
       const comparison: Comparison = {
         state: "computing",
         stale: false,
         settings,
         plan,
-        schedule,
         predictedSpeedup,
         lit: [],
-        plain: waiting(before?.plain),
-        cached: waiting(before?.cached),
+        plain: waiting,
+        cached: waiting,
       };
       shared.tell({ set: { comparison } });
       try {
@@ -88,13 +86,12 @@ export function compareTask(
           signal,
           onEvent: (event: LiveMessage) => shared.tell(event),
         });
-        const view = ({ picture, seconds }: FinishedRun): RunView => {
-          const total = schedule.timesteps.length;
-          return { step: total, total, picture, final: true, seconds };
-        };
+        const total = schedule.timesteps.length;
+        const view = ({ seconds }: FinishedRun): RunView => ({ step: total, total, final: true, seconds });
         const { plain, cached, plainKept, difference, speedup, psnr } = result;
         onDone(result);
-        change({ state: "finished", plain: view(plain), cached: view(cached), plainKept, difference, speedup, psnr });
+        shared.tell({ set: { pictures: { plain: plain.picture, cached: cached.picture, difference } } });
+        change({ state: "finished", plain: view(plain), cached: view(cached), plainKept, speedup, psnr });
       } catch (error) {
         if (error instanceof InterruptedError) change({ state: "stopped", stale: true });
         else change({ state: "failed", problem: textOf(error) });

@@ -9,7 +9,7 @@ import { BlockcacheError, InterruptedError } from "../errors.js";
 import { scheduleChart } from "../figures/charts/scheduleChart.js";
 import { figurePng } from "../figures/headless/export.js";
 import { measurementFolder } from "../live/cacheFolder.js";
-import type { LiveDocument, LiveMessage } from "../live/document.js";
+import type { Comparison, LiveDocument, LiveMessage } from "../live/document.js";
 import { localWorker } from "../live/localWorker.js";
 import { commandSchema, parseChecked } from "../live/schemas.js";
 import { LiveSession } from "../live/session.js";
@@ -151,9 +151,9 @@ export async function explore(pipeline: Pipeline, options: ExploreOptions = {}):
       try {
         // New settings are measured first.
         await until(session, ({ measured }) => measured !== undefined, either);
-        session.do({ command: "sample" });
-        await until(session, ({ comparison }) => comparison?.state === "computing" && !comparison.stale, either);
-        await until(session, ({ comparison }) => comparison?.state !== "computing", either);
+        const under = session.document.comparison;
+        if (under?.state !== "computing" || under.stale) session.do({ command: "sample" });
+        await until(session, ({ comparison: run, follows }) => isOver(run, follows), either);
       } catch (error) {
         session.do({ command: "stop" });
         throw error;
@@ -191,6 +191,13 @@ function until(session: LiveSession, isSo: (document: LiveDocument) => boolean, 
     signal.addEventListener("abort", abort, { once: true });
     check();
   });
+}
+
+/** Whether a comparison has come to its end; one that a change stopped is followed by another where changes are followed. */
+function isOver(run: Comparison | undefined, follows: boolean): boolean {
+  if (run === undefined) return false;
+  if (run.state === "stopped") return !follows;
+  return run.state === "failed" || (run.state === "finished" && !run.stale);
 }
 
 function settingsOf({ settings }: LiveDocument): SamplingSettings {

@@ -84,7 +84,7 @@ describe("pages", () => {
     session.do({ command: "other", do: "keep" });
     session.do({ command: "undo" });
     await settled();
-    expect(page).toEqual(JSON.parse(JSON.stringify(session.document)));
+    expect(JSON.parse(JSON.stringify(page))).toEqual(JSON.parse(JSON.stringify(session.document)));
   });
 
   it("work stops a while after the last one has gone, and not before", async () => {

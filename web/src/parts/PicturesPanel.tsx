@@ -2,7 +2,7 @@ import type { Comparison, RunView } from "../../../src/live/document.js";
 import type { RunName } from "../../../src/live/worker.js";
 import { seconds, times } from "../format.js";
 import { savePicture } from "../save.js";
-import { comparison, settings } from "../store.js";
+import { comparison, settings, shown } from "../store.js";
 
 /** The cached picture beside the plain one, their difference, and what was measured. */
 export function PicturesPanel() {
@@ -14,14 +14,15 @@ export function PicturesPanel() {
       <Banner run={run} />
       <div class="row">
         {(["plain", "cached"] as const).map((name) => (
-          <Picture key={name} name={name} shape={shape} view={run?.[name]} note={noteOf(run, name)} isStale={run?.stale === true} />
+          <Picture key={name} name={name} shape={shape} view={run?.[name]} picture={shown.value?.pictures[name]} note={noteOf(run, name)} isStale={run?.stale === true} />
         ))}
       </div>
       <div class="row">
         <Picture
           name="difference"
           shape={shape}
-          view={run === undefined ? undefined : { step: 0, total: 0, picture: run.difference, final: true }}
+          view={run?.cached}
+          picture={shown.value?.pictures.difference}
           note="|cached − plain| × 4"
           isStale={run?.stale === true}
         />
@@ -75,14 +76,14 @@ interface PictureProps {
   readonly name: string;
   readonly shape: { readonly aspectRatio: string };
   readonly view: RunView | undefined;
+  readonly picture: string | undefined;
   readonly note: string;
   readonly isStale: boolean;
 }
 
-function Picture({ name, shape, view, note, isStale }: PictureProps) {
-  const picture = view?.picture;
+function Picture({ name, shape, view, picture, note, isStale }: PictureProps) {
   // Until a run's first step its place shows the one before.
-  const isOld = isStale || (view !== undefined && !view.final && view.step === 0);
+  const isOld = isStale || view === undefined || (!view.final && (view.step === 0 || name === "difference"));
   return (
     <figure>
       <div class="frame" style={shape}>
