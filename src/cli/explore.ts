@@ -47,7 +47,9 @@ export function exploreCommand(): Command {
       const stopWatching = await Promise.all((options.heuristic ?? []).map((path) => offerModule(session, path)));
       const server = await serveExplorer(session, { port: options.port });
       process.stdout.write(
-        options.json ? `${JSON.stringify({ url: server.url })}\n` : `blockcache explore: ${server.url}\nCtrl-C ends it.\n`,
+        options.json
+          ? `${JSON.stringify({ url: server.url })}\n`
+          : `blockcache explore: ${server.url}\nCtrl-C ends it.\n`,
       );
       if (options.open && !options.json) await openInBrowser(server.url);
 
@@ -98,6 +100,8 @@ async function openInBrowser(url: string): Promise<void> {
   const file = join(folder, "explore.html");
   await writeFile(file, `<!doctype html><meta http-equiv="refresh" content="0; url=${url}">`, { mode: 0o600 });
   const opener = { darwin: "open", win32: "explorer" }[process.platform as string] ?? "xdg-open";
-  spawn(opener, [file], { stdio: "ignore", detached: true }).on("error", () => undefined).unref();
+  spawn(opener, [file], { stdio: "ignore", detached: true })
+    .on("error", () => undefined)
+    .unref();
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
 }

@@ -62,7 +62,8 @@ export function childWorker(
     child = started;
     let readyAt: number | undefined;
     started.on("message", (message: FromChild) => {
-      if ("loading" in message) become({ state: state.state === "restarting" ? "restarting" : "starting", message: message.loading });
+      if ("loading" in message)
+        become({ state: state.state === "restarting" ? "restarting" : "starting", message: message.loading });
       else if ("ready" in message) {
         readyAt = performance.now();
         become({ state: "ready" });

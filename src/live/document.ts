@@ -168,7 +168,10 @@ export function applyMessage(document: LiveDocument, message: LiveMessage): Live
   return next;
 }
 
-function withLights(before: readonly Lit[], { evaluation, computed, reused }: Lit & { readonly evaluation: number }): Lit[] {
+function withLights(
+  before: readonly Lit[],
+  { evaluation, computed, reused }: Lit & { readonly evaluation: number },
+): Lit[] {
   const all = [...before];
   const sofar = all[evaluation];
   all[evaluation] = {

@@ -11,7 +11,11 @@ const LIMITS = { text: 4000, name: 200, steps: 1000, pixels: 4096, prompts: 100,
 
 const text = z.string().max(LIMITS.text);
 const name = z.string().max(LIMITS.name);
-const evaluation = z.number().int().min(0).max(10 * LIMITS.steps);
+const evaluation = z
+  .number()
+  .int()
+  .min(0)
+  .max(10 * LIMITS.steps);
 const seed = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const kind = z.enum(["conv_in", "conv_out", "resnet", "transformer", "downsampler", "upsampler"]);
 const mark = z.enum(["compute", "reuse"]);
@@ -38,7 +42,10 @@ export const checkedScheduleSchema = scheduleSchema.superRefine((schedule, conte
     context.addIssue({ code: "custom", message: `${fault.field}: expected ${fault.expected}, found ${fault.found}` });
 });
 
-const ends = z.strictObject({ first: z.number().int().min(1).max(LIMITS.steps), last: z.number().int().min(0).max(LIMITS.steps) });
+const ends = z.strictObject({
+  first: z.number().int().min(1).max(LIMITS.steps),
+  last: z.number().int().min(0).max(LIMITS.steps),
+});
 const options = z.record(name, option);
 const kinds = z.array(kind).min(1).max(6);
 const age = z.number().int().min(0).max(LIMITS.steps);
@@ -60,7 +67,15 @@ const editSchema = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("set"),
     values: z
-      .strictObject({ heuristic: name, options, kinds, reuse: name, ends, speedup: speedup.nullable(), maxAge: age.nullable() })
+      .strictObject({
+        heuristic: name,
+        options,
+        kinds,
+        reuse: name,
+        ends,
+        speedup: speedup.nullable(),
+        maxAge: age.nullable(),
+      })
       .partial(),
   }),
   z.strictObject({

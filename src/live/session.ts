@@ -106,7 +106,8 @@ export class LiveSession {
     const heuristic = this.#heuristic(plan);
     if (measurements === undefined) return undefined;
     const known = this.#found;
-    if (known?.plan === plan && known.measurements === measurements && known.heuristic === heuristic) return known.schedule;
+    if (known?.plan === plan && known.measurements === measurements && known.heuristic === heuristic)
+      return known.schedule;
     const schedule = planSchedule(plan, measurements, heuristic);
     this.#found = { plan, measurements, heuristic, schedule };
     return schedule;
@@ -259,7 +260,8 @@ export class LiveSession {
     this.#tell({ set: { ...gone, ...definedOnly(parts), history: this.#history.counts } });
     this.#points = parts.judged?.points.length ?? 0;
     this.#images = undefined;
-    this.#measure();
+    // What the file shows stays until something is changed.
+    this.#measure(() => this.#findOwn());
   }
 
   async close(): Promise<void> {
@@ -319,11 +321,11 @@ export class LiveSession {
     this.#measure();
   }
 
-  /** Makes sure of the measurements for the settings, and then samples where changes are followed. */
-  #measure(): void {
+  /** Makes sure of the measurements for the settings, and then goes on. */
+  #measure(then = (): void => this.#planChanged()): void {
     const settings = this.#settings();
     const key = measurementKey(settings);
-    if (this.#measurements?.key === key) return this.#planChanged();
+    if (this.#measurements?.key === key) return then();
     this.#agenda.remove("compare");
     this.#tell({ set: { measured: null } });
     const { cacheFolder, files } = this.#options;
@@ -332,7 +334,7 @@ export class LiveSession {
       measureTask(this.#place, input, (measurements) => {
         this.#measurements = { ...measurements, key };
         this.#tell({ set: { measured: key, problem: null } });
-        this.#planChanged();
+        then();
       }),
     );
   }
@@ -349,13 +351,18 @@ export class LiveSession {
   }
 
   #planChanged(): void {
-    const { plan, comparison, follows } = this.document;
-    const own = this.#heuristic(plan);
-    if (own !== undefined || this.document.ownSchedule !== undefined)
-      this.#tell({ set: { ownSchedule: own === undefined ? null : this.#ownSchedule() } });
+    const { comparison, follows } = this.document;
+    this.#findOwn();
     if (comparison !== undefined && !comparison.stale) this.#tell({ stale: true });
     if (follows) this.#compare();
     else this.#agenda.remove("compare");
+  }
+
+  /** What a user's own heuristic finds is told: pages have the library's own, and not it. */
+  #findOwn(): void {
+    const own = this.#heuristic(this.document.plan);
+    if (own !== undefined || this.document.ownSchedule !== undefined)
+      this.#tell({ set: { ownSchedule: own === undefined ? null : this.#ownSchedule() } });
   }
 
   #ownSchedule(): LiveDocument["ownSchedule"] | null {
@@ -386,7 +393,8 @@ export class LiveSession {
 
   #addPoints(add: "this" | "values" | "plain"): void {
     const measurements = this.#measurements;
-    if (measurements === undefined) throw new ArgumentError("judge: change and costs are still being measured — try again");
+    if (measurements === undefined)
+      throw new ArgumentError("judge: change and costs are still being measured — try again");
     const { plan, judged } = this.document;
     const source = { settings: this.#settings(), measurements };
     const heuristic = this.#heuristic(plan) ?? HEURISTICS.find(({ name }) => name === plan.heuristic);

@@ -82,10 +82,14 @@ export function compareTask(
       };
       shared.tell({ set: { comparison } });
       try {
-        const result = await worker.run("compare", { settings, schedule, reuse: plan.reuse }, {
-          signal,
-          onEvent: (event: LiveMessage) => shared.tell(event),
-        });
+        const result = await worker.run(
+          "compare",
+          { settings, schedule, reuse: plan.reuse },
+          {
+            signal,
+            onEvent: (event: LiveMessage) => shared.tell(event),
+          },
+        );
         const total = schedule.timesteps.length;
         const view = ({ seconds }: FinishedRun): RunView => ({ step: total, total, final: true, seconds });
         const { plain, cached, plainKept, difference, speedup, psnr } = result;

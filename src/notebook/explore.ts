@@ -92,7 +92,8 @@ export async function explore(pipeline: Pipeline, options: ExploreOptions = {}):
   const interrupt = cellInterrupt();
   try {
     await until(session, ({ measured, problem }) => measured !== undefined || problem !== undefined, interrupt.signal);
-    if (session.document.measured === undefined) throw new BlockcacheError(session.document.problem ?? "explore failed");
+    if (session.document.measured === undefined)
+      throw new BlockcacheError(session.document.problem ?? "explore failed");
   } catch (error) {
     await server.close();
     await session.close();
@@ -110,7 +111,11 @@ export async function explore(pipeline: Pipeline, options: ExploreOptions = {}):
     clearTimeout(drawing);
     // A page that somebody looks at would be loaded anew.
     drawing = setTimeout(() => {
-      if (session.pages === 0) void stillPicture(session).then((picture) => frame.update(picture, note), () => undefined);
+      if (session.pages === 0)
+        void stillPicture(session).then(
+          (picture) => frame.update(picture, note),
+          () => undefined,
+        );
     }, SETTLED_MILLISECONDS);
     drawing.unref();
   };
@@ -212,7 +217,10 @@ const CHANGED_BY: Readonly<Record<keyof ExplorerEvents, readonly (keyof LiveDocu
   settings: ["settings"],
 };
 
-function valueOf<Name extends keyof ExplorerEvents>(session: LiveSession, name: Name): ExplorerEvents[Name] | undefined {
+function valueOf<Name extends keyof ExplorerEvents>(
+  session: LiveSession,
+  name: Name,
+): ExplorerEvents[Name] | undefined {
   const values: { readonly [Key in keyof ExplorerEvents]: () => ExplorerEvents[Key] | undefined } = {
     schedule: () => session.schedule,
     images: () => session.images,

@@ -41,10 +41,12 @@ export async function interact<const Inputs extends Readonly<Record<string, Inpu
     run: { readonly signal: AbortSignal },
   ) => Showable | void | Promise<Showable | void>,
 ): Promise<Interaction<InputValues<Inputs>>> {
-  const schema = z.strictObject(Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, schemaOf(input)])));
+  const schema = z.strictObject(
+    Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, schemaOf(input)])),
+  );
   let values = Object.fromEntries(
     Object.entries(inputs).map(([name, { value }]) => [name, value]),
-  ) as InputValues<Inputs>;
+  ) as unknown as InputValues<Inputs>;
   let shown: Shown | undefined;
   const tell = async (value: Showable): Promise<void> => {
     if (shown === undefined) shown = await display(value);
@@ -66,7 +68,7 @@ export async function interact<const Inputs extends Readonly<Record<string, Inpu
     routes(app) {
       app.get("/api/inputs", (context) => context.json({ inputs, values }));
       app.post("/api/values", limited(VALUES_BYTES), async (context) => {
-        values = parseChecked(schema, await context.req.text(), "values") as InputValues<Inputs>;
+        values = parseChecked(schema, await context.req.text(), "values") as unknown as InputValues<Inputs>;
         clearTimeout(timer);
         timer = setTimeout(runs.start, DEBOUNCE_MILLISECONDS);
         return context.body(null, 204);
@@ -76,7 +78,10 @@ export async function interact<const Inputs extends Readonly<Record<string, Inpu
   const names = Object.entries(values).map(([name, value]) => `${name} = ${String(value)}`);
   const height = Object.keys(inputs).length * INPUT_PIXELS + 16;
   const frame = await pageFrame(server.url, height, "inputs");
-  await frame.update(undefined, `${names.join(", ")}. These inputs are alive while the kernel runs: run the cell again.`);
+  await frame.update(
+    undefined,
+    `${names.join(", ")}. These inputs are alive while the kernel runs: run the cell again.`,
+  );
   await runs.start();
   return {
     url: server.url,
@@ -110,7 +115,8 @@ function latestOnly(work: (signal: AbortSignal) => Promise<void>): { start(): Pr
 function schemaOf(input: Input): z.ZodType {
   switch (input.kind) {
     case "slider":
-      if (!(input.min < input.max)) throw new ArgumentError(`slider: expected a range, found ${input.min} to ${input.max}`);
+      if (!(input.min < input.max))
+        throw new ArgumentError(`slider: expected a range, found ${input.min} to ${input.max}`);
       return z.number().min(input.min).max(input.max);
     case "text":
       return z.string().max(10_000);

@@ -64,7 +64,8 @@ export function planSchedule(
   { profile, costs }: Measurements,
   heuristic: NamedHeuristic | undefined = plan.imported === undefined ? heuristicNamed(plan.heuristic) : undefined,
 ): Schedule {
-  const found = plan.imported ?? (heuristic === undefined ? nothingReused(profile) : find(plan, heuristic, profile, costs));
+  const found =
+    plan.imported ?? (heuristic === undefined ? nothingReused(profile) : find(plan, heuristic, profile, costs));
   const { first, last } = plan.ends;
   const ended = first > 1 || last > 0 ? computeEnds(found, { first, last }) : found;
   const aged = plan.maxAge === undefined ? ended : limitAge(ended, plan.maxAge);

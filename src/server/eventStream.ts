@@ -56,7 +56,11 @@ export class EventStream {
       while (!stream.aborted && !stream.closed) {
         if (life !== this.#life || sent > this.#last || this.#last - sent > KEPT) {
           [life, sent] = [this.#life, this.#last];
-          await stream.writeSSE({ event: "document", id: `${life}/${sent}`, data: JSON.stringify(this.#session.document) });
+          await stream.writeSSE({
+            event: "document",
+            id: `${life}/${sent}`,
+            data: JSON.stringify(this.#session.document),
+          });
         }
         for (const { id, data } of this.#kept.filter((each) => each.id > sent)) {
           sent = id;

@@ -31,7 +31,9 @@ export async function serveExplorer(
       app.get("/api/events", (context) => events.answer(context));
       app.get("/api/measurements", (context) => {
         const text = session.measurementsText(context.req.query("key") ?? "");
-        return text === undefined ? context.notFound() : context.body(text, 200, { "Content-Type": "application/json" });
+        return text === undefined
+          ? context.notFound()
+          : context.body(text, 200, { "Content-Type": "application/json" });
       });
       app.get("/api/recipes", (context) => context.json(session.recipes()));
       app.get("/api/session", (context) => context.json(session.save()));
@@ -57,5 +59,8 @@ export async function serveExplorer(
 
 /** Refuses a body of more bytes before it is read. */
 export function limited(maxSize: number): ReturnType<typeof bodyLimit> {
-  return bodyLimit({ maxSize, onError: (context) => context.json({ problem: `refused: more than ${maxSize} bytes` }, 413) });
+  return bodyLimit({
+    maxSize,
+    onError: (context) => context.json({ problem: `refused: more than ${maxSize} bytes` }, 413),
+  });
 }

@@ -37,7 +37,10 @@ export async function pageFiles(): Promise<ReadonlyMap<string, PageFile>> {
   for (const entry of entries.filter((each) => each.isFile())) {
     const path = join(entry.parentPath, entry.name);
     const name = path.slice(folder.length + 1).replaceAll("\\", "/");
-    files.set(name, { body: Uint8Array.from(await readFile(path)), type: TYPES[extname(name)] ?? "application/octet-stream" });
+    files.set(name, {
+      body: Uint8Array.from(await readFile(path)),
+      type: TYPES[extname(name)] ?? "application/octet-stream",
+    });
   }
   if (!files.has("index.html"))
     throw new ArgumentError(`explore: expected the built page in ${folder}, found none — npm run build`);

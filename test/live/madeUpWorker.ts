@@ -6,7 +6,9 @@ import { costsOf, profileOf } from "../caching/madeUp.js";
 
 const [BLOCKS, EVALUATIONS] = [4, 8];
 export const profile = profileOf([
-  Array.from({ length: BLOCKS }, (_, block) => Array.from({ length: EVALUATIONS }, (_, step) => 0.05 * (block + 1) + 0.01 * step)),
+  Array.from({ length: BLOCKS }, (_, block) =>
+    Array.from({ length: EVALUATIONS }, (_, step) => 0.05 * (block + 1) + 0.01 * step),
+  ),
 ]);
 export const measurements: Measurements = { profile, costs: costsOf(profile, [0.02, 0.01], true) };
 

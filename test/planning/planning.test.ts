@@ -53,7 +53,9 @@ describe("measurements as JSON", () => {
 /** Edits of a profile of 3 blocks and 10 evaluations. */
 const [BLOCKS, EVALUATIONS] = [3, 10];
 const profile = profileOf([
-  Array.from({ length: BLOCKS }, (_, block) => Array.from({ length: EVALUATIONS }, (_, step) => 0.05 * (block + 1) + 0.01 * step)),
+  Array.from({ length: BLOCKS }, (_, block) =>
+    Array.from({ length: EVALUATIONS }, (_, step) => 0.05 * (block + 1) + 0.01 * step),
+  ),
 ]);
 const measurements = { profile, costs: costsOf(profile, [0.02, 0.01], true) };
 const ids = profile.blocks.map(({ id }) => id);
@@ -67,8 +69,12 @@ const edits: fc.Arbitrary<PlanEdit> = fc.oneof(
   fc
     .double({ min: 0, max: 1, noNaN: true })
     .map((delta): PlanEdit => ({ kind: "set", values: { heuristic: "threshold", options: { delta }, speedup: null } })),
-  fc.integer({ min: 1, max: 4 }).map((interval): PlanEdit => ({ kind: "set", values: { heuristic: "uniform", options: { interval } } })),
-  fc.record({ first: fc.integer({ min: 1, max: 3 }), last: fc.integer({ min: 0, max: 3 }) }).map((ends): PlanEdit => ({ kind: "set", values: { ends } })),
+  fc
+    .integer({ min: 1, max: 4 })
+    .map((interval): PlanEdit => ({ kind: "set", values: { heuristic: "uniform", options: { interval } } })),
+  fc
+    .record({ first: fc.integer({ min: 1, max: 3 }), last: fc.integer({ min: 0, max: 3 }) })
+    .map((ends): PlanEdit => ({ kind: "set", values: { ends } })),
   fc.option(fc.integer({ min: 0, max: 5 })).map((maxAge): PlanEdit => ({ kind: "set", values: { maxAge } })),
 );
 
@@ -105,7 +111,8 @@ describe("a plan", () => {
           const schedule = planSchedule(plan({ ends, maxAge, options: { delta } }), measurements);
           for (const computed of Object.values(schedule.blocks)) {
             for (let evaluation = 0; evaluation < EVALUATIONS; evaluation++)
-              if (evaluation < ends.first || evaluation >= EVALUATIONS - ends.last) expect(computed).toContain(evaluation);
+              if (evaluation < ends.first || evaluation >= EVALUATIONS - ends.last)
+                expect(computed).toContain(evaluation);
             [...computed, EVALUATIONS].forEach((evaluation, index) => {
               if (index > 0) expect(evaluation - computed[index - 1] - 1).toBeLessThanOrEqual(maxAge);
             });
@@ -116,14 +123,20 @@ describe("a plan", () => {
   });
 
   it("lets nothing be reused that a kind does not allow, and paints blocks that no heuristic chose", () => {
-    const schedule = planSchedule(plan({ imported: planSchedule(plan(), measurements), cells: { [ids[2]]: { 3: "reuse" } } }), measurements);
+    const schedule = planSchedule(
+      plan({ imported: planSchedule(plan(), measurements), cells: { [ids[2]]: { 3: "reuse" } } }),
+      measurements,
+    );
     expect(schedule.blocks[ids[2]]).not.toContain(3);
     expect(schedule.edits?.at(-1)).toEqual({ edit: "paint", cells: { [ids[2]]: { 3: "reuse" } } });
   });
 
   it("gives the heuristic the place of an imported schedule when it is set, and takes targets away by null", () => {
     const imported = planSchedule(plan(), measurements);
-    const set = editPlan(plan({ imported, speedup: 1.2 }), { kind: "set", values: { options: { delta: 1 }, speedup: null } });
+    const set = editPlan(plan({ imported, speedup: 1.2 }), {
+      kind: "set",
+      values: { options: { delta: 1 }, speedup: null },
+    });
     expect(set).toEqual({ ...plan(), options: { delta: 1 } });
     expect(editPlan(plan({ imported }), { kind: "set", values: { reuse: "linear" } }).imported).toBe(imported);
   });

@@ -80,7 +80,9 @@ async function stream(): Promise<void> {
   let lastId = "";
   for (let pause = FIRST_WAIT_MILLISECONDS; ; pause = Math.min(2 * pause, LONGEST_WAIT_MILLISECONDS)) {
     try {
-      const answer = await fetch("/api/events", { headers: lastId === "" ? headers : { ...headers, "Last-Event-ID": lastId } });
+      const answer = await fetch("/api/events", {
+        headers: lastId === "" ? headers : { ...headers, "Last-Event-ID": lastId },
+      });
       if (!answer.ok || answer.body === null) throw new Error(String(answer.status));
       listener?.onState("open");
       pause = FIRST_WAIT_MILLISECONDS;

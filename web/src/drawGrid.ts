@@ -96,12 +96,18 @@ export function drawGrid(canvas: HTMLCanvasElement, drawn: DrawnGrid): void {
       }
       if (second === undefined) continue;
       const secondX = places.secondLeft + column * places.cellWidth;
-      cell(context, secondX, y, places.cellWidth, second[row][column], colours[second[row][column] ? "compute" : "reuse"]);
+      cell(
+        context,
+        secondX,
+        y,
+        places.cellWidth,
+        second[row][column],
+        colours[second[row][column] ? "compute" : "reuse"],
+      );
       if (second[row][column] === computes) continue;
       context.strokeStyle = colours.differs;
       context.lineWidth = 1.5;
-      for (const from of [x, secondX])
-        context.strokeRect(from + 1, y + 1, places.cellWidth - 2, ROW_HEIGHT - 2);
+      for (const from of [x, secondX]) context.strokeRect(from + 1, y + 1, places.cellWidth - 2, ROW_HEIGHT - 2);
     }
   });
   if (active !== undefined) outline(context, places, active, colours.focus);

@@ -1,6 +1,8 @@
 /** Gives the user a file: what it is comes from this page, its place from the browser. */
 export function save(content: Blob | string, name: string): void {
-  const url = URL.createObjectURL(typeof content === "string" ? new Blob([content], { type: "application/json" }) : content);
+  const url = URL.createObjectURL(
+    typeof content === "string" ? new Blob([content], { type: "application/json" }) : content,
+  );
   const link = document.createElement("a");
   link.href = url;
   link.download = name;

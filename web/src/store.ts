@@ -3,7 +3,14 @@
  * its own edits on top. Everything else is computed from that.
  */
 import { computed, effect, signal } from "@preact/signals";
-import { BlockcacheError, HEURISTICS, editPlan, measurementsFromJson, planSchedule, predictPlan } from "blockcache/planning";
+import {
+  BlockcacheError,
+  HEURISTICS,
+  editPlan,
+  measurementsFromJson,
+  planSchedule,
+  predictPlan,
+} from "blockcache/planning";
 import type { Measurements, Plan, PlanEdit, PlanSettings, Prediction, Schedule } from "blockcache/planning";
 import { applyMessage } from "../../src/live/document.js";
 import type { LiveDocument } from "../../src/live/document.js";
@@ -46,7 +53,9 @@ export const judged = part((document) => document.judged);
 const received = signal<{ readonly key: string; readonly measurements: Measurements } | undefined>(undefined);
 /** Change and costs for the settings shown; nothing while they are measured. */
 export const measurements = computed(() =>
-  received.value !== undefined && received.value.key === shown.value?.measured ? received.value.measurements : undefined,
+  received.value !== undefined && received.value.key === shown.value?.measured
+    ? received.value.measurements
+    : undefined,
 );
 /** The last change and costs there were, to draw curves and shares from while others are measured. */
 export const lastMeasurements = computed(() => received.value?.measurements);

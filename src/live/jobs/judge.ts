@@ -26,7 +26,10 @@ export async function judge(
   return { error: relativeDistances(latents, converged)[0], seconds, evaluations };
 }
 
-async function run(pipeline: Pipeline, options: SampleOptions): Promise<{ latents: FloatTensor; seconds: number; evaluations: number }> {
+async function run(
+  pipeline: Pipeline,
+  options: SampleOptions,
+): Promise<{ latents: FloatTensor; seconds: number; evaluations: number }> {
   const clock = stopwatch(sample(pipeline, options));
   while ((await clock.next()) !== undefined);
   const { latents, total } = clock.last();

@@ -35,7 +35,13 @@ export async function measure(
   const rows = guided ? 2 : 1;
   const machine = [await pipeline.fingerprint(), pipeline.device.name, pipeline.device.precision];
   const file = (kind: string, key: unknown): string =>
-    join(cacheFolder, `${kind}-${createHash("sha256").update(JSON.stringify([machine, key])).digest("hex").slice(0, 24)}.safetensors`);
+    join(
+      cacheFolder,
+      `${kind}-${createHash("sha256")
+        .update(JSON.stringify([machine, key]))
+        .digest("hex")
+        .slice(0, 24)}.safetensors`,
+    );
 
   const profile =
     files.profile === undefined

@@ -34,7 +34,9 @@ export function App() {
 /** Ctrl+Z and Ctrl+Shift+Z, or Ctrl+Y; in a text the browser's own. */
 function undoByKey(event: KeyboardEvent): void {
   const key = event.key.toLowerCase();
-  const inText = event.target instanceof Element && event.target.matches("textarea, input:not([type=range], [type=checkbox], [type=radio])");
+  const inText =
+    event.target instanceof Element &&
+    event.target.matches("textarea, input:not([type=range], [type=checkbox], [type=radio])");
   if (!(event.ctrlKey || event.metaKey) || inText || (key !== "z" && key !== "y")) return;
   event.preventDefault();
   ask({ command: key === "y" || event.shiftKey ? "redo" : "undo" });

@@ -7,8 +7,7 @@ export function BlockPanel() {
   const block = model.value?.blocks.find(({ id }) => id === selectedBlock.value);
   if (block === undefined) return <p class="waiting">Choose a block of the network.</p>;
   const view = shown.value?.strip?.block === block.id ? shown.value.strip : undefined;
-  const isStale =
-    view !== undefined && JSON.stringify(view.settings) !== JSON.stringify(shown.value?.settings);
+  const isStale = view !== undefined && JSON.stringify(view.settings) !== JSON.stringify(shown.value?.settings);
   return (
     <>
       <BlockCard block={block} />
@@ -29,7 +28,11 @@ export function BlockPanel() {
       <div class="strip">
         {view?.strip?.pictures.map((picture, index) => (
           <figure key={view.strip?.evaluations[index]}>
-            <img src={picture} alt={`components at evaluation ${view.strip?.evaluations[index]}`} class={isStale ? "coarse old" : "coarse"} />
+            <img
+              src={picture}
+              alt={`components at evaluation ${view.strip?.evaluations[index]}`}
+              class={isStale ? "coarse old" : "coarse"}
+            />
             <figcaption>
               {view.strip?.evaluations[index]}, t {Math.round(view.strip?.timesteps[index] ?? 0)}
             </figcaption>
@@ -40,7 +43,11 @@ export function BlockPanel() {
         <button onClick={() => ask({ command: "look", block: block.id })}>Look again</button>
         <button
           disabled={view?.strip === undefined}
-          onClick={() => view?.strip?.pictures.forEach((picture, index) => savePicture(picture, `${block.id}-${view.strip?.evaluations[index]}.png`))}
+          onClick={() =>
+            view?.strip?.pictures.forEach((picture, index) =>
+              savePicture(picture, `${block.id}-${view.strip?.evaluations[index]}.png`),
+            )
+          }
         >
           Save pictures
         </button>

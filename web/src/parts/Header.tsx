@@ -30,12 +30,18 @@ export function Header() {
         </button>
         <button onClick={() => (copying.value = true)}>Copy …</button>
         <button
-          onClick={() => fetchSession().then((file) => save(file, `${model.value?.name ?? "session"}.blockcache.json`), told)}
+          onClick={() =>
+            fetchSession().then((file) => save(file, `${model.value?.name ?? "session"}.blockcache.json`), told)
+          }
         >
           Save
         </button>
         <FileButton label="Open" accept=".json" onText={(text) => openSession(text).catch(told)} />
-        <button onClick={nextTheme} aria-label={`Colours: ${THEME_NAMES[theme.value]}. Change`} title="Light, dark or the system's colours">
+        <button
+          onClick={nextTheme}
+          aria-label={`Colours: ${THEME_NAMES[theme.value]}. Change`}
+          title="Light, dark or the system's colours"
+        >
           {{ system: "◐", light: "☀", dark: "☾" }[theme.value]}
         </button>
       </div>

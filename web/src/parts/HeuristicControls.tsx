@@ -28,7 +28,9 @@ export function HeuristicControls() {
   const choices = [
     ...(current.imported === undefined ? [] : [["", "schedule of a file"] as const]),
     ...HEURISTICS.map(({ name }) => [name, name] as const),
-    ...own.map(({ name, version, problem }) => [name, `${name} (yours, ${problem ? "faulty" : `version ${version}`})`] as const),
+    ...own.map(
+      ({ name, version, problem }) => [name, `${name} (yours, ${problem ? "faulty" : `version ${version}`})`] as const,
+    ),
   ];
   const ownProblem = own.find(({ name }) => name === current.heuristic)?.problem;
   return (
@@ -126,7 +128,10 @@ function firstOptions(all: readonly PickedHeuristic[], name: string): Pick<Plan,
   const first = Object.fromEntries(Object.entries(choices).map(([option, [value]]) => [option, value]));
   return {
     heuristic: name,
-    options: { ...first, ...(parameter === "" ? {} : { [parameter]: values[Math.floor((values.length - 1) / 2)] ?? 1 }) },
+    options: {
+      ...first,
+      ...(parameter === "" ? {} : { [parameter]: values[Math.floor((values.length - 1) / 2)] ?? 1 }),
+    },
   };
 }
 
@@ -134,7 +139,8 @@ function Tuning({ plan: current, heuristic }: { readonly plan: Plan; readonly he
   const { parameter, values, bounds, integer, choices = {}, options = [] } = heuristic;
   const value = Number(current.options[parameter] ?? values[0] ?? 1);
   const [least, greatest] = bounds;
-  const end = greatest !== null && Number.isFinite(greatest) ? greatest : Math.max(1, 2 * Math.max(...values, 0), value);
+  const end =
+    greatest !== null && Number.isFinite(greatest) ? greatest : Math.max(1, 2 * Math.max(...values, 0), value);
   const set = (next: number, stroke?: string): void =>
     setPlan({ options: { ...current.options, [parameter]: next } }, stroke);
   const isTarget = current.speedup !== undefined;

@@ -35,7 +35,8 @@ export function JudgePanel() {
             value={set.seeds.join(", ")}
             onChange={({ currentTarget: field }) => {
               const seeds = field.value.split(",").map(Number);
-              if (seeds.every((seed) => Number.isSafeInteger(seed) && seed >= 0)) ask({ command: "judgedSet", values: { seeds } });
+              if (seeds.every((seed) => Number.isSafeInteger(seed) && seed >= 0))
+                ask({ command: "judgedSet", values: { seeds } });
               else field.value = set.seeds.join(", ");
             }}
           />
@@ -92,13 +93,22 @@ export function JudgePanel() {
           {set.points.map((point) => (
             <tr key={point.id}>
               <th scope="row">
-                <button class="link" disabled={point.plan === undefined} title="Bring back this schedule" onClick={() => bringBack(point)}>
+                <button
+                  class="link"
+                  disabled={point.plan === undefined}
+                  title="Bring back this schedule"
+                  onClick={() => bringBack(point)}
+                >
                   {point.label}
                 </button>
                 {point.problem !== undefined && <p class="fault">{point.problem}</p>}
               </th>
               <td>{point.results.length === 0 ? "–" : mean(point.results.map(({ error }) => error)).toPrecision(3)}</td>
-              <td>{point.results.length === 0 ? `(${seconds(point.predictedSeconds)})` : seconds(mean(point.results.map((each) => each.seconds)))}</td>
+              <td>
+                {point.results.length === 0
+                  ? `(${seconds(point.predictedSeconds)})`
+                  : seconds(mean(point.results.map((each) => each.seconds)))}
+              </td>
               <td>{point.results.length}</td>
             </tr>
           ))}

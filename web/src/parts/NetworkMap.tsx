@@ -42,7 +42,9 @@ export function NetworkMap() {
     resultTab.value = "block";
     ask({ command: "look", block: id });
   };
-  const focusable = boxes.some(({ block }) => block.id === selectedBlock.value) ? selectedBlock.value : boxes[0]?.block.id;
+  const focusable = boxes.some(({ block }) => block.id === selectedBlock.value)
+    ? selectedBlock.value
+    : boxes[0]?.block.id;
   const step = (event: KeyboardEvent, index: number): void => {
     if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
@@ -65,7 +67,14 @@ export function NetworkMap() {
         </button>
       </div>
       <div class="drawing">
-        <svg ref={drawing} viewBox={`0 0 ${width} ${height}`} width={width} height={height} role="group" aria-label="blocks of the network">
+        <svg
+          ref={drawing}
+          viewBox={`0 0 ${width} ${height}`}
+          width={width}
+          height={height}
+          role="group"
+          aria-label="blocks of the network"
+        >
           {boxes.map(({ block, x, y }, index) => {
             const share = shares.get(block.id);
             const { fill, text } = shareColours((share ?? 0) / largest);
@@ -92,10 +101,24 @@ export function NetworkMap() {
                   stroke={isSelected || isHovered ? colours.focus : colours.line}
                   stroke-width={isSelected ? 2 : 1}
                 />
-                <text x={x + BOX_WIDTH / 2} y={y + 10} fill={text} font-size={9} text-anchor="middle" font-family="Arimo, Arial, sans-serif">
+                <text
+                  x={x + BOX_WIDTH / 2}
+                  y={y + 10}
+                  fill={text}
+                  font-size={9}
+                  text-anchor="middle"
+                  font-family="Arimo, Arial, sans-serif"
+                >
                   {SIGNS[block.kind] ?? ""}
                 </text>
-                <text x={x + BOX_WIDTH / 2} y={y + 20} fill={text} font-size={9} text-anchor="middle" font-family="Arimo, Arial, sans-serif">
+                <text
+                  x={x + BOX_WIDTH / 2}
+                  y={y + 20}
+                  fill={text}
+                  font-size={9}
+                  text-anchor="middle"
+                  font-family="Arimo, Arial, sans-serif"
+                >
                   {share === undefined ? "–" : percent(share)}
                 </text>
               </g>
@@ -122,13 +145,25 @@ function layout(blocks: readonly BlockMapEntry[]): { boxes: Box[]; width: number
   const rows = new Map<string, BlockMapEntry[]>();
   for (const block of blocks) {
     const [stage, level] = block.id.split(".");
-    const row = stage === "conv_in" ? "down 0" : stage === "down_blocks" ? `down ${level}` : stage === "mid_block" ? "mid" : stage === "conv_out" ? "up last" : `up ${level}`;
+    const row =
+      stage === "conv_in"
+        ? "down 0"
+        : stage === "down_blocks"
+          ? `down ${level}`
+          : stage === "mid_block"
+            ? "mid"
+            : stage === "conv_out"
+              ? "up last"
+              : `up ${level}`;
     rows.set(row, [...(rows.get(row) ?? []), block]);
   }
   const downs = [...rows.keys()].filter((row) => row.startsWith("down")).length;
   const ups = [...rows.keys()].filter((row) => row.startsWith("up") && row !== "up last").length;
   const lastUp = rows.get("up last") ?? [];
-  const upRow = (level: number): BlockMapEntry[] => [...(rows.get(`up ${level}`) ?? []), ...(level === ups - 1 ? lastUp : [])];
+  const upRow = (level: number): BlockMapEntry[] => [
+    ...(rows.get(`up ${level}`) ?? []),
+    ...(level === ups - 1 ? lastUp : []),
+  ];
   const wide = (list: readonly unknown[]): number => list.length * (BOX_WIDTH + GAP) - GAP;
   const down = Array.from({ length: downs }, (_, level) => rows.get(`down ${level}`) ?? []);
   const up = Array.from({ length: ups }, (_, level) => upRow(level));

@@ -44,8 +44,16 @@ export function ParetoPlot({ points, axis, onPoint }: ParetoPlotProps) {
       void Plotly.react(
         box,
         [
-          trace("plain", judgedPoints.filter(({ plan }) => plan === undefined), { color: colours.computed, symbol: "circle", size: 9 }),
-          trace("cached", judgedPoints.filter(({ plan }) => plan !== undefined), { color: colours.reused, symbol: "diamond", size: 10 }),
+          trace(
+            "plain",
+            judgedPoints.filter(({ plan }) => plan === undefined),
+            { color: colours.computed, symbol: "circle", size: 9 },
+          ),
+          trace(
+            "cached",
+            judgedPoints.filter(({ plan }) => plan !== undefined),
+            { color: colours.reused, symbol: "diamond", size: 10 },
+          ),
         ],
         {
           height: 230,
@@ -72,11 +80,17 @@ export function ParetoPlot({ points, axis, onPoint }: ParetoPlotProps) {
   }, [points, axis, colours.paper]);
   const store = async (): Promise<void> => {
     const { default: Plotly } = await import("plotly.js-dist");
-    if (place.current !== null) savePicture(await Plotly.toImage(place.current, { format: "png", scale: 2 }), "error-against-time.png");
+    if (place.current !== null)
+      savePicture(await Plotly.toImage(place.current, { format: "png", scale: 2 }), "error-against-time.png");
   };
   return (
     <figure class="plot">
-      <div ref={place} class="plotplace" role="img" aria-label={`error against ${TITLES[axis]}: ${judgedPoints.length} points, listed below`} />
+      <div
+        ref={place}
+        class="plotplace"
+        role="img"
+        aria-label={`error against ${TITLES[axis]}: ${judgedPoints.length} points, listed below`}
+      />
       <button class="small" disabled={judgedPoints.length === 0} onClick={store}>
         Save plot
       </button>

@@ -14,7 +14,15 @@ export function PicturesPanel() {
       <Banner run={run} />
       <div class="row">
         {(["plain", "cached"] as const).map((name) => (
-          <Picture key={name} name={name} shape={shape} view={run?.[name]} picture={shown.value?.pictures[name]} note={noteOf(run, name)} isStale={run?.stale === true} />
+          <Picture
+            key={name}
+            name={name}
+            shape={shape}
+            view={run?.[name]}
+            picture={shown.value?.pictures[name]}
+            note={noteOf(run, name)}
+            isStale={run?.stale === true}
+          />
         ))}
       </div>
       <div class="row">
@@ -32,7 +40,9 @@ export function PicturesPanel() {
           <dt>predicted</dt>
           <dd>{run === undefined ? "–" : times(run.predictedSpeedup)}</dd>
           <dt>plain</dt>
-          <dd>{run?.plain.seconds === undefined ? "–" : `${seconds(run.plain.seconds)}${run.plainKept ? " (kept)" : ""}`}</dd>
+          <dd>
+            {run?.plain.seconds === undefined ? "–" : `${seconds(run.plain.seconds)}${run.plainKept ? " (kept)" : ""}`}
+          </dd>
           <dt>cached</dt>
           <dd>{run?.cached.seconds === undefined ? "–" : seconds(run.cached.seconds)}</dd>
           <dt>PSNR</dt>
@@ -88,7 +98,11 @@ function Picture({ name, shape, view, picture, note, isStale }: PictureProps) {
     <figure>
       <div class="frame" style={shape}>
         {picture !== undefined && (
-          <img src={picture} alt={`${name}: ${note}${isOld ? ", stale" : ""}`} class={`${view?.final ? "" : "coarse"} ${isOld ? "old" : ""}`} />
+          <img
+            src={picture}
+            alt={`${name}: ${note}${isOld ? ", stale" : ""}`}
+            class={`${view?.final ? "" : "coarse"} ${isOld ? "old" : ""}`}
+          />
         )}
       </div>
       <figcaption>

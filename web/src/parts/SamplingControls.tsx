@@ -19,8 +19,20 @@ export function SamplingControls() {
         onValue={(negativePrompt) => setSettings({ negativePrompt })}
       />
       <div class="pair">
-        <NumberField label="Seed" value={current.seed} min={0} max={2 ** 53 - 1} onValue={(seed) => setSettings({ seed })} />
-        <NumberField label="Steps" value={current.steps} min={1} max={1000} onValue={(steps) => setSettings({ steps })} />
+        <NumberField
+          label="Seed"
+          value={current.seed}
+          min={0}
+          max={2 ** 53 - 1}
+          onValue={(seed) => setSettings({ seed })}
+        />
+        <NumberField
+          label="Steps"
+          value={current.steps}
+          min={1}
+          max={1000}
+          onValue={(steps) => setSettings({ steps })}
+        />
       </div>
       <div class="pair">
         <Choice

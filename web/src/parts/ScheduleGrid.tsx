@@ -17,7 +17,9 @@ export function ScheduleGrid({ brush }: { readonly brush: Brush }) {
   const active = useSignal<Cell>({ row: 0, column: 0 });
   const focused = useSignal(false);
   const pointed = useSignal<Cell | undefined>(undefined);
-  const stroke = useRef<{ readonly name: string; readonly mark: CellMark | "clear"; last: string } | undefined>(undefined);
+  const stroke = useRef<{ readonly name: string; readonly mark: CellMark | "clear"; last: string } | undefined>(
+    undefined,
+  );
   const width = useSignal(400);
 
   useEffect(() => {
@@ -38,7 +40,7 @@ export function ScheduleGrid({ brush }: { readonly brush: Brush }) {
         cells: plan.value?.cells ?? {},
         lit: run === undefined || run.stale ? [] : run.lit,
         computing: run?.state === "computing" && !run.stale,
-        active: focused.value ? active.value : pointed.value,
+        active: pointed.value ?? (focused.value ? active.value : undefined),
         hoveredBlock: hoveredBlock.value,
       });
     });
@@ -97,13 +99,14 @@ export function ScheduleGrid({ brush }: { readonly brush: Brush }) {
     event.preventDefault();
     if (mark !== undefined) paint(target, markFor(target, mark), newStroke());
     if (move === undefined) return;
+    pointed.value = undefined;
     active.value = {
       row: Math.min(blocks.length - 1, Math.max(0, move[0])),
       column: Math.min(evaluations - 1, Math.max(0, move[1])),
     };
     scrollTo(canvas.current, active.value.row ?? 0);
   };
-  const told = focused.value ? active.value : pointed.value;
+  const told = pointed.value ?? (focused.value ? active.value : undefined);
   const { row = 0, column = 0 } = active.value;
   return (
     <>
@@ -127,6 +130,7 @@ export function ScheduleGrid({ brush }: { readonly brush: Brush }) {
               const cell = at(event);
               if (cell === undefined || event.button !== 0) return;
               event.currentTarget.setPointerCapture(event.pointerId);
+              active.value = { row: cell.row ?? 0, column: cell.column ?? 0 };
               stroke.current = { name: newStroke(), mark: markFor(cell, brush), last: JSON.stringify(cell) };
               paint(cell, stroke.current.mark, stroke.current.name);
             }}
@@ -165,7 +169,9 @@ export function ScheduleGrid({ brush }: { readonly brush: Brush }) {
     const never = id in found.blocks ? "" : ", always";
     const kept = other.value;
     const differs =
-      kept !== undefined && fits(kept.schedule) && computesAt(kept.schedule, id, evaluation) !== computesAt(found, id, evaluation)
+      kept !== undefined &&
+      fits(kept.schedule) &&
+      computesAt(kept.schedule, id, evaluation) !== computesAt(found, id, evaluation)
         ? "; differs in B"
         : "";
     return `${id}, evaluation ${evaluation}, timestep ${found.timesteps[evaluation]}: ${does}${never}${painted}${differs}`;

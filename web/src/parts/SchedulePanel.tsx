@@ -2,7 +2,19 @@ import { useSignal } from "@preact/signals";
 import type { BlockKind, Prediction } from "blockcache/planning";
 import { kindName } from "../blockView.js";
 import { bytes, percent, seconds, times } from "../format.js";
-import { ask, edit, fits, model, newStroke, other, otherPrediction, plan, prediction, schedule, shown } from "../store.js";
+import {
+  ask,
+  edit,
+  fits,
+  model,
+  newStroke,
+  other,
+  otherPrediction,
+  plan,
+  prediction,
+  schedule,
+  shown,
+} from "../store.js";
 import { GRID_KEYS, ScheduleGrid } from "./ScheduleGrid.js";
 import type { Brush } from "./ScheduleGrid.js";
 
@@ -34,7 +46,10 @@ export function SchedulePanel() {
         <h2 id="schedule-title">When blocks compute</h2>
         <Predicted label={kept === undefined ? "predicted" : "A predicted"} prediction={prediction.value} />
         {kept !== undefined && (
-          <Predicted label={fits(kept.schedule) ? "B predicted" : "B: of other evaluations"} prediction={otherPrediction.value} />
+          <Predicted
+            label={fits(kept.schedule) ? "B predicted" : "B: of other evaluations"}
+            prediction={otherPrediction.value}
+          />
         )}
       </div>
       <div class="tools">
@@ -69,14 +84,20 @@ export function SchedulePanel() {
               kind: "paint",
               mark: "clear",
               blocks: Object.keys(plan.value?.cells ?? {}),
-              evaluations: [...new Set(Object.values(plan.value?.cells ?? {}).flatMap((marks) => Object.keys(marks).map(Number)))],
+              evaluations: [
+                ...new Set(Object.values(plan.value?.cells ?? {}).flatMap((marks) => Object.keys(marks).map(Number))),
+              ],
             })
           }
         >
           Clear paint
         </button>
         {kept === undefined ? (
-          <button class="small" disabled={schedule.value === undefined} onClick={() => ask({ command: "other", do: "keep" })}>
+          <button
+            class="small"
+            disabled={schedule.value === undefined}
+            onClick={() => ask({ command: "other", do: "keep" })}
+          >
             Keep as B
           </button>
         ) : (
