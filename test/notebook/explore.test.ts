@@ -39,6 +39,9 @@ async function freePort(): Promise<number> {
   return port;
 }
 
+/** Waits until what is read is as expected. */
+const eventually = <Value>(read: () => Promise<Value>) => expect.poll(read, { timeout: PATIENCE, interval: 50 });
+
 describe.skipIf(!hasChromium)("in JupyterLab", () => {
   const folder = mkdtempSync(join(tmpdir(), "blockcache-explore-lab-"));
   const name = `test-explore-${process.pid}.ipynb`;
@@ -93,7 +96,7 @@ describe.skipIf(!hasChromium)("in JupyterLab", () => {
     await page.getByText(/^sampled \d+ true$/).first().waitFor();
     await ui.locator(".gridframe canvas").waitFor({ state: "attached" });
     const delta = ui.getByRole("slider", { name: /δ/ });
-    await expect.poll(() => delta.inputValue(), { timeout: PATIENCE }).toBe("0.3");
+    await eventually(() => delta.inputValue()).toBe("0.3");
     expect(await page.locator('iframe[title="blockcache explore"]').evaluate((frame) => frame.clientHeight)).toBe(720);
     await page.locator('iframe[title="inputs"]').waitFor();
     await delta.fill("0.7");

@@ -22,7 +22,10 @@ const hasChromium = existsSync(CHROMIUM);
 if (!hasChromium) console.log(`skipped: the explorer in Chromium (no ${CHROMIUM}; on Debian: apt install chromium)`);
 
 /** Much longer than anything takes; what is waited for ends the waiting. */
-const PATIENCE = 120_000;
+const PATIENCE = Number(process.env.PATIENCE ?? 120_000);
+
+/** Waits until what is read is as expected. */
+const eventually = <Value>(read: () => Promise<Value>) => expect.poll(read, { timeout: PATIENCE, interval: 50 });
 
 describe.skipIf(!hasChromium)("the explorer's page", () => {
   const folder = mkdtempSync(join(tmpdir(), "blockcache-explorer-"));
@@ -93,7 +96,7 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
         await delta().fill(String(value));
         const found = await delta().inputValue();
         const schedule = threshold(profile, { delta: Number(found), kinds: ["transformer"] });
-        await expect.poll(() => speedup()).toBe(`${predictSpeedup(costs, schedule).toFixed(2)} ×`);
+        await eventually(() => speedup()).toBe(`${predictSpeedup(costs, schedule).toFixed(2)} ×`);
       }
     },
     PATIENCE,
@@ -114,7 +117,7 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
       expect(await page.locator(".tooltip").innerText()).toContain("parameters");
       await block.click();
       await page.waitForSelector(".strip img");
-      await expect.poll(() => page.locator(".strip img").count()).toBe(6);
+      await eventually(() => page.locator(".strip img").count()).toBe(6);
       await page.getByRole("tab", { name: "Pictures" }).click();
     },
     PATIENCE,
@@ -140,19 +143,19 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
       expect(await page.locator(".told").innerText()).toMatch(/evaluation 5, timestep \d+: reuses, painted/);
       // One drag is one step back.
       await page.getByRole("button", { name: "Undo" }).click();
-      await expect.poll(() => page.locator(".told").innerText()).toMatch(/: computes, always/);
+      await eventually(() => page.locator(".told").innerText()).toMatch(/: computes, always/);
       await page.getByRole("button", { name: "Redo" }).click();
       await delta().fill("0.5");
       await page.mouse.move(x(4), y(1));
-      await expect.poll(() => page.locator(".told").innerText()).toMatch(/: reuses, painted/);
+      await eventually(() => page.locator(".told").innerText()).toMatch(/: reuses, painted/);
       await page.mouse.click(grid.x + 60, y(2));
       await page.mouse.click(x(7), grid.y + 6);
       await page.mouse.move(x(9), y(2));
-      await expect.poll(() => page.locator(".told").innerText()).toMatch(/: reuses, painted/);
+      await eventually(() => page.locator(".told").innerText()).toMatch(/: reuses, painted/);
       await page.mouse.move(x(7), y(4));
-      await expect.poll(() => page.locator(".told").innerText()).toMatch(/: reuses, painted/);
+      await eventually(() => page.locator(".told").innerText()).toMatch(/: reuses, painted/);
       await page.getByLabel("Paint a whole kind of block").selectOption({ label: "ResNet block" });
-      await expect.poll(() => speedup()).not.toBe(before);
+      await eventually(() => speedup()).not.toBe(before);
       await page.locator(".brushes").getByText("Toggle").click();
     },
     PATIENCE,
@@ -168,16 +171,16 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
       await page.keyboard.press("ArrowRight");
       expect(await cell()).toMatch(/evaluation 1, timestep \d+: computes, always/);
       await page.keyboard.press("Space");
-      await expect.poll(() => cell()).toMatch(/evaluation 1, timestep \d+: reuses, painted/);
+      await eventually(() => cell()).toMatch(/evaluation 1, timestep \d+: reuses, painted/);
       await page.keyboard.press("Backspace");
-      await expect.poll(() => cell()).toMatch(/: computes, always/);
+      await eventually(() => cell()).toMatch(/: computes, always/);
       await page.keyboard.press("Shift+R");
       await page.keyboard.press("End");
-      await expect.poll(() => cell()).toMatch(/: reuses, painted/);
+      await eventually(() => cell()).toMatch(/: reuses, painted/);
       await page.keyboard.press("Control+Z");
-      await expect.poll(() => cell()).toMatch(/: computes, always/);
+      await eventually(() => cell()).toMatch(/: computes, always/);
       await page.keyboard.press("Control+Shift+Z");
-      await expect.poll(() => cell()).toMatch(/: reuses, painted/);
+      await eventually(() => cell()).toMatch(/: reuses, painted/);
     },
     PATIENCE,
   );
@@ -192,16 +195,15 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
       await page.getByLabel("target speed-up").check();
       await page.getByLabel("Times as fast").fill("1.15");
       await page.keyboard.press("Enter");
-      await expect.poll(async () => Number.parseFloat(await speedup())).toBeGreaterThanOrEqual(1.15);
+      await eventually(async () => Number.parseFloat(await speedup())).toBeGreaterThanOrEqual(1.15);
       await page.getByLabel("Times as fast").fill("50");
       await page.keyboard.press("Enter");
-      await expect
-        .poll(() => page.locator(".controls .fault").first().innerText())
+      await eventually(() => page.locator(".controls .fault").first().innerText())
         .toMatch(/speedup: expected at most/);
       await page.getByLabel("target speed-up").uncheck();
       await page.getByLabel("Last computed").fill("20");
       await page.keyboard.press("Enter");
-      await expect.poll(() => speedup()).toBe("1.00 ×");
+      await eventually(() => speedup()).toBe("1.00 ×");
       await page.getByLabel("Reuse rule").selectOption("linear");
     },
     PATIENCE,
@@ -214,7 +216,7 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
       await page.getByRole("button", { name: "Keep as B" }).click();
       await page.getByText("B predicted").waitFor();
       await delta().fill("0.9");
-      await expect.poll(async () => (await page.locator(".predicted .speedup").allInnerTexts()).length).toBe(2);
+      await eventually(async () => (await page.locator(".predicted .speedup").allInnerTexts()).length).toBe(2);
       const [a, b] = await page.locator(".predicted .speedup").allInnerTexts();
       expect(a).not.toBe(b);
       await page.getByRole("button", { name: "Drop B" }).click();
@@ -232,12 +234,12 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
       await (await download).saveAs(path);
       const before = await speedup();
       await delta().fill("0.95");
-      await expect.poll(() => speedup()).not.toBe(before);
+      await eventually(() => speedup()).not.toBe(before);
       await page.getByLabel("Import schedule: file").setInputFiles(path);
-      await expect.poll(() => speedup()).toBe(before);
+      await eventually(() => speedup()).toBe(before);
       writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), blocks: { a: [3] } }));
       await page.getByLabel("Import schedule: file").setInputFiles(path);
-      await expect.poll(() => page.locator(".problems").innerText()).toMatch(/schedule.*starts with 0/);
+      await eventually(() => page.locator(".problems").innerText()).toMatch(/schedule.*starts with 0/);
     },
     PATIENCE,
   );
@@ -279,18 +281,17 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
       const before = await speedup();
       await page.getByRole("button", { name: "Judge this schedule" }).click();
       await page.getByRole("button", { name: "Plain runs" }).click();
-      await expect
-        .poll(
+      await eventually(
           async () =>
             (await page.locator(".judge tbody td:last-child").allInnerTexts()).every((count) => count === "2"),
           { timeout: PATIENCE },
         )
         .toBe(true);
-      await expect.poll(() => page.locator(".js-plotly-plot .point").count()).toBe(7);
+      await eventually(() => page.locator(".js-plotly-plot .point").count()).toBe(7);
       await delta().fill("0.8");
-      await expect.poll(() => speedup()).not.toBe(before);
+      await eventually(() => speedup()).not.toBe(before);
       await page.locator(".judge tbody button").first().click();
-      await expect.poll(() => speedup()).toBe(before);
+      await eventually(() => speedup()).toBe(before);
       await page.getByRole("button", { name: "Forget all" }).click();
       await page.getByRole("tab", { name: "Pictures" }).click();
     },
@@ -302,10 +303,10 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
     async () => {
       await follow(false);
       await page.getByLabel("Heuristic").selectOption("mine");
-      await expect.poll(() => speedup()).not.toBe("–");
+      await eventually(() => speedup()).not.toBe("–");
       const before = Number.parseFloat(await speedup());
       writeFileSync(heuristic, ownHeuristic(5));
-      await expect.poll(async () => Number.parseFloat(await speedup()), { timeout: PATIENCE }).toBeGreaterThan(before);
+      await eventually(async () => Number.parseFloat(await speedup())).toBeGreaterThan(before);
       writeFileSync(heuristic, "export default 3");
       await page.getByText(/expected a function/).waitFor();
       writeFileSync(heuristic, ownHeuristic(2));
@@ -330,7 +331,7 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
       await page.getByLabel("Prompt", { exact: true }).fill("something else");
       await page.keyboard.press("Enter");
       await page.getByLabel("Open: file").setInputFiles(path);
-      await expect.poll(() => speedup()).toBe(before);
+      await eventually(() => speedup()).toBe(before);
       expect(await page.getByAltText(/^cached/).getAttribute("src")).toBe(picture);
       expect(await page.getByLabel("Prompt", { exact: true }).inputValue()).not.toBe("something else");
     },
@@ -341,7 +342,7 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
     "gives code that does the same",
     async () => {
       await page.getByRole("button", { name: "Copy …" }).click();
-      await expect.poll(() => page.getByLabel("notebook cell").inputValue()).toMatch(/cachedRun\(schedule/);
+      await eventually(() => page.getByLabel("notebook cell").inputValue()).toMatch(/cachedRun\(schedule/);
       expect(await page.getByLabel("command", { exact: true }).inputValue()).toMatch(/npx blockcache sample/);
       await page.getByRole("button", { name: "Close" }).click();
     },
@@ -353,10 +354,10 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
     async () => {
       const second = await open();
       await delta(second).fill("0.55");
-      await expect.poll(() => delta().inputValue()).toBe("0.55");
+      await eventually(() => delta().inputValue()).toBe("0.55");
       await page.getByLabel("Seed").fill("11");
       await page.getByLabel("Seed").press("Enter");
-      await expect.poll(() => second.getByLabel("Seed").inputValue()).toBe("11");
+      await eventually(() => second.getByLabel("Seed").inputValue()).toBe("11");
       await second.close();
     },
     PATIENCE,
