@@ -102,6 +102,7 @@ export function NetworkMap() {
                   stroke-width={isSelected ? 2 : 1}
                 />
                 <text
+                  aria-hidden="true"
                   x={x + BOX_WIDTH / 2}
                   y={y + 10}
                   fill={text}
@@ -112,6 +113,7 @@ export function NetworkMap() {
                   {SIGNS[block.kind] ?? ""}
                 </text>
                 <text
+                  aria-hidden="true"
                   x={x + BOX_WIDTH / 2}
                   y={y + 20}
                   fill={text}

@@ -79,7 +79,7 @@ function noteOf(run: Comparison | undefined, name: RunName): string {
   if (run === undefined || view === undefined) return "–";
   if (view.final) return name === "plain" && run.plainKept ? "finished before" : "finished";
   if (view.step > 0) return `step ${view.step} of ${view.total}`;
-  return run.state === "computing" ? "of the run before" : "–";
+  return run.state === "computing" && shown.value?.pictures[name] !== undefined ? "of the run before" : "–";
 }
 
 interface PictureProps {
