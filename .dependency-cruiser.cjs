@@ -1,4 +1,4 @@
-/** Data flows one way: numerics → files → models → graphs → engine → diffusion → jobs → instrument → caching → quality → study → survey → figures → notebook → cli. */
+/** Data flows one way, through the folders below in their order. */
 const order = [
   "numerics",
   "files",
@@ -13,6 +13,9 @@ const order = [
   "study",
   "survey",
   "figures",
+  "planning",
+  "live",
+  "server",
   "notebook",
   "cli",
 ];

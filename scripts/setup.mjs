@@ -45,6 +45,12 @@ export function setUp() {
     () => run(process.execPath, [join("node_modules", "typescript", "bin", "tsc"), "-p", "."], root),
   );
   step(
+    "page of the explorer",
+    ["package-lock.json", ...sources("web"), ...sources("src")],
+    existsSync(join(root, "dist", "web", "index.html")),
+    () => run(process.execPath, [join("node_modules", "vite", "bin", "vite.js"), "build", "web", "--logLevel", "warn"], root),
+  );
+  step(
     "notebook kernel",
     ["notebooks/package-lock.json"],
     existsSync(join(root, "notebooks", "node_modules", "tslab")),

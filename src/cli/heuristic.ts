@@ -62,9 +62,9 @@ const moduleSchema = z.object({
 /**
  * A heuristic by its name or by the path of a module: its default export is the function, and `parameter`
  * (the option that --speedup and sweeps vary), `values`, `bounds`, `integer` may stand beside it. What it
- * returns is checked.
+ * returns is checked. A module that was loaded before is read anew under another version.
  */
-export async function loadHeuristic(name: string): Promise<NamedHeuristic> {
+export async function loadHeuristic(name: string, version?: number): Promise<NamedHeuristic> {
   if (!isModulePath(name)) {
     const known = HEURISTICS.find((each) => each.name === name);
     if (known === undefined)
@@ -74,7 +74,10 @@ export async function loadHeuristic(name: string): Promise<NamedHeuristic> {
     return known;
   }
   const hint = "export default (profile, options) => schedule";
-  const { default: find, ...rest } = validate(moduleSchema, await importModule(name, hint), { file: name, hint });
+  const { default: find, ...rest } = validate(moduleSchema, await importModule(name, hint, version), {
+    file: name,
+    hint,
+  });
   const checked: Heuristic = (profile, options) =>
     checkSchedule(find(profile, options), `${name}: the schedule that it returned`);
   return defineHeuristic({ ...rest, name: basename(name, extname(name)), find: checked });

@@ -10,6 +10,7 @@ import { devicesCommand } from "./devices.js";
 import { encodeCommand } from "./encode.js";
 import { evaluateCommand } from "./evaluate.js";
 import { featuresCommand } from "./features.js";
+import { exploreCommand } from "./explore.js";
 import { forwardCommand } from "./forward.js";
 import { frechetCommand } from "./frechet.js";
 import { inspectCommand } from "./inspect.js";
@@ -50,6 +51,7 @@ for (const subcommand of [
   frechetCommand,
   benchCommand,
   plotCommand,
+  exploreCommand,
   workerCommand,
 ]) {
   program.addCommand(subcommand());

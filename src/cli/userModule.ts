@@ -11,10 +11,16 @@ export function isModulePath(name: string): boolean {
 /**
  * What a module exports.
  *
+ * @param version a module that was imported before is read anew under another version
  * @throws InvalidFileError where it cannot be imported
  */
-export async function importModule(path: string, hint: string): Promise<Readonly<Record<string, unknown>>> {
-  const module = (await import(pathToFileURL(resolve(path)).href).catch((error: unknown) => {
+export async function importModule(
+  path: string,
+  hint: string,
+  version?: number,
+): Promise<Readonly<Record<string, unknown>>> {
+  const query = version === undefined ? "" : `?version=${version}`;
+  const module = (await import(pathToFileURL(resolve(path)).href + query).catch((error: unknown) => {
     throw new InvalidFileError({
       file: path,
       found: error instanceof Error ? error.message.split("\n")[0] : String(error),

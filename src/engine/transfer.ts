@@ -3,20 +3,21 @@ import { toHalf } from "../numerics/half.js";
 import type { FloatTensor } from "../numerics/tensor.js";
 import { widenFloat16 } from "../numerics/widen.js";
 import type { Precision } from "../graphs/graphBuilder.js";
-import type { Device } from "./device.js";
+import type { Backend } from "./backend.js";
 import type { Tensor } from "./tensor.js";
 
+/** Where numbers go and come from; a device is one. */
+export interface OnBackend {
+  readonly backend: Backend;
+}
+
 /** Copies numbers to the device, in the element type that the graph's input asks for; the tensor is the caller's to release. */
-export function upload(
-  { backend }: Pick<Device, "backend">,
-  { dims, data }: FloatTensor,
-  precision: Precision = "float32",
-): Tensor {
+export function upload({ backend }: OnBackend, { dims, data }: FloatTensor, precision: Precision = "float32"): Tensor {
   return backend.upload({ type: precision, dims, data: precision === "float16" ? toHalf(data) : data });
 }
 
 /** Copies a tensor's numbers into JavaScript's memory, as float32. */
-export async function download({ backend }: Pick<Device, "backend">, tensor: Tensor): Promise<FloatTensor> {
+export async function download({ backend }: OnBackend, tensor: Tensor): Promise<FloatTensor> {
   const dims = [...tensor.dims];
   const data = await backend.download(tensor);
   if (data instanceof Float32Array) return { dims, data };

@@ -11,7 +11,7 @@ import type { FloatTensor } from "../numerics/tensor.js";
 import { InterruptedError } from "../errors.js";
 import { changeMeter } from "../instrument/change/change.js";
 import { latentPreview } from "../diffusion/latentPreview.js";
-import { bitmapUri } from "./bitmap.js";
+import { bitmapUri } from "../live/bitmap.js";
 import { changeGrid } from "./changeGrid.js";
 import { compareLive } from "./liveCached.js";
 import type { LiveCachedOptions, LiveComparison } from "./liveCached.js";

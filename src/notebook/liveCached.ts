@@ -24,10 +24,11 @@ import type { Profile } from "../instrument/profile/profile.js";
 import type { FloatTensor } from "../numerics/tensor.js";
 import { differenceMap } from "../quality/differenceMap.js";
 import { psnr } from "../quality/distance.js";
-import { bitmapUri } from "./bitmap.js";
+import { bitmapUri } from "../live/bitmap.js";
 import { livePicture } from "./livePicture.js";
 import { notebookProgress } from "./progress.js";
-import { memory } from "./remember.js";
+import { memory } from "../live/remember.js";
+import { stopwatch } from "../live/jobs/stopwatch.js";
 import { scheduleGrid } from "./scheduleGrid.js";
 import { escapeHtml } from "./show/escapeHtml.js";
 import { display } from "./show/show.js";
@@ -204,25 +205,4 @@ async function scheduleFor(pipeline: Pipeline, options: LiveCachedOptions): Prom
   } finally {
     progress.stop();
   }
-}
-
-/** A sampling that counts the seconds spent in it. */
-function stopwatch(steps: AsyncGenerator<SamplingStep, void, undefined>): {
-  next(): Promise<SamplingStep | undefined>;
-  stop(): Promise<void>;
-  seconds(): number;
-} {
-  let milliseconds = 0;
-  return {
-    async next() {
-      const started = performance.now();
-      const { value } = await steps.next();
-      milliseconds += performance.now() - started;
-      return value ?? undefined;
-    },
-    async stop() {
-      await steps.return();
-    },
-    seconds: () => milliseconds / 1000,
-  };
 }

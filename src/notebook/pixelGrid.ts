@@ -1,4 +1,4 @@
-import { bitmapUri } from "./bitmap.js";
+import { bitmapUri } from "../live/bitmap.js";
 import { escapeHtml } from "./show/escapeHtml.js";
 
 export type Colour = readonly [red: number, green: number, blue: number];

@@ -30,6 +30,8 @@ export interface NamedHeuristic {
   readonly integer: boolean;
   /** the names of its other options, where they are known: another name is then a slip */
   readonly options?: readonly string[];
+  /** of these options, the ones that take one of a few words, with the words, the default first; the others are numbers */
+  readonly choices?: Readonly<Record<string, readonly string[]>>;
 }
 
 /**
@@ -39,7 +41,7 @@ export interface NamedHeuristic {
 export interface HeuristicDefinition<Options extends Cacheable>
   extends
     Pick<NamedHeuristic, "name" | "parameter" | "values">,
-    Partial<Pick<NamedHeuristic, "bounds" | "integer" | "options">> {
+    Partial<Pick<NamedHeuristic, "bounds" | "integer" | "options" | "choices">> {
   readonly find: Heuristic<Options>;
 }
 
@@ -106,6 +108,7 @@ export const HEURISTICS: readonly NamedHeuristic[] = [
     values: [0.2, 0.4, 0.5, 0.6, 0.7, 0.8],
     bounds: [0, 1],
     options: ["over"],
+    choices: { over: ["all", "time"] },
   }),
   defineHeuristic({
     name: "greedy",

@@ -1,7 +1,7 @@
 /** Small pictures of live cells as BMP, read back by the format's own description. */
 import { describe, expect, it } from "vitest";
 import type { RgbImage } from "../../src/diffusion/image.js";
-import { bitmapUri } from "../../src/notebook/bitmap.js";
+import { bitmapUri } from "../../src/live/bitmap.js";
 
 /** https://learn.microsoft.com/windows/win32/gdi/bitmap-storage: BITMAPFILEHEADER, BITMAPINFOHEADER, rows of BGR. */
 function decode(uri: string): {

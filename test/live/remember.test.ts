@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { Pipeline } from "../../src/diffusion/pipeline.js";
-import { memory } from "../../src/notebook/remember.js";
+import { memory } from "../../src/live/remember.js";
 
 it("what was used last stays, what was not goes first", () => {
   const pipeline = {} as Pipeline;

@@ -1,4 +1,4 @@
-/** What a cell worked out stays for the next run of the cell. */
+/** What a cell or a page worked out stays for its next run. */
 import type { Pipeline } from "../diffusion/pipeline.js";
 
 /** A place to keep one value of a pipeline; equal keys are the same place. */

@@ -1,0 +1,25 @@
+/** Planning without Node: profiles as plain data, heuristics, schedules and what they will cost. For pages and programs alike. */
+export { FIRST_PLAN, PLANNED_KINDS, planSchedule, predictPlan } from "./plan.js";
+export type { Measurements, Plan, Prediction } from "./plan.js";
+export { editPlan } from "./planEdit.js";
+export type { PlanEdit, PlanSettings } from "./planEdit.js";
+export { measurementsFromJson, measurementsJson } from "./plainData.js";
+export type { Costs } from "../caching/costs/costs.js";
+export { evaluationSeconds, predictSeconds, predictSpeedup, speedupCeiling } from "../caching/costs/predictSeconds.js";
+export { cacheableBlocks, computeWhen } from "../caching/heuristics/heuristic.js";
+export type { Cacheable, Heuristic } from "../caching/heuristics/heuristic.js";
+export { HEURISTICS, defineHeuristic, heuristicNamed } from "../caching/heuristics/registry.js";
+export type { NamedHeuristic, NamedOptions } from "../caching/heuristics/registry.js";
+export { withinBudget } from "../caching/heuristics/search.js";
+export { executionPlan, peakCacheBytes } from "../caching/run/executionPlan.js";
+export { REUSE_RULES, reuseRule } from "../caching/run/reuseRule.js";
+export { computeEnds, difference, forbid, limitAge, perturb, pin, union } from "../caching/schedule/edits.js";
+export { paint } from "../caching/schedule/paint.js";
+export type { CellMark, PaintedCells } from "../caching/schedule/paint.js";
+export { createSchedule } from "../caching/schedule/createSchedule.js";
+export { computedShare, computesAt } from "../caching/schedule/schedule.js";
+export type { Schedule } from "../caching/schedule/schedule.js";
+export type { BlockKind } from "../graphs/block.js";
+export type { Profile, ProfiledBlock } from "../instrument/profile/profile.js";
+export { median, summarise } from "../instrument/profile/statistics.js";
+export { BlockcacheError } from "../errors.js";

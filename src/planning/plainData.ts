@@ -1,0 +1,36 @@
+/** Profiles and costs as JSON: what a page needs of them to plan, exact to the last bit. */
+import type { Costs } from "../caching/costs/costs.js";
+import type { Profile } from "../instrument/profile/profile.js";
+import type { Measurements } from "./plan.js";
+
+/** As JSON text. Of the measures change and its pairs, which the library's heuristics read. */
+export function measurementsJson({ profile, costs }: Measurements): string {
+  const { change } = profile.values;
+  const sent: Measurements = { profile: { ...profile, values: change === undefined ? {} : { change } }, costs };
+  return JSON.stringify(sent, (_, value: unknown) => (value instanceof Float64Array ? [...value] : value));
+}
+
+/** Measurements from what `measurementsJson` wrote; what is from elsewhere is not checked. */
+export function measurementsFromJson(text: string): Measurements {
+  const { profile, costs } = JSON.parse(text) as { profile: Profile; costs: Costs };
+  const groups = ["compute", "keep", "reuse", "reuse2", "reuse3"] as const;
+  return {
+    profile: {
+      ...profile,
+      values: { change: arrays(profile.values.change ?? {}) },
+      ...(profile.pairs === undefined ? {} : { pairs: { ...profile.pairs, change: arrays(profile.pairs.change) } }),
+    },
+    costs: {
+      ...costs,
+      ...Object.fromEntries(
+        groups.filter((name) => costs[name] !== undefined).map((name) => [name, arrays(costs[name] ?? {})]),
+      ),
+      rest: Float64Array.from(costs.rest),
+      ...(costs.text === undefined ? {} : { text: Float64Array.from(costs.text) }),
+    },
+  };
+}
+
+function arrays(lists: Readonly<Record<string, ArrayLike<number>>>): Record<string, Float64Array> {
+  return Object.fromEntries(Object.entries(lists).map(([id, values]) => [id, Float64Array.from(values)]));
+}
