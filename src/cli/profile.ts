@@ -17,8 +17,10 @@ import {
   openPipeline,
   positiveInteger,
   print,
+  refuseBeside,
 } from "./command.js";
 import type { CommonOptions, SizeOptions } from "./command.js";
+import { outputFile } from "./outputs.js";
 import { createProgress } from "./progress.js";
 import { readPromptLines } from "./promptFile.js";
 import { redisOption, runnerFor } from "./redis.js";
@@ -39,6 +41,27 @@ interface ProfileCommandOptions extends CommonOptions, SizeOptions {
   readonly redis?: string;
   readonly out: string;
 }
+
+/** Options that say how to sample, by commander's names. */
+const SAMPLING = [
+  "prompts",
+  "seeds",
+  "steps",
+  "solver",
+  "schedulerConfig",
+  "guidanceScale",
+  "negativePrompt",
+  "height",
+  "width",
+  "batch",
+  "pairWindow",
+  "preset",
+  "redis",
+  "device",
+  "precision",
+  "threads",
+  "config",
+] as const;
 
 /** `blockcache profile`: change of every block over prompts × seeds. */
 export function profileCommand(): Command {
@@ -68,9 +91,15 @@ export function profileCommand(): Command {
     )
     .option("--merge <profiles...>", "join these profiles of the same setting instead of sampling")
     .addOption(redisOption())
-    .requiredOption("--out <file>", "safetensors to write; one of the same setting is gone on with")
-    .action(async (model: string | undefined, options: ProfileCommandOptions) => {
+    .addOption(
+      outputFile("--out <file>", "safetensors to write; one of the same setting is gone on with", [
+        ".safetensors",
+      ]).makeOptionMandatory(),
+    )
+    .action(async (model: string | undefined, options: ProfileCommandOptions, given: Command) => {
       if (options.merge !== undefined) {
+        if (model !== undefined) throw new UsageError(`profile: the model ${model} has no effect beside --merge`);
+        refuseBeside(given, "--merge", SAMPLING);
         const merged = mergeProfiles(await Promise.all(options.merge.map(loadProfile)));
         await saveProfile(options.out, merged);
         print(options, { out: options.out, trajectories: merged.trajectories.length }, [

@@ -29,6 +29,7 @@ import {
 import type { CommonOptions } from "./command.js";
 import { HEURISTIC_NAMES, loadHeuristic } from "./heuristic.js";
 import { KINDS, kindSetOf } from "./kinds.js";
+import { outputFolder } from "./outputs.js";
 import { createProgress } from "./progress.js";
 import { readPromptLines } from "./promptFile.js";
 import { redisOption, runnerFor } from "./redis.js";
@@ -108,7 +109,12 @@ export function sweepCommand(): Command {
     .option("--repeats <n>", "timed samplings of each batch and arm", positiveInteger, 1)
     .option("--costs <file>", "what `blockcache costs` wrote: predicts speed-ups, and some heuristics need it")
     .addOption(redisOption())
-    .requiredOption("--out <folder>", "everything is kept in it; one of the same setting is gone on with")
+    .addOption(
+      outputFolder(
+        "--out <folder>",
+        "everything is kept in it; one of the same setting is gone on with",
+      ).makeOptionMandatory(),
+    )
     .action(async (model: string, options: SweepCommandOptions) => {
       const profile = await loadProfile(options.profile);
       checkAgrees(profile, options);
