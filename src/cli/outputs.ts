@@ -59,7 +59,7 @@ export async function checkOutputs(command: Command): Promise<void> {
     (option) => !(option instanceof OutputOption || TEXTS.includes(option.attributeName())),
   );
   for (const path of [...stringsIn(command.processedArgs), ...others.flatMap(valuesOf)])
-    for (const file of inputFiles(path)) inputs.set(identityOf(file), file);
+    for (const file of inputFiles(path)) inputs.set(identityOf(file), `one that is read (${file})`);
 
   const taken = new Map<string, string>();
   for (const option of outputs) for (const path of valuesOf(option)) await checkOutput(option, path, inputs, taken);
@@ -87,8 +87,7 @@ async function checkOutput(
       const identity = identityOf(place.path);
       const input = inputs.get(identity) ?? modelFile(place.path);
       const other = input ?? taken.get(identity);
-      if (other !== undefined)
-        refuse(`${path}: expected a file of its own, found ${other}, which it would replace — name another`);
+      if (other !== undefined) refuse(`${path}: expected a file of its own, found ${other} — name another`);
       taken.set(identity, `the one of ${flag}`);
     }
     if (isFolder) return await requireWritableFolder(path);
@@ -124,7 +123,7 @@ function modelFile(path: string): string | undefined {
   const folder = dirname(path);
   const isIndex = basename(path) === "model_index.json";
   const isPart = COMPONENTS.includes(basename(folder)) && existsSync(join(dirname(folder), "model_index.json"));
-  return isIndex || isPart ? `${path} of a model` : undefined;
+  return isIndex || isPart ? "one of a model's" : undefined;
 }
 
 /** One text for a file, whatever name it is reached by. */

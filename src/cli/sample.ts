@@ -33,6 +33,7 @@ import {
   openPipeline,
   positiveInteger,
   print,
+  refuseWithout,
 } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { FINDING, findSchedule, withFinding } from "./findSchedule.js";
@@ -131,6 +132,7 @@ export function sampleCommand(): Command {
       if (options.out === undefined && options.saveLatents === undefined)
         throw new UsageError("sample: expected --out image.png, --save-latents latents.safetensors, or both");
       checkCaching(options, given);
+      if (options.solver !== undefined && options.solver !== "ddim") refuseWithout(given, "--solver ddim", ["eta"]);
       const start =
         options.latents === undefined
           ? undefined

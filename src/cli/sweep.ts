@@ -25,6 +25,7 @@ import {
   openPipeline,
   positiveInteger,
   print,
+  refuseWithout,
 } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { HEURISTIC_NAMES, loadHeuristic } from "./heuristic.js";
@@ -115,7 +116,9 @@ export function sweepCommand(): Command {
         "everything is kept in it; one of the same setting is gone on with",
       ).makeOptionMandatory(),
     )
-    .action(async (model: string, options: SweepCommandOptions) => {
+    .action(async (model: string, options: SweepCommandOptions, given: Command) => {
+      if (options.schedule !== undefined && options.heuristic === undefined)
+        refuseWithout(given, "--heuristic", ["kinds"]);
       const profile = await loadProfile(options.profile);
       checkAgrees(profile, options);
       const prompts = await readPromptLines(options.prompts);
