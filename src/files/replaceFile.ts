@@ -99,7 +99,9 @@ async function put(temporary: string, place: OutputPlace): Promise<void> {
   }
   const bytes = createReadStream(temporary);
   if (place.kind !== "descriptor") {
-    await pipeline(bytes, createWriteStream(place.path, { flags: constants.O_WRONLY | constants.O_TRUNC }));
+    // Not O_CREAT: Linux refuses it for others' files in folders such as /tmp.
+    const target = await open(place.path, constants.O_WRONLY | constants.O_TRUNC);
+    await pipeline(bytes, target.createWriteStream());
   } else if (place.descriptor === process.stdout.fd) {
     isStdoutTaken = true;
     await pipeline(bytes, process.stdout, { end: false });
