@@ -4,7 +4,7 @@ import { basename, dirname, extname, join } from "node:path";
 import type { Command } from "commander";
 import { Option } from "commander";
 import { ArgumentError } from "../errors.js";
-import { outputPlace, requireWritable, requireWritableFolder } from "../files/outputPlace.js";
+import { isStream, outputPlace, requireWritable, requireWritableFolder } from "../files/outputPlace.js";
 import { UsageError } from "./usageError.js";
 
 /** An option that names an output: its value is checked by {@link checkOutputs}. */
@@ -81,21 +81,22 @@ async function checkOutput(
   };
   try {
     const isFolder = option.endings.length === 0;
-    const place = isFolder ? { kind: "folder", path } : await outputPlace(path);
-    const isStream = place.kind === "stream" || place.kind === "descriptor";
-    if (!isStream) {
-      const identity = identityOf(place.path);
-      const input = inputs.get(identity) ?? modelFile(place.path);
+    const place = isFolder ? undefined : await outputPlace(path);
+    const toStream = place !== undefined && isStream(place);
+    if (!toStream) {
+      const target = place?.path ?? path;
+      const identity = identityOf(target);
+      const input = inputs.get(identity) ?? modelFile(target);
       const other = input ?? taken.get(identity);
       if (other !== undefined) refuse(`${path}: expected a file of its own, found ${other} — name another`);
       taken.set(identity, `the one of ${flag}`);
     }
     if (isFolder) return await requireWritableFolder(path);
     const ending = extname(basename(path)).toLowerCase();
-    const mayLack = isStream ? option.ofStream !== undefined : ending === "" && option.endings.length === 1;
+    const mayLack = toStream ? option.ofStream !== undefined : ending === "" && option.endings.length === 1;
     if (!option.endings.includes(ending) && !mayLack)
       refuse(`expected a name that ends in ${option.endings.join(", ")}, found "${path}"`);
-    if (!isStream) await requireWritable(path);
+    if (!toStream) await requireWritable(path);
   } catch (error) {
     throw error instanceof ArgumentError && !(error instanceof UsageError) ? refuse(error.message) : error;
   }

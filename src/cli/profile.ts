@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { Option } from "commander";
 import { solverNames } from "../diffusion/solvers/index.js";
 import type { SolverName } from "../diffusion/solvers/index.js";
+import { isStream, outputPlace } from "../files/outputPlace.js";
 import { PAPER_PRESET } from "../instrument/profile/paperPreset.js";
 import { changeMemoryBytes, profileChange } from "../instrument/profile/profileChange.js";
 import { loadProfile, mergeProfiles, saveProfile } from "../instrument/profile/profileFile.js";
@@ -126,15 +127,18 @@ export function profileCommand(): Command {
           pairWindow: options.pairWindow,
         };
         const kept = changeMemoryBytes(pipeline, settings);
+        // A device or a pipe gets the profile once, at the end.
+        const toStream = isStream(await outputPlace(options.out));
         const profile = await profileChange(pipeline, {
           ...settings,
           prompts,
           seeds: options.seeds ?? preset?.seeds ?? [0],
-          file: options.out,
+          file: toStream ? undefined : options.out,
           runner: await runnerFor(options.redis, pipeline),
           onProgress: progress.update,
           signal: abortOnInterrupt(),
         });
+        if (toStream) await saveProfile(options.out, profile);
         const { length } = profile.trajectories;
         progress.stop();
         print(

@@ -22,6 +22,11 @@ export interface Kept {
   readonly gid: number;
 }
 
+/** Whether the bytes go to a device or a pipe: nothing can be read back from there. */
+export function isStream({ kind }: OutputPlace): boolean {
+  return kind === "stream" || kind === "descriptor";
+}
+
 /** As many links in a row as Linux follows. */
 const MAX_LINKS = 40;
 
