@@ -98,7 +98,8 @@ async function checkOutput(
       refuse(`expected a name that ends in ${option.endings.join(", ")}, found "${path}"`);
     if (!toStream) await requireWritable(path);
   } catch (error) {
-    throw error instanceof ArgumentError && !(error instanceof UsageError) ? refuse(error.message) : error;
+    if (error instanceof ArgumentError && !(error instanceof UsageError)) refuse(error.message);
+    throw error;
   }
 }
 
