@@ -14,7 +14,16 @@ import { timingInputs } from "../caching/costs/timingInputs.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { median } from "../instrument/profile/statistics.js";
 import { alignedTable } from "../study/table.js";
-import { MODEL, UsageError, abortOnInterrupt, command, openPipeline, positiveInteger, print } from "./command.js";
+import {
+  MODEL,
+  UsageError,
+  abortOnInterrupt,
+  command,
+  openPipeline,
+  positiveInteger,
+  print,
+  refuseBeside,
+} from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { KINDS, kindSetOf } from "./kinds.js";
 import { createProgress } from "./progress.js";
@@ -59,7 +68,8 @@ export function benchCommand(): Command {
     .addOption(reuseListOption("what stands in for a block that does not compute"))
     .option("--rows <n>", "rows of a network evaluation: twice the images with guidance", positiveInteger, 2)
     .option("--rounds <n>", "how often each is timed, plain and cached in turn", positiveInteger, 5)
-    .action(async (model: string, options: BenchCommandOptions) => {
+    .action(async (model: string, options: BenchCommandOptions, called: Command) => {
+      if (options.schedule !== undefined) refuseBeside(called, "--schedule", ["interval"]);
       const rules = await loadReuseRules(options.reuse);
       const sets = options.kinds.map(kindSetOf);
       if (options.interval < 2) throw new UsageError("--interval: expected 2 or more: at 1 every evaluation computes");

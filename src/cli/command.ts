@@ -4,10 +4,14 @@ import { DEVICE_NAMES } from "../engine/devices.js";
 import type { DeviceName } from "../engine/devices.js";
 import { PRECISIONS } from "../graphs/graphBuilder.js";
 import type { Precision } from "../graphs/graphBuilder.js";
-import { ArgumentError } from "../errors.js";
 import { loadPipeline } from "../diffusion/pipeline.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
+import { stdoutIsOutput } from "../files/replaceFile.js";
+import { checkOutputs } from "./outputs.js";
 import { createProgress } from "./progress.js";
+import { UsageError } from "./usageError.js";
+
+export { UsageError } from "./usageError.js";
 
 export interface CommonOptions {
   readonly device: DeviceName | "auto";
@@ -36,7 +40,8 @@ export function command(usage: string, description: string, example: string): Co
     .option("--config <model>", "for a model in a single file: a folder or id that has its configs and tokenizer")
     .option("--json", "print the result as JSON, for machines")
     .option("--verbose", "print the stack trace of an error")
-    .addHelpText("after", exampleText(example));
+    .addHelpText("after", exampleText(example))
+    .hook("preAction", (_, called) => checkOutputs(called));
 }
 
 /** What stands below a command's help. */
@@ -44,9 +49,21 @@ export function exampleText(example: string): string {
   return `\nExample:\n  ${example}\n`;
 }
 
-/** Options that are missing or do not go together: exit code 2, as for what commander refuses itself. */
-export class UsageError extends ArgumentError {
-  override name = "UsageError";
+/** Throws UsageError for options that were given and have no effect without another one. */
+export function refuseWithout(command: Command, needed: string, options: readonly string[]): void {
+  const stray = options.find((name) => command.getOptionValueSource(name) === "cli");
+  if (stray !== undefined) throw new UsageError(`${command.name()}: ${flagOf(stray)} has no effect without ${needed}`);
+}
+
+/** Throws UsageError for options that were given and have no effect beside another one. */
+export function refuseBeside(command: Command, other: string, options: readonly string[]): void {
+  const stray = options.find((name) => command.getOptionValueSource(name) === "cli");
+  if (stray !== undefined) throw new UsageError(`${command.name()}: ${flagOf(stray)} has no effect beside ${other}`);
+}
+
+/** `--pair-window` of commander's name `pairWindow`. */
+function flagOf(name: string): string {
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
 /** "1 block", "2 blocks". */
@@ -93,9 +110,10 @@ export function mebibytes(bytes: number): string {
   return `${(bytes / MEBIBYTE).toFixed(1)} MiB`;
 }
 
-/** Prints a result: JSON with `--json`, else the lines made for people. */
+/** Prints a result: JSON with `--json`, else the lines made for people; on stderr where stdout has the output itself. */
 export function print(options: Pick<CommonOptions, "json">, result: unknown, lines: readonly string[]): void {
-  process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : `${lines.join("\n")}\n`);
+  const stream = stdoutIsOutput() ? process.stderr : process.stdout;
+  stream.write(options.json ? `${JSON.stringify(result)}\n` : `${lines.join("\n")}\n`);
 }
 
 export function positiveInteger(text: string): number {

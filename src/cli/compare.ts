@@ -12,6 +12,7 @@ import { comparisonCsv, comparisonTable, verdict } from "../study/table.js";
 import { studyWarnings } from "../study/warnings.js";
 import { command, counted, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
+import { outputFile } from "./outputs.js";
 
 interface CompareCommandOptions extends CommonOptions {
   readonly measure: DistanceMeasure;
@@ -43,7 +44,7 @@ export function compareCommand(): Command {
         .choices(Object.keys(DISTANCE_MEASURES))
         .default("latent"),
     )
-    .option("--csv <file>", "also write all tables, one line an arm")
+    .addOption(outputFile("--csv <file>", "also write all tables, one line an arm", [".csv"]))
     .action(async (paths: string[], options: CompareCommandOptions) => {
       const comparisons = await Promise.all(
         paths.map(async (path): Promise<Comparison> => {

@@ -15,6 +15,7 @@ import {
   print,
 } from "./command.js";
 import type { CommonOptions, SizeOptions } from "./command.js";
+import { outputFile } from "./outputs.js";
 import { createProgress } from "./progress.js";
 
 interface CostsCommandOptions extends CommonOptions, SizeOptions {
@@ -35,7 +36,7 @@ export function costsCommand(): Command {
     .option("--height <pixels>", "image height (default: what the model was trained at)", positiveInteger)
     .option("--width <pixels>", "image width", positiveInteger)
     .option("--samples <n>", "evaluations timed of each kind", positiveInteger, 9)
-    .requiredOption("--out <file>", "safetensors to write")
+    .addOption(outputFile("--out <file>", "safetensors to write", [".safetensors"]).makeOptionMandatory())
     .action(async (model: string, options: CostsCommandOptions) => {
       const pipeline = await openPipeline(model, options);
       const latentSize = latentSizeOf(options, pipeline) ?? pipeline.defaultLatentSize;

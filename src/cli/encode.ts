@@ -1,10 +1,11 @@
-import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { InvalidFileError } from "../errors.js";
+import { readText } from "../files/text.js";
 import { writeSafetensors } from "../files/safetensors.js";
 import type { OutgoingTensor } from "../files/safetensors.js";
 import { MODEL, command, nonNegativeInteger, openPipeline, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
+import { outputFile } from "./outputs.js";
 
 interface EncodeOptions extends CommonOptions {
   readonly prompts: string;
@@ -21,15 +22,20 @@ export function encodeCommand(): Command {
   )
     .argument("<model>", MODEL)
     .requiredOption("--prompts <file>", "JSON: an array of strings")
-    .requiredOption(
-      "--out <file>",
-      "safetensors to write: input_ids [prompts, tokens] int64, prompt_embeds [prompts, tokens, width]; for SDXL input_ids_2 and pooled_prompt_embeds [prompts, width] too",
+    .addOption(
+      outputFile(
+        "--out <file>",
+        "safetensors to write: input_ids [prompts, tokens] int64, prompt_embeds [prompts, tokens, width]; for SDXL input_ids_2 and pooled_prompt_embeds [prompts, width] too",
+        [".safetensors"],
+      ).makeOptionMandatory(),
     )
     .option("--clip-skip <n>", "leave out the text encoder's last n layers", nonNegativeInteger, 0)
     .action(async (model: string, options: EncodeOptions) => {
       const prompts = await readPromptArray(options.prompts);
       const pipeline = await openPipeline(model, options);
-      const { inputIds, promptEmbeds, pooledPromptEmbeds } = await pipeline.encodePrompts(prompts, options.clipSkip);
+      const { inputIds, promptEmbeds, pooledPromptEmbeds } = await pipeline.text.encode(prompts, {
+        clipSkip: options.clipSkip,
+      });
       const tensors = new Map<string, OutgoingTensor>();
       inputIds.forEach((ids, index) => {
         const dims = [prompts.length, ids.length / prompts.length];
@@ -61,9 +67,7 @@ export function encodeCommand(): Command {
 
 async function readPromptArray(path: string): Promise<string[]> {
   const expected = "a JSON array of one or more strings";
-  const text = await readFile(path, "utf8").catch(() => {
-    throw new InvalidFileError({ file: path, found: "no readable file", expected });
-  });
+  const text = await readText(path, expected);
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);

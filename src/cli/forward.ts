@@ -6,6 +6,7 @@ import type { FloatTensor } from "../numerics/tensor.js";
 import type { NetworkConditions } from "../engine/network/unetInputs.js";
 import { MODEL, command, openPipeline, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
+import { outputFile } from "./outputs.js";
 import { readTensors, writeTensors } from "./tensorFile.js";
 
 interface ForwardOptions extends CommonOptions {
@@ -29,7 +30,11 @@ export function forwardCommand(): Command {
       "--inputs <file>",
       "safetensors with sample [batch, channels, height, width], timestep [1] and encoder_hidden_states [batch, tokens, width]; for SDXL text_embeds [batch, width] and time_ids [batch, 6]; timestep_cond [batch, width] where a distilled network takes it",
     )
-    .requiredOption("--out <file>", "safetensors to write: sample, and each hooked block's C under its id")
+    .addOption(
+      outputFile("--out <file>", "safetensors to write: sample, and each hooked block's C under its id", [
+        ".safetensors",
+      ]).makeOptionMandatory(),
+    )
     .option("--hooks <ids>", "all, or block ids and patterns separated by commas")
     .action(async (model: string, options: ForwardOptions) => {
       const inputs = await readTensors(

@@ -62,7 +62,21 @@ for (const each of [program, ...program.commands.flatMap((child) => [child, ...c
 // Whoever reads a pipe may have enough before its end, as `head` does.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : FAILED));
 
-program.parseAsync(process.argv).catch((error: unknown) => {
+/** Node reads the command line as UTF-8 and puts U+FFFD where it is none: a prompt would become another one. */
+function refuseBrokenText(): void {
+  const broken = process.argv.find((text) => text.includes("\ufffd"));
+  if (broken !== undefined)
+    throw new UsageError(
+      `expected UTF-8 on the command line, found ${JSON.stringify(broken)} — set the terminal to UTF-8`,
+    );
+}
+
+async function main(): Promise<void> {
+  refuseBrokenText();
+  await program.parseAsync(process.argv);
+}
+
+main().catch((error: unknown) => {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? 0 : USAGE;
     return;

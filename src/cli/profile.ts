@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { Option } from "commander";
 import { solverNames } from "../diffusion/solvers/index.js";
 import type { SolverName } from "../diffusion/solvers/index.js";
+import { isStream, outputPlace } from "../files/outputPlace.js";
 import { PAPER_PRESET } from "../instrument/profile/paperPreset.js";
 import { changeMemoryBytes, profileChange } from "../instrument/profile/profileChange.js";
 import { loadProfile, mergeProfiles, saveProfile } from "../instrument/profile/profileFile.js";
@@ -19,8 +20,10 @@ import {
   openPipeline,
   positiveInteger,
   print,
+  refuseBeside,
 } from "./command.js";
 import type { CommonOptions, SizeOptions } from "./command.js";
+import { outputFile } from "./outputs.js";
 import { createProgress } from "./progress.js";
 import { readPromptLines } from "./promptFile.js";
 import { redisOption, runnerFor } from "./redis.js";
@@ -41,6 +44,27 @@ interface ProfileCommandOptions extends CommonOptions, SizeOptions {
   readonly redis?: string;
   readonly out: string;
 }
+
+/** Options that say how to sample, by commander's names. */
+const SAMPLING = [
+  "prompts",
+  "seeds",
+  "steps",
+  "solver",
+  "schedulerConfig",
+  "guidanceScale",
+  "negativePrompt",
+  "height",
+  "width",
+  "batch",
+  "pairWindow",
+  "preset",
+  "redis",
+  "device",
+  "precision",
+  "threads",
+  "config",
+] as const;
 
 /** `blockcache profile`: change of every block over prompts × seeds. */
 export function profileCommand(): Command {
@@ -70,12 +94,18 @@ export function profileCommand(): Command {
     )
     .option("--merge <profiles...>", "join these profiles of the same setting instead of sampling")
     .addOption(redisOption())
-    .requiredOption("--out <file>", "safetensors to write; one of the same setting is gone on with")
-    .action(async (model: string | undefined, options: ProfileCommandOptions) => {
+    .addOption(
+      outputFile("--out <file>", "safetensors to write; one of the same setting is gone on with", [
+        ".safetensors",
+      ]).makeOptionMandatory(),
+    )
+    .action(async (model: string | undefined, options: ProfileCommandOptions, given: Command) => {
       if (options.merge !== undefined) {
-        const given = options.merge;
+        if (model !== undefined) throw new UsageError(`profile: the model ${model} has no effect beside --merge`);
+        refuseBeside(given, "--merge", SAMPLING);
+        const profiles = options.merge;
         const merged = await whileLocked(options.out, async () => {
-          const joined = mergeProfiles(await Promise.all(given.map(loadProfile)));
+          const joined = mergeProfiles(await Promise.all(profiles.map(loadProfile)));
           await saveProfile(options.out, joined);
           return joined;
         });
@@ -104,15 +134,18 @@ export function profileCommand(): Command {
         };
         const seeds = options.seeds ?? preset?.seeds ?? [0];
         const kept = changeMemoryBytes(pipeline, settings);
+        // A device or a pipe gets the profile once, at the end.
+        const toStream = isStream(await outputPlace(options.out));
         const profile = await profileChange(pipeline, {
           ...settings,
           prompts,
           seeds,
-          file: options.out,
+          file: toStream ? undefined : options.out,
           runner: await runnerFor(options.redis, pipeline),
           onProgress: progress.update,
           signal: abortOnInterrupt(),
         });
+        if (toStream) await saveProfile(options.out, profile);
         const { length } = profile.trajectories;
         const repeated = prompts.length * seeds.length - distinctTrajectories(pipeline, prompts, seeds).length;
         progress.stop();

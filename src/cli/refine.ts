@@ -16,6 +16,7 @@ import {
   seconds,
 } from "./command.js";
 import type { CommonOptions, SizeOptions } from "./command.js";
+import { outputFile } from "./outputs.js";
 import { createProgress } from "./progress.js";
 import { loadReuseRule, reuseOption } from "./reuse.js";
 
@@ -55,8 +56,8 @@ export function refineCommand(): Command {
     .option("--width <pixels>", "with --height: both or neither", positiveInteger)
     .addOption(reuseOption("what stands in for a block that does not compute"))
     .option("--runs <n>", "at most so many cached samplings", positiveInteger, 300)
-    .option("--state <file>", "written after each run; the same command goes on from it")
-    .requiredOption("--out <file>", "schedule to write")
+    .addOption(outputFile("--state <file>", "written after each run; the same command goes on from it", [".json"]))
+    .addOption(outputFile("--out <file>", "schedule to write", [".json"]).makeOptionMandatory())
     .action(async (model: string, path: string, options: RefineCommandOptions) => {
       if ((options.speedup === undefined) === (options.latency === undefined))
         throw new UsageError("refine: expected --speedup or --latency, one of them");

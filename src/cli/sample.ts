@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { InvalidArgumentError, Option } from "commander";
+import { Option } from "commander";
 import { cachedRun } from "../caching/run/cachedRun.js";
 import type { ScheduleMismatch } from "../caching/run/cachedRun.js";
 import { peakCacheBytes } from "../caching/run/executionPlan.js";
@@ -34,11 +34,13 @@ import {
   openPipeline,
   positiveInteger,
   print,
+  refuseWithout,
 } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { FINDING, findSchedule, withFinding } from "./findSchedule.js";
 import type { FindOptions } from "./findSchedule.js";
 import { loadHeuristic } from "./heuristic.js";
+import { outputFile } from "./outputs.js";
 import { createProgress } from "./progress.js";
 import { loadReuseRule, reuseOption } from "./reuse.js";
 import { schedulerConfigOption } from "./schedulerConfig.js";
@@ -108,8 +110,12 @@ export function sampleCommand(): Command {
     .option("--target-size <height,width>", "SDXL: default: the image's own", integerPair)
     .option("--clip-skip <n>", "leave out the text encoder's last n layers", nonNegativeInteger, 0)
     .option("--latents <file>", "safetensors with latents [images, channels, height, width], unit normal")
-    .option("--out <file>", "PNG to write; several images are put side by side", pngFile)
-    .option("--save-latents <file>", "safetensors to write: latents, final, before the autoencoder")
+    .addOption(outputFile("--out <file>", "PNG to write; several images are put side by side", [".png"]))
+    .addOption(
+      outputFile("--save-latents <file>", "safetensors to write: latents, final, before the autoencoder", [
+        ".safetensors",
+      ]),
+    )
     .option("--check-blocks", "end at the first block that gives NaN or infinity, and name it; takes time")
     .option("--schedule <file>", "cache by this schedule: what `blockcache schedule` wrote")
     .option(
@@ -129,6 +135,7 @@ export function sampleCommand(): Command {
       if (options.out === undefined && options.saveLatents === undefined)
         throw new UsageError("sample: expected --out image.png, --save-latents latents.safetensors, or both");
       checkCaching(options, given);
+      if (options.solver !== undefined && options.solver !== "ddim") refuseWithout(given, "--solver ddim", ["eta"]);
       const start =
         options.latents === undefined
           ? undefined
@@ -234,11 +241,4 @@ async function scheduleOf(options: SampleCommandOptions, reuse: ReuseRule): Prom
   const costs = options.costs === undefined ? undefined : await loadCosts(options.costs);
   if (costs !== undefined) requireCostsOf(costs, profile.setting.model, profile.setting.latent_size);
   return findSchedule(await loadHeuristic(options.heuristic), profile, costs, reuse, options);
-}
-
-/** Before any work is done for it. */
-function pngFile(path: string): string {
-  if (!path.toLowerCase().endsWith(".png"))
-    throw new InvalidArgumentError(`expected a name that ends in .png, found "${path}".`);
-  return path;
 }

@@ -15,11 +15,12 @@ import type { Profile } from "../instrument/profile/profile.js";
 import { loadProfile } from "../instrument/profile/profileFile.js";
 import { replaceFile } from "../files/replaceFile.js";
 import { askedText } from "../study/table.js";
-import { command, counted, mebibytes, positiveInteger, print } from "./command.js";
+import { command, counted, mebibytes, positiveInteger, print, refuseWithout } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { findSchedule, withFinding } from "./findSchedule.js";
 import type { FindOptions } from "./findSchedule.js";
 import { loadHeuristic } from "./heuristic.js";
+import { outputFile } from "./outputs.js";
 import { createProgress } from "./progress.js";
 import { loadReuseRule, reuseOption } from "./reuse.js";
 import { applyEdits, withEdits } from "./scheduleEdits.js";
@@ -47,13 +48,24 @@ export function scheduleCommand(): Command {
     )
     .addOption(reuseOption("the rule that the run will use, whose sums cost time"));
   return withEdits(schedule)
-    .option(
-      "--bootstrap <file>",
-      ".csv to write: the probability that each cell computes, over resampled trajectories; before edits",
+    .addOption(
+      outputFile(
+        "--bootstrap <file>",
+        ".csv to write: the probability that each cell computes, over resampled trajectories; before edits",
+        [".csv"],
+      ),
     )
     .option("--resamples <n>", "of the bootstrap", positiveInteger, 200)
-    .requiredOption("--out <file>", ".json, or .csv for a table of 1 (computes) and 0 (reuses)")
-    .action(async (path: string, options: ScheduleCommandOptions) => {
+    .addOption(
+      outputFile(
+        "--out <file>",
+        ".json, or .csv for a table of 1 (computes) and 0 (reuses)",
+        [".json", ".csv"],
+        ".json",
+      ).makeOptionMandatory(),
+    )
+    .action(async (path: string, options: ScheduleCommandOptions, given: Command) => {
+      if (options.bootstrap === undefined) refuseWithout(given, "--bootstrap", ["resamples"]);
       const profile = await loadProfile(path);
       const heuristic = await loadHeuristic(options.heuristic);
       const reuse = await loadReuseRule(options.reuse);
@@ -62,7 +74,7 @@ export function scheduleCommand(): Command {
       const found = await applyEdits(findSchedule(heuristic, profile, costs, reuse, options), options);
       const named: Schedule =
         found.profile === undefined ? found : { ...found, profile: { ...found.profile, name: basename(path) } };
-      if (options.out.endsWith(".csv"))
+      if (options.out.toLowerCase().endsWith(".csv"))
         await replaceFile(options.out, (temporary) => writeFile(temporary, scheduleCsv(named)));
       else await saveSchedule(options.out, named);
       if (options.bootstrap !== undefined)

@@ -25,10 +25,12 @@ import {
   openPipeline,
   positiveInteger,
   print,
+  refuseWithout,
 } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { HEURISTIC_NAMES, loadHeuristic } from "./heuristic.js";
 import { KINDS, kindSetOf } from "./kinds.js";
+import { outputFolder } from "./outputs.js";
 import { createProgress } from "./progress.js";
 import { readPromptLines } from "./promptFile.js";
 import { redisOption, runnerFor } from "./redis.js";
@@ -106,8 +108,15 @@ export function sweepCommand(): Command {
     .option("--repeats <n>", "timed samplings of each batch and arm", positiveInteger, 1)
     .option("--costs <file>", "what `blockcache costs` wrote: predicts speed-ups, and some heuristics need it")
     .addOption(redisOption())
-    .requiredOption("--out <folder>", "everything is kept in it; one of the same setting is gone on with")
-    .action(async (model: string, options: SweepCommandOptions) => {
+    .addOption(
+      outputFolder(
+        "--out <folder>",
+        "everything is kept in it; one of the same setting is gone on with",
+      ).makeOptionMandatory(),
+    )
+    .action(async (model: string, options: SweepCommandOptions, given: Command) => {
+      if (options.schedule !== undefined && options.heuristic === undefined)
+        refuseWithout(given, "--heuristic", ["kinds"]);
       const profile = await loadProfile(options.profile);
       checkAgrees(profile, options);
       const prompts = await readPromptLines(options.prompts);

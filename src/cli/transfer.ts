@@ -15,11 +15,20 @@ import { replaceFile } from "../files/replaceFile.js";
 import { measureTransfer } from "../study/measureTransfer.js";
 import type { MeasuredTransferRow } from "../study/measureTransfer.js";
 import { alignedTable } from "../study/table.js";
-import { UsageError, abortOnInterrupt, command, openPipeline, positiveInteger, print } from "./command.js";
+import {
+  UsageError,
+  abortOnInterrupt,
+  command,
+  openPipeline,
+  positiveInteger,
+  print,
+  refuseWithout,
+} from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { findSchedule, withFinding } from "./findSchedule.js";
 import type { FindOptions } from "./findSchedule.js";
 import { loadHeuristic } from "./heuristic.js";
+import { outputFile } from "./outputs.js";
 import { createProgress } from "./progress.js";
 import { loadReuseRule, reuseOption } from "./reuse.js";
 
@@ -46,8 +55,9 @@ export function transferCommand(): Command {
     .option("--model <model>", "also sample with this model, and measure how far each schedule is from the plain run")
     .option("--trajectories <n>", "with --model: how many of each profile's are sampled", positiveInteger, 2)
     .addOption(reuseOption("what stands in for a block that does not compute"))
-    .option("--out <file>", ".csv to write")
-    .action(async (paths: string[], options: TransferCommandOptions) => {
+    .addOption(outputFile("--out <file>", ".csv to write", [".csv"]))
+    .action(async (paths: string[], options: TransferCommandOptions, given: Command) => {
+      if (options.model === undefined) refuseWithout(given, "--model", ["trajectories"]);
       const names = paths.map((path) => basename(path, ".safetensors"));
       if (paths.length < 2 || new Set(names).size < names.length)
         throw new UsageError(`profiles: expected two or more of different file names, found ${paths.join(", ")}`);

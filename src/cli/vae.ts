@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { MODEL, UsageError, command, openPipeline, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
+import { outputFile } from "./outputs.js";
 import { readTensors, writeTensors } from "./tensorFile.js";
 
 interface VaeOptions extends CommonOptions {
@@ -24,7 +25,7 @@ export function vaeCommand(): Command {
     )
     .option("--encode", "pixels [batch, 3, height, width] in −1…1 to latent_mean (not scaled)")
     .requiredOption("--inputs <file>", "safetensors")
-    .requiredOption("--out <file>", "safetensors to write")
+    .addOption(outputFile("--out <file>", "safetensors to write", [".safetensors"]).makeOptionMandatory())
     .action(async (model: string, options: VaeOptions) => {
       if (options.decode === options.encode) throw new UsageError("vae: expected one of --decode and --encode");
       const [input, output] = options.decode ? ["latents", "image"] : ["pixels", "latent_mean"];

@@ -96,9 +96,9 @@ export class Pipeline {
     return this.#autoencoder.decodeBytes(latentSize);
   }
 
-  /** Tokenizes and encodes prompts ({@link TextEncoders.encode}). */
+  /** Tokenizes and encodes prompts as diffusers' pipelines do ({@link TextEncoders.encode}). */
   encodePrompts(prompts: readonly string[], clipSkip = 0): Promise<EncodedPrompts> {
-    return this.text.encode(prompts, clipSkip);
+    return this.text.encode(prompts, { clipSkip, expandVectors: true });
   }
 
   /** latents [batch, channels, height, width] as sampled → pixels [batch, 3, …] in about −1…1 */

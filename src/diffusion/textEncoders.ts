@@ -1,11 +1,12 @@
 /** A model's text encoders: one, or SDXL's two, whose embeddings are joined token by token. */
+import { join } from "node:path";
 import { ArgumentError, InvalidFileError } from "../errors.js";
 import { clipParameterCount } from "../graphs/clipText.js";
 import { ELEMENT_BYTES } from "../graphs/onnx.js";
 import type { ModelFolder } from "../models/folder.js";
 import type { TextEncoderFolder } from "../models/textEncoderFolder.js";
 import type { FloatTensor } from "../numerics/tensor.js";
-import type { ClipTokenizer } from "../models/tokenizer.js";
+import type { ClipTokenizer } from "../models/tokenizer/clipTokenizer.js";
 import { ClipTextEncoder } from "../engine/clipTextEncoder.js";
 import type { EncodedText } from "../engine/clipTextEncoder.js";
 import type { Device } from "../engine/device.js";
@@ -22,17 +23,31 @@ export interface EncodedPrompts {
   readonly pooledPromptEmbeds?: FloatTensor;
 }
 
+export interface EncodePromptsOptions {
+  /**
+   * how many of the text encoders' last layers to leave out, as diffusers' clip_skip; the pooled embedding is the
+   * last layer's in every case. Default: 0
+   */
+  readonly clipSkip?: number;
+  /** a token of textual inversion stands for all of its vectors, as in diffusers' pipelines. Default: false */
+  readonly expandVectors?: boolean;
+}
+
 /** Tokenizers, and text encoders that are compiled when first used. */
 export class TextEncoders {
   readonly tokenizers: readonly ClipTokenizer[];
   readonly #folders: readonly TextEncoderFolder[];
+  readonly #path: string;
   /** SDXL reads the hidden states before the last layer, and without its norm */
   readonly #penultimate: boolean;
   readonly #device: Device;
   readonly #encoders: readonly Lazy<ClipTextEncoder>[];
+  /** what was said of prompts that are cut: once each */
+  readonly #said = new Set<string>();
 
   private constructor(folder: ModelFolder, tokenizers: readonly ClipTokenizer[], device: Device) {
     this.#folders = folder.textEncoders;
+    this.#path = folder.path;
     this.#penultimate = folder.pipelineClass === "StableDiffusionXLPipeline";
     this.tokenizers = tokenizers;
     this.#device = device;
@@ -57,17 +72,22 @@ export class TextEncoders {
   }
 
   /**
-   * Tokenizes and encodes prompts (padded and truncated to the model's length).
+   * Tokenizes and encodes prompts (padded and truncated to the model's length). What of a prompt is cut is said on
+   * the console, once.
    *
-   * @param clipSkip how many of the text encoders' last layers to leave out, as diffusers' clip_skip; the
-   *   pooled embedding is the last layer's in every case
-   * @throws ArgumentError where there are not as many layers; InvalidFileError, UnsupportedError for the weights
+   * @throws ArgumentError where there are not as many layers; InvalidFileError for a token without an embedding;
+   *   InvalidFileError, UnsupportedError for the weights
    */
-  async encode(prompts: readonly string[], clipSkip = 0): Promise<EncodedPrompts> {
+  async encode(
+    prompts: readonly string[],
+    { clipSkip = 0, expandVectors = false }: EncodePromptsOptions = {},
+  ): Promise<EncodedPrompts> {
     const layers = Math.min(...this.#folders.map(({ config }) => config.num_hidden_layers));
     if (!Number.isInteger(clipSkip) || clipSkip < 0 || clipSkip >= layers)
       throw new ArgumentError(`clip_skip: expected an integer from 0 to ${layers - 1}, found ${clipSkip}`);
-    const inputIds = this.tokenizers.map((tokenizer) => tokenizer.encodePrompts(prompts).inputIds);
+    const inputIds = this.tokenizers.map((tokenizer, index) =>
+      this.#tokenize(expandVectors ? prompts.map(tokenizer.expandVectors) : prompts, index),
+    );
     const options = this.#penultimate
       ? { skippedLayers: clipSkip + 1, normed: false }
       : { skippedLayers: clipSkip, normed: true };
@@ -76,6 +96,28 @@ export class TextEncoders {
       encoded.push(await (await encoder.get()).encode(inputIds[index], options));
     const promptEmbeds = encoded.map(({ hiddenStates }) => hiddenStates).reduce(joinLast);
     return { inputIds, promptEmbeds, pooledPromptEmbeds: encoded.find(({ pooled }) => pooled !== undefined)?.pooled };
+  }
+
+  #tokenize(prompts: readonly string[], index: number): Int32Array {
+    const { name, config } = this.#folders[index];
+    const { length, encodePrompts } = this.tokenizers[index];
+    const { inputIds, cut } = encodePrompts(prompts);
+    cut.forEach((text, prompt) => {
+      const message = `prompt: ${JSON.stringify(shortened(prompts[prompt]))} is longer than the ${length} tokens of a prompt, start and end included, and is cut; what is left out: ${JSON.stringify(text)}`;
+      if (text === "" || this.#said.has(message)) return;
+      this.#said.add(message);
+      console.warn(message);
+    });
+    const beyond = inputIds.find((id) => id >= config.vocab_size);
+    if (beyond !== undefined)
+      throw new InvalidFileError({
+        file: join(this.#path, name, "config.json"),
+        field: "vocab_size",
+        found: String(config.vocab_size),
+        expected: `more than ${beyond}, the id of a token of the prompt`,
+        hint: "the tokenizer has tokens that the text encoder has no embedding of; save both together after adding tokens",
+      });
+    return inputIds;
   }
 
   /** Bytes of weights that the first use will load. */
@@ -92,6 +134,11 @@ export class TextEncoders {
   async dispose(): Promise<void> {
     for (const encoder of this.#encoders) (await encoder.take())?.dispose();
   }
+}
+
+/** The beginning of a long text. */
+function shortened(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 
 async function load(

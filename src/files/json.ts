@@ -1,8 +1,9 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import type { z } from "zod";
 import { InvalidFileError } from "../errors.js";
 import { replaceFile } from "./replaceFile.js";
 import { schemaProblem } from "./schemaProblem.js";
+import { readText } from "./text.js";
 
 // Python writes numbers that JSON does not have, such as diffusers' `"lambda_min_clipped": -Infinity`. Strings match first, so that these words stay as they are inside them.
 const STRING_OR_PYTHON_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?Infinity|NaN/g;
@@ -10,15 +11,10 @@ const STRING_OR_PYTHON_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?Infinity|NaN/g;
 /**
  * Reads a JSON file; Python's bare -Infinity, Infinity and NaN become strings of that name.
  *
- * @throws InvalidFileError where it is missing or no JSON
+ * @throws InvalidFileError where it is missing, no JSON, or neither UTF-8 nor marked UTF-16
  */
 export async function readJson(path: string): Promise<unknown> {
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    throw new InvalidFileError({ file: path, found: unreadable(error), expected: "a JSON file" });
-  }
+  const text = await readText(path, "a JSON file");
   try {
     return JSON.parse(text.replace(STRING_OR_PYTHON_NUMBER, (match) => (match.startsWith('"') ? match : `"${match}"`)));
   } catch (error) {
@@ -30,12 +26,6 @@ export async function readJson(path: string): Promise<unknown> {
       hint: "mend it, or take it anew from where it came",
     });
   }
-}
-
-/** What is found where a file cannot be read. */
-export function unreadable(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
-  return code === "ENOENT" ? "no such file" : `no readable file (${code})`;
 }
 
 /** Writes plain data as JSON; the file is replaced in one go. */

@@ -1,24 +1,111 @@
-import { randomUUID } from "node:crypto";
-import { mkdir, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+/**
+ * How every output is written: whole, or not at all. A file keeps its mode, its owner and the links to it; devices and
+ * pipes get the bytes themselves.
+ */
+import { constants, createReadStream, createWriteStream } from "node:fs";
+import { chmod, chown, mkdir, open, rename } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { basename, dirname } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { outputPlace } from "./outputPlace.js";
+import type { OutputPlace } from "./outputPlace.js";
+import { release, removeAbandoned, reserveTemporary } from "./temporaries.js";
 
-/** A name beside a file for what is to take its place; the folder is made where it is missing: what took hours is not lost to a name. */
-export async function temporaryBeside(path: string): Promise<string> {
-  await mkdir(dirname(path), { recursive: true });
-  return `${path}.${randomUUID()}.tmp`;
+/** An output that is being written. */
+export interface Output {
+  /** an empty file to fill */
+  readonly temporary: string;
+  /** Puts it in its place; where that fails nothing is left of it. */
+  commit(): Promise<void>;
+  /** Removes what was written; what stood in its place is as it was. */
+  abandon(): Promise<void>;
 }
 
 /**
- * Replaces a file in one go: `write` fills a temporary file beside it, which then takes its name. Where
- * `write` fails, nothing is left of it and the file is as it was.
+ * Begins an output; its folder is made where it is missing: what took hours is not lost to a name. What killed
+ * processes left beside it is removed.
+ *
+ * @throws ArgumentError where no file can be written there; the file system's own error
+ */
+export async function beginOutput(path: string): Promise<Output> {
+  const place = await outputPlace(path);
+  const folder = place.kind === "file" ? dirname(place.path) : tmpdir();
+  await mkdir(folder, { recursive: true });
+  await removeAbandoned(folder);
+  const temporary = reserveTemporary(folder, basename(place.path));
+  const abandon = (): Promise<void> => release(temporary);
+  try {
+    await createAs(temporary, place);
+  } catch (error) {
+    await abandon();
+    throw error;
+  }
+  return {
+    temporary,
+    abandon,
+    async commit() {
+      try {
+        await put(temporary, place);
+      } finally {
+        await abandon();
+      }
+    },
+  };
+}
+
+/**
+ * Replaces a file in one go: `write` fills a temporary file, which then takes its place. Where `write` fails,
+ * nothing is left of it and the file is as it was.
  */
 export async function replaceFile(path: string, write: (temporary: string) => Promise<void>): Promise<void> {
-  const temporary = await temporaryBeside(path);
+  const output = await beginOutput(path);
   try {
-    await write(temporary);
-    await rename(temporary, path);
+    await write(output.temporary);
   } catch (error) {
-    await rm(temporary, { force: true });
+    await output.abandon();
     throw error;
+  }
+  await output.commit();
+}
+
+let isStdoutTaken = false;
+
+/** Whether an output went to the standard output: what is said to people belongs elsewhere then. */
+export function stdoutIsOutput(): boolean {
+  return isStdoutTaken;
+}
+
+/** Makes the temporary file, with the mode and the owner of the one that it will replace. */
+async function createAs(temporary: string, place: OutputPlace): Promise<void> {
+  const kept = place.kind === "file" ? place.kept : undefined;
+  // Others may not read what is copied into a file that they may not read.
+  const handle = await open(temporary, "wx", kept?.mode ?? (place.kind === "file" ? 0o666 : 0o600));
+  await handle.close();
+  if (kept === undefined) return;
+  // Only root can give files away; for others they become their own.
+  await chown(temporary, kept.uid, kept.gid).catch(() => undefined);
+  await chmod(temporary, kept.mode);
+}
+
+async function put(temporary: string, place: OutputPlace): Promise<void> {
+  if (place.kind === "file") {
+    try {
+      await rename(temporary, place.path);
+      return;
+    } catch (error) {
+      // A single file that is mounted cannot be replaced, only filled.
+      if (!(error instanceof Error && "code" in error && error.code === "EBUSY")) throw error;
+    }
+  }
+  const bytes = createReadStream(temporary);
+  if (place.kind !== "descriptor") {
+    // Not O_CREAT: Linux refuses it for others' files in folders such as /tmp.
+    const target = await open(place.path, constants.O_WRONLY | constants.O_TRUNC);
+    await pipeline(bytes, target.createWriteStream());
+  } else if (place.descriptor === process.stdout.fd) {
+    isStdoutTaken = true;
+    await pipeline(bytes, process.stdout, { end: false });
+  } else {
+    await pipeline(bytes, createWriteStream("", { fd: place.descriptor, autoClose: false }));
   }
 }

@@ -3,12 +3,12 @@
  * (https://github.com/huggingface/safetensors#format). The header is checked in full before
  * anything is allocated for what it describes.
  */
-import { open, rename, rm } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { endianness } from "node:os";
 import { ArgumentError, InvalidFileError } from "../errors.js";
-import { unreadable } from "./json.js";
-import { temporaryBeside } from "./replaceFile.js";
+import { unreadable } from "./unreadable.js";
+import { beginOutput } from "./replaceFile.js";
 import { elementCount } from "../numerics/tensor.js";
 import type { FloatTensor } from "../numerics/tensor.js";
 import { widenBfloat16, widenFloat16, widenFloat64 } from "../numerics/widen.js";
@@ -313,7 +313,7 @@ export interface SafetensorsWriter {
  *
  * @param path gets the file only when it is closed; one that is there stays as it is until then
  * @param layout every tensor that will be written, by name
- * @throws the file system's own error where the folder is not writable or full
+ * @throws ArgumentError where no file can be written there; the file system's own error where the disk is full
  */
 export async function createSafetensorsWriter(
   path: string,
@@ -337,11 +337,11 @@ export async function createSafetensorsWriter(
   new DataView(head.buffer).setBigUint64(0, BigInt(headerLength), true);
   head.set(json, LENGTH_BYTES);
 
-  const temporary = await temporaryBeside(path);
-  const handle = await open(temporary, "w");
+  const output = await beginOutput(path);
+  const handle = await open(output.temporary, "r+");
   const abandon = async (): Promise<void> => {
     await handle.close();
-    await rm(temporary, { force: true });
+    await output.abandon();
   };
   const orAbandon = async (work: () => Promise<void>): Promise<void> => {
     try {
@@ -370,7 +370,7 @@ export async function createSafetensorsWriter(
       orAbandon(async () => {
         if (missing.size > 0) throw new ArgumentError(`${path}: ${[...missing][0]} was never written`);
         await handle.close();
-        await rename(temporary, path);
+        await output.commit();
       }),
     abandon,
   };

@@ -11,8 +11,8 @@ import type { ClipVisionConfig } from "./configs/clipVision.js";
 import { parseImageProcessorConfig } from "./configs/imageProcessor.js";
 import type { ImageProcessorConfig } from "./configs/imageProcessor.js";
 import { channels } from "./configs/schema.js";
-import { loadClipTokenizer } from "./tokenizer.js";
-import type { ClipTokenizer } from "./tokenizer.js";
+import { loadClipTokenizer } from "./tokenizer/clipTokenizer.js";
+import type { ClipTokenizer } from "./tokenizer/clipTokenizer.js";
 import { openWeights } from "./weights.js";
 import type { Weights } from "./weights.js";
 

@@ -13,7 +13,7 @@ import type { UNetConfig } from "./configs/unet.js";
 import { checkFit } from "./fit.js";
 import { readJson, validate } from "../files/json.js";
 import type { TextEncoderFolder } from "./textEncoderFolder.js";
-import { loadClipTokenizer } from "./tokenizer.js";
+import { loadClipTokenizer } from "./tokenizer/clipTokenizer.js";
 import { openWeights } from "./weights.js";
 import type { Weights } from "./weights.js";
 

@@ -1,5 +1,5 @@
 import type { ClipTextConfig } from "./configs/clipText.js";
-import type { ClipTokenizer } from "./tokenizer.js";
+import type { ClipTokenizer } from "./tokenizer/clipTokenizer.js";
 import type { Weights } from "./weights.js";
 
 /** One text encoder of a model folder, with its tokenizer. */

@@ -271,7 +271,7 @@ describe("blockcache", () => {
       2,
       /--at: expected network evaluations from 0 to 1, found 2/,
     ],
-    [["plot", "pca", model, "--prompt", "x", "--out", "x.gif"], 2, /expected names that end in .*found "x\.gif"/],
+    [["plot", "pca", model, "--prompt", "x", "--out", "x.gif"], 2, /expected a name that ends in .*found "x\.gif"/],
     [["transfer", "a/p.safetensors", "b/p.safetensors"], 2, /two or more of different file names/],
     [["profile", "--steps", "4", "--preset", "paper", "--out", "x.safetensors"], 2, /profile: expected a model/],
     [["sample", model, "--prompt", "x", "--steps", "0"], 2, /--steps.*integer of 1 or more/],

@@ -139,7 +139,7 @@ describe("blockcache plot", () => {
     [
       ["pareto", at("study.json"), "--out", at("a.html"), at("b.gif")],
       2,
-      /expected names that end in \.html.*found ".*b\.gif"/,
+      /expected a name that ends in \.html.*found ".*b\.gif"/,
     ],
     [["pareto", at("study.json"), "--measure", "nonsense", "--out", at("a.html")], 2, /--measure/],
     [["pareto", at("nowhere.json"), "--out", at("a.html")], 1, /nowhere\.json/],

@@ -277,7 +277,7 @@ describe("writing safetensors", () => {
   it("under a folder's name, or without one of its tensors, leaves nothing", async () => {
     mkdirSync(join(folder, "writtenFolder", "inside"), { recursive: true });
     await expect(writeSafetensors(join(folder, "writtenFolder"), new Map([["a", tensor(1)]]))).rejects.toThrow(
-      /EISDIR|ENOTEMPTY|EEXIST/,
+      /writtenFolder: expected a file that can be written, found a folder/,
     );
     const writer = await createSafetensorsWriter(
       join(folder, "writtenPart.safetensors"),

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
-import { loadClipTokenizer } from "../../src/models/tokenizer.js";
-import type { ClipTokenizer } from "../../src/models/tokenizer.js";
+import { loadClipTokenizer } from "../../src/models/tokenizer/clipTokenizer.js";
+import type { ClipTokenizer } from "../../src/models/tokenizer/clipTokenizer.js";
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 const fixture = JSON.parse(readFileSync(path("../fixtures/tokenizer.json"), "utf8")) as {

@@ -1,11 +1,12 @@
 /** What every `plot` command shares: files by their ending, and a theme. */
 import type { Command } from "commander";
-import { InvalidArgumentError, Option } from "commander";
+import { Option } from "commander";
 import { FIGURE_FORMATS, exportFigure } from "../../figures/headless/export.js";
 import type { PlotlyFigure } from "../../figures/figure.js";
 import type { Theme } from "../../figures/theme.js";
 import { command, print } from "../command.js";
 import type { CommonOptions } from "../command.js";
+import { outputFile } from "../outputs.js";
 
 export interface PlotOptions extends CommonOptions {
   readonly out: string[];
@@ -14,7 +15,13 @@ export interface PlotOptions extends CommonOptions {
 
 export function figureCommand(usage: string, description: string, example: string): Command {
   return command(usage, description, example)
-    .requiredOption("--out <files...>", `files to write; the ending says how: ${FIGURE_FORMATS.join(", ")}`, figureFile)
+    .addOption(
+      outputFile(
+        "--out <files...>",
+        `files to write; the ending says how: ${FIGURE_FORMATS.join(", ")}`,
+        FIGURE_FORMATS,
+      ).makeOptionMandatory(),
+    )
     .addOption(
       new Option(
         "--theme <name>",
@@ -23,13 +30,6 @@ export function figureCommand(usage: string, description: string, example: strin
         .choices(["light", "dark", "print"])
         .default("light"),
     );
-}
-
-/** Before any work is done for it. */
-function figureFile(path: string, before: readonly string[] = []): string[] {
-  if (!FIGURE_FORMATS.some((ending) => path.toLowerCase().endsWith(ending)))
-    throw new InvalidArgumentError(`expected names that end in ${FIGURE_FORMATS.join(", ")}, found "${path}".`);
-  return [...before, path];
 }
 
 export async function writeFigure(figure: PlotlyFigure, options: PlotOptions): Promise<void> {

@@ -1,0 +1,51 @@
+/** Text files as people's programs write them. */
+import { readFile } from "node:fs/promises";
+import { InvalidFileError } from "../errors.js";
+import { unreadable } from "./unreadable.js";
+
+/** Byte-order marks, the longest first: UTF-32's little-endian one begins with UTF-16's. */
+const MARKS: readonly (readonly [bytes: readonly number[], encoding: string])[] = [
+  [[0xff, 0xfe, 0, 0], "utf-32le"],
+  [[0, 0, 0xfe, 0xff], "utf-32be"],
+  [[0xef, 0xbb, 0xbf], "utf-8"],
+  [[0xff, 0xfe], "utf-16le"],
+  [[0xfe, 0xff], "utf-16be"],
+];
+
+const HINT = "save it as UTF-8, for example: iconv -f LATIN1 -t UTF-8 old.txt > new.txt";
+
+/**
+ * A file's text: UTF-8, or UTF-16 with a byte-order mark, as PowerShell's `>` writes it. The mark is no part of it.
+ *
+ * @param expected of the file, for messages
+ * @throws InvalidFileError where it cannot be read, or is in another encoding
+ */
+export async function readText(path: string, expected: string): Promise<string> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(path);
+  } catch (error) {
+    throw new InvalidFileError({ file: path, found: unreadable(error), expected });
+  }
+  const encoding = MARKS.find(([mark]) => mark.every((byte, index) => bytes[index] === byte))?.[1] ?? "utf-8";
+  const refuse = (found: string): never => {
+    throw new InvalidFileError({ file: path, found, expected: `${expected}, in UTF-8 or UTF-16`, hint: HINT });
+  };
+  if (encoding.startsWith("utf-32")) return refuse("UTF-32");
+  let text: string;
+  try {
+    text = new TextDecoder(encoding, { fatal: true }).decode(bytes);
+  } catch {
+    return refuse(encoding === "utf-8" ? placeOfFault(bytes) : `bytes that are no ${encoding.toUpperCase()}`);
+  }
+  // UTF-16 without a mark is UTF-8 as well where its letters are English ones.
+  if (text.includes("\0")) return refuse("zero bytes, as in UTF-16 without a byte-order mark");
+  return text;
+}
+
+/** Where the first byte stands that is no UTF-8: Latin-1 has such for each letter with an accent. */
+function placeOfFault(bytes: Uint8Array): string {
+  const text = new TextDecoder("utf-8").decode(bytes);
+  const line = text.slice(0, text.indexOf("\ufffd")).split("\n").length;
+  return `bytes in line ${line} that are no UTF-8 (Latin-1, or no text at all)`;
+}
