@@ -115,10 +115,10 @@ async function isWorking({ host, pid, began, token }: Holder): Promise<boolean> 
   return began === undefined || began === (await beginningOf(pid));
 }
 
-/** When a process began, on Linux: clock ticks after the machine did. One that ended and waits to be taken note of has no time. */
+/** When a process began, on Linux: in clock ticks of the machine. Nothing for one that ended and is still listed. */
 async function beginningOf(pid: number): Promise<string | undefined> {
   const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
   // After the name, which may hold anything: state, then 18 others, then the time (proc(5)).
   const [state, ...others] = text?.slice(text.lastIndexOf(")") + 2).split(" ") ?? [];
-  return state === "Z" ? "ended" : others[18];
+  return state === "Z" ? undefined : others[18];
 }

@@ -166,7 +166,7 @@ function studyHead(
   };
 }
 
-/** The study's plain seconds ÷ an arm's, as costs predict: an arm may have other steps. Nothing without costs, or for a plain arm. */
+/** The study's plain seconds ÷ an arm's, which may have other steps; nothing without costs, or for a plain arm. */
 function speedupsBy(costs: Costs | undefined, plainTimesteps: readonly number[]): (arm: Arm) => number | undefined {
   return ({ cached }) =>
     costs === undefined || cached === undefined
