@@ -1,6 +1,6 @@
 /** One process at a time works at a file. */
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readFile, realpath, rm } from "node:fs/promises";
+import { mkdir, open, readFile, realpath, rm, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -32,7 +32,10 @@ const held = new Set<string>();
  */
 export async function whileLocked<Result>(file: string, work: () => Promise<Result>): Promise<Result> {
   // Several names may lead to one file.
-  const path = `${await realpath(file).catch(() => file)}.lock`;
+  const target = await realpath(file).catch(() => file);
+  // A device or a pipe is not read, added to and written.
+  if ((await stat(target).catch(() => undefined))?.isFile() === false) return work();
+  const path = `${target}.lock`;
   const holder: Holder = {
     token: randomUUID(),
     host: hostname(),
