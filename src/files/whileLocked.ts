@@ -1,6 +1,6 @@
 /** One process at a time works at a file. */
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readFile, realpath, rm } from "node:fs/promises";
+import { mkdir, open, readFile, realpath, rm, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -32,7 +32,10 @@ const held = new Set<string>();
  */
 export async function whileLocked<Result>(file: string, work: () => Promise<Result>): Promise<Result> {
   // Several names may lead to one file.
-  const path = `${await realpath(file).catch(() => file)}.lock`;
+  const target = await realpath(file).catch(() => file);
+  // A device or a pipe is not read, added to and written.
+  if ((await stat(target).catch(() => undefined))?.isFile() === false) return work();
+  const path = `${target}.lock`;
   const holder: Holder = {
     token: randomUUID(),
     host: hostname(),
@@ -115,10 +118,10 @@ async function isWorking({ host, pid, began, token }: Holder): Promise<boolean> 
   return began === undefined || began === (await beginningOf(pid));
 }
 
-/** When a process began, on Linux: clock ticks after the machine did. One that ended and waits to be taken note of has no time. */
+/** When a process began, on Linux: in clock ticks of the machine. Nothing for one that ended and is still listed. */
 async function beginningOf(pid: number): Promise<string | undefined> {
   const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
   // After the name, which may hold anything: state, then 18 others, then the time (proc(5)).
   const [state, ...others] = text?.slice(text.lastIndexOf(")") + 2).split(" ") ?? [];
-  return state === "Z" ? "ended" : others[18];
+  return state === "Z" ? undefined : others[18];
 }

@@ -53,7 +53,7 @@ export function chooseArms(study: StudyResult, measure: DistanceMeasure = "laten
 }
 
 /** A study of some of its trajectories; of the times, those of batches that are wholly among them where there are any. */
-function restrict(study: StudyResult, rows: readonly number[]): StudyResult {
+export function restrict(study: StudyResult, rows: readonly number[]): StudyResult {
   const kept = new Set(rows);
   const pick = <Value>(values: readonly Value[]): Value[] => rows.map((row) => values[row]);
   const distances = ({ latent, psnr, ssim }: Distances): Distances => ({

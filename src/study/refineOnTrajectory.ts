@@ -79,8 +79,9 @@ const MOST_MOVES = 8;
  * are made to compute, paid for by those that harm least a second saved, and the new schedule is kept where
  * its own run has the least error so far. The search ends where no step helps, or with the runs.
  *
- * @throws ArgumentError where a trajectory stands there twice, the start is not within the budget, or the costs are of another model or size;
- *   InUseError where another search is writing `file`; InterruptedError on abort, after which the same call goes on from it
+ * @throws ArgumentError where a trajectory stands there twice, the start is not within the budget, or the costs are of
+ *   another model or size; InUseError where another search is writing `file`; InterruptedError on abort, after which the
+ *   same call goes on from it
  */
 export async function refineOnTrajectory(
   pipeline: Pipeline,

@@ -1,6 +1,6 @@
 /** Many settings on the same trajectories, measured in jobs: interruptible, distributable, resuming. */
 import { join } from "node:path";
-import { predictSpeedup } from "../caching/costs/predictSeconds.js";
+import { predictSeconds } from "../caching/costs/predictSeconds.js";
 import type { Costs } from "../caching/costs/costs.js";
 import { requireCostsOf } from "../caching/costs/requireCosts.js";
 import { reuseRule } from "../caching/run/reuseRule.js";
@@ -75,11 +75,12 @@ export async function runStudy(pipeline: Pipeline, options: StudyOptions): Promi
   return whileLocked(path, async () => {
     await openFolder(folder, setting);
     const measured = await measure(pipeline, setting, arms, trajectories, { folder, runner, onProgress, signal });
+    const { timesteps } = planSampling(pipeline, { ...armSampling(pipeline, setting, setting), prompt: "" }).solver;
     const study: StudyResult = {
       ...studyHead(setting, measured),
       trajectories,
       ...(repeated === 0 ? {} : { repeated }),
-      ...resultsOf(arms, measured, costs),
+      ...resultsOf(arms, measured, speedupsBy(costs, timesteps)),
     };
     await saveStudy(path, study);
     return study;
@@ -165,23 +166,32 @@ function studyHead(
   };
 }
 
+/** The study's plain seconds ÷ an arm's, which may have other steps; nothing without costs, or for a plain arm. */
+function speedupsBy(costs: Costs | undefined, plainTimesteps: readonly number[]): (arm: Arm) => number | undefined {
+  return ({ cached }) =>
+    costs === undefined || cached === undefined
+      ? undefined
+      : predictSeconds(costs, { timesteps: plainTimesteps, blocks: {} }) /
+        predictSeconds(costs, cached.schedule, reuseRule(cached.reuse));
+}
+
 /** An arm fails as a whole where it fails on one batch. */
 function resultsOf(
   arms: readonly Arm[],
   measured: readonly (readonly (ArmMeasurement | ArmFailure)[])[],
-  costs: Costs | undefined,
+  predicted: (arm: Arm) => number | undefined,
 ): Pick<StudyResult, "results" | "failed"> {
   const results: ArmResult[] = [];
   const failed: FailedArm[] = [];
   for (const [index, arm] of arms.entries()) {
     const failure = measured[index].find(isFailure);
-    if (failure === undefined) results.push(armResult(arm, measured[index].filter(isMeasurement), costs));
+    if (failure === undefined) results.push(armResult(arm, measured[index].filter(isMeasurement), predicted(arm)));
     else failed.push({ arm, reason: failure.failed });
   }
   return { results, ...(failed.length === 0 ? {} : { failed }) };
 }
 
-function armResult(arm: Arm, measured: readonly ArmMeasurement[], costs: Costs | undefined): ArmResult {
+function armResult(arm: Arm, measured: readonly ArmMeasurement[], predictedSpeedup: number | undefined): ArmResult {
   const toPlain = measured.flatMap(({ toPlain }) => toPlain ?? []);
   return {
     arm,
@@ -190,9 +200,7 @@ function armResult(arm: Arm, measured: readonly ArmMeasurement[], costs: Costs |
     seconds: measured.flatMap(({ seconds }) => seconds),
     plainSeconds: measured.flatMap(({ plainSeconds }) => plainSeconds),
     computedShare: arm.cached === undefined ? 1 : computedShare(arm.cached.schedule),
-    ...(arm.cached === undefined || costs === undefined
-      ? {}
-      : { predictedSpeedup: predictSpeedup(costs, arm.cached.schedule, reuseRule(arm.cached.reuse)) }),
+    ...(predictedSpeedup === undefined ? {} : { predictedSpeedup }),
   };
 }
 

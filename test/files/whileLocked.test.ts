@@ -69,6 +69,10 @@ test("a process that lives is waited for, one that died is not, whatever it left
   expect(existsSync(`${file}.lock`)).toBe(false);
 });
 
+test("a device has no lock", async () => {
+  expect(await whileLocked("/dev/null", async () => existsSync("/dev/null.lock"))).toBe(false);
+});
+
 test("a process on another machine may be working: the message says what to delete where it is not", async () => {
   const file = join(folder, "elsewhere");
   leaveLock(file, { pid: 1, host: "another" });

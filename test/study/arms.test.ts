@@ -5,11 +5,12 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { measureCosts } from "../../src/caching/costs/costs.js";
 import type { Costs } from "../../src/caching/costs/costs.js";
-import { predictSpeedup } from "../../src/caching/costs/predictSeconds.js";
+import { predictSeconds, predictSpeedup } from "../../src/caching/costs/predictSeconds.js";
 import { defineHeuristic, heuristicNamed } from "../../src/caching/heuristics/registry.js";
 import { threshold } from "../../src/caching/heuristics/threshold.js";
 import { uniform } from "../../src/caching/heuristics/uniform.js";
 import { defineReuseRule, hold, reuseRule } from "../../src/caching/run/reuseRule.js";
+import { regularSchedule } from "../../src/caching/schedule/regularSchedule.js";
 import type { Schedule } from "../../src/caching/schedule/schedule.js";
 import { loadPipeline } from "../../src/diffusion/pipeline.js";
 import type { Pipeline } from "../../src/diffusion/pipeline.js";
@@ -100,6 +101,11 @@ it("one schedule for several budgets is run once and listed once, with all names
   const predicted = predictSpeedup(costs, uniform(profile, { interval: 2 }));
   expect(result.results[2].predictedSpeedup).toBeCloseTo(predicted, 9);
   expect(await loadStudy(join(root, "same"))).toEqual(result);
+  // An arm of other steps is predicted beside the study's plain run, not beside its own.
+  const shorter = await regularSchedule(pipeline, { ...setting, steps: 2, interval: 2, kinds: ["transformer"] });
+  const two = await study("two", [{ ...armOf("two", shorter), steps: 2 }], { costs });
+  const plainSeconds = predictSeconds(costs, { timesteps: [0, 1, 2, 3], blocks: {} });
+  expect(two.results[1].predictedSpeedup).toBeCloseTo(plainSeconds / predictSeconds(costs, shorter), 9);
   const [head, , , line] = comparisonTable(compareArms(result));
   expect(head).toMatch(/asked +predicted +speed-up/);
   expect(line).toMatch(
@@ -145,6 +151,24 @@ it("each trajectory counts once, also where other letters are the same tokens; t
   expect(studyWarnings(twice)).toContainEqual(
     expect.stringMatching(/^8 of the trajectories stand there more than once/),
   );
+  // As older versions wrote it: the first trajectory stands there twice more.
+  const doubled = <Value>(values: readonly Value[]): Value[] => [values[0], values[0], ...values];
+  const [path, distances] = [join(root, "once", "study.json"), ["toConverged", "toPlain"]];
+  const text = readFileSync(path, "utf8");
+  type Written = Record<string, Record<string, unknown[]>> & Record<"seconds" | "plainSeconds", number[]>;
+  const older = JSON.parse(text) as { trajectories: unknown[]; results: Written[] };
+  older.trajectories = doubled(older.trajectories);
+  for (const result of older.results) {
+    // Two batches now
+    result.seconds.push(result.seconds[0]);
+    result.plainSeconds.push(result.plainSeconds[0]);
+    for (const each of distances.flatMap((key) => result[key] ?? []))
+      for (const measure of Object.keys(each)) each[measure] = doubled(each[measure]);
+  }
+  writeFileSync(path, JSON.stringify(older));
+  const read = await loadStudy(path);
+  expect(read.repeated).toBe(2);
+  expect(compareArms(read).map(({ againstPlain }) => againstPlain)).toEqual(intervals[0]);
   const measured = await profileChange(pipeline, { ...setting, prompts: ["tree", "tree"], seeds: [0, 0] });
   expect(measured.values).toEqual(profile.values);
 });

@@ -67,7 +67,10 @@ export function withinBudget(
   );
 }
 
-/** Values tried, ascending: those of the heuristic, its bounds, and where they lie on both sides of the budget, halves between; doubled where there is no greatest. */
+/**
+ * Values tried, ascending: those of the heuristic, its bounds, and where they lie on both sides of the budget, halves
+ * between; doubled where there is no greatest.
+ */
 function search(
   { name, parameter, values, bounds: [least, greatest], integer }: NamedHeuristic,
   tryAt: (value: number) => Tried,

@@ -36,9 +36,9 @@ export interface CachedRun extends SamplingHook {
  * Caches by a schedule (paper section 3.2). Give it to one sampling at a time:
  * `generate(pipeline, { prompt, steps: 20, hooks: [cachedRun(schedule)] })`.
  *
- * @throws ArgumentError for what is no schedule; when sampling starts, where the schedule is for another model, solver or number
- *   of steps, or names a block that the model does not have; during sampling, where the rule gives
- *   other than a finite weight for each kept value
+ * @throws ArgumentError for what is no schedule; when sampling starts, where the schedule is for another model, solver
+ *   or number of steps, or names a block that the model does not have; during sampling, where the rule gives other than
+ *   a finite weight for each kept value
  */
 export function cachedRun(given: Schedule, { reuse = hold, allow = [] }: CachedRunOptions = {}): CachedRun {
   const schedule = checkSchedule(given);

@@ -12,8 +12,12 @@ export function distinctTrajectories(
 ): Trajectory[] {
   const tokensOf = (prompt: string): string =>
     JSON.stringify(text.tokenizers.map((tokenizer) => [...tokenizer.encodePrompts([prompt]).inputIds]));
-  const byTokens = new Map([...prompts].reverse().map((prompt) => [tokensOf(prompt), prompt]));
-  return [...byTokens.values()].reverse().flatMap((prompt) => [...new Set(seeds)].map((seed) => ({ prompt, seed })));
+  const distinct = new Map<string, string>();
+  for (const prompt of prompts) {
+    const tokens = tokensOf(prompt);
+    if (!distinct.has(tokens)) distinct.set(tokens, prompt);
+  }
+  return [...distinct.values()].flatMap((prompt) => [...new Set(seeds)].map((seed) => ({ prompt, seed })));
 }
 
 /** What is said of trajectories that were asked for again. */
