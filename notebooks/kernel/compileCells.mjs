@@ -1,5 +1,5 @@
 /** tslab's converter, for cells that are ordinary TypeScript. */
-import { declaredNames, selectValues, withMissingTypes, withoutExports } from "./declarations.mjs";
+import { declaredNames, selectValues, withNameableTypes, withoutExports } from "./declarations.mjs";
 import { tslab } from "./typescript.mjs";
 
 /** What TypeScript finds wrong in a cell, before anything of it runs. */
@@ -31,7 +31,7 @@ export function compileCells() {
   function convert(_earlier, given) {
     let source = withoutExports(given);
     let converted = converter.convert(declarations, source);
-    const annotated = withMissingTypes(source, converted.diagnostics);
+    const annotated = withNameableTypes(source, converted.diagnostics);
     if (annotated !== undefined) {
       source = annotated;
       converted = converter.convert(declarations, source);

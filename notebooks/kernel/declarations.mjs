@@ -75,18 +75,15 @@ export function withoutExports(source) {
   return text;
 }
 
-/**
- * What TypeScript says of a variable whose type a later cell cannot be told: "exported variable … has or is using
- * name … but cannot be named", and "variable … implicitly has type any in some locations", of `const rows = []`.
- */
-const isMissingType = (code) => (code >= 4000 && code < 4200) || code === 7034;
+/** Codes of "exported variable … has or is using name … but cannot be named". */
+const isUnnameable = (code) => code >= 4000 && code < 4200;
 
 /**
- * A cell in which such variables have a type: that of the module for an awaited import, `any` or `any[]` for the
- * others. Undefined where the diagnostics are about something else.
+ * A cell in which variables of a type that no declaration file can name have another: the module's own for an awaited
+ * import, `any` for the others. Undefined where the diagnostics are about something else.
  */
-export function withMissingTypes(source, diagnostics) {
-  const offsets = diagnostics.filter(({ code }) => isMissingType(code)).map(({ start }) => start.offset);
+export function withNameableTypes(source, diagnostics) {
+  const offsets = diagnostics.filter(({ code }) => isUnnameable(code)).map(({ start }) => start.offset);
   if (offsets.length === 0) return undefined;
   let text = source;
   // From the end, so that the places before it stay where they are.
@@ -102,9 +99,7 @@ export function withMissingTypes(source, diagnostics) {
 }
 
 function typeOf(initializer) {
-  if (initializer === undefined) return "any";
-  if (ts.isArrayLiteralExpression(initializer)) return "any[]";
-  const imported = ts.isAwaitExpression(initializer) && initializer.expression;
+  const imported = initializer !== undefined && ts.isAwaitExpression(initializer) && initializer.expression;
   return imported && ts.isImportCall(imported) && ts.isStringLiteral(imported.arguments[0])
     ? `typeof import(${imported.arguments[0].getText()})`
     : "any";

@@ -6,6 +6,8 @@ import { tslab } from "./typescript.mjs";
 
 /** What was sent before a cell failed has arrived after this many milliseconds. */
 const ARRIVAL = 20;
+/** How long the last messages may take to leave, in milliseconds. */
+const FAREWELL = 200;
 
 export class KernelServer extends tslab.ZmqServer {
   #cells;
@@ -75,5 +77,11 @@ export class KernelServer extends tslab.ZmqServer {
     message.header.msg_type = type;
     message.content = content;
     message.signAndSend(this.connInfo.key, socket);
+  }
+
+  close() {
+    super.close();
+    // Timers, servers and workers of cells would keep the process.
+    setTimeout(() => process.exit(), FAREWELL);
   }
 }

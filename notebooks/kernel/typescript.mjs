@@ -6,6 +6,9 @@ const require = createRequire(import.meta.url);
 const compiler = require.resolve("@tslab/typescript-for-tslab");
 const original = require(compiler);
 
+/** That something is `any` because nothing says what it is: no fault in a cell, which is written to be tried. */
+const isImplicitAny = ({ code }) => code >= 7000 && code < 7100;
+
 /** TypeScript as tslab sees it: strict, with top-level await, `exports` of packages, and cells rewritten as they are emitted. */
 export const ts = {
   ...original,
@@ -33,6 +36,8 @@ export const ts = {
     };
     return original.createWatchProgram(host);
   },
+  getPreEmitDiagnosticsOfFiles: (...given) =>
+    original.getPreEmitDiagnosticsOfFiles(...given).filter((diagnostic) => !isImplicitAny(diagnostic)),
   transpileModule: (source, { compilerOptions, ...options }) =>
     original.transpileModule(source, {
       ...options,

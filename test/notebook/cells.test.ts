@@ -85,6 +85,7 @@ describe("names of earlier cells", () => {
       ["const rows = [];\nlet best;", "rows.push(1);\nbest = rows.length;", "console.log(rows, best);"],
       "[ 1 ] 1\n",
     ],
+    ["a function without types", ["const join = (a, b) => [a, b].join();", "console.log(join(1, 2));"], "1,2\n"],
     [
       "exported",
       [
@@ -192,6 +193,30 @@ describe("outputs", () => {
     expect(await printed("console.log(1);")).toBe("1\n");
   });
 });
+
+it("a value as a cell's last line is shown as show() shows it", async () => {
+  await printed(
+    `import { blockMap, generate, loadPipeline, profileChange, show, threshold } from "blockcache";
+    const pipeline = await loadPipeline("fluent-ldm");
+    const sampled = await generate(pipeline, { prompt: "cat", steps: 2 });
+    const changes = await profileChange(pipeline, { prompts: ["cat"], seeds: [0], steps: 3 });`,
+  );
+  for (const [value, form] of [
+    ["sampled", "text/html"],
+    ["sampled.images", "text/html"],
+    ["sampled.latents", "text/html"],
+    ["blockMap(pipeline)", "text/html"],
+    ["changes", "application/vnd.plotly.v1+json"],
+    ["threshold(changes, { delta: 0.2 })", "application/vnd.plotly.v1+json"],
+  ]) {
+    const last = await kernel.run(value);
+    const shown = await kernel.run(`await show(${value});`);
+    expect(last.error ?? shown.error, value).toBeUndefined();
+    expect(last.outputs.map(({ data }) => data)).toEqual(shown.outputs.map(({ data }) => data));
+    expect(last.outputs[0].data?.[form], value).toBeTruthy();
+  }
+  expect((await kernel.run("5 + 1")).stdout).toBe("6\n");
+}, 120_000);
 
 it("completes and inspects with the types of earlier cells", async () => {
   await kernel.run("const settings = { stepsOfIt: 20 };");
