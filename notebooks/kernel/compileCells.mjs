@@ -20,7 +20,7 @@ const NAMES_CLEARED = /^(?:(?:exports\.[^\s=]+ = )+void 0;\n)+/m;
 
 /**
  * A converter for tslab's executor, and the cell that it converted last. The code it makes of a cell hands the
- * cell's body to `__tslab__.run` (runCell.mjs).
+ * cell's body to `__tslab__.run` (runCells.mjs).
  */
 export function compileCells() {
   const converter = tslab.createConverter({ isJS: false, isBrowser: false });
@@ -43,7 +43,6 @@ export function compileCells() {
     const declared = new Set([...variables, ...constants]);
     latest = {
       declared,
-      variables: new Set(variables),
       lastExpression: lastExpressionVar,
       /** Later cells see the names that this one gave a value; the others are as they were before it. */
       finish(assigned) {
@@ -52,7 +51,8 @@ export function compileCells() {
       },
     };
     const shared = variables.map((name) => `${name}: { get: () => ${name}, set: (value) => { ${name} = value; } },`);
-    const body = output.replace(NAMES_CLEARED, `__tslab__.share({${shared.join(" ")}});\n`);
+    const hasNames = declared.size > 0 || lastExpressionVar !== undefined;
+    const body = hasNames ? output.replace(NAMES_CLEARED, `__tslab__.share({${shared.join(" ")}});\n`) : output;
     return {
       output: `return __tslab__.run(async (exports) => {\n${body}\n});`,
       sideOutputs,

@@ -6,9 +6,9 @@ function parse(text) {
 }
 
 /**
- * The values that a cell declares at its top level, apart from imports.
+ * The names that a cell declares at its top level.
  *
- * @returns `variables`: let and var, which change after their declaration; `constants`: what does not
+ * @returns `variables`: let and var, which change after their declaration; `constants`: what does not, imports too
  */
 export function declaredNames(source) {
   const variables = [];
@@ -18,6 +18,7 @@ export function declaredNames(source) {
       const names = statement.declarationList.declarations.flatMap(({ name }) => boundNames(name));
       (statement.declarationList.flags & ts.NodeFlags.Const ? constants : variables).push(...names);
     } else if (isNamedValue(statement)) constants.push(statement.name.text);
+    else if (ts.isImportDeclaration(statement)) constants.push(...importedNames(statement.importClause));
   }
   return { variables, constants };
 }
@@ -26,6 +27,11 @@ export function declaredNames(source) {
 function boundNames(name) {
   if (ts.isIdentifier(name)) return [name.text];
   return name.elements.flatMap((element) => (ts.isOmittedExpression(element) ? [] : boundNames(element.name)));
+}
+
+function importedNames({ name, namedBindings } = {}) {
+  const others = namedBindings === undefined ? [] : (namedBindings.elements ?? [namedBindings]);
+  return [name, ...others.map((binding) => binding.name)].filter(Boolean).map(({ text }) => text);
 }
 
 function isNamedValue(statement) {
