@@ -101,3 +101,18 @@ describe.skipIf(!seesCpuTime)("an interrupted cell", () => {
     expect((await kernel.run("console.log(done);")).stdout).toBe("1\n");
   }, 120_000);
 });
+
+it("a kernel whose Jupyter is killed ends, also in the middle of a loop", async () => {
+  const abandoned = await startKernel();
+  const pid = await abandoned.pid();
+  await abandoned.run("setTimeout(() => { for (;;); }, 0);");
+  await abandoned.abandon();
+  const isThere = (): boolean => {
+    try {
+      return process.kill(pid, 0);
+    } catch {
+      return false;
+    }
+  };
+  await expect.poll(isThere, { timeout: 50_000 }).toBe(false);
+}, 240_000);
