@@ -1,6 +1,6 @@
 /** tslab's converter, for cells that are ordinary TypeScript. */
 import { declaredNames, selectValues, withNameableTypes, withoutExports } from "./declarations.mjs";
-import { tslab } from "./typescript.mjs";
+import { tslab, warnings } from "./typescript.mjs";
 
 /** What TypeScript finds wrong in a cell, before anything of it runs. */
 export class CellTypeError extends Error {
@@ -30,14 +30,17 @@ export function compileCells() {
 
   function convert(_earlier, given) {
     let source = withoutExports(given);
+    warnings.reset();
     let converted = converter.convert(declarations, source);
     const annotated = withNameableTypes(source, converted.diagnostics);
     if (annotated !== undefined) {
       source = annotated;
+      warnings.reset();
       converted = converter.convert(declarations, source);
     }
     const { diagnostics, declOutput, output, lastExpressionVar, sideOutputs } = converted;
     if (diagnostics.length > 0) throw new CellTypeError(diagnostics);
+    if (warnings.lines.length > 0) console.warn(warnings.lines.join("\n"));
     const earlier = declarations;
     const { variables, constants } = declaredNames(source);
     const declared = new Set([...variables, ...constants]);

@@ -143,6 +143,10 @@ describe("await", () => {
 it("is strict, when it is compiled and when it runs", async () => {
   const typed = await kernel.run("const name: string = null;");
   expect(typed.error).toMatchObject({ ename: "TypeScriptError", evalue: expect.stringContaining("1:7 - Type 'null'") });
+  const handled = await kernel.run(
+    "type Shape = { kind: 'round'; radius: number } | { kind: 'square'; side?: number };\nconst area = (shape: Shape): number => (shape.kind === 'round' ? shape.radius : (shape.side ?? 1));\nlet last;\nfor (const x of [1]) last = x;\nconsole.log(last.toFixed(1));",
+  );
+  expect([handled.stdout, handled.stderr]).toEqual(["1.0\n", "5:13 - 'last' is possibly 'undefined'.\n"]);
   const run = await kernel.run("const frozen = Object.freeze({ a: 1 }) as { a: number };\nfrozen.a = 2;");
   expect(run.error).toMatchObject({ ename: "TypeError", evalue: expect.stringContaining("read only property 'a'") });
 });
