@@ -13,9 +13,8 @@ const options = [
   ...HIDDEN.map((glob) => `--ContentsManager.hide_globs=${glob}`),
   // The kernel sends text in few messages; a figure may well be larger than what Jupyter lets through by default.
   "--ZMQChannelsWebsocketConnection.limit_rate=False",
-  // Neither questions nor notices from the network.
-  "--LabApp.news_url=None",
-  "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+  // Settings that a user has not changed: neither news nor the question whether to fetch any.
+  `--LabApp.app_settings_dir=${join(root, "notebooks", "jupyter", "lab")}`,
 ];
 if (process.getuid?.() === 0) options.push("--allow-root");
 if (process.platform === "linux" && !process.env.DISPLAY && !process.env.WAYLAND_DISPLAY) options.push("--no-browser");
