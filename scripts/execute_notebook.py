@@ -34,6 +34,8 @@ def main(path: str) -> int:
         notebook,
         timeout=CELL_TIMEOUT_SECONDS,
         kernel_name="tslab",
+        # How text was cut into messages says nothing.
+        coalesce_streams=True,
         resources={"metadata": {"path": os.path.dirname(os.path.abspath(path))}},
         on_cell_start=started,
         on_cell_executed=finished,

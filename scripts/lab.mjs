@@ -1,14 +1,20 @@
-/** `npm run lab`: JupyterLab on 127.0.0.1 with the TypeScript kernel ready. */
+/** `npm run lab`: JupyterLab on 127.0.0.1 with the TypeScript kernel ready, the notebooks' folder open. */
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { jupyterEnvironment, python, root, setUp } from "./setup.mjs";
 
+const HIDDEN = ["node_modules", "dist", "__pycache__", "*.tmp"];
+
 setUp();
 const options = [
   "--ServerApp.ip=127.0.0.1",
-  `--ServerApp.root_dir=${join(root, "notebooks")}`,
-  "--LabApp.news_url=",
-  "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+  `--ServerApp.root_dir=${root}`,
+  `--FileContentsManager.preferred_dir=${join(root, "notebooks")}`,
+  ...HIDDEN.map((glob) => `--ContentsManager.hide_globs=${glob}`),
+  // The kernel sends text in few messages; a figure may well be larger than what Jupyter lets through by default.
+  "--ZMQChannelsWebsocketConnection.limit_rate=False",
+  // Settings that a user has not changed: neither news nor the question whether to fetch any.
+  `--LabApp.app_settings_dir=${join(root, "notebooks", "jupyter", "lab")}`,
 ];
 if (process.getuid?.() === 0) options.push("--allow-root");
 if (process.platform === "linux" && !process.env.DISPLAY && !process.env.WAYLAND_DISPLAY) options.push("--no-browser");
@@ -17,5 +23,7 @@ const child = spawn(python, ["-m", "jupyterlab", ...options, ...process.argv.sli
   env: jupyterEnvironment,
   stdio: "inherit",
 });
+// Ctrl-C reaches JupyterLab by itself, which asks before it stops.
 process.on("SIGINT", () => undefined);
+process.on("SIGTERM", () => child.kill());
 child.on("exit", (code) => process.exit(code ?? 0));

@@ -56,7 +56,8 @@ export function setUp() {
     existsSync(join(root, "notebooks", "node_modules", "tslab")),
     () => run("npm", ["ci", "--no-audit", "--no-fund"], join(root, "notebooks")),
   );
-  step("Jupyter in .venv", ["notebooks/requirements.txt"], existsSync(python), () => {
+  const marker = join(venv, "package.json");
+  step("Jupyter in .venv", ["notebooks/requirements.txt"], existsSync(python) && existsSync(marker), () => {
     const found = findPython();
     run(
       found[0],
@@ -69,6 +70,8 @@ export function setUp() {
       ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", join("notebooks", "requirements.txt")],
       root,
     );
+    // JupyterLab's own .js files are CommonJS, whatever this project's package.json says.
+    writeFileSync(marker, '{ "type": "commonjs" }\n');
   });
 }
 

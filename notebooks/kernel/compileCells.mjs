@@ -1,6 +1,6 @@
 /** tslab's converter, for cells that are ordinary TypeScript. */
-import { declaredNames, selectValues, withMissingTypes, withoutExports } from "./declarations.mjs";
-import { tslab } from "./typescript.mjs";
+import { declaredNames, selectValues, withNameableTypes, withoutExports } from "./declarations.mjs";
+import { tslab, warnings } from "./typescript.mjs";
 
 /** What TypeScript finds wrong in a cell, before anything of it runs. */
 export class CellTypeError extends Error {
@@ -20,7 +20,7 @@ const NAMES_CLEARED = /^(?:(?:exports\.[^\s=]+ = )+void 0;\n)+/m;
 
 /**
  * A converter for tslab's executor, and the cell that it converted last. The code it makes of a cell hands the
- * cell's body to `__tslab__.run` (runCell.mjs).
+ * cell's body to `__tslab__.run` (runCells.mjs).
  */
 export function compileCells() {
   const converter = tslab.createConverter({ isJS: false, isBrowser: false });
@@ -30,20 +30,22 @@ export function compileCells() {
 
   function convert(_earlier, given) {
     let source = withoutExports(given);
+    warnings.reset();
     let converted = converter.convert(declarations, source);
-    const annotated = withMissingTypes(source, converted.diagnostics);
+    const annotated = withNameableTypes(source, converted.diagnostics);
     if (annotated !== undefined) {
       source = annotated;
+      warnings.reset();
       converted = converter.convert(declarations, source);
     }
     const { diagnostics, declOutput, output, lastExpressionVar, sideOutputs } = converted;
     if (diagnostics.length > 0) throw new CellTypeError(diagnostics);
+    if (warnings.lines.length > 0) console.warn(warnings.lines.join("\n"));
     const earlier = declarations;
     const { variables, constants } = declaredNames(source);
     const declared = new Set([...variables, ...constants]);
     latest = {
       declared,
-      variables: new Set(variables),
       lastExpression: lastExpressionVar,
       /** Later cells see the names that this one gave a value; the others are as they were before it. */
       finish(assigned) {
@@ -52,7 +54,8 @@ export function compileCells() {
       },
     };
     const shared = variables.map((name) => `${name}: { get: () => ${name}, set: (value) => { ${name} = value; } },`);
-    const body = output.replace(NAMES_CLEARED, `__tslab__.share({${shared.join(" ")}});\n`);
+    const hasNames = declared.size > 0 || lastExpressionVar !== undefined;
+    const body = hasNames ? output.replace(NAMES_CLEARED, `__tslab__.share({${shared.join(" ")}});\n`) : output;
     return {
       output: `return __tslab__.run(async (exports) => {\n${body}\n});`,
       sideOutputs,

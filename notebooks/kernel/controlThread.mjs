@@ -8,6 +8,8 @@ import { fileURLToPath } from "node:url";
 
 /** How long the thread may take to close its socket, in milliseconds. */
 const CLOSING = 1000;
+/** How often the thread looks whether Jupyter is still there, in milliseconds. */
+const LOOK = 1000;
 
 /**
  * @param address to listen at
@@ -45,6 +47,9 @@ async function serve({ address, pending, closed }) {
     Atomics.notify(closed, 0);
     parentPort.close();
   });
+  // A kernel whose Jupyter was killed would compute on for nobody.
+  const jupyter = process.ppid;
+  setInterval(() => process.ppid !== jupyter && process.kill(process.pid, "SIGKILL"), LOOK).unref();
   for await (const frames of socket) {
     if (messageType(frames) === "interrupt_request") Atomics.store(pending, 0, 1);
     parentPort.postMessage(frames);

@@ -6,9 +6,9 @@ function parse(text) {
 }
 
 /**
- * The values that a cell declares at its top level, apart from imports.
+ * The names that a cell declares at its top level.
  *
- * @returns `variables`: let and var, which change after their declaration; `constants`: what does not
+ * @returns `variables`: let and var, which change after their declaration; `constants`: what does not, imports too
  */
 export function declaredNames(source) {
   const variables = [];
@@ -18,6 +18,7 @@ export function declaredNames(source) {
       const names = statement.declarationList.declarations.flatMap(({ name }) => boundNames(name));
       (statement.declarationList.flags & ts.NodeFlags.Const ? constants : variables).push(...names);
     } else if (isNamedValue(statement)) constants.push(statement.name.text);
+    else if (ts.isImportDeclaration(statement)) constants.push(...importedNames(statement.importClause));
   }
   return { variables, constants };
 }
@@ -26,6 +27,11 @@ export function declaredNames(source) {
 function boundNames(name) {
   if (ts.isIdentifier(name)) return [name.text];
   return name.elements.flatMap((element) => (ts.isOmittedExpression(element) ? [] : boundNames(element.name)));
+}
+
+function importedNames({ name, namedBindings } = {}) {
+  const others = namedBindings === undefined ? [] : (namedBindings.elements ?? [namedBindings]);
+  return [name, ...others.map((binding) => binding.name)].filter(Boolean).map(({ text }) => text);
 }
 
 function isNamedValue(statement) {
@@ -75,18 +81,15 @@ export function withoutExports(source) {
   return text;
 }
 
-/**
- * What TypeScript says of a variable whose type a later cell cannot be told: "exported variable … has or is using
- * name … but cannot be named", and "variable … implicitly has type any in some locations", of `const rows = []`.
- */
-const isMissingType = (code) => (code >= 4000 && code < 4200) || code === 7034;
+/** Codes of "exported variable … has or is using name … but cannot be named". */
+const isUnnameable = (code) => code >= 4000 && code < 4200;
 
 /**
- * A cell in which such variables have a type: that of the module for an awaited import, `any` or `any[]` for the
- * others. Undefined where the diagnostics are about something else.
+ * A cell in which variables of a type that no declaration file can name have another: the module's own for an awaited
+ * import, `any` for the others. Undefined where the diagnostics are about something else.
  */
-export function withMissingTypes(source, diagnostics) {
-  const offsets = diagnostics.filter(({ code }) => isMissingType(code)).map(({ start }) => start.offset);
+export function withNameableTypes(source, diagnostics) {
+  const offsets = diagnostics.filter(({ code }) => isUnnameable(code)).map(({ start }) => start.offset);
   if (offsets.length === 0) return undefined;
   let text = source;
   // From the end, so that the places before it stay where they are.
@@ -102,9 +105,7 @@ export function withMissingTypes(source, diagnostics) {
 }
 
 function typeOf(initializer) {
-  if (initializer === undefined) return "any";
-  if (ts.isArrayLiteralExpression(initializer)) return "any[]";
-  const imported = ts.isAwaitExpression(initializer) && initializer.expression;
+  const imported = initializer !== undefined && ts.isAwaitExpression(initializer) && initializer.expression;
   return imported && ts.isImportCall(imported) && ts.isStringLiteral(imported.arguments[0])
     ? `typeof import(${imported.arguments[0].getText()})`
     : "any";

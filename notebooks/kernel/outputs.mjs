@@ -2,9 +2,10 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { tslab } from "./typescript.mjs";
 
-/** Text waits this long for more, in milliseconds: a message a line is more than Jupyter's servers pass on. */
+/** Messages of text a second that leave at once; what comes faster is gathered, or Jupyter's servers would drop some. */
+const MOST_MESSAGES = 50;
+/** Gathered text leaves after this many milliseconds, or with this many characters. */
 const PATIENCE = 25;
-/** Characters that are sent without waiting. */
 const MOST_CHARACTERS = 1 << 16;
 
 /** The outputs of one cell, also of what it began and that still runs after it. */
@@ -13,6 +14,8 @@ export class CellOutputs {
   #stream = "stdout";
   #text = "";
   #timer;
+  #second = 0;
+  #messages = 0;
 
   /** @param publish sends a message (type, content) as a child of the cell's request */
   constructor(publish) {
@@ -23,8 +26,15 @@ export class CellOutputs {
     if (stream !== this.#stream) this.flush();
     this.#stream = stream;
     this.#text += text;
-    if (this.#text.length >= MOST_CHARACTERS) this.flush();
+    if (this.#mayLeave() || this.#text.length >= MOST_CHARACTERS) this.flush();
     else this.#timer ??= setTimeout(() => this.flush(), PATIENCE);
+  }
+
+  #mayLeave() {
+    const second = Math.floor(performance.now() / 1000);
+    if (second !== this.#second) this.#messages = 0;
+    this.#second = second;
+    return this.#messages++ < MOST_MESSAGES;
   }
 
   display(content, isUpdate) {

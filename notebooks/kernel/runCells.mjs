@@ -108,6 +108,10 @@ export function describeError(error) {
   return {
     ename: isError ? error.name : "Thrown",
     evalue: isError ? error.message : String(text),
-    traceback: text.split("\n").filter((line) => !/^\s+at /.test(line) || !own.test(line.replaceAll("\\", "/"))),
+    traceback: text
+      .split("\n")
+      .filter((line) => !/^\s+at /.test(line) || !own.test(line.replaceAll("\\", "/")))
+      // Its lines are those of the code that TypeScript made of the cell.
+      .map((line) => line.replace(/evalmachine\.<anonymous>:\d+:\d+/, "cell")),
   };
 }

@@ -6,10 +6,13 @@ import { tslab } from "./typescript.mjs";
 
 /** What was sent before a cell failed has arrived after this many milliseconds. */
 const ARRIVAL = 20;
+/** How long the last messages may take to leave, in milliseconds. */
+const FAREWELL = 200;
 
 export class KernelServer extends tslab.ZmqServer {
   #cells;
   #interrupts;
+  #message;
   #queue = Promise.resolve();
   #failures = 0;
   #count = 0;
@@ -33,7 +36,7 @@ export class KernelServer extends tslab.ZmqServer {
   /** Requests to execute wait for each other; everything else is answered at once. */
   handleShellMessage(socket, ...frames) {
     const type = messageType(frames);
-    if (type === "interrupt_request") this.#interrupts.interrupt();
+    if (type === "interrupt_request") return this.#interrupt(socket, frames);
     if (type !== "execute_request") return super.handleShellMessage(socket, ...frames);
     const failures = this.#failures;
     this.#queue = this.#queue.then(() => {
@@ -41,6 +44,18 @@ export class KernelServer extends tslab.ZmqServer {
       return super.handleShellMessage(socket, ...frames);
     });
     return this.#queue;
+  }
+
+  #interrupt(socket, frames) {
+    this.#interrupts.interrupt();
+    const request = this.#message?.fromRaw(this.connInfo.key, frames);
+    if (request !== undefined) this.#send(request, "interrupt_reply", { status: "ok" }, socket);
+  }
+
+  handleKernelInfo(socket, message) {
+    // tslab keeps its class of messages to itself.
+    this.#message = message.constructor;
+    super.handleKernelInfo(socket, message);
   }
 
   async handleExecute(socket, message) {
@@ -75,5 +90,11 @@ export class KernelServer extends tslab.ZmqServer {
     message.header.msg_type = type;
     message.content = content;
     message.signAndSend(this.connInfo.key, socket);
+  }
+
+  close() {
+    super.close();
+    // Timers, servers and workers of cells would keep the process.
+    setTimeout(() => process.exit(), FAREWELL);
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The only way out of a cell: tslab's display channel, found without importing tslab, so that the
- * library runs anywhere. What is known of the kernel stands in the notebooks' README.
+ * library runs anywhere. What the kernel does stands in notebooks/IN-A-CELL.md.
  */
 import { createRequire } from "node:module";
 

@@ -14,7 +14,7 @@ export function notebookProgress(label: string, unit: string): NotebookProgress 
   const displayId = randomUUID();
   let first: { readonly time: number; readonly done: number } | undefined;
   let shown = 0;
-  let latest = "";
+  let counted = "";
   const write = (html: string, text: string): void =>
     writeDisplay({ "text/html": html, "text/plain": text }, displayId, shown > 0);
   return {
@@ -25,18 +25,15 @@ export function notebookProgress(label: string, unit: string): NotebookProgress 
       const seconds = (now - first.time) / 1000;
       const rate = seconds > 0 ? (done - first.done) / seconds : 0;
       const left = rate > 0 ? `, ${formatSeconds((total - done) / rate)} left` : "";
-      latest = `${label}: ${done}/${total} ${unit}, ${rate.toFixed(1)}/s`;
+      counted = `${label}: ${done}/${total} ${unit}`;
       if (shown > 0 && now - shown < MILLISECONDS_BETWEEN_UPDATES && done < total) return;
-      write(
-        `<div><progress max="${total}" value="${done}" style="width:16em"></progress> ${latest}${left}</div>`,
-        latest + left,
-      );
+      const text = `${counted}, ${rate.toFixed(1)}/s${left}`;
+      write(`<div><progress max="${total}" value="${done}" style="width:16em"></progress> ${text}</div>`, text);
       shown = now;
     },
     stop() {
-      if (shown === 0 || first === undefined) return;
-      const text = `${latest} — ${formatSeconds((performance.now() - first.time) / 1000)}`;
-      write(`<div>${text}</div>`, text);
+      // Without the time it took: a notebook that is executed again differs only where its results do.
+      if (shown > 0) write(`<div>${counted}</div>`, counted);
     },
   };
 }

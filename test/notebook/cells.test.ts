@@ -85,6 +85,7 @@ describe("names of earlier cells", () => {
       ["const rows = [];\nlet best;", "rows.push(1);\nbest = rows.length;", "console.log(rows, best);"],
       "[ 1 ] 1\n",
     ],
+    ["a function without types", ["const join = (a, b) => [a, b].join();", "console.log(join(1, 2));"], "1,2\n"],
     [
       "exported",
       [
@@ -142,6 +143,10 @@ describe("await", () => {
 it("is strict, when it is compiled and when it runs", async () => {
   const typed = await kernel.run("const name: string = null;");
   expect(typed.error).toMatchObject({ ename: "TypeScriptError", evalue: expect.stringContaining("1:7 - Type 'null'") });
+  const handled = await kernel.run(
+    "type Shape = { kind: 'round'; radius: number } | { kind: 'square'; side?: number };\nconst area = (shape: Shape): number => (shape.kind === 'round' ? shape.radius : (shape.side ?? 1));\nlet last;\nfor (const x of [1]) last = x;\nconsole.log(last.toFixed(1));",
+  );
+  expect([handled.stdout, handled.stderr]).toEqual(["1.0\n", "5:13 - 'last' is possibly 'undefined'.\n"]);
   const run = await kernel.run("const frozen = Object.freeze({ a: 1 }) as { a: number };\nfrozen.a = 2;");
   expect(run.error).toMatchObject({ ename: "TypeError", evalue: expect.stringContaining("read only property 'a'") });
 });
@@ -192,6 +197,30 @@ describe("outputs", () => {
     expect(await printed("console.log(1);")).toBe("1\n");
   });
 });
+
+it("a value as a cell's last line is shown as show() shows it", async () => {
+  await printed(
+    `import { blockMap, generate, loadPipeline, profileChange, show, threshold } from "blockcache";
+    const pipeline = await loadPipeline("fluent-ldm");
+    const sampled = await generate(pipeline, { prompt: "cat", steps: 2 });
+    const changes = await profileChange(pipeline, { prompts: ["cat"], seeds: [0], steps: 3 });`,
+  );
+  for (const [value, form] of [
+    ["sampled", "text/html"],
+    ["sampled.images", "text/html"],
+    ["sampled.latents", "text/html"],
+    ["blockMap(pipeline)", "text/html"],
+    ["changes", "application/vnd.plotly.v1+json"],
+    ["threshold(changes, { delta: 0.2 })", "application/vnd.plotly.v1+json"],
+  ]) {
+    const last = await kernel.run(value);
+    const shown = await kernel.run(`await show(${value});`);
+    expect(last.error ?? shown.error, value).toBeUndefined();
+    expect(last.outputs.map(({ data }) => data)).toEqual(shown.outputs.map(({ data }) => data));
+    expect(last.outputs[0].data?.[form], value).toBeTruthy();
+  }
+  expect((await kernel.run("5 + 1")).stdout).toBe("6\n");
+}, 120_000);
 
 it("completes and inspects with the types of earlier cells", async () => {
   await kernel.run("const settings = { stepsOfIt: 20 };");

@@ -39,28 +39,46 @@ describe.skipIf(!seesCpuTime)("an interrupted cell", () => {
 
   it.each([
     ["generate", 'tell(); await generate(pipeline, { prompt: "cat", steps: 900 });'],
-    ["sample", 'for await (const step of sample(pipeline, { prompt: "cat", steps: 900 })) { if (step.index === 2) tell(); }'],
+    [
+      "sample",
+      'for await (const step of sample(pipeline, { prompt: "cat", steps: 900 })) { if (step.index === 2) tell(); }',
+    ],
     ["live", 'tell(); await live(pipeline, { prompt: "cat", steps: 900 });'],
     ["live beside a cached run", 'tell(); await live(pipeline, { prompt: "cat", steps: 900, delta: 0.2 });'],
-    ["measureCosts", "await measureCosts(pipeline, { samples: 5000, onProgress: (done) => done === 2 && tell() });"],
-    ["profileChange", "await profileChange(pipeline, { prompts, seeds: many, steps: 20, onProgress: (done) => done === 3 && tell() });"],
-    ["what it did not await", 'void generate(pipeline, { prompt: "cat", steps: 900 }).finally(() => undefined);\ntell();\nawait new Promise(() => undefined);'],
+    ["measureCosts", "await measureCosts(pipeline, { samples: 5000, onProgress: (done) => done >= 2 && tell() });"],
+    [
+      "profileChange",
+      "await profileChange(pipeline, { prompts, seeds: many, steps: 20, onProgress: (done) => done >= 3 && tell() });",
+    ],
+    [
+      "what it did not await",
+      'void generate(pipeline, { prompt: "cat", steps: 900 }).finally(() => undefined);\ntell();\nawait new Promise(() => undefined);',
+    ],
     ["a loop of its own", "let i = 0;\nfor (;;) { if (i++ === 1000) tell(); }"],
     ["a loop of its own after an await", "await null;\nlet i = 0;\nwhile (true) { if (i++ === 1000) tell(); }"],
-    ["a loop that awaits", "for (let i = 0; ; i++) { if (i === 1000) tell(); await null; await new Promise(setImmediate); }"],
-  ])("%s", async (_, code) => {
-    const ran = await kernel.run(code, { interruptAt: "under way" });
-    expect(ran.status).toBe("error");
-    expect(ran.error?.ename).toBe("InterruptedError");
-    await becomesIdle();
-    const { stdout } = await kernel.run('let steps = 0;\nfor await (const _ of sample(pipeline, { prompt: "cat", steps: 2 })) steps++;\nconsole.log(steps);');
-    expect(stdout).toBe("2\n");
-  }, 120_000);
+    [
+      "a loop that awaits",
+      "for (let i = 0; ; i++) { if (i === 1000) tell(); await null; await new Promise(setImmediate); }",
+    ],
+  ])(
+    "%s",
+    async (_, code) => {
+      const ran = await kernel.run(code, { interruptAt: "under way" });
+      expect(ran.status).toBe("error");
+      expect(ran.error?.ename).toBe("InterruptedError");
+      await becomesIdle();
+      const { stdout } = await kernel.run(
+        'let steps = 0;\nfor await (const _ of sample(pipeline, { prompt: "cat", steps: 2 })) steps++;\nconsole.log(steps);',
+      );
+      expect(stdout).toBe("2\n");
+    },
+    120_000,
+  );
 
   it("runStudy: the jobs that were done are kept", async () => {
     const study = join(folder, "study");
     const ran = await kernel.run(
-      `await runStudy(pipeline, { prompts, seeds: many, folder: ${JSON.stringify(study)}, steps: 4, solver: "ddim", convergedSteps: 8, batch: 1, arms: [], onProgress: (done) => done === 3 && tell() });`,
+      `await runStudy(pipeline, { prompts, seeds: many, folder: ${JSON.stringify(study)}, steps: 4, solver: "ddim", convergedSteps: 8, batch: 1, arms: [], onProgress: (done) => done >= 24 && tell() });`,
       { interruptAt: "under way" },
     );
     expect(ran.error?.ename, ran.error?.evalue).toBe("InterruptedError");
@@ -83,3 +101,23 @@ describe.skipIf(!seesCpuTime)("an interrupted cell", () => {
     expect((await kernel.run("console.log(done);")).stdout).toBe("1\n");
   }, 120_000);
 });
+
+it.skipIf(!seesCpuTime)(
+  "a kernel whose Jupyter is killed ends, also in the middle of a loop",
+  async () => {
+    const abandoned = await startKernel();
+    const pid = await abandoned.pid();
+    await abandoned.run("setTimeout(() => { for (;;); }, 1000);");
+    await expect.poll(() => abandoned.busy(), { timeout: 50_000, interval: 0 }).toBeGreaterThan(IDLE);
+    await abandoned.abandon();
+    const isThere = (): boolean => {
+      try {
+        return process.kill(pid, 0);
+      } catch {
+        return false;
+      }
+    };
+    await expect.poll(isThere, { timeout: 50_000 }).toBe(false);
+  },
+  240_000,
+);

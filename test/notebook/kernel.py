@@ -82,6 +82,7 @@ commands = {
     "run": run,
     "interrupt": lambda: manager.interrupt_kernel(),
     "restart": restart,
+    "pid": lambda: manager.provisioner.process.pid,
     "busy": busy,
     "inspect": lambda code, position: reply_to(client.inspect(code, position)),
     "complete": lambda code, position: reply_to(client.complete(code, position)),

@@ -43,7 +43,10 @@ export interface Kernel {
   busy(): Promise<number>;
   inspect(code: string, position: number): Promise<{ data: Record<string, string> }>;
   complete(code: string, position: number): Promise<{ matches: string[] }>;
+  pid(): Promise<number>;
   stop(): Promise<void>;
+  /** ends Jupyter without a word to the kernel */
+  abandon(): Promise<void>;
 }
 
 export async function startKernel(): Promise<Kernel> {
@@ -79,6 +82,11 @@ export async function startKernel(): Promise<Kernel> {
     busy: () => ask("busy"),
     inspect: (code, position) => ask("inspect", { code, position }),
     complete: (code, position) => ask("complete", { code, position }),
+    pid: () => ask("pid"),
+    async abandon() {
+      child.kill("SIGKILL");
+      await exited;
+    },
     async stop() {
       child.stdin.end();
       await exited;

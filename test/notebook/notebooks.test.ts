@@ -1,21 +1,18 @@
 /** The notebooks through the real kernel, and opened in real JupyterLab in Chromium. */
-import { spawn, spawnSync } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { chromium } from "playwright-core";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { CHROMIUM, openBrowser, startLab } from "./lab.js";
+import type { Lab } from "./lab.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const notebooks = join(root, "notebooks");
 const python = join(root, ".venv", process.platform === "win32" ? "Scripts/python.exe" : "bin/python");
 const names = readdirSync(notebooks).filter((name) => /^\d.*\.ipynb$/.test(name));
-const CHROMIUM = "/usr/bin/chromium";
 const PLOTLY = "application/vnd.plotly.v1+json";
 
 interface Output {
@@ -77,91 +74,39 @@ describe.each(names)("%s", (name) => {
   }, 420_000);
 });
 
-describe("the kernel", () => {
-  it.each([
-    ["plain", "seed: 1"],
-    ["beside a cached run", "delta: 0.2"],
-  ])(
-    "stops sampling at once when a live cell, %s, is interrupted, and lives on",
-    (_, options) => {
-      const { stdout, stderr } = spawnSync(
-        python,
-        [fileURLToPath(new URL("interrupt.py", import.meta.url)), notebooks, options],
-        { encoding: "utf8", cwd: root },
-      );
-      expect(stdout, stderr).toMatch(/finished: False; evaluations: \['[1-9]\d*'\]; still: True; then: 3 steps/);
-    },
-    60_000,
-  );
-});
-
 const SLIDER_NOTEBOOK = "04-thresholds-and-heuristics.ipynb";
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 const hasChromium = existsSync(CHROMIUM);
 if (!hasChromium) console.log(`skipped: JupyterLab in Chromium (no ${CHROMIUM}; on Debian: apt install chromium)`);
 
 describe.skipIf(!hasChromium)("in JupyterLab", () => {
-  let lab: ChildProcess;
+  let lab: Lab;
   let browser: Browser;
   let page: Page;
-  let address: string;
-  const profile = mkdtempSync(join(tmpdir(), "blockcache-lab-"));
 
   beforeAll(async () => {
-    const port = await freePort();
-    address = `http://127.0.0.1:${port}`;
-    lab = spawn(
-      python,
-      [
-        "-m",
-        "jupyterlab",
-        "--no-browser",
-        "--allow-root",
-        `--ServerApp.port=${port}`,
-        "--ServerApp.ip=127.0.0.1",
-        "--IdentityProvider.token=",
-        `--ServerApp.root_dir=${notebooks}`,
-      ],
-      { cwd: root, stdio: "ignore", env: { ...process.env, JUPYTERLAB_WORKSPACES_DIR: profile } },
-    );
-    browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      args: [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-      ],
-    });
+    lab = await startLab();
+    browser = await openBrowser();
     page = await browser.newPage({ viewport: { width: 1400, height: 1000 } });
-    for (let attempt = 0; attempt < 120; attempt++) {
-      if (
-        await fetch(`${address}/api`).then(
-          (response) => response.ok,
-          () => false,
-        )
-      )
-        return;
-      await new Promise((resolve) => setTimeout(resolve, 500));
-    }
-    throw new Error("JupyterLab did not start in 60 s");
   }, 240_000);
   afterAll(async () => {
     await browser?.close();
-    lab?.kill();
-    rmSync(profile, { recursive: true, force: true });
+    await lab?.stop();
   });
+
+  it("opens with the figures' folder in sight, node_modules hidden, no error and no question", async () => {
+    await page.goto(`${lab.address}/lab/tree/notebooks?reset`);
+    await page.waitForSelector(".jp-DirListing-item", { timeout: 60_000 });
+    // Extensions that ask, ask when the page has settled.
+    await page.waitForLoadState("networkidle");
+    expect(await page.locator(".Toastify__toast").count()).toBe(0);
+    expect(await page.locator(".jp-DirListing-itemName").allTextContents()).toEqual(expect.arrayContaining(names));
+    const { content } = (await (await fetch(`${lab.address}/api/contents/`)).json()) as { content: { name: string }[] };
+    const shown = content.map(({ name }) => name);
+    expect(shown).toEqual(expect.arrayContaining(["figures", "notebooks"]));
+    expect(shown).not.toContain("node_modules");
+    expect(lab.log()).not.toMatch(/Traceback|require is not defined|^\s+at /m);
+  }, 120_000);
 
   it.each(names)(
     "%s: each figure is there and interactive",
@@ -169,7 +114,7 @@ describe.skipIf(!hasChromium)("in JupyterLab", () => {
       const figures = codeCells(join(notebooks, name))
         .flatMap(({ outputs = [] }) => outputs)
         .filter(({ data }) => data !== undefined && PLOTLY in data).length;
-      await page.goto(`${address}/lab/tree/${name}?reset`);
+      await page.goto(`${lab.address}/lab/tree/notebooks/${name}?reset`);
       await page.waitForSelector(".jp-Notebook .jp-Cell", { timeout: 60_000 });
       const seen = new Set<string>();
       const cells = page.locator(".jp-Notebook .jp-CodeCell");
@@ -203,7 +148,7 @@ describe.skipIf(!hasChromium)("in JupyterLab", () => {
   );
 
   it("the slider over δ exchanges the pictures", async () => {
-    await page.goto(`${address}/lab/tree/${SLIDER_NOTEBOOK}?reset`);
+    await page.goto(`${lab.address}/lab/tree/notebooks/${SLIDER_NOTEBOOK}?reset`);
     await page.waitForSelector(".jp-Notebook .jp-Cell", { timeout: 60_000 });
     await page.locator(".jp-Notebook .jp-Cell").first().click();
     const rail = page.locator(".slider-rail-touch-rect");

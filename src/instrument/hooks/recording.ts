@@ -28,7 +28,8 @@ export interface MemoryRecordOptions extends RecordOptions {
 /** Tensors [rows, …] by block and network evaluation. */
 export interface Recording {
   readonly hooks: readonly SamplingHook[];
-  get(id: string, step: number): FloatTensor | undefined;
+  /** @throws ArgumentError where nothing was recorded of that block at that evaluation */
+  get(id: string, step: number): FloatTensor;
   /** bytes held */
   readonly bytes: number;
 }
@@ -65,7 +66,13 @@ export function recordToMemory(options: MemoryRecordOptions): Recording {
   );
   return {
     hooks,
-    get: (id, step) => recorded.get(tensorName(id, step)),
+    get(id, step) {
+      const tensor = recorded.get(tensorName(id, step));
+      if (tensor !== undefined) return tensor;
+      throw new ArgumentError(
+        `recording: expected a block and step that were recorded, found ${id} at step ${step} — name it in blocks and steps, and sample with the recording's hooks`,
+      );
+    },
     get bytes() {
       return bytes;
     },
