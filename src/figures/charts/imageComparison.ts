@@ -1,9 +1,8 @@
 import type { RgbImage } from "../../diffusion/image.js";
 import { differenceMap } from "../../quality/differenceMap.js";
-import { psnr } from "../../quality/distance.js";
-import type { PlotlyFigure, PlotlyObject } from "../figure.js";
+import type { PlotlyFigure } from "../figure.js";
 import { imageStrips } from "./imageStrips.js";
-import { decibel, pictureUri } from "./pictureUri.js";
+import { pictureUri, psnrLabel } from "./pictureUri.js";
 import { applyTheme } from "../theme.js";
 import type { Theme } from "../theme.js";
 
@@ -59,18 +58,8 @@ export async function imageComparison(input: ImageComparisonInput): Promise<Plot
   );
   const columns = prompts.map((prompt) => ({ label: prompt, hover: prompt }));
   const figure = imageStrips({ rows: strips, columns, columnTitle: "", title, cell: CELL, theme });
-  const decibels: PlotlyObject[] = others.flatMap(({ images }, setting) =>
-    images.map((image, column) => ({
-      text: decibel(psnr(image, reference.images[column])),
-      x: column + 0.95,
-      y: 2 * setting + 2.95,
-      xanchor: "right",
-      yanchor: "bottom",
-      showarrow: false,
-      font: { size: 11, color: "#ffffff" },
-      bgcolor: "rgba(0,0,0,0.55)",
-      borderpad: 2,
-    })),
+  const decibels = others.flatMap(({ images }, setting) =>
+    images.map((image, column) => psnrLabel(image, reference.images[column], column, 2 * setting + 2)),
   );
   return applyTheme({ ...figure, layout: { ...figure.layout, annotations: decibels } }, theme);
 }
