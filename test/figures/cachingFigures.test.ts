@@ -298,6 +298,7 @@ describe("the Pareto plot", () => {
     const trace = (name: string): unknown => data.find((each) => each.name === name)?.x;
     expect(trace("threshold: b, hold")).toEqual([near((4 * 1111 + 16 * 1001) / (20 * 1111))]);
     expect(trace("plain, fewer steps")).toEqual([0.5, 0.75, 1].map(near));
+    expect(() => pareto(study, { x: "multiply-adds", work })).toThrow(/blocks of the network, found down_blocks\.0/);
     expect(() => pareto(study, { x: "multiply-adds" })).toThrow(/work: multiply-adds need the network's/);
   });
   it.skipIf(!existsSync(CHROMIUM))("has labels that do not collide, at a page's width and at a screen's", async () => {

@@ -1,5 +1,6 @@
 /** What a schedule computes, counted in multiply-adds: the same on every machine. */
 import type { Pipeline } from "../../diffusion/pipeline.js";
+import { ArgumentError } from "../../errors.js";
 import { blockMap } from "../../instrument/blockMap.js";
 import { executionPlan, stagesAt } from "../run/executionPlan.js";
 import { hold } from "../run/reuseRule.js";
@@ -29,13 +30,16 @@ export function networkWork(
 
 /**
  * Multiply-adds of one batch row of a whole sampling: of the branches that run. A reused block counts nothing, nor does
- * one whose result nothing reads.
+ * one whose result nothing reads. Throws ArgumentError where the schedule names a block that the network does not have.
  */
 export function multiplyAddsOf(
   { outline, multiplyAdds }: NetworkWork,
   schedule: Pick<Schedule, "timesteps" | "blocks">,
   reuse: Pick<ReuseRule, "history"> = hold,
 ): number {
+  const unknown = Object.keys(schedule.blocks).find((id) => !outline.some((stage) => stage.id === id));
+  if (unknown !== undefined)
+    throw new ArgumentError(`schedule: expected blocks of the network, found ${unknown} — give the model of the study`);
   const plan = executionPlan(schedule, reuse);
   return [...schedule.timesteps.keys()]
     .flatMap((evaluation) => stagesAt(outline, plan, evaluation))
