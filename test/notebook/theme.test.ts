@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { wcagContrast } from "culori";
 import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { errorByStep } from "../../src/figures/index.js";
 import type { Theme } from "../../src/figures/index.js";
 import { CHROMIUM, openChromium } from "../figures/gallery.js";
@@ -81,16 +81,10 @@ describe.skipIf(!possible)("in JupyterLab", () => {
     );
     browser = await openChromium();
     page = await browser.newPage({ viewport: { width: 1200, height: 800 } });
-    await expect
-      .poll(
-        () =>
-          fetch(`${address}/api`).then(
-            ({ ok }) => ok,
-            () => false,
-          ),
-        { timeout: 200_000 },
-      )
-      .toBe(true);
+    await vi.waitFor(async () => expect((await fetch(`${address}/api`)).ok).toBe(true), {
+      timeout: 200_000,
+      interval: 500,
+    });
   }, 240_000);
   afterAll(async () => {
     await browser?.close();
