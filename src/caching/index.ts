@@ -46,3 +46,5 @@ export { computeProbability, probabilityCsv } from "./schedule/computeProbabilit
 export type { BootstrapOptions, ComputeProbability } from "./schedule/computeProbability.js";
 export { transferSchedule, transferTable } from "./schedule/transfer.js";
 export type { TransferRow } from "./schedule/transfer.js";
+export { multiplyAddsOf, networkWork } from "./costs/networkWork.js";
+export type { NetworkWork } from "./costs/networkWork.js";

@@ -1,3 +1,5 @@
+export { adjustmentMaps } from "./charts/adjustmentMaps.js";
+export type { AdjustmentMapsOptions, BlockAdjustment } from "./charts/adjustmentMaps.js";
 export { blockMapChart } from "./charts/blockMapChart.js";
 export type { BlockMapChartOptions } from "./charts/blockMapChart.js";
 export { changeCurves } from "./charts/changeCurves.js";
@@ -6,17 +8,28 @@ export { changeHeatMap } from "./charts/changeHeatMap.js";
 export type { ChangeHeatMapOptions } from "./charts/changeHeatMap.js";
 export { errorByStep } from "./charts/errorByStep.js";
 export type { ErrorByStepOptions, StepErrors } from "./charts/errorByStep.js";
+export { evaluationTable } from "./charts/evaluationTable.js";
+export type {
+  EvaluatedSetting,
+  EvaluatedValue,
+  EvaluationMetric,
+  EvaluationTableInput,
+} from "./charts/evaluationTable.js";
 export { FIGURE_FORMATS, exportFigure } from "./headless/export.js";
 export type { ExportOptions } from "./headless/export.js";
 export type { PlotlyFigure, PlotlyObject } from "./figure.js";
 export { pcaStrips } from "./charts/pcaStrips.js";
 export type { PcaStripsInput } from "./charts/pcaStrips.js";
+export { imageComparison } from "./charts/imageComparison.js";
+export type { ComparedSetting, ImageComparisonInput } from "./charts/imageComparison.js";
 export { imageGrid } from "./charts/imageGrid.js";
 export type { ComparedImages, ImageGridOptions } from "./charts/imageGrid.js";
 export { imageStrips } from "./charts/imageStrips.js";
 export type { ImageStripsInput, Strip, StripColumn } from "./charts/imageStrips.js";
 export { kindsAblation } from "./charts/kindsAblation.js";
 export type { KindsAblationInput, KindsArm } from "./charts/kindsAblation.js";
+export { COST_AXES } from "./charts/armCost.js";
+export type { CostAxis } from "./charts/armCost.js";
 export { pareto } from "./charts/pareto.js";
 export type { ParetoOptions } from "./charts/pareto.js";
 export { scheduleChart } from "./charts/scheduleChart.js";

@@ -1,4 +1,4 @@
-import { interpolateViridis } from "d3-scale-chromatic";
+import { interpolateRdBu, interpolateViridis } from "d3-scale-chromatic";
 import type { PlotlyFigure, PlotlyObject } from "./figure.js";
 import { FONT_FAMILY } from "./headless/fonts.js";
 
@@ -60,6 +60,11 @@ export function translucent(colour: string, opacity: number): string {
 
 /** The colour of a share from 0 (little, dark) to 1: perceptually even and colour-blind safe. */
 export const sequentialColour = interpolateViridis;
+
+/** The colour of a share from 0 (below zero, blue) over 0.5 (zero, white) to 1 (above, red): colour-blind safe. */
+export function divergingColour(share: number): string {
+  return interpolateRdBu(1 - share);
+}
 
 const SCALE_STEPS = 20;
 

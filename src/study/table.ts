@@ -1,4 +1,5 @@
 /** A study's comparison as rows for people and for spreadsheets. */
+import type { RatioInterval } from "../quality/pairedRatio.js";
 import type { ComparedArm } from "./compare.js";
 import { armNames } from "./result.js";
 import type { StudyResult } from "./result.js";
@@ -8,10 +9,14 @@ export type Verdict = "better" | "worse" | "even" | "outside";
 
 /** How a cached arm does against plain sampling that takes as long; nothing for a plain arm. */
 export function verdict({ result, atEqualLatency }: ComparedArm): Verdict | undefined {
-  if (result.arm.cached === undefined) return undefined;
-  if (atEqualLatency === undefined) return "outside";
-  if (atEqualLatency.high < 1) return "better";
-  return atEqualLatency.low > 1 ? "worse" : "even";
+  return result.arm.cached === undefined ? undefined : verdictOf(atEqualLatency);
+}
+
+/** What the ratio to plain sampling of equal cost says; nothing to compare with is `outside`. */
+export function verdictOf(atEqualCost: RatioInterval | undefined): Verdict {
+  if (atEqualCost === undefined) return "outside";
+  if (atEqualCost.high < 1) return "better";
+  return atEqualCost.low > 1 ? "worse" : "even";
 }
 
 const COLUMNS = [

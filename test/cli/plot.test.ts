@@ -97,6 +97,12 @@ describe("blockcache plot", () => {
     expect(cached.hovertext?.[0]).toMatch(/320 ms an image, 1\.25 × as fast as plain 4/);
   });
 
+  it("pareto over predicted time: ÷ the prediction's speed-up", () => {
+    const figure = plot("pareto", "--x", "predicted");
+    expect(traceOf(figure, "plain, fewer steps").x).toEqual([near(0.5), near(1)]);
+    expect(traceOf(figure, "threshold: transformers, hold").x).toEqual([near(1 / 1.5), near(0.5)]);
+  });
+
   it("pareto of pictures that equal the reference's: a distance of 0 is drawn", () => {
     const equal = {
       ...study,
@@ -144,6 +150,11 @@ describe("blockcache plot", () => {
     [["pareto", at("study.json"), "--measure", "nonsense", "--out", at("a.html")], 2, /--measure/],
     [["pareto", at("nowhere.json"), "--out", at("a.html")], 1, /nowhere\.json/],
     [["pareto", "--out", at("a.html")], 2, /missing required argument/],
+    [
+      ["pareto", at("study.json"), "--x", "multiply-adds", "--out", at("a.html")],
+      2,
+      /--model: expected both or neither/,
+    ],
     [["nonsense"], 2, /unknown command/],
   ])("%j is refused before anything is written", (args, code, message) => {
     const { status, stderr } = run("plot", ...args);

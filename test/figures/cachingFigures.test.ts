@@ -1,10 +1,11 @@
 /** Figures of caching: numbers by hand from made-up studies and pictures, and the slider moved in Chromium. */
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
+import type { NetworkWork } from "../../src/caching/costs/networkWork.js";
 import type { Schedule } from "../../src/caching/schedule/schedule.js";
 import type { RgbImage } from "../../src/diffusion/image.js";
 import { sliderPositions } from "../../src/figures/charts/controls.js";
@@ -76,7 +77,12 @@ const cached = (
     name: `threshold δ ${parameter}, ${reuse}`,
     solver: "ddim",
     steps: 20,
-    cached: { schedule, reuse, kinds: "transformers", parameter },
+    cached: {
+      schedule: { ...schedule, heuristic: { name: "threshold", delta: parameter } },
+      reuse,
+      kinds: "transformers",
+      parameter,
+    },
   },
   toConverged: distances(error),
   toPlain: distances(error / 2),
@@ -209,20 +215,125 @@ describe("the Pareto plot", () => {
   });
   it("joins the arms that no other beats, and names the cached ones", () => {
     // δ 0.1 has plain 20's distance in less time, and linear δ 0.2 lies between plain 10 and 15.
-    expect(traceOf("Pareto plot", "front: nothing is faster and better")).toMatchObject({
+    expect(traceOf("Pareto plot", "front: nothing is cheaper and better")).toMatchObject({
       x: [0.5, 0.625, 0.75, 0.875].map(near),
     });
-    expect(traceOf("Pareto plot", "threshold: transformers, hold").text).toEqual(["0.1", "", ""]);
+    expect(traceOf("Pareto plot", "threshold: transformers, hold").text).toEqual(["δ 0.1", "", ""]);
   });
   it("compares with plain sampling of equal time, between its runs in the logarithm", () => {
     // Plain is at √(0.4 · 0.25) = 0.316 where linear is at 0.3, and √(0.25 · 0.1) = 0.158 where δ 0.1 is at 0.1;
     // at 0.25^0.8 · 0.1^0.2 = 0.208 where δ 0.2 is at 0.3, and at 0.4 where δ 0.4 is at 0.5. Both trajectories say the same.
     expect(titleOf("Pareto plot")).toBe(
-      "Of 4 cached arms, nearer than plain sampling of equal time: 2; farther: 2; not to be told apart (95 %): 0",
+      "3 plain runs and 4 cached arms. Against plain sampling of equal time: 2 nearer, 2 farther, 0 not to be told apart (95 %)",
     );
     expect((traceOf("Pareto plot", "threshold: transformers, linear").hovertext as string[])[0]).toMatch(
       /÷ plain's of equal time: 0\.95 \(0\.95 to 0\.95\)/,
     );
+  });
+  it("names each point on hover, with its setting and the interval of its distance", () => {
+    const [first] = traceOf("Pareto plot", "threshold: transformers, hold").hovertext as string[];
+    expect(first).toMatch(/<b>threshold δ 0\.1, hold<\/b><br>threshold, δ 0\.1<br>.*: 0\.100 \(0\.0500 to 0\.150\)/);
+    for (const trace of figures["Pareto plot"].data.filter(({ mode }) => String(mode).includes("text")))
+      expect(trace.hovertext).toHaveLength((trace.x as number[]).length);
+  });
+  it("has predicted time on request: plain runs by their evaluations, cached ones by their prediction", () => {
+    const { data, layout } = pareto(study, { x: "predicted" });
+    const x = (name: string): number[] => data.find((trace) => trace.name === name)?.x as number[];
+    expect(x("plain, fewer steps")).toEqual([0.5, 0.75, 1].map(near));
+    expect(x("threshold: transformers, hold")).toEqual([1 / 1.2, 1 / 1.25, 1 / 1.9].map(near));
+    expect((layout.xaxis as { title: { text: string } }).title.text).toMatch(
+      /^predicted time of a run ÷ that of plain 20/,
+    );
+    const results = study.results.map((result, index) =>
+      index === 3 ? { ...result, predictedSpeedup: undefined } : result,
+    );
+    const { title } = pareto({ ...study, results }, { x: "predicted" }).layout as {
+      title: { subtitle: { text: string } };
+    };
+    expect(title.subtitle.text).toMatch(/^3 plain runs and 3 cached arms; 1 without a prediction not drawn\. Against/);
+  });
+  it("has network evaluations on request: one whose result is reused counts nothing", () => {
+    const whole = {
+      ...study.results[3],
+      arm: {
+        ...study.results[3].arm,
+        cached: {
+          schedule: { ...schedule, blocks: { conv_out: [0, 2, 4, 6, 8] } },
+          reuse: "linear",
+          kinds: "whole network",
+        },
+      },
+    };
+    const { data } = pareto({ ...study, results: [...study.results, whole] }, { x: "evaluations" });
+    const trace = (name: string): unknown => data.find((each) => each.name === name)?.x;
+    expect(trace("threshold: whole network, linear")).toEqual([5 / 20]);
+    expect(trace("threshold: transformers, hold")).toEqual([1, 1, 1]);
+  });
+  it("has multiply-adds on request: of what runs, by the network's own graph", () => {
+    // c reads b, b's merge reads a; where b is reused, a alone still runs, and c always computes: 1000 + 1 of 1111.
+    const work: NetworkWork = {
+      outline: [
+        { id: "a", reads: ["sample"], bytes_per_row: 0 },
+        { id: "inside", reads: ["a"], bytes_per_row: 0 },
+        { id: "b", reads: ["inside"], merge_reads: ["a"], bytes_per_row: 4 },
+        { id: "c", reads: ["b"], merge_reads: [], bytes_per_row: 4 },
+      ],
+      multiplyAdds: { a: 1000, inside: 100, b: 10, c: 1 },
+    };
+    const cachedArm = {
+      ...study.results[3],
+      arm: {
+        ...study.results[3].arm,
+        cached: {
+          schedule: { ...schedule, timesteps: new Array<number>(20).fill(0), blocks: { b: [0, 1, 2, 3] } },
+          reuse: "hold",
+          kinds: "b",
+        },
+      },
+    };
+    const { data } = pareto(
+      { ...study, results: [...study.results.slice(0, 3), cachedArm] },
+      { x: "multiply-adds", work },
+    );
+    const trace = (name: string): unknown => data.find((each) => each.name === name)?.x;
+    expect(trace("threshold: b, hold")).toEqual([near((4 * 1111 + 16 * 1001) / (20 * 1111))]);
+    expect(trace("plain, fewer steps")).toEqual([0.5, 0.75, 1].map(near));
+    expect(() => pareto(study, { x: "multiply-adds", work })).toThrow(/blocks of the network, found down_blocks\.0/);
+    expect(() => pareto(study, { x: "multiply-adds" })).toThrow(/work: multiply-adds need the network's/);
+  });
+  it.skipIf(!existsSync(CHROMIUM))("has labels that do not collide, at a page's width and at a screen's", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "blockcache-labels-"));
+    const browser = await openChromium();
+    try {
+      for (const [file, width] of [
+        ["study-20.json", 852],
+        ["study-50.json", 852],
+        ["study-20.json", 1200],
+      ] as const) {
+        const measured = JSON.parse(
+          readFileSync(new URL(`../../bench/results/${file}`, import.meta.url), "utf8"),
+        ) as StudyResult;
+        await exportFigure(pareto(measured), join(folder, "labels.html"));
+        const page = await browser.newPage({ viewport: { width, height: 700 } });
+        await page.goto(pathToFileURL(join(folder, "labels.html")).href);
+        await page.waitForSelector(".textpoint text");
+        const boxes = (await page.evaluate(
+          "[...document.querySelectorAll('.textpoint text')].map((text) => text.getBoundingClientRect().toJSON())",
+        )) as { left: number; right: number; top: number; bottom: number }[];
+        await page.close();
+        expect(boxes.length).toBeGreaterThan(5);
+        boxes.forEach((a, index) =>
+          boxes
+            .slice(index + 1)
+            .forEach((b) =>
+              expect(a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom).toBe(false),
+            ),
+        );
+      }
+    } finally {
+      await browser.close();
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
   it("has bars from the least to the most time, and from the lower to the higher trajectory's distance", () => {
     expect(traceOf("Pareto plot with intervals", "threshold: transformers, hold")).toMatchObject({

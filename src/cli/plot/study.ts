@@ -1,16 +1,37 @@
 import type { Command } from "commander";
 import { Option } from "commander";
+import { networkWork } from "../../caching/costs/networkWork.js";
+import type { NetworkWork } from "../../caching/costs/networkWork.js";
+import { COST_AXES } from "../../figures/charts/armCost.js";
+import type { CostAxis } from "../../figures/charts/armCost.js";
 import { pareto } from "../../figures/charts/pareto.js";
 import { speedupScatter } from "../../figures/charts/speedupScatter.js";
 import { sweepCurves } from "../../figures/charts/sweepCurves.js";
 import { DISTANCE_MEASURES } from "../../study/compare.js";
 import type { DistanceMeasure } from "../../study/compare.js";
 import { loadStudy } from "../../study/resultFile.js";
+import { UsageError, openPipeline } from "../command.js";
+import type { CommonOptions } from "../command.js";
 import { figureCommand, writeFigure } from "./figureCommand.js";
 import type { PlotOptions } from "./figureCommand.js";
 
 interface MeasuredOptions extends PlotOptions {
   readonly measure: DistanceMeasure;
+}
+
+interface ParetoCommandOptions extends MeasuredOptions {
+  readonly x: CostAxis;
+  readonly model?: string;
+  readonly intervals?: boolean;
+}
+
+async function workOf(model: string, options: CommonOptions): Promise<NetworkWork> {
+  const pipeline = await openPipeline(model, options);
+  try {
+    return networkWork(pipeline);
+  } finally {
+    await pipeline.dispose();
+  }
 }
 
 /** `blockcache plot pareto`, `sweep` and `speedup`: figures of a study. */
@@ -29,9 +50,21 @@ export function studyCommands(): Command[] {
     studyCommand("pareto", "error against time of every arm, beside plain sampling with fewer steps")
       .addOption(measureOption())
       .option("--intervals", "95 % intervals over trajectories, and the range of the times")
-      .action(async (path: string, options: MeasuredOptions & { readonly intervals?: boolean }) =>
-        writeFigure(pareto(await loadStudy(path), options), options),
-      ),
+      .addOption(
+        new Option("--x <cost>", "measured or predicted time, or what is computed: evaluations, multiply-adds")
+          .choices(COST_AXES)
+          .default("time"),
+      )
+      .option("--model <model>", "for --x multiply-adds: the model of the study, whose blocks are counted")
+      .action(async (path: string, options: ParetoCommandOptions) => {
+        if ((options.x === "multiply-adds") !== (options.model !== undefined))
+          throw new UsageError(
+            "--x multiply-adds and --model: expected both or neither — multiply-adds are those of a model's blocks",
+          );
+        const study = await loadStudy(path);
+        const work = options.model === undefined ? undefined : await workOf(options.model, options);
+        await writeFigure(pareto(study, { ...options, work }), options);
+      }),
     studyCommand("sweep", "error and speed-up over the parameter of one heuristic (δ)")
       .addOption(measureOption())
       .option("--heuristic <name>", "whose parameter", "threshold")

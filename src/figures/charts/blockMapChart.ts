@@ -1,6 +1,6 @@
 import type { BlockMapEntry } from "../../instrument/blockMap.js";
 import type { PlotlyFigure, PlotlyObject } from "../figure.js";
-import { NEUTRAL_COLOUR, applyTheme, colourScale, sequentialColour } from "../theme.js";
+import { FONT_SIZE, NEUTRAL_COLOUR, applyTheme, colourScale, sequentialColour } from "../theme.js";
 import type { Theme } from "../theme.js";
 
 export interface BlockMapChartOptions {
@@ -23,6 +23,8 @@ const KIND_LETTERS: Readonly<Record<string, string>> = {
   downsampler: "↓",
   upsampler: "↑",
 };
+/** Narrow boxes hold one letter, or a short word in small ones. */
+const LETTER_SIZES = { one: 11, more: 8 };
 const BOX = { width: 0.86, height: 0.62 };
 
 /**
@@ -49,11 +51,11 @@ export function blockMapChart(blocks: readonly BlockMapEntry[], options: BlockMa
     layer: "below",
   }));
   const letters = places.map(({ entry, x, y }) => ({
-    text: `<b>${KIND_LETTERS[entry.kind] ?? entry.kind}</b>`,
+    text: `<b>${lettersOf(entry)}</b>`,
     x,
     y,
     showarrow: false,
-    font: { size: 11, color: share(entry) / largest > 0.6 ? "#000000" : "#ffffff" },
+    font: { size: letterSize(entry), color: share(entry) / largest > 0.6 ? "#000000" : "#ffffff" },
   }));
   const skips: PlotlyObject[] = levelsOf(places).flatMap(({ depth, left, right }) =>
     left === undefined || right === undefined
@@ -62,7 +64,7 @@ export function blockMapChart(blocks: readonly BlockMapEntry[], options: BlockMa
           {
             type: "scatter",
             mode: "lines+markers",
-            x: [left + 0.6, right - 0.7],
+            x: [left + 0.8, right - 0.8],
             y: [depth, depth],
             line: { color: NEUTRAL_COLOUR, width: 1.2, dash: "dot" },
             marker: { color: NEUTRAL_COLOUR, size: 8, symbol: ["circle", "triangle-right"] },
@@ -93,7 +95,11 @@ export function blockMapChart(blocks: readonly BlockMapEntry[], options: BlockMa
       colorscale: colourScale(sequentialColour),
       showscale: true,
       colorbar: {
-        title: { text: timed ? "share of time, %" : "share of multiply-adds, %", side: "right" },
+        title: {
+          text: timed ? "share of time, %" : "share of multiply-adds, %",
+          side: "right",
+          font: { size: FONT_SIZE },
+        },
         thickness: 14,
       },
     },
@@ -113,6 +119,14 @@ export function blockMapChart(blocks: readonly BlockMapEntry[], options: BlockMa
     annotations: [...resolutions, ...letters],
   };
   return applyTheme({ data: [...skips, points], layout }, options.theme ?? "light");
+}
+
+function lettersOf({ kind }: BlockMapEntry): string {
+  return KIND_LETTERS[kind] ?? kind;
+}
+
+function letterSize(entry: BlockMapEntry): number {
+  return lettersOf(entry).length > 1 ? LETTER_SIZES.more : LETTER_SIZES.one;
 }
 
 /** Columns follow the order of execution; a level's depth is the rank of its resolution, the mid block's one more. */

@@ -3,7 +3,7 @@ import { summarise } from "../../instrument/profile/statistics.js";
 import type { Measure, Profile } from "../../instrument/profile/profile.js";
 import { MEASURE_TITLES } from "./measureTitles.js";
 import type { PlotlyFigure } from "../figure.js";
-import { applyTheme, colourScale, sequentialColour } from "../theme.js";
+import { FONT_SIZE, applyTheme, colourScale, sequentialColour } from "../theme.js";
 import type { Theme } from "../theme.js";
 
 export interface ChangeHeatMapOptions {
@@ -34,7 +34,7 @@ export function changeHeatMap(profile: Profile, options: ChangeHeatMapOptions = 
     zmin: measure === "cosine" ? sorted[0] : 0,
     zmax: measure === "cosine" ? 1 : sorted[Math.floor(COLOUR_QUANTILE * (sorted.length - 1))],
     colorscale: colourScale(sequentialColour),
-    colorbar: { title: { text: formula, side: "right" }, thickness: 14 },
+    colorbar: { title: { text: formula, side: "right", font: { size: FONT_SIZE } }, thickness: 14 },
     customdata: statistics.map(({ block }) => steps.map((step) => [block.kind, profile.setting.timesteps[step]])),
     hovertemplate: `<b>%{y}</b> (%{customdata[0]})<br>step %{x}, timestep %{customdata[1]}<br>${symbol} %{z:.4f}<extra></extra>`,
   };

@@ -16,7 +16,10 @@ export interface ErrorByStepOptions {
   readonly theme?: Theme;
 }
 
-/** Error of cached trajectories after each step, the mean over trajectories with its 95 % interval as a band. */
+/**
+ * Error of cached trajectories after each step, the mean over trajectories with its 95 % interval as a band. The first
+ * arm is what the others are compared with: plain caching beside caching with an adjustment or another reuse rule.
+ */
 export function errorByStep(
   arms: readonly StepErrors[],
   { title = "How the error grows along the trajectory", theme = "light" }: ErrorByStepOptions = {},
@@ -72,12 +75,26 @@ export function errorByStep(
   });
   const last = Math.max(...curves.map(({ steps }) => steps.length));
   const layout = {
-    title: { text: title },
-    height: 400,
-    margin: { l: 64, r: 20, t: 50, b: 54 },
-    legend: { x: 0.99, xanchor: "right", y: 0.02, yanchor: "bottom" },
+    title: { text: title, subtitle: { text: atTheEnd(arms) } },
+    height: 420,
+    margin: { l: 64, r: 20, t: 76, b: 54 },
+    legend: { x: 1.01, xanchor: "left", y: 1, yanchor: "top", tracegroupgap: 0 },
     xaxis: { title: { text: "step (network evaluation)" }, range: [0.5, last + 0.5] },
     yaxis: { title: { text: "relative distance of the latents to plain" }, ...ratioAxis(positive) },
   };
   return applyTheme({ data, layout }, theme);
+}
+
+/** What is left of the first arm's error after the last step, trajectory by trajectory. */
+function atTheEnd([first, ...others]: readonly StepErrors[]): string {
+  const last = ({ distances }: StepErrors): number[] =>
+    distances.map((trajectory) => trajectory[trajectory.length - 1]);
+  const ratios = others
+    .filter(({ distances }) => distances.length === first.distances.length)
+    .map((arm) => {
+      const { ratio, low, high } = pairedRatio(last(arm), last(first));
+      return `${arm.label} ${ratio.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
+    });
+  const means = `Mean of ${first.distances.length} trajectories, band: 95 %`;
+  return ratios.length === 0 ? means : `${means}. After the last step, ÷ ${first.label}: ${ratios.join("; ")}`;
 }

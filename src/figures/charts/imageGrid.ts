@@ -1,9 +1,8 @@
 import type { RgbImage } from "../../diffusion/image.js";
 import { differenceMap } from "../../quality/differenceMap.js";
-import { psnr } from "../../quality/distance.js";
-import type { PlotlyFigure, PlotlyObject } from "../figure.js";
+import type { PlotlyFigure } from "../figure.js";
 import { imageStrips } from "./imageStrips.js";
-import { decibel, pictureUri } from "./pictureUri.js";
+import { pictureUri, psnrLabel } from "./pictureUri.js";
 import { applyTheme } from "../theme.js";
 import type { Theme } from "../theme.js";
 
@@ -45,18 +44,8 @@ export async function imageGrid(
     ]),
   ];
   const figure = imageStrips({ rows: strips, columns, columnTitle: "", title, theme });
-  const decibels: PlotlyObject[] = rows.flatMap(({ plain, others }, row) =>
-    labels.map((name, index) => ({
-      text: decibel(psnr(others[name], plain)),
-      x: 2 * index + 2.95,
-      y: row + 0.93,
-      xanchor: "right",
-      yanchor: "bottom",
-      showarrow: false,
-      font: { size: 10, color: "#ffffff" },
-      bgcolor: "rgba(0,0,0,0.55)",
-      borderpad: 1,
-    })),
+  const decibels = rows.flatMap(({ plain, others }, row) =>
+    labels.map((name, index) => psnrLabel(others[name], plain, 2 * index + 2, row)),
   );
   return applyTheme({ ...figure, layout: { ...figure.layout, annotations: decibels } }, theme);
 }

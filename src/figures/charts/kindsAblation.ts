@@ -31,6 +31,14 @@ export interface KindsAblationInput {
 /** Pixels of the distances beside the pictures, and between them. */
 const DISTANCES = 250;
 const GAP = 24;
+/** Pixels below the distances, for their axis and its title. */
+const AXIS = 48;
+
+interface Margin {
+  readonly l: number;
+  readonly r: number;
+  readonly b: number;
+}
 
 /**
  * The paper's Figure 8: what happens to the pictures when only some kinds of block are cached, at the same
@@ -90,12 +98,15 @@ export async function kindsAblation({
       "<b>%{customdata[0]}</b><br>%{x:.4f} (%{customdata[2]:.4f} to %{customdata[3]:.4f}), mean of %{customdata[1]}<extra></extra>",
     showlegend: false,
   };
-  const { width, margin } = strips.layout as { width: number; margin: { l: number; r: number } };
+  const { width, height, margin } = strips.layout as { width: number; height: number; margin: Margin };
+  const bottom = Math.max(margin.b, AXIS);
   const pictures = width - margin.l - margin.r;
   const plot = pictures + GAP + DISTANCES;
   const layout: PlotlyObject = {
     ...strips.layout,
     width: margin.l + plot + margin.r + 10,
+    height: height + bottom - margin.b,
+    margin: { ...margin, b: bottom },
     xaxis: { ...(strips.layout.xaxis as PlotlyObject), domain: [0, pictures / plot] },
     xaxis2: {
       domain: [(pictures + GAP) / plot, 1],

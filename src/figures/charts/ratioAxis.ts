@@ -4,12 +4,18 @@ import type { PlotlyObject } from "../figure.js";
 const LOGARITHMIC_FROM = 4;
 const MARGIN = 0.06;
 
+/** A Plotly axis: where it is logarithmic, its range is that of the decimal logarithms. */
+export interface RatioAxis extends PlotlyObject {
+  readonly type?: "log";
+  readonly range: readonly [number, number];
+}
+
 /**
  * An axis over positive values, logarithmic where they differ much; a zero, which a logarithm cannot show, is left
  * out. Its ticks are 1, 2 and 5 times powers of ten, written out: Plotly's own leave out the powers within a
  * decade.
  */
-export function ratioAxis(values: readonly number[]): PlotlyObject {
+export function ratioAxis(values: readonly number[]): RatioAxis {
   const positive = values.filter((value) => value > 0);
   if (positive.length === 0) return { range: [0, 1] };
   const [least, most] = [Math.min(...positive), Math.max(...positive)];
@@ -28,4 +34,9 @@ export function ratioAxis(values: readonly number[]): PlotlyObject {
     .flatMap((power) => [1, 2, 5].map((digit) => Number(`${digit}e${power}`)))
     .filter((tick) => Math.log10(tick) >= range[0] && Math.log10(tick) <= range[1]);
   return { type: "log", range, tickmode: "array", tickvals: ticks, ticktext: ticks.map(String) };
+}
+
+/** How far along an axis a value lies, from 0 to 1. */
+export function shareOf({ type, range: [from, to] }: RatioAxis, value: number): number {
+  return ((type === "log" ? Math.log10(value) : value) - from) / (to - from);
 }

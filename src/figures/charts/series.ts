@@ -2,16 +2,16 @@
 import type { StudyPoint } from "./studyPoints.js";
 import { CATEGORICAL_COLOURS } from "../theme.js";
 
-type CachedPoint = StudyPoint & { readonly cached: NonNullable<StudyPoint["cached"]> };
+type Cached<Point extends StudyPoint> = Point & { readonly cached: NonNullable<StudyPoint["cached"]> };
 
-export interface Series {
+export interface Series<Point extends StudyPoint = StudyPoint> {
   readonly heuristic: string;
   /** "transformers, hold" */
   readonly variant: string;
   readonly colour: string;
   readonly symbol: string;
   /** in the order of the parameter */
-  readonly points: readonly CachedPoint[];
+  readonly points: readonly Cached<Point>[];
 }
 
 const SYMBOLS = [
@@ -27,9 +27,9 @@ const SYMBOLS = [
 ] as const;
 
 /** Cached points by heuristic and variant; colours and symbols begin again when they run out. */
-export function seriesOf(points: readonly StudyPoint[]): Series[] {
-  const cached = points.filter((point): point is CachedPoint => point.cached !== undefined);
-  const variantOf = ({ cached: { kinds, reuse } }: CachedPoint): string => `${kinds}, ${reuse}`;
+export function seriesOf<Point extends StudyPoint>(points: readonly Point[]): Series<Point>[] {
+  const cached = points.filter((point): point is Cached<Point> => point.cached !== undefined);
+  const variantOf = ({ cached: { kinds, reuse } }: Cached<Point>): string => `${kinds}, ${reuse}`;
   const heuristics = [...new Set(cached.map((point) => point.cached.heuristic))];
   const variants = [...new Set(cached.map(variantOf))];
   return heuristics.flatMap((heuristic, colour) =>

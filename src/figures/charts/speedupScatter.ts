@@ -23,7 +23,7 @@ export function speedupScatter(study: StudyResult, { theme = "light" }: SpeedupS
     ({ cached, predictedSpeedup }) => cached !== undefined && predictedSpeedup !== undefined,
   );
   if (points.length === 0) throw new ArgumentError("study: no arm has a predicted speed-up — run it with costs");
-  const ends = points.flatMap((point) => [point.speedup, predicted(point)]);
+  const ends = points.flatMap((point) => [predicted(point), ...point.timeRange.map((time) => 1 / time)]);
   const range = [Math.min(1, ...ends) - 0.05, Math.max(...ends) + 0.08];
   const apart = median(points.map((point) => point.speedup / predicted(point)));
   const data: PlotlyObject[] = [

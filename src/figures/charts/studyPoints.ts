@@ -4,14 +4,17 @@ import { pairedRatio } from "../../quality/pairedRatio.js";
 import type { RatioInterval } from "../../quality/pairedRatio.js";
 import { DISTANCE_MEASURES, compareArms } from "../../study/compare.js";
 import type { ComparedArm, DistanceMeasure } from "../../study/compare.js";
-import type { StudyResult } from "../../study/result.js";
+import type { Arm, StudyResult } from "../../study/result.js";
 import { verdict } from "../../study/table.js";
 import type { Verdict } from "../../study/table.js";
 
 /** One arm: its time and its distance from the converged solution. */
 export interface StudyPoint extends Omit<ComparedArm, "result"> {
+  readonly arm: Arm;
   readonly name: string;
   readonly steps: number;
+  /** one a trajectory, from the converged solution */
+  readonly distances: readonly number[];
   /** against plain sampling of equal time; absent in a plain arm */
   readonly verdict?: Verdict;
   /** the heuristic, what it may cache and how it reuses; absent in a plain arm */
@@ -20,6 +23,8 @@ export interface StudyPoint extends Omit<ComparedArm, "result"> {
     readonly kinds: string;
     readonly reuse: string;
     readonly parameter?: number;
+    /** "δ 0.2", "interval 2"; empty without a parameter */
+    readonly setting: string;
   };
   /** of a run ÷ the plain run's: median, shortest and longest of batches and repeats */
   readonly time: number;
@@ -48,6 +53,8 @@ export function studyPoints(study: StudyResult, measure: DistanceMeasure): Study
     const times = seconds.map((taken, index) => taken / (plainSeconds?.[index] ?? compared.speedup * median(seconds)));
     return {
       ...compared,
+      arm,
+      distances,
       name: arm.name,
       verdict: verdict(each),
       steps: arm.steps,
@@ -59,6 +66,7 @@ export function studyPoints(study: StudyResult, measure: DistanceMeasure): Study
               kinds: arm.cached.kinds,
               reuse: arm.cached.reuse,
               parameter: arm.cached.parameter,
+              setting: settingOf(arm.cached),
             },
           }),
       time: 1 / compared.speedup,
@@ -81,4 +89,11 @@ function secondsAnImage({ batch, trajectories: { length } }: StudyResult, second
     (each, entry) =>
       each / Math.max(1, Math.min(batch, length - batch * Math.floor((entry * batches) / seconds.length))),
   );
+}
+
+/** The parameter with the name that the schedule's heuristic gives it. */
+function settingOf({ schedule, parameter }: NonNullable<Arm["cached"]>): string {
+  if (parameter === undefined) return "";
+  const [name] = Object.entries(schedule.heuristic).find(([, value]) => value === parameter) ?? ["parameter"];
+  return `${name === "delta" ? "δ" : name} ${parameter}`;
 }

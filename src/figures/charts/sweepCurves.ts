@@ -57,7 +57,7 @@ export function sweepCurves(study: StudyResult, options: SweepCurvesOptions = {}
     },
     height: 560,
     margin: { l: 64, r: 20, t: 70, b: 54 },
-    legend: { x: 1.01, xanchor: "left", y: 1 },
+    legend: { x: 1.01, xanchor: "left", y: 1, tracegroupgap: 0 },
     xaxis: {
       title: { text: parameter },
       anchor: "y2",

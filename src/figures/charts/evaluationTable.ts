@@ -1,0 +1,154 @@
+import { ticks } from "d3-array";
+import type { PlotlyFigure, PlotlyObject } from "../figure.js";
+import { CATEGORICAL_COLOURS, NEUTRAL_COLOUR, applyTheme, translucent } from "../theme.js";
+import type { Theme } from "../theme.js";
+
+/** A column of the table. */
+export interface EvaluationMetric {
+  /** "Fréchet distance", "CLIP score", "images a second", "speed-up" */
+  readonly title: string;
+  readonly better: "less" | "more";
+  /** decimals of its numbers */
+  readonly decimals: number;
+}
+
+/** A measured number; without an interval where none is known. */
+export interface EvaluatedValue {
+  readonly value: number;
+  /** ends of its 95 % interval */
+  readonly low?: number;
+  readonly high?: number;
+}
+
+/** One way to sample, measured. */
+export interface EvaluatedSetting {
+  /** "cached 20 + scale-shift" */
+  readonly label: string;
+  readonly solver: string;
+  /** num_inference_steps */
+  readonly steps: number;
+  /** by the metric's title; absent where it was not measured */
+  readonly values: Readonly<Record<string, EvaluatedValue>>;
+}
+
+export interface EvaluationTableInput {
+  readonly metrics: readonly EvaluationMetric[];
+  readonly settings: readonly EvaluatedSetting[];
+  /** label of the setting that the others are compared with: a line stands at its numbers */
+  readonly reference?: string;
+  readonly title?: string;
+  readonly theme?: Theme;
+}
+
+const ROW_HEIGHT = 42;
+const MARGIN = { l: 210, r: 24, t: 112, b: 40 };
+const COLUMN_GAP = 0.035;
+/** What is free to the left of a column's points and to the right, where its numbers stand: shares of their spread. */
+const FREE = { left: 0.12, right: 0.75 };
+
+/**
+ * The paper's Table 1 as a figure: a row a setting, a column a metric, each number with its 95 % interval; the best of a
+ * column is bold.
+ */
+export function evaluationTable(input: EvaluationTableInput): PlotlyFigure {
+  const { metrics, settings, reference, title = "Quality and speed of each setting", theme = "light" } = input;
+  const width = (1 - COLUMN_GAP * (metrics.length - 1)) / metrics.length;
+  const layout: PlotlyObject = {
+    title: {
+      text: title,
+      subtitle: {
+        text: `Points with 95 % intervals, the best number of a column bold${reference === undefined ? "" : `; dashed: ${reference}`}`,
+      },
+    },
+    height: MARGIN.t + MARGIN.b + ROW_HEIGHT * settings.length,
+    margin: MARGIN,
+    showlegend: false,
+    yaxis: {
+      range: [settings.length - 0.5, -0.5],
+      tickvals: settings.map((_, row) => row),
+      ticktext: settings.map(({ label, solver, steps }) => `<b>${label}</b><br>${solver}, ${steps} steps`),
+      showgrid: false,
+      zeroline: false,
+      showline: false,
+      ticks: "",
+    },
+    annotations: metrics.map((metric, column) => ({
+      text: `<b>${metric.title}</b><br>${metric.better} is better`,
+      x: column * (width + COLUMN_GAP) + width / 2,
+      xref: "paper",
+      xanchor: "center",
+      y: 1,
+      yref: "paper",
+      yanchor: "bottom",
+      showarrow: false,
+    })),
+  };
+  const data = metrics.flatMap((metric, column): PlotlyObject[] => {
+    const suffix = column === 0 ? "" : String(column + 1);
+    const measured = settings.flatMap(({ label, values }, row) => {
+      const found = values[metric.title];
+      return found === undefined
+        ? []
+        : [{ label, row, ...found, low: found.low ?? found.value, high: found.high ?? found.value }];
+    });
+    const ends = measured.flatMap(({ low, high }) => [low, high]);
+    const [least, most] = [Math.min(...ends), Math.max(...ends)];
+    const spread = most - least || Math.abs(most) || 1;
+    const range = [least - FREE.left * spread, most + FREE.right * spread];
+    layout[`xaxis${suffix}`] = {
+      domain: [column * (width + COLUMN_GAP), column * (width + COLUMN_GAP) + width],
+      anchor: "y",
+      range,
+      tickvals: ticks(least, most, 3),
+      zeroline: false,
+    };
+    const values = measured.map(({ value }) => value);
+    const best = metric.better === "less" ? Math.min(...values) : Math.max(...values);
+    const number = (value: number): string => value.toFixed(metric.decimals);
+    const compared = measured.find(({ label }) => label === reference);
+    const axes = { type: "scatter", xaxis: `x${suffix}`, yaxis: "y" };
+    return [
+      ...(compared === undefined
+        ? []
+        : [
+            {
+              ...axes,
+              mode: "lines",
+              x: [compared.value, compared.value],
+              y: [-0.5, settings.length - 0.5],
+              line: { color: NEUTRAL_COLOUR, width: 1.2, dash: "dash" },
+              hoverinfo: "skip",
+            },
+          ]),
+      {
+        ...axes,
+        mode: "markers",
+        name: metric.title,
+        x: values,
+        y: measured.map(({ row }) => row),
+        marker: { color: CATEGORICAL_COLOURS[0], size: 9 },
+        error_x: {
+          type: "data",
+          symmetric: false,
+          array: measured.map(({ value, high }) => high - value),
+          arrayminus: measured.map(({ value, low }) => value - low),
+          thickness: 2,
+          width: 4,
+          color: translucent(CATEGORICAL_COLOURS[0], 0.7),
+        },
+        customdata: measured.map(({ label, value, low, high }) => [label, number(value), number(low), number(high)]),
+        hovertemplate: `<b>%{customdata[0]}</b><br>${metric.title}: %{customdata[1]} (%{customdata[2]} to %{customdata[3]})<extra></extra>`,
+      },
+      {
+        ...axes,
+        mode: "text",
+        x: measured.map(() => range[1]),
+        y: measured.map(({ row }) => row),
+        text: measured.map(({ value }) => (value === best ? `<b>${number(value)}</b>` : number(value))),
+        textposition: "middle left",
+        hoverinfo: "skip",
+      },
+    ];
+  });
+  return applyTheme({ data, layout }, theme);
+}
