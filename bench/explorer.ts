@@ -34,8 +34,13 @@ const MODEL = join("models", "fluent-ldm");
 const [BLOCKS, EVALUATIONS] = [100, 50];
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { pairs: { type: "string", default: "10" }, minutes: { type: "string", default: "60" } } });
-  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
+  const { values } = parseArgs({
+    options: { pairs: { type: "string", default: "10" }, minutes: { type: "string", default: "60" } },
+  });
+  const browser = await chromium.launch({
+    executablePath: "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu"],
+  });
   const cacheFolder = mkdtempSync(join(tmpdir(), "blockcache-bench-"));
   const sliderMilliseconds = await slider(browser);
   const { overhead, previews } = await watching(browser, cacheFolder, Number(values.pairs));
@@ -183,7 +188,11 @@ async function soak(browser: Browser, cacheFolder: string, minutes: number): Pro
     else if (at < 0.8) {
       await page.getByRole("grid").focus();
       for (let key = 0; key < 3; key++)
-        await page.keyboard.press(["ArrowDown", "ArrowRight", "ArrowUp", "ArrowLeft", "Space", "Shift+R", "Alt+C"][Math.floor(7 * Math.random())]);
+        await page.keyboard.press(
+          ["ArrowDown", "ArrowRight", "ArrowUp", "ArrowLeft", "Space", "Shift+R", "Alt+C"][
+            Math.floor(7 * Math.random())
+          ],
+        );
     } else if (at < 0.95) await page.keyboard.press("Control+Z");
     else await page.getByLabel("Seed").fill(String(Math.floor(100 * Math.random())));
     await page.waitForTimeout(300 * Math.random());

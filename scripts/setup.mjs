@@ -48,7 +48,12 @@ export function setUp() {
     "page of the explorer",
     ["package-lock.json", ...sources("web"), ...sources("src")],
     existsSync(join(root, "dist", "web", "index.html")),
-    () => run(process.execPath, [join("node_modules", "vite", "bin", "vite.js"), "build", "web", "--logLevel", "warn"], root),
+    () =>
+      run(
+        process.execPath,
+        [join("node_modules", "vite", "bin", "vite.js"), "build", "web", "--logLevel", "warn"],
+        root,
+      ),
   );
   step(
     "notebook kernel",

@@ -342,7 +342,13 @@ export class LiveSession {
   #setSettings(values: Partial<SamplingSettings>, answers: LiveMessage["answers"]): void {
     const settings = { ...this.#settings(), ...values };
     this.#tell({ set: { settings, problem: null }, answers });
+    this.#outdate();
     this.#measure();
+  }
+
+  /** What was sampled is no longer of what the page shows. */
+  #outdate(): void {
+    if (this.document.comparison?.stale === false) this.#tell({ stale: true });
   }
 
   #setPlan(plan: Plan, answers: LiveMessage["answers"]): void {
@@ -351,9 +357,9 @@ export class LiveSession {
   }
 
   #planChanged(): void {
-    const { comparison, follows } = this.document;
+    const { follows } = this.document;
     this.#findOwn();
-    if (comparison !== undefined && !comparison.stale) this.#tell({ stale: true });
+    this.#outdate();
     if (follows) this.#compare();
     else this.#agenda.remove("compare");
   }

@@ -85,7 +85,6 @@ export function NetworkMap() {
               <g
                 key={block.id}
                 role="button"
-                aria-label={name}
                 aria-pressed={isSelected}
                 tabIndex={block.id === focusable ? 0 : -1}
                 onClick={() => look(block.id)}
@@ -95,6 +94,9 @@ export function NetworkMap() {
                 onFocus={() => ([pointed.value, hoveredBlock.value] = [{ block, x, y }, block.id])}
                 onBlur={() => ([pointed.value, hoveredBlock.value] = [undefined, undefined])}
               >
+                <text opacity={0} font-size={1} {...{ x, y }}>
+                  {name}
+                </text>
                 <rect
                   {...{ x, y, width: BOX_WIDTH, height: BOX_HEIGHT, fill }}
                   rx={block.kind === "transformer" ? 8 : 2}
