@@ -8,13 +8,13 @@ export { changeHeatMap } from "./charts/changeHeatMap.js";
 export type { ChangeHeatMapOptions } from "./charts/changeHeatMap.js";
 export { errorByStep } from "./charts/errorByStep.js";
 export type { ErrorByStepOptions, StepErrors } from "./charts/errorByStep.js";
-export { evaluationTable } from "./charts/evaluationTable.js";
+export { evaluationChart } from "./charts/evaluationChart.js";
 export type {
-  EvaluatedSetting,
+  ChartedSetting,
   EvaluatedValue,
   EvaluationMetric,
-  EvaluationTableInput,
-} from "./charts/evaluationTable.js";
+  EvaluationChartInput,
+} from "./charts/evaluationChart.js";
 export { FIGURE_FORMATS, exportFigure } from "./headless/export.js";
 export type { ExportOptions } from "./headless/export.js";
 export type { PlotlyFigure, PlotlyObject } from "./figure.js";

@@ -1,8 +1,8 @@
 /** Figures of the scale-shift adjustment and of the paper's evaluation: numbers by hand from made-up data. */
 import { describe, expect, it } from "vitest";
 import type { RgbImage } from "../../src/diffusion/image.js";
-import { adjustmentMaps, errorByStep, evaluationTable, imageComparison } from "../../src/figures/index.js";
-import type { BlockAdjustment, EvaluationTableInput, PlotlyFigure } from "../../src/figures/index.js";
+import { adjustmentMaps, errorByStep, evaluationChart, imageComparison } from "../../src/figures/index.js";
+import type { BlockAdjustment, EvaluationChartInput, PlotlyFigure } from "../../src/figures/index.js";
 import { gallery } from "./gallery.js";
 
 const flat = (value: number): RgbImage => ({ width: 16, height: 16, rgb: new Uint8Array(16 * 16 * 3).fill(value) });
@@ -27,7 +27,7 @@ const adjusted = (id: string, reusedAt: readonly number[]): BlockAdjustment => (
 });
 const blocks = [adjusted("down_blocks.0.attentions.0", [1, 2]), adjusted("mid_block.attentions.0", [1, 2, 3])];
 
-const table: EvaluationTableInput = {
+const table: EvaluationChartInput = {
   metrics: [
     { title: "Fréchet distance", better: "less", decimals: 2 },
     { title: "CLIP score", better: "more", decimals: 4 },
@@ -88,7 +88,7 @@ const figures: Record<string, PlotlyFigure> = {
   "image comparison": await imageComparison(comparison),
   "adjustment maps": adjustmentMaps(blocks),
   "error with and without adjustment": errorByStep(errors),
-  "evaluation table": evaluationTable(table),
+  "evaluation table": evaluationChart(table),
 };
 const subtitleOf = (name: string): string =>
   (figures[name].layout.title as { subtitle: { text: string } }).subtitle.text;

@@ -21,7 +21,7 @@ export interface EvaluatedValue {
 }
 
 /** One way to sample, measured. */
-export interface EvaluatedSetting {
+export interface ChartedSetting {
   /** "cached 20 + scale-shift" */
   readonly label: string;
   readonly solver: string;
@@ -31,9 +31,9 @@ export interface EvaluatedSetting {
   readonly values: Readonly<Record<string, EvaluatedValue>>;
 }
 
-export interface EvaluationTableInput {
+export interface EvaluationChartInput {
   readonly metrics: readonly EvaluationMetric[];
-  readonly settings: readonly EvaluatedSetting[];
+  readonly settings: readonly ChartedSetting[];
   /** label of the setting that the others are compared with: a line stands at its numbers */
   readonly reference?: string;
   readonly title?: string;
@@ -50,7 +50,7 @@ const FREE = { left: 0.12, right: 0.75 };
  * The paper's Table 1 as a figure: a row a setting, a column a metric, each number with its 95 % interval; the best of a
  * column is bold.
  */
-export function evaluationTable(input: EvaluationTableInput): PlotlyFigure {
+export function evaluationChart(input: EvaluationChartInput): PlotlyFigure {
   const { metrics, settings, reference, title = "Quality and speed of each setting", theme = "light" } = input;
   const width = (1 - COLUMN_GAP * (metrics.length - 1)) / metrics.length;
   const layout: PlotlyObject = {
