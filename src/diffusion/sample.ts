@@ -73,12 +73,13 @@ async function* run(
       : "what hooks and reuse rules put in may have grown too large; checkBlocks() among the hooks (--check-blocks) names the first block";
   const start = { dims: unitNormal.dims, data: unitNormal.data.map((value) => value * solver.initNoiseSigma) };
 
-  const { hooks: observers, signal } = options;
+  const { hooks: observers = [], signal } = options;
   let evaluations = 0;
 
   const denoise = async (latents: FloatTensor, timestep: number): Promise<FloatTensor> => {
     const evaluation: Evaluation = { index: evaluations++, timestep, images, guided };
     const inputs = { sample: guided ? stack(latents, latents) : latents, timestep, ...conditions };
+    for (const hook of observers) await hook.evaluating?.(inputs, evaluation);
     const output = await pipeline.network.forward(inputs, { observers, evaluation, inParts, signal });
     requireFinite(
       output,

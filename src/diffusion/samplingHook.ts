@@ -1,5 +1,6 @@
 import type { BlockNetwork } from "../engine/network/blockNetwork.js";
-import type { BlockObserver } from "../engine/network/observer.js";
+import type { BlockObserver, Evaluation } from "../engine/network/observer.js";
+import type { UNetInputs } from "../engine/network/unetInputs.js";
 import type { Solver } from "./solvers/index.js";
 
 /** The model that is sampled, as hooks see it; a pipeline is one. */
@@ -27,6 +28,8 @@ export interface SamplingHook extends BlockObserver {
    * @returns spatial transformers that must run in parts, since this hook looks at their attn1, attn2 or ff
    */
   begin?(model: SampledModel, evaluations?: SampledEvaluations): Promise<readonly string[] | void>;
+  /** Called before each evaluation, with what the network is about to be given. */
+  evaluating?(inputs: UNetInputs, evaluation: Evaluation): Promise<void>;
   /** Called when the sampling is over, however it ended. */
   end?(): void;
 }

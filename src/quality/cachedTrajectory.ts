@@ -6,7 +6,6 @@ import type { Evaluation } from "../engine/network/observer.js";
 import type { SamplingHook } from "../diffusion/samplingHook.js";
 import type { SampleOptions } from "../diffusion/samplingPlan.js";
 import type { FloatTensor } from "../numerics/tensor.js";
-import type { StandIn } from "../engine/network/standIn.js";
 import type { Device } from "../engine/device.js";
 import { download } from "../engine/transfer.js";
 import { relativeDistances } from "./distance.js";
@@ -45,18 +44,20 @@ export async function cachedTrajectory(
   };
   const keepBranches = lookAtBranches(device, (id, { index }, branch) => plainBranches.set(`${id} ${index}`, branch));
   const compareComputed = lookAtBranches(device, compare);
-  const standIns = new Map<string, StandIn>();
   const compareReused: SamplingHook = {
     ...cached,
     answer(block, evaluation) {
       const answer = cached.answer(block, evaluation);
-      if (answer !== "compute" && "standIn" in answer) standIns.set(block.id, answer.standIn);
-      return answer;
-    },
-    async evaluated(evaluation) {
-      for (const [id, standIn] of standIns) compare(id, evaluation, await valueOf(device, standIn));
-      standIns.clear();
-      await cached.evaluated?.(evaluation);
+      if (answer === "compute" || !("standIn" in answer)) return answer;
+      const { standIn } = answer;
+      return {
+        async standIn(input) {
+          const made = typeof standIn === "function" ? await standIn(input) : standIn;
+          using used = await pipeline.network.standInValue(block, made);
+          compare(block.id, evaluation, await download(device, used));
+          return made;
+        },
+      };
     },
   };
   const cachedSteps = sample(pipeline, { ...options, hooks: [compareReused, compareComputed] });
@@ -84,15 +85,6 @@ function lookAtBranches(
       return undefined;
     },
   };
-}
-
-/** The numbers of a stand-in whose weights are one for all channels. */
-async function valueOf(device: Device, { terms }: StandIn): Promise<FloatTensor> {
-  const values = await Promise.all(terms.map(({ tensor }) => download(device, tensor)));
-  const data = values[0].data.map((_, index) =>
-    values.reduce((sum, value, term) => sum + Number(terms[term].weight) * value.data[index], 0),
-  );
-  return { dims: values[0].dims, data };
 }
 
 /** Adds a value to each image's list. */

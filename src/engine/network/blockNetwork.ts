@@ -20,8 +20,8 @@ import { lastReaders, planEvaluation } from "./evaluationPlan.js";
 import type { Looker, PlannedStage } from "./evaluationPlan.js";
 import type { BlockObserver, BlockResult, Evaluation } from "./observer.js";
 import { StageGraphs } from "./stageGraphs.js";
-import { STAND_IN, channelDims, formOf, isPlain } from "./standIn.js";
-import type { StandIn } from "./standIn.js";
+import { STAND_IN, broadcastDims, formOf, isPlain } from "./standIn.js";
+import type { StandIn, StandInForm } from "./standIn.js";
 import { feedUNet } from "./unetInputs.js";
 import type { UNetInputs } from "./unetInputs.js";
 
@@ -130,14 +130,20 @@ export class BlockNetwork {
     const lastReader = lastReaders(planned);
     this.#requireExtent(inputs.sample.dims);
     const values = feedUNet(this.unet.config, inputs, this.device);
+    const tell = (name: string): void => {
+      if (evaluation === undefined) return;
+      for (const observer of observers) observer.value?.(name, read(values, name), evaluation);
+    };
     this.#evaluating++;
     try {
       await this.#releaseOtherForms(inParts);
+      for (const name of values.keys()) tell(name);
       for (const [index, each] of planned.entries()) {
         throwIfAborted(options.signal, "sampling");
         this.#requireHeld();
         const started = performance.now();
         values.set(each.id, await this.#runStage(each, values, options));
+        tell(each.id);
         for (const [name, last] of lastReader) {
           if (last !== index) continue;
           read(values, name).release();
@@ -156,9 +162,9 @@ export class BlockNetwork {
     }
   }
 
-  /** What a block without a residual gives where it is reused: the stand-in's value. The caller's to release. */
+  /** What takes the place of a block's C, on its own. The caller's to release. */
   standInValue(block: Block, standIn: StandIn): Promise<Tensor> {
-    return this.#reuse(block, standIn, new Map(), { waits: true });
+    return this.#sum(block, formOf(standIn, false), standIn, {}, { waits: true });
   }
 
   /** Gives up every graph. An evaluation that is under way ends with an error at its next block. */
@@ -206,7 +212,9 @@ export class BlockNetwork {
     const run: RunOptions = { waits: onStageTime !== undefined };
     if (!isBlock(stage) || evaluation === undefined) return this.#compute(stage, values, run);
     if (standIn !== undefined) {
-      const out = await this.#reuse(stage, standIn, values, run);
+      const input = hasMerge(stage) ? read(values, stage.inputs[0].value) : undefined;
+      const made = typeof standIn === "function" ? await standIn(input) : standIn;
+      const out = await this.#reuse(stage, made, values, run);
       for (const observer of observers) observer.executed?.(stage, "reused", evaluation);
       return out;
     }
@@ -244,6 +252,7 @@ export class BlockNetwork {
         const shown: BlockResult = {
           ...(wanted.includes("branch") && branch !== undefined ? { branch } : {}),
           ...(wanted.includes("out") ? { out } : {}),
+          ...(wanted.includes("input") ? { input: read(values, block.inputs[0].value) } : {}),
         };
         const given = await observer.look?.(block, shown, evaluation);
         for (const tensor of [given?.branch, given?.out]) if (tensor !== undefined) owned.add(tensor);
@@ -268,28 +277,40 @@ export class BlockNetwork {
     }
   }
 
-  /** A block's output from what stands in for C; where the two are one, the value has one more owner from now on. */
-  async #reuse(block: Block, standIn: StandIn, values: Map<string, Tensor>, run: RunOptions): Promise<Tensor> {
-    const form = formOf(standIn);
-    if (!hasMerge(block) && isPlain(form)) return standIn.terms[0].tensor.retain();
+  /** A block's output from what stands in for C. */
+  #reuse(block: Block, standIn: StandIn, values: Map<string, Tensor>, run: RunOptions): Promise<Tensor> {
+    const feeds: Record<string, Tensor> = {};
+    const merges = hasMerge(block);
+    for (const index of merges ? block.mergeInputs : [])
+      feeds[`input_${index}`] = read(values, block.inputs[index].value);
+    return this.#sum(block, formOf(standIn, merges), standIn, feeds, run);
+  }
+
+  /** Where a stand-in's graph has nothing to do, the kept value has one more owner from now on. */
+  async #sum(
+    block: Block,
+    form: StandInForm,
+    { terms, shift }: StandIn,
+    merged: Readonly<Record<string, Tensor>>,
+    run: RunOptions,
+  ): Promise<Tensor> {
+    if (isPlain(form)) return terms[0].tensor.retain();
     const graph = await this.#graphs.standIn(block, form);
-    const precision = precisionOf(standIn.terms[0].tensor);
+    const precision = precisionOf(terms[0].tensor);
     const passing: Tensor[] = [];
     const perChannel = (numbers: Float32Array): Tensor => {
-      const tensor = upload(this.device, { dims: channelDims(block, numbers.length), data: numbers }, precision);
+      const tensor = upload(this.device, { dims: broadcastDims(block, numbers.length), data: numbers }, precision);
       passing.push(tensor);
       return tensor;
     };
-    const feeds: Record<string, Tensor> = {};
-    for (const index of hasMerge(block) ? block.mergeInputs : [])
-      feeds[`input_${index}`] = read(values, block.inputs[index].value);
+    const feeds: Record<string, Tensor> = { ...merged };
     try {
-      standIn.terms.forEach(({ tensor, weight }, index) => {
+      terms.forEach(({ tensor, weight }, index) => {
         feeds[STAND_IN.term(index)] = tensor;
         if (form.weighted)
           feeds[STAND_IN.weight(index)] = perChannel(typeof weight === "number" ? Float32Array.of(weight) : weight);
       });
-      if (standIn.shift !== undefined) feeds[STAND_IN.shift] = perChannel(standIn.shift);
+      if (shift !== undefined) feeds[STAND_IN.shift] = perChannel(shift);
       const [out] = await graph.run(feeds, [OUT], run);
       return out;
     } finally {

@@ -5,20 +5,20 @@ import { UNET_OUTPUT, computeReads } from "../../graphs/unet.js";
 import type { UNet } from "../../graphs/unet.js";
 import { liveStages } from "./liveness.js";
 import type { EvaluatedStage } from "./liveness.js";
-import type { BlockObserver, Evaluation, ResultName } from "./observer.js";
+import type { BlockObserver, Evaluation, StandInMaker, Visible } from "./observer.js";
 import type { StandIn } from "./standIn.js";
 
 /** An observer that looks at a block, and what it asked to see. */
 export interface Looker {
   readonly observer: BlockObserver;
-  readonly results: readonly ResultName[];
+  readonly results: readonly Visible[];
 }
 
 /** A stage as one evaluation runs it. */
 export interface PlannedStage extends EvaluatedStage {
   readonly stage: Stage | Block;
   /** takes the branch's place; the branch runs where absent */
-  readonly standIn?: StandIn;
+  readonly standIn?: StandIn | StandInMaker;
   /** in their order; none where a stand-in takes the branch's place */
   readonly lookers: readonly Looker[];
 }

@@ -18,17 +18,30 @@ export type Execution = "computed" | "reused";
 /** A block's results, by name: C before the residual, and the block's output. In a block without a residual they are one. */
 export type ResultName = "branch" | "out";
 
+/** What can be looked at: the results, and the block's first input, which its residual adds to. */
+export type Visible = ResultName | "input";
+
+/**
+ * What takes the place of C, made when the block's turn comes, where that is not known before.
+ *
+ * @param input the block's first input, the network's own; undefined in a block without a residual, which reads none
+ */
+export type StandInMaker = (input: Tensor | undefined) => Promise<StandIn>;
+
 /** What an observer wants of a block at one evaluation. */
 export type Answer =
   /** nothing: its branch runs, or another observer's stand-in takes its place */
   | "compute"
   /** to look at these results, and perhaps to give others in their place */
-  | { readonly look: readonly ResultName[] }
+  | { readonly look: readonly Visible[] }
   /** that this takes the place of C, and the branch does not run */
-  | { readonly standIn: StandIn };
+  | { readonly standIn: StandIn | StandInMaker };
 
-/** The results of a block that are looked at. */
-export type BlockResult = Readonly<Partial<Record<ResultName, Tensor>>>;
+/** What is shown of a block: what was asked for. */
+export type BlockResult = Readonly<Partial<Record<Visible, Tensor>>>;
+
+/** What takes the place of a block's results. */
+export type BlockReplacement = Readonly<Partial<Record<ResultName, Tensor>>>;
 
 /**
  * Looks at blocks while the network runs, and may change what they give. Of a block's evaluation it is told in this
@@ -42,7 +55,9 @@ export interface BlockObserver {
   /** The one question. It does no work: what it takes to answer is there when the evaluation begins. */
   answer(block: Block, evaluation: Evaluation): Answer;
   /** Shown what was asked for; what it returns takes the place of C (merged anew) or of the output. */
-  look?(block: Block, result: BlockResult, evaluation: Evaluation): Promise<BlockResult | undefined>;
+  look?(block: Block, result: BlockResult, evaluation: Evaluation): Promise<BlockReplacement | undefined>;
+  /** Told every value that blocks read: those that the network is given, then what each stage gives. */
+  value?(name: string, value: Tensor, evaluation: Evaluation): void;
   /** Told what was done with a block; not called for one whose result nothing reads. */
   executed?(block: Block, how: Execution, evaluation: Evaluation): void;
   /** Called when an evaluation is complete. */

@@ -13,18 +13,20 @@ import type { Tensor } from "../tensor.js";
 /** A weighted sum of values of C computed before. */
 export interface StandIn {
   readonly terms: readonly StandInTerm[];
-  /** added to the sum, a number for each channel */
+  /** added to the sum: a number for each channel, or for each row and channel */
   readonly shift?: Float32Array;
 }
 
 export interface StandInTerm {
   readonly tensor: Tensor;
-  /** one number, or one for each channel */
+  /** one number, or one for each channel, or for each row and channel */
   readonly weight: number | Float32Array;
 }
 
 /** What a stand-in's graph depends on: stand-ins of one form share it. */
 export interface StandInForm {
+  /** the block's output is made of it; else the sum alone */
+  readonly merges: boolean;
   readonly terms: number;
   /** not: the one term stands in as it is */
   readonly weighted: boolean;
@@ -38,34 +40,40 @@ export const STAND_IN = {
   shift: "shift",
 } as const;
 
-export function formOf({ terms, shift }: StandIn): StandInForm {
-  return { terms: terms.length, weighted: terms.length > 1 || terms[0].weight !== 1, shifted: shift !== undefined };
+export function formOf({ terms, shift }: StandIn, merges: boolean): StandInForm {
+  return {
+    merges,
+    terms: terms.length,
+    weighted: terms.length > 1 || terms[0].weight !== 1,
+    shifted: shift !== undefined,
+  };
 }
 
-/** Whether the stand-in is one kept value, unchanged. */
-export function isPlain({ terms, weighted, shifted }: StandInForm): boolean {
-  return terms === 1 && !weighted && !shifted;
+/** Whether the stand-in is one kept value, unchanged, so that no graph need run. */
+export function isPlain({ merges, terms, weighted, shifted }: StandInForm): boolean {
+  return !merges && terms === 1 && !weighted && !shifted;
 }
 
-/** Dims under which `count` numbers, one or one a channel, broadcast over a block's C. */
-export function channelDims({ outputDims }: Block, count: number): readonly number[] {
+/** Dims under which numbers, one, or one for each channel, or for each row and channel, broadcast over a block's C. */
+export function broadcastDims({ outputDims, channels }: Block, count: number): readonly number[] {
+  const [rows, width] = count === 1 ? [1, 1] : [count / channels, channels];
   // Feature maps [batch, channels, height, width]; tokens [batch, tokens, channels] inside a transformer.
-  return outputDims.length === 4 ? [count, 1, 1] : [count];
+  return outputDims.length === 4 ? [rows, width, 1, 1] : [rows, 1, width];
 }
 
-/** out from the merge's inputs and the terms; of a block without a residual, the sum alone. */
+/** out from the merge's inputs and the terms, or the sum of the terms alone. */
 export function standInGraph(
   block: Block,
-  { terms, weighted, shifted }: StandInForm,
+  { merges, terms, weighted, shifted }: StandInForm,
   target: GraphTarget,
   output: string,
 ): GraphBuilder {
   const graph = new GraphBuilder(`${block.id} reused`, target);
   const elementType = outputElementType(block, target.precision);
-  const inputs = hasMerge(block) ? declareInputs(graph, block, block.mergeInputs) : [];
+  const inputs = merges ? declareInputs(graph, block, block.mergeInputs) : [];
   const broadcast = (name: string): Value => {
-    const dims = channelDims(block, 1).map((size, axis) => (axis === 0 ? `${name} channels` : size));
-    return graph.input(name, dims, elementType);
+    const [rows, width] = [`${name} rows`, `${name} channels`];
+    return graph.input(name, block.outputDims.length === 4 ? [rows, width, 1, 1] : [rows, 1, width], elementType);
   };
   const values = Array.from({ length: terms }, (_, index) => {
     const term = graph.input(STAND_IN.term(index), block.outputDims, elementType);
@@ -74,6 +82,11 @@ export function standInGraph(
   // Not by Sum: onnxruntime 1.30 has no such kernel for webgpu, and would add up on the host.
   const sum = values.reduce((total, value) => graph.node("Add", [total, value]));
   const branch = shifted ? graph.node("Add", [sum, broadcast(STAND_IN.shift)]) : sum;
-  graph.output(output, hasMerge(block) ? block.merge(graph, inputs, branch) : branch, block.outputDims, elementType);
+  graph.output(
+    output,
+    merges && hasMerge(block) ? block.merge(graph, inputs, branch) : branch,
+    block.outputDims,
+    elementType,
+  );
   return graph;
 }
