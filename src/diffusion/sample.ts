@@ -84,6 +84,7 @@ async function* run(
   const denoise = async (latents: FloatTensor, timestep: number): Promise<FloatTensor> => {
     const evaluation: Evaluation = { index: evaluations++, timestep, images, guided };
     const inputs = { sample: guided ? stack(latents, latents) : latents, timestep, ...conditions };
+    for (const hook of hooks) await hook.evaluating?.(inputs, evaluation);
     const output = await pipeline.network.forward(inputs, { observer, evaluation, inParts, signal: options.signal });
     if (!guided) return output;
     const [unconditional, conditional] = halves(output);

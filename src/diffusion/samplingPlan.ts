@@ -2,7 +2,8 @@
 import { ArgumentError } from "../errors.js";
 import { elementCount } from "../numerics/tensor.js";
 import type { FloatTensor } from "../numerics/tensor.js";
-import type { BlockObserver } from "../engine/network/observer.js";
+import type { BlockObserver, Evaluation } from "../engine/network/observer.js";
+import type { UNetInputs } from "../engine/network/unetInputs.js";
 import type { Pipeline } from "./pipeline.js";
 import { refuseSizeConditions, timeIdsOf } from "./sizeConditions.js";
 import type { SizeConditions, TimeIds } from "./sizeConditions.js";
@@ -15,6 +16,8 @@ export interface SamplingHook extends BlockObserver {
   inParts?(pipeline: Pipeline): readonly string[];
   /** Called before the first step; what it throws ends the sampling before it begins. */
   begin?(pipeline: Pipeline, plan: SamplingPlan): Promise<void>;
+  /** Called before each evaluation, with what the network is about to be given. */
+  evaluating?(inputs: UNetInputs, evaluation: Evaluation): Promise<void>;
   /** Called when the sampling is over, however it ended. */
   end?(): void;
 }

@@ -45,8 +45,8 @@ export async function cachedTrajectory(
   const compareComputed = lookAtBranches((id, { index, images }, branch) => compare(id, index, images, branch));
   const compareReused: SamplingHook = {
     ...cached,
-    async standIn(block, evaluation) {
-      const branch = await cached.standIn?.(block, evaluation);
+    async standIn(block, evaluation, input) {
+      const branch = await cached.standIn?.(block, evaluation, input);
       if (branch === undefined) throw new TypeError(`${block.id}: no stand-in`);
       await compare(block.id, evaluation.index, evaluation.images, branch);
       return branch;

@@ -7,7 +7,13 @@ import type { SamplingHook, SamplingPlan } from "../../diffusion/samplingPlan.js
 import type { Device } from "../../engine/device.js";
 import { HeldTensors } from "../../engine/heldTensors.js";
 import type { DeviceTensor } from "../../engine/session.js";
+import type { Block } from "../../graphs/block.js";
+import { historyOf, requireFitsSchedule, termsOf } from "../adjustment/adjustment.js";
+import type { Adjustment } from "../adjustment/adjustment.js";
+import { adjustmentMender } from "./adjustmentMender.js";
 import { executionPlan } from "./executionPlan.js";
+import { followsInput, mendedSum } from "./mendedSum.js";
+import type { Mender } from "./mendedSum.js";
 import { hold } from "./reuseRule.js";
 import type { ReuseRule } from "./reuseRule.js";
 import type { Schedule } from "../schedule/schedule.js";
@@ -16,6 +22,8 @@ import { weightedSum } from "./weightedSum.js";
 export interface CachedRunOptions {
   /** what stands in for C. Default: hold, as in the paper */
   readonly reuse?: ReuseRule;
+  /** mends what stands in for C; fitted for this schedule and rule. Default: none */
+  readonly adjustment?: Adjustment;
   /** Mismatches between schedule and run that are let pass. Default: none */
   readonly allow?: readonly ScheduleMismatch[];
 }
@@ -36,18 +44,35 @@ export interface CachedRun extends SamplingHook {
 interface Kept {
   readonly time: EvaluationTime;
   readonly branch: DeviceTensor;
+  /** the block's input, where an adjustment reads how it changed */
+  readonly input?: DeviceTensor;
 }
 
 /**
  * Caches by a schedule (paper section 3.2). Give it to one sampling at a time:
  * `generate(pipeline, { prompt, steps: 20, hooks: [cachedRun(schedule)] })`.
  *
- * @throws ArgumentError when sampling starts, where the schedule is for another model, solver or number
- *   of steps, or names a block that the model does not have; during sampling, where the rule gives
- *   other than a finite weight for each kept value
+ * @throws ArgumentError where the adjustment was fitted for another schedule or rule; when sampling starts, where the
+ *   schedule is for another model, solver or number of steps, or names a block that the model does not have; during
+ *   sampling, where the rule gives other than a finite weight for each kept value
  */
-export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: CachedRunOptions = {}): CachedRun {
-  const plan = executionPlan(schedule, reuse);
+export function cachedRun(
+  schedule: Schedule,
+  { reuse = hold, adjustment, allow = [] }: CachedRunOptions = {},
+): CachedRun {
+  if (adjustment === undefined) return mendedRun(schedule, { reuse, allow });
+  requireFitsSchedule(adjustment, schedule, reuse);
+  return mendedRun(schedule, { reuse, allow, mender: adjustmentMender(adjustment, termsOf(adjustment)) });
+}
+
+/** A cached run whose stand-ins a mender may change as it goes. */
+export function mendedRun(
+  schedule: Schedule,
+  { reuse, mender, allow = [] }: { reuse: ReuseRule; mender?: Mender; allow?: readonly ScheduleMismatch[] },
+): CachedRun {
+  const history = historyOf(reuse, mender?.terms ?? []);
+  const plan = executionPlan(schedule, { history });
+  const keepsInput = (block: Block): boolean => mender?.terms.includes("input_change") === true && followsInput(block);
   const kept = new Map<string, Kept[]>();
   const passing: DeviceTensor[] = [];
   const computedAt = new Map<string, number[]>();
@@ -61,7 +86,10 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
   };
   const releaseAll = (): void => {
     releasePassing();
-    for (const values of kept.values()) for (const { branch } of values) held.release(branch);
+    for (const { branch, input } of [...kept.values()].flat()) {
+      held.release(branch);
+      if (input !== undefined) held.release(input);
+    }
     kept.clear();
   };
 
@@ -86,35 +114,46 @@ export function cachedRun(schedule: Schedule, { reuse = hold, allow = [] }: Cach
     standsIn({ id }, { index }) {
       return typeof plan.get(id)?.[index] === "number";
     },
-    async standIn({ id }, { index }) {
+    async standIn(block, evaluation, input) {
+      const { id } = block;
+      const { index } = evaluation;
       const values = kept.get(id);
       if (device === undefined || values === undefined)
         throw new TypeError(`${id}: reused at evaluation ${index} before it was computed`);
+      const known = values.slice(-reuse.history);
       const weights = reuse.weights(
         id,
-        values.map(({ time }) => time),
+        known.map(({ time }) => time),
         times[index],
       );
       // A rule may be a user's own.
-      if (weights?.length !== values.length || !weights.every(Number.isFinite))
+      if (weights?.length !== known.length || !weights.every(Number.isFinite))
         throw new ArgumentError(
-          `reuse: ${reuse.name}: expected ${values.length} finite weights for ${id} at evaluation ${index}, found ${JSON.stringify(weights)}`,
+          `reuse: ${reuse.name}: expected ${known.length} finite weights for ${id} at evaluation ${index}, found ${JSON.stringify(weights)}`,
         );
-      if (weights.length === 1 && weights[0] === 1) return values[0].branch;
+      const parts = { kept: values, weights, input };
+      const coefficients = await mender?.coefficients(block, evaluation, parts);
+      if (coefficients === undefined && weights.length === 1 && weights[0] === 1) return known[0].branch;
+      const branches = known.map(({ branch }) => branch);
       const tensor = held.hold(
-        await weightedSum(
-          device,
-          values.map(({ branch }) => branch),
-          weights,
-        ),
+        coefficients === undefined
+          ? await weightedSum(device, branches, weights)
+          : await mendedSum(device, parts, coefficients, block.channels, evaluation),
       );
       passing.push(tensor);
       return tensor;
     },
-    async computed({ id }, { branch }, { index }) {
-      const values = kept.get(id) ?? [];
-      const [oldest] = values.splice(0, values.length + 1 - reuse.history);
-      kept.set(id, [...values, { time: times[index], branch: held.replace(oldest?.branch, branch) }]);
+    async computed(block, { branch, input }, { index }) {
+      const values = kept.get(block.id) ?? [];
+      const [oldest] = values.splice(0, values.length + 1 - history);
+      kept.set(block.id, [
+        ...values,
+        {
+          time: times[index],
+          branch: held.replace(oldest?.branch, branch),
+          ...(keepsInput(block) ? { input: held.replace(oldest?.input, input) } : {}),
+        },
+      ]);
       return undefined;
     },
     executed({ id }, how, { index }) {

@@ -242,7 +242,8 @@ export class BlockNetwork {
   ): Promise<DeviceTensor> {
     if (!isBlock(stage) || observer?.standIn === undefined || evaluation === undefined)
       throw new TypeError(`${stage.id}: reused without a stand-in`);
-    const out = await this.#merge(stage, values, await observer.standIn(stage, evaluation));
+    const input = hasMerge(stage) ? read(values, stage.inputs[0].value) : undefined;
+    const out = await this.#merge(stage, values, await observer.standIn(stage, evaluation, input));
     observer.executed?.(stage, "reused", evaluation);
     return out;
   }
@@ -266,7 +267,7 @@ export class BlockNetwork {
     const branch = merges ? results[BRANCH] : out;
     let result: DeviceTensor | undefined;
     try {
-      const replaced = await observer.computed(stage, { branch, out }, evaluation);
+      const replaced = await observer.computed(stage, { branch, out, input: feeds[0] }, evaluation);
       if (replaced?.out !== undefined) result = replaced.out;
       else if (replaced?.branch === undefined || (!merges && replaced.branch === out)) result = out;
       else result = await this.#merge(stage, values, replaced.branch);

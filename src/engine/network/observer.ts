@@ -27,7 +27,12 @@ export interface BlockResult {
   readonly branch: DeviceTensor;
   /** the block's output; the same tensor as C in a block without a residual */
   readonly out: DeviceTensor;
+  /** the block's first input, which its residual adds to */
+  readonly input: DeviceTensor;
 }
+
+/** What an observer may put in the place of a block's results. */
+export type BlockReplacement = Partial<Pick<BlockResult, "branch" | "out">>;
 
 /**
  * Looks at blocks while the network runs, and may change what they give.
@@ -39,12 +44,16 @@ export interface BlockObserver {
   wants(block: Block, evaluation: Evaluation): BlockWants;
   /** Whether `standIn` gives this block's C, so that the branch is not run. Asked for all blocks before any runs. */
   standsIn?(block: Block, evaluation: Evaluation): boolean;
-  /** C of a block that does not run; it stays the observer's until the evaluation is complete. */
-  standIn?(block: Block, evaluation: Evaluation): Promise<DeviceTensor>;
+  /**
+   * C of a block that does not run; it stays the observer's until the evaluation is complete.
+   *
+   * @param input the block's first input, the network's own; undefined in a block without a residual, which reads none
+   */
+  standIn?(block: Block, evaluation: Evaluation, input: DeviceTensor | undefined): Promise<DeviceTensor>;
   /** Told what was done with a block; not called for one whose result nothing reads. */
   executed?(block: Block, how: Execution, evaluation: Evaluation): void;
   /** Called after each wanted block; what it returns takes the place of C (merged anew) or of the output. */
-  computed(block: Block, result: BlockResult, evaluation: Evaluation): Promise<Partial<BlockResult> | undefined>;
+  computed(block: Block, result: BlockResult, evaluation: Evaluation): Promise<BlockReplacement | undefined>;
   /** Called when an evaluation is complete. */
   evaluated?(evaluation: Evaluation): Promise<void>;
 }
@@ -63,16 +72,16 @@ export function combineObservers(observers: readonly BlockObserver[]): BlockObse
     standsIn(block, evaluation) {
       return observers.some((observer) => observer.standsIn?.(block, evaluation));
     },
-    async standIn(block, evaluation) {
+    async standIn(block, evaluation, input) {
       const standing = observers.find((observer) => observer.standsIn?.(block, evaluation));
       if (standing?.standIn === undefined) throw new TypeError(`${block.id}: an observer stands in without a standIn`);
-      return standing.standIn(block, evaluation);
+      return standing.standIn(block, evaluation, input);
     },
     executed(block, how, evaluation) {
       for (const observer of observers) observer.executed?.(block, how, evaluation);
     },
     async computed(block, result, evaluation) {
-      let replaced: Partial<BlockResult> | undefined;
+      let replaced: BlockReplacement | undefined;
       let current = result;
       for (const observer of observers) {
         const wanted = observer.wants(block, evaluation);
@@ -81,7 +90,7 @@ export function combineObservers(observers: readonly BlockObserver[]): BlockObse
         if (branch !== undefined) {
           // It undoes an earlier output, as the residual is added to it anew.
           replaced = { branch };
-          current = { branch, out: hasMerge(block) ? result.out : branch };
+          current = { ...current, branch, out: hasMerge(block) ? result.out : branch };
         }
         if (out !== undefined) {
           replaced = { ...replaced, out };

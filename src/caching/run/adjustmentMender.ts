@@ -1,0 +1,28 @@
+import { coefficientsAt } from "../adjustment/adjustment.js";
+import type { Adjustment, Term } from "../adjustment/adjustment.js";
+import { ArgumentError } from "../../errors.js";
+import type { Coefficients, Mender } from "./mendedSum.js";
+
+/** Mends stand-ins by an adjustment that is there, or by one that grows while the run goes on. */
+export function adjustmentMender(
+  { blocks, halves }: Pick<Adjustment, "blocks" | "halves">,
+  terms: readonly Term[],
+): Mender {
+  return {
+    terms,
+    async coefficients({ id, channels }, { index }) {
+      const block = blocks[id];
+      if (block === undefined) return undefined;
+      if (block.channels !== channels)
+        throw new ArgumentError(
+          `adjustment: ${id}: fitted for ${block.channels} channels, and the model's has ${channels} — fit one for this model with \`blockcache adjust\``,
+        );
+      const found: Record<string, Float32Array> = {};
+      for (const term of terms) {
+        const values = coefficientsAt(block, term, index, halves);
+        if (values !== undefined) found[term] = values;
+      }
+      return Object.keys(found).length === 0 ? undefined : (found satisfies Coefficients);
+    },
+  };
+}
