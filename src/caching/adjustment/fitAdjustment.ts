@@ -30,7 +30,7 @@ import { fitValidated } from "./crossValidation.js";
 import { Lockstep } from "./lockstep.js";
 import { addMaps, emptyMoments, mergeMoments, poolChannels } from "./moments.js";
 import type { Moments } from "./moments.js";
-import { numbers, regressorsOf } from "./regressors.js";
+import { guidedMap, numbers, regressorsOf } from "./regressors.js";
 
 /** Parts that the prompts are cut into; each is held out once. */
 const FOLDS = 4;
@@ -44,7 +44,7 @@ export interface FitOptions extends Pick<SampleOptions, "height" | "width"> {
   /** what is fitted (adjustment.ts). Default: scale and shift, as in the paper */
   readonly terms?: readonly Term[];
   /** whether the guidance halves have the same coefficients, or each its own. Default: together */
-  readonly halves?: "together" | "apart";
+  readonly halves?: "together" | "apart" | "guided";
   /** whether every channel has coefficients of its own, or all of a block the same. Default: channel */
   readonly per?: "channel" | "block";
   readonly negativePrompt?: string;
@@ -117,7 +117,14 @@ export async function fitAdjustment(pipeline: Pipeline, schedule: Schedule, opti
         if (evaluation.index >= known) {
           const target = await numbers(pipeline.device, teacher.take(block.id));
           const maps = [...(await regressorsOf(pipeline.device, terms, parts)), target];
-          fit.add(index, block, evaluation, maps, members.map(foldOf));
+          const guides = evaluation.guided && halves === "guided";
+          fit.add(
+            index,
+            block,
+            guides ? { ...evaluation, guided: false } : evaluation,
+            guides ? maps.map((map) => guidedMap(map, schedule.guidance_scale)) : maps,
+            members.map(foldOf),
+          );
           await lockstep.meet(() => fit.finish(block, evaluation));
         }
         return adjustmentMender(growing, terms).coefficients(block, evaluation, parts);

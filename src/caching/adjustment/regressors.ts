@@ -46,3 +46,12 @@ function standInOf(values: readonly Float32Array[], weights: readonly number[]):
 function difference(one: Float32Array, other: Float32Array): Float32Array {
   return one.map((value, index) => value - other[index]);
 }
+
+/** What guidance makes of both halves (guidance.ts): w·conditional + (1 − w)·unconditional. */
+export function guidedMap(map: Quantity, guidanceScale: number): Quantity {
+  if (typeof map === "number") return map;
+  const middle = map.length / 2;
+  return map
+    .subarray(middle)
+    .map((conditional, index) => guidanceScale * conditional + (1 - guidanceScale) * map[index]);
+}

@@ -39,6 +39,8 @@ export interface ForwardOptions {
   readonly inParts?: ReadonlySet<string>;
   /** checked between blocks */
   readonly signal?: AbortSignal;
+  /** receives every value that stages read, those fed first; whoever keeps one retains it */
+  readonly onValue?: (name: string, value: DeviceTensor) => void;
   /** receives each stage's seconds */
   readonly onStageTime?: (id: string, seconds: number) => void;
 }
@@ -143,7 +145,12 @@ export class BlockNetwork {
     const lastReader = lastReaders(planned);
     const fed = feedUNet(this.unet.config, inputs, this.device.precision);
     this.#requireExtent(inputs.sample.dims);
-    const values = new Map<string, DeviceTensor>(fed);
+    const values = new Map<string, DeviceTensor>();
+    const set = (name: string, value: DeviceTensor): void => {
+      values.set(name, value);
+      options.onValue?.(name, value);
+    };
+    fed.forEach((value, name) => set(name, value));
     this.#evaluating++;
     try {
       await this.#releaseOtherForms(options.inParts);
@@ -151,11 +158,8 @@ export class BlockNetwork {
         throwIfAborted(options.signal, "sampling");
         const started = performance.now();
         const target = this.unet.upsampleTargets.get(stage.id);
-        if (target !== undefined && !reused) values.set(upsampleSizeName(stage.id), extentOf(read(values, target)));
-        values.set(
-          stage.id,
-          await (reused ? this.#reuse(stage, values, options) : this.#run(stage, wants, values, options)),
-        );
+        if (target !== undefined && !reused) set(upsampleSizeName(stage.id), extentOf(read(values, target)));
+        set(stage.id, await (reused ? this.#reuse(stage, values, options) : this.#run(stage, wants, values, options)));
         for (const [name, last] of lastReader) {
           if (last !== index) continue;
           if (!fed.has(name)) release(read(values, name));
