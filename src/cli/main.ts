@@ -12,6 +12,7 @@ import { inspectCommand } from "./inspect.js";
 import { plotCommand } from "./plot.js";
 import { profileCommand } from "./profile.js";
 import { refineCommand } from "./refine.js";
+import { adjustCommand } from "./adjust.js";
 import { sampleCommand } from "./sample.js";
 import { scheduleCommand } from "./schedule.js";
 import { sweepCommand } from "./sweep.js";
@@ -31,6 +32,7 @@ for (const subcommand of [
   encodeCommand,
   vaeCommand,
   sampleCommand,
+  adjustCommand,
   profileCommand,
   costsCommand,
   scheduleCommand,

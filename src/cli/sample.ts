@@ -10,6 +10,7 @@ import type { ReuseRule } from "../caching/run/reuseRule.js";
 import { computedShare } from "../caching/schedule/schedule.js";
 import type { Schedule } from "../caching/schedule/schedule.js";
 import { loadSchedule } from "../caching/schedule/scheduleFile.js";
+import { loadAdjustment } from "../caching/adjustment/adjustmentFile.js";
 import { montage } from "../diffusion/montage.js";
 import { saveImage } from "../diffusion/image.js";
 import { decodeImages } from "../diffusion/decodeImages.js";
@@ -67,6 +68,7 @@ interface SampleCommandOptions extends CommonOptions, FindOptions {
   readonly profile?: string;
   readonly costs?: string;
   readonly reuse: string;
+  readonly adjustment?: string;
   readonly allow?: ScheduleMismatch[];
 }
 
@@ -116,6 +118,7 @@ export function sampleCommand(): Command {
   return withFinding(sampling)
     .option("--costs <file>", "what `blockcache costs` wrote, for --speedup and --latency")
     .addOption(reuseOption("what stands in for a block that does not compute"))
+    .option("--adjustment <file>", "mend what stands in: what `blockcache adjust` wrote for this schedule")
     .addOption(
       new Option("--allow <mismatches...>", "use a schedule made for another model or solver").choices([
         "model",
@@ -132,7 +135,9 @@ export function sampleCommand(): Command {
           : await readTensors(options.latents, { latents: "[images, channels, height, width]" });
       const reuse = await loadReuseRule(options.reuse);
       const schedule = await scheduleOf(options, reuse);
-      const cached = schedule === undefined ? undefined : cachedRun(schedule, { reuse, allow: options.allow });
+      const adjustment = options.adjustment === undefined ? undefined : await loadAdjustment(options.adjustment);
+      const cached =
+        schedule === undefined ? undefined : cachedRun(schedule, { reuse, adjustment, allow: options.allow });
       const pipeline = await openPipeline(model, options);
       const progress = createProgress("sampling", "evaluations");
       let latents: FloatTensor | undefined;
@@ -212,7 +217,7 @@ function plannedCacheBytes(pipeline: Pipeline, settings: SampleOptions, schedule
 }
 
 /** What would have no effect is a slip. */
-function checkCaching({ schedule, profile, allow, reuse }: SampleCommandOptions, given: Command): void {
+function checkCaching({ schedule, profile, allow, adjustment, reuse }: SampleCommandOptions, given: Command): void {
   const finding = [...FINDING, "costs"].find((name) => given.getOptionValueSource(name) === "cli");
   if (schedule !== undefined && profile !== undefined)
     throw new UsageError("sample: expected --schedule or --profile, found both");
@@ -220,8 +225,10 @@ function checkCaching({ schedule, profile, allow, reuse }: SampleCommandOptions,
     throw new UsageError(
       `sample: --${finding} goes with --profile${schedule === undefined ? "" : "; a schedule says itself what computes"}`,
     );
-  if (schedule === undefined && profile === undefined && (allow !== undefined || reuse !== "hold"))
-    throw new UsageError(`sample: ${allow === undefined ? "--reuse" : "--allow"} goes with --schedule or --profile`);
+  const caching = { allow: allow !== undefined, adjustment: adjustment !== undefined, reuse: reuse !== "hold" };
+  const alone = Object.entries(caching).find(([, isGiven]) => isGiven)?.[0];
+  if (schedule === undefined && profile === undefined && alone !== undefined)
+    throw new UsageError(`sample: --${alone} goes with --schedule or --profile`);
 }
 
 async function scheduleOf(options: SampleCommandOptions, reuse: ReuseRule): Promise<Schedule | undefined> {

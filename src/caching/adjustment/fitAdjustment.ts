@@ -35,6 +35,16 @@ import { guidedMap, numbers, regressorsOf } from "./regressors.js";
 /** Parts that the prompts are cut into; each is held out once. */
 const FOLDS = 4;
 
+/** How the guidance halves are fitted. */
+export const FIT_HALVES = ["guided", "together", "apart"] as const;
+export type FitHalves =
+  /** both have the same coefficients, fitted to what guidance makes of the halves: their difference counts most there */
+  | "guided"
+  /** both have the same coefficients, fitted to both alike */
+  | "together"
+  /** each has its own */
+  | "apart";
+
 export interface FitOptions extends Pick<SampleOptions, "height" | "width"> {
   readonly prompts: readonly string[];
   /** each prompt is sampled from each seed's noise. Default: 0 */
@@ -43,8 +53,8 @@ export interface FitOptions extends Pick<SampleOptions, "height" | "width"> {
   readonly reuse?: ReuseRule;
   /** what is fitted (adjustment.ts). Default: scale and shift, as in the paper */
   readonly terms?: readonly Term[];
-  /** whether the guidance halves have the same coefficients, or each its own. Default: together */
-  readonly halves?: "together" | "apart" | "guided";
+  /** Default: guided */
+  readonly halves?: FitHalves;
   /** whether every channel has coefficients of its own, or all of a block the same. Default: channel */
   readonly per?: "channel" | "block";
   readonly negativePrompt?: string;
@@ -73,7 +83,7 @@ interface Growing extends Adjustment {
  */
 export async function fitAdjustment(pipeline: Pipeline, schedule: Schedule, options: FitOptions): Promise<Adjustment> {
   const { prompts, seeds = [0], batch = 4, reuse = hold, file, onProgress, signal } = options;
-  const { terms = ["scale", "shift"], halves = "together", per = "channel", negativePrompt, height, width } = options;
+  const { terms = ["scale", "shift"], halves = "guided", per = "channel", negativePrompt, height, width } = options;
   if (prompts.length === 0) throw new ArgumentError("prompts: expected at least one, found an empty list");
   if (seeds.length === 0) throw new ArgumentError("seeds: expected at least one, found an empty list");
   if (!Number.isInteger(batch) || batch < 1)
@@ -89,7 +99,7 @@ export async function fitAdjustment(pipeline: Pipeline, schedule: Schedule, opti
     fit: {
       method: "closed-form",
       terms: TERMS.filter((term) => terms.includes(term)),
-      per,
+      ...{ halves, per },
       trajectories,
       negative_prompt: negativePrompt ?? null,
       size: height === undefined ? null : [height, width],
