@@ -31,7 +31,11 @@ export interface ValidatedFit {
  * @param folds sums over disjoint sets of prompts. With a single one nothing can be held out: the fit is then of the
  *   middle strength 0.01, and the held-out error is that of the fitted prompts
  */
-export function fitValidated(folds: readonly Moments[], problem: Omit<RidgeProblem, "moments">): ValidatedFit {
+export function fitValidated(
+  folds: readonly Moments[],
+  problem: Omit<RidgeProblem, "moments">,
+  candidates: readonly number[] = RIDGE_STRENGTHS,
+): ValidatedFit {
   const whole = mergeMoments(folds);
   const size = squaredTarget(whole);
   const unchanged = Float64Array.from(
@@ -39,8 +43,8 @@ export function fitValidated(folds: readonly Moments[], problem: Omit<RidgeProbl
     (_, index) => problem.start[index % problem.start.length],
   );
   const before = squaredError(whole, unchanged);
-  const heldOut = folds.length === 1 ? undefined : heldOutErrors(folds, problem);
-  const strengths = heldOut === undefined ? [0.01] : RIDGE_STRENGTHS;
+  const heldOut = folds.length === 1 ? undefined : heldOutErrors(folds, problem, candidates);
+  const strengths = heldOut === undefined ? [0.01] : candidates;
   const best = heldOut === undefined ? 0 : heldOut.indexOf(Math.min(...heldOut));
   const [coefficients] = fitRidge({ ...problem, moments: whole }, [strengths[best]]);
   const fitted = squaredError(whole, coefficients);
@@ -56,11 +60,15 @@ export function fitValidated(folds: readonly Moments[], problem: Omit<RidgeProbl
 }
 
 /** Σ(y − ŷ)² over all folds for each strength, each fold by coefficients fitted on the others. */
-function heldOutErrors(folds: readonly Moments[], problem: Omit<RidgeProblem, "moments">): number[] {
-  const errors = RIDGE_STRENGTHS.map(() => 0);
+function heldOutErrors(
+  folds: readonly Moments[],
+  problem: Omit<RidgeProblem, "moments">,
+  candidates: readonly number[],
+): number[] {
+  const errors = candidates.map(() => 0);
   folds.forEach((fold, index) => {
     const others = mergeMoments(folds.filter((_, other) => other !== index));
-    fitRidge({ ...problem, moments: others }, RIDGE_STRENGTHS).forEach((coefficients, place) => {
+    fitRidge({ ...problem, moments: others }, candidates).forEach((coefficients, place) => {
       errors[place] += squaredError(fold, coefficients);
     });
   });

@@ -269,7 +269,7 @@ class CellFit {
     const { coefficients, ridge, errors } = fitValidated(this.#pooled ? folds.map(poolChannels) : folds, {
       start: this.#terms.map((term) => IDENTITY[term]),
       fitted: [...this.#terms.keys()],
-    });
+    }, process.env.RIDGE?.split(",").map(Number));
     (report[id] ??= []).push({ evaluation: index, ridge, ...errors });
     const width = halves * channels;
     const size = schedule.timesteps.length * width;
