@@ -62,7 +62,12 @@ describe.each(readdirSync(models))("%s: the gradients are PyTorch's", (name) => 
   it("at the latents and at every block's out", async () => {
     const values = new Map<string, DeviceTensor>();
     const out = await pipeline.network.forward(await inputs(), {
-      onValue: (value, tensor) => void values.set(value, retain(tensor)),
+      evaluation: { index: 0, timestep: 601, images: 2, guided: false },
+      observer: {
+        wants: () => ({ branch: false, out: false }),
+        computed: async () => undefined,
+        value: (value, tensor) => void values.set(value, retain(tensor)),
+      },
     });
     const stages = pipeline.network.blocks.map(({ id }) => ({ id, how: "computed" as const }));
     const found = await gradients.backward(stages, values, new Map([["conv_out", sines(out.dims)]]));

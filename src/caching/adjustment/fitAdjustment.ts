@@ -134,6 +134,7 @@ export async function fitAdjustment(pipeline: Pipeline, schedule: Schedule, opti
             guides ? { ...evaluation, guided: false } : evaluation,
             guides ? maps.map((map) => guidedMap(map, schedule.guidance_scale)) : maps,
             members.map(foldOf),
+            guides ? maps : undefined,
           );
           await lockstep.meet(() => fit.finish(block, evaluation));
         }
@@ -244,6 +245,7 @@ class CellFit {
     { images, guided }: Evaluation,
     maps: Parameters<typeof addMaps>[1],
     folds: readonly number[],
+    both?: Parameters<typeof addMaps>[1],
   ): void {
     const { halves } = this.#growing;
     this.#sums[batch] = Array.from({ length: this.#folds }, (_, fold) => {
@@ -258,6 +260,21 @@ class CellFit {
           : [[image, (halves - 1) * channels]],
       );
       addMaps(moments, maps, { rows: guided ? 2 * images : images, width: channels, firstChannel: new Map(rows) });
+      if (both !== undefined) {
+        const alpha = Number(process.env.ALPHA ?? 0);
+        addMaps(moments, both, {
+          rows: 2 * images,
+          width: channels,
+          firstChannel: new Map(own.map((i) => [i, 0])),
+          weight: 16 * alpha,
+        });
+        addMaps(moments, both, {
+          rows: 2 * images,
+          width: channels,
+          firstChannel: new Map(own.map((i) => [images + i, 0])),
+          weight: 25 * alpha,
+        });
+      }
       return moments;
     });
   }
@@ -266,10 +283,14 @@ class CellFit {
   finish({ id, channels }: Block, { index }: Evaluation): void {
     const { halves, blocks, report, schedule } = this.#growing;
     const folds = Array.from({ length: this.#folds }, (_, fold) => mergeMoments(this.#sums.map((each) => each[fold])));
-    const { coefficients, ridge, errors } = fitValidated(this.#pooled ? folds.map(poolChannels) : folds, {
-      start: this.#terms.map((term) => IDENTITY[term]),
-      fitted: [...this.#terms.keys()],
-    }, process.env.RIDGE?.split(",").map(Number));
+    const { coefficients, ridge, errors } = fitValidated(
+      this.#pooled ? folds.map(poolChannels) : folds,
+      {
+        start: this.#terms.map((term) => IDENTITY[term]),
+        fitted: [...this.#terms.keys()],
+      },
+      process.env.RIDGE?.split(",").map(Number),
+    );
     (report[id] ??= []).push({ evaluation: index, ridge, ...errors });
     const width = halves * channels;
     const size = schedule.timesteps.length * width;

@@ -41,7 +41,12 @@ export function pairCount(quantities: number): number {
 export function addMaps(
   moments: Moments,
   values: readonly Quantity[],
-  { rows, width, firstChannel }: { rows: number; width: number; firstChannel: ReadonlyMap<number, number> },
+  {
+    rows,
+    width,
+    firstChannel,
+    weight = 1,
+  }: { rows: number; width: number; firstChannel: ReadonlyMap<number, number>; weight?: number },
 ): void {
   const { quantities, products } = moments;
   const map = values.find((value) => typeof value !== "number");
@@ -53,7 +58,8 @@ export function addMaps(
       const from = (row * width + channel) * pixels;
       let place = (first + channel) * pairs;
       for (let i = 0; i < quantities; i++) {
-        for (let j = i; j < quantities; j++) products[place++] += product(values[i], values[j], from, from + pixels);
+        for (let j = i; j < quantities; j++)
+          products[place++] += weight * product(values[i], values[j], from, from + pixels);
       }
     }
   }

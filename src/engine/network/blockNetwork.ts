@@ -39,8 +39,6 @@ export interface ForwardOptions {
   readonly inParts?: ReadonlySet<string>;
   /** checked between blocks */
   readonly signal?: AbortSignal;
-  /** receives every value that stages read, those fed first; whoever keeps one retains it */
-  readonly onValue?: (name: string, value: DeviceTensor) => void;
   /** receives each stage's seconds */
   readonly onStageTime?: (id: string, seconds: number) => void;
 }
@@ -146,9 +144,10 @@ export class BlockNetwork {
     const fed = feedUNet(this.unet.config, inputs, this.device.precision);
     this.#requireExtent(inputs.sample.dims);
     const values = new Map<string, DeviceTensor>();
+    const { observer, evaluation } = options;
     const set = (name: string, value: DeviceTensor): void => {
       values.set(name, value);
-      options.onValue?.(name, value);
+      if (evaluation !== undefined) observer?.value?.(name, value, evaluation);
     };
     fed.forEach((value, name) => set(name, value));
     this.#evaluating++;
@@ -170,7 +169,7 @@ export class BlockNetwork {
       const { dims } = inputs.sample;
       if (elementCount(dims) > elementCount(this.#largestSample)) this.#largestSample = dims;
       const output = await toHost(this.device, read(values, UNET_OUTPUT));
-      if (options.evaluation !== undefined) await options.observer?.evaluated?.(options.evaluation);
+      if (evaluation !== undefined) await observer?.evaluated?.(evaluation);
       return output;
     } finally {
       this.#evaluating--;

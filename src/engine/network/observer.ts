@@ -50,6 +50,8 @@ export interface BlockObserver {
    * @param input the block's first input, the network's own; undefined in a block without a residual, which reads none
    */
   standIn?(block: Block, evaluation: Evaluation, input: DeviceTensor | undefined): Promise<DeviceTensor>;
+  /** Told every value that blocks read: those that the network is given, then what each stage gives. */
+  value?(name: string, value: DeviceTensor, evaluation: Evaluation): void;
   /** Told what was done with a block; not called for one whose result nothing reads. */
   executed?(block: Block, how: Execution, evaluation: Evaluation): void;
   /** Called after each wanted block; what it returns takes the place of C (merged anew) or of the output. */
@@ -76,6 +78,9 @@ export function combineObservers(observers: readonly BlockObserver[]): BlockObse
       const standing = observers.find((observer) => observer.standsIn?.(block, evaluation));
       if (standing?.standIn === undefined) throw new TypeError(`${block.id}: an observer stands in without a standIn`);
       return standing.standIn(block, evaluation, input);
+    },
+    value(name, value, evaluation) {
+      for (const observer of observers) observer.value?.(name, value, evaluation);
     },
     executed(block, how, evaluation) {
       for (const observer of observers) observer.executed?.(block, how, evaluation);

@@ -1,0 +1,117 @@
+/** What a student and its teacher did at one evaluation: enough to say how far they are apart, and to run it backwards. */
+import type { Pipeline } from "../../diffusion/pipeline.js";
+import type { SamplingHook } from "../../diffusion/samplingPlan.js";
+import type { Device } from "../../engine/device.js";
+import type { RecordedStage } from "../../engine/network/networkGradients.js";
+import type { Evaluation, Execution } from "../../engine/network/observer.js";
+import { release, retain } from "../../engine/ownership.js";
+import type { DeviceTensor } from "../../engine/session.js";
+import { UNET_OUTPUT } from "../../graphs/unet.js";
+import type { FloatTensor } from "../../numerics/tensor.js";
+import type { DistillationLoss } from "./distil.js";
+import type { Quantity } from "./moments.js";
+import { numbers } from "./regressors.js";
+
+export class StudentRecord {
+  /** every value that the student's blocks read */
+  readonly values = new Map<string, DeviceTensor>();
+  /** what ran, in execution order */
+  readonly stages: { readonly id: string; readonly how: Execution }[] = [];
+  /** block id → the stand-in, mended; the run's own */
+  readonly branches = new Map<string, DeviceTensor>();
+  /** block id → what the stand-in was made of, a map for each term */
+  readonly regressors = new Map<string, readonly Quantity[]>();
+  /** block id → what the teacher's block gave */
+  readonly #teacher = new Map<string, Float32Array>();
+
+  /** Whether the teacher ran at this evaluation, so that the student's values are kept. */
+  get isTaught(): boolean {
+    return this.#teacher.size > 0;
+  }
+
+  async teach(
+    { network, device }: Pipeline,
+    inputs: Parameters<NonNullable<SamplingHook["evaluating"]>>[0],
+    evaluation: Evaluation,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    await network.forward(inputs, {
+      evaluation,
+      signal,
+      observer: {
+        wants: () => ({ branch: false, out: true }),
+        computed: async ({ id }, { out }) => {
+          this.#teacher.set(id, (await numbers(device, out)).slice());
+          return undefined;
+        },
+      },
+    });
+  }
+
+  value(name: string, value: DeviceTensor): void {
+    if (this.isTaught) this.values.set(name, retain(value));
+  }
+
+  /** From the first stand-in on: before it there is nothing to train. */
+  recorded(): readonly RecordedStage[] {
+    const first = this.stages.findIndex(({ how }) => how === "reused");
+    return this.stages.slice(first).map(({ id, how }) => ({ id, how, branch: this.branches.get(id) }));
+  }
+
+  /** How far the two are apart, and its gradient at what the student's blocks gave. */
+  async loss(
+    device: Device,
+    kind: DistillationLoss,
+    evaluation: Evaluation,
+    guidanceScale: number,
+  ): Promise<{ value: number; seeds: ReadonlyMap<string, FloatTensor> }> {
+    const ids = kind === "output" ? [UNET_OUTPUT] : this.stages.map(({ id }) => id);
+    const seeds = new Map<string, FloatTensor>();
+    let total = 0;
+    for (const id of ids) {
+      const [tensor, target] = [this.values.get(id), this.#teacher.get(id)];
+      if (tensor === undefined || target === undefined) throw new TypeError(`${id}: not recorded`);
+      const out = await numbers(device, tensor);
+      const guided = kind === "output" && evaluation.guided;
+      const { value, gradient } = guided
+        ? guidedDistance(out, target, guidanceScale)
+        : distance(out, target, ids.length);
+      total += value;
+      seeds.set(id, { dims: tensor.dims, data: gradient });
+    }
+    return { value: total, seeds };
+  }
+
+  clear(): void {
+    for (const value of this.values.values()) release(value);
+    this.values.clear();
+    this.stages.length = 0;
+    this.branches.clear();
+    this.regressors.clear();
+    this.#teacher.clear();
+  }
+}
+
+/** Σ(x − y)² / Σy², a block's part of their mean. */
+function distance(out: Float32Array, target: Float32Array, blocks: number): { value: number; gradient: Float32Array } {
+  const size = blocks * target.reduce((sum, value) => sum + value ** 2, 0);
+  const gradient = out.map((value, index) => (2 * (value - target[index])) / size);
+  return { value: out.reduce((sum, value, index) => sum + (value - target[index]) ** 2, 0) / size, gradient };
+}
+
+/** The same of w·conditional + (1 − w)·unconditional, the halves one below the other. */
+function guidedDistance(out: Float32Array, target: Float32Array, w: number): { value: number; gradient: Float32Array } {
+  const half = out.length / 2;
+  const guide = (values: Float32Array, index: number): number => w * values[half + index] + (1 - w) * values[index];
+  let size = 0;
+  for (let index = 0; index < half; index++) size += guide(target, index) ** 2;
+  const gradient = new Float32Array(out.length);
+  let value = 0;
+  for (let index = 0; index < half; index++) {
+    const difference = guide(out, index) - guide(target, index);
+    value += difference ** 2 / size;
+    gradient[half + index] = (2 * w * difference) / size;
+    gradient[index] = (2 * (1 - w) * difference) / size;
+  }
+  return { value, gradient };
+}
