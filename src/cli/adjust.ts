@@ -1,14 +1,29 @@
+import { rm } from "node:fs/promises";
 import type { Command } from "commander";
 import { InvalidArgumentError, Option } from "commander";
 import { TERMS } from "../caching/adjustment/adjustment.js";
 import type { FittedCell, Term } from "../caching/adjustment/adjustment.js";
 import { saveAdjustment } from "../caching/adjustment/adjustmentFile.js";
+import { PARAMETER_KINDS } from "../caching/adjustment/adjustmentParameters.js";
+import type { ParameterKind } from "../caching/adjustment/adjustmentParameters.js";
+import { LOSSES, distilAdjustment } from "../caching/adjustment/distil.js";
+import type { DistillationLoss } from "../caching/adjustment/distil.js";
 import { FIT_HALVES, fitAdjustment } from "../caching/adjustment/fitAdjustment.js";
 import type { FitHalves } from "../caching/adjustment/fitAdjustment.js";
 import { loadSchedule } from "../caching/schedule/scheduleFile.js";
 import { judgeAdjustment } from "../study/judgeAdjustment.js";
 import type { JudgedAdjustment } from "../study/judgeAdjustment.js";
-import { MODEL, abortOnInterrupt, command, integerList, openPipeline, positiveInteger, print } from "./command.js";
+import {
+  MODEL,
+  UsageError,
+  abortOnInterrupt,
+  command,
+  finiteNumber,
+  integerList,
+  openPipeline,
+  positiveInteger,
+  print,
+} from "./command.js";
 import type { CommonOptions, SizeOptions } from "./command.js";
 import { createProgress } from "./progress.js";
 import { readPromptLines } from "./promptFile.js";
@@ -19,6 +34,11 @@ interface AdjustCommandOptions extends CommonOptions, SizeOptions {
   readonly prompts: string;
   readonly seeds: number[];
   readonly testPrompts?: string;
+  readonly method: "closed-form" | "distil";
+  readonly iterations?: number;
+  readonly loss?: DistillationLoss;
+  readonly parameters?: ParameterKind;
+  readonly rate?: number;
   readonly terms?: Term[];
   readonly halves?: FitHalves;
   readonly per: "channel" | "block";
@@ -40,6 +60,28 @@ export function adjustCommand(): Command {
     .requiredOption("--prompts <file>", "text: one prompt a line; eight or more are better")
     .option("--seeds <list>", "each prompt from each seed's noise", integerList, [0])
     .option("--test-prompts <file>", "other prompts: their final latents with and without it are compared at the end")
+    .addOption(
+      new Option(
+        "--method <name>",
+        "closed-form: least squares; distil: then trained from there by gradients, as the paper does (minutes to hours)",
+      )
+        .choices(["closed-form", "distil"])
+        .default("closed-form"),
+    )
+    .option("--iterations <n>", "distil: samplings in all (default: 50)", positiveInteger)
+    .addOption(
+      new Option(
+        "--loss <name>",
+        "distil: output: what guidance makes of the network's output; blocks: what each block gives, as the paper has it (default: output)",
+      ).choices(LOSSES),
+    )
+    .addOption(
+      new Option(
+        "--parameters <kind>",
+        "distil: the table of coefficients, or a linear layer on the timestep's embedding (default: table)",
+      ).choices(PARAMETER_KINDS),
+    )
+    .option("--rate <rate>", "distil: Adam's first learning rate (default: 0.003)", finiteNumber)
     .option("--terms <list>", `what is fitted, of ${TERMS.join(", ")} (default: scale,shift as in the paper)`, termList)
     .addOption(
       new Option(
@@ -58,38 +100,63 @@ export function adjustCommand(): Command {
     .option("--batch <n>", "trajectories sampled together", positiveInteger, 4)
     .addOption(reuseOption("what stands in for a block, and is mended"))
     .requiredOption("--out <file>", "safetensors to write; one of the same setting is gone on with")
-    .action(async (model: string, options: AdjustCommandOptions) => {
+    .action(async (model: string, options: AdjustCommandOptions, given: Command) => {
+      const training = ["iterations", "loss", "parameters", "rate"].find(
+        (name) => given.getOptionValueSource(name) === "cli",
+      );
+      if (options.method === "closed-form" && training !== undefined)
+        throw new UsageError(`adjust: --${training} goes with --method distil`);
       const reuse = await loadReuseRule(options.reuse);
       const schedule = await loadSchedule(options.schedule);
       const prompts = await readPromptLines(options.prompts);
       const testPrompts = options.testPrompts === undefined ? undefined : await readPromptLines(options.testPrompts);
       const pipeline = await openPipeline(model, options);
       const progress = createProgress("fitting", "evaluations");
-      const { seeds, terms, halves, per, negativePrompt, height, width, batch } = options;
-      const signal = abortOnInterrupt();
+      const distilling = createProgress("distilling", "samplings");
+      const { terms, halves, per, batch } = options;
+      const { seeds, negativePrompt, height, width } = options;
+      const sampling = { prompts, seeds, negativePrompt, height, width, reuse, signal: abortOnInterrupt() };
+      const distils = options.method === "distil";
       try {
-        const adjustment = await fitAdjustment(pipeline, schedule, {
-          ...{ prompts, seeds, terms, halves, per, negativePrompt, height, width, batch, reuse, signal },
-          file: options.out,
+        const closedForm = await fitAdjustment(pipeline, schedule, {
+          ...{ ...sampling, terms, halves, per, batch },
+          file: distils ? `${options.out}.closed-form` : options.out,
           onProgress: progress.update,
         });
+        progress.stop();
+        const { iterations, loss, parameters, rate } = options;
+        const adjustment = distils
+          ? await distilAdjustment(pipeline, schedule, closedForm, {
+              ...{ ...sampling, iterations, loss, parameters, rate },
+              file: `${options.out}.state`,
+              onProgress: distilling.update,
+            })
+          : closedForm;
         await saveAdjustment(options.out, adjustment);
+        if (distils) for (const kept of [".closed-form", ".state"]) await rm(`${options.out}${kept}`, { force: true });
+        distilling.stop();
         const judged =
           testPrompts === undefined
             ? undefined
             : await judgeAdjustment(pipeline, schedule, adjustment, {
                 trajectories: testPrompts.flatMap((prompt) => seeds.map((seed) => ({ prompt, seed }))),
                 sampling: { negativePrompt, height, width },
-                ...{ reuse, signal },
+                ...{ reuse, signal: sampling.signal },
               });
-        progress.stop();
-        const errors = meanErrors(Object.values(adjustment.report).flat());
-        print(options, { out: options.out, ...errors, test: judged }, [
+        const errors = meanErrors(Object.values(closedForm.report).flat());
+        const losses = adjustment.fit.losses as number[] | undefined;
+        print(options, { out: options.out, ...errors, losses, test: judged }, [
           `${options.out}: relative squared error of ${errors.cells} stand-ins ${errors.before.toFixed(4)} before; ${errors.fitted.toFixed(4)} after on the prompts of the fit, ${errors.heldOut.toFixed(4)} on prompts held out; ${errors.leftOut} left as they were`,
+          ...(losses === undefined
+            ? []
+            : [
+                `distilled: loss ${losses[0].toPrecision(3)} at first, ${losses[losses.length - 1].toPrecision(3)} at last`,
+              ]),
           ...(judged === undefined ? [] : judgement(judged)),
         ]);
       } finally {
         progress.stop();
+        distilling.stop();
         await pipeline.dispose();
       }
     });

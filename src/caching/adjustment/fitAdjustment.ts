@@ -112,6 +112,7 @@ export async function fitAdjustment(pipeline: Pipeline, schedule: Schedule, opti
   if (file !== undefined && existsSync(file)) growing = resume(file, growing, await loadAdjustment(file));
   const known = Number(growing.fit.evaluations);
   onProgress?.(0, evaluations);
+  if (known === evaluations) return growing;
 
   const groups = batches(trajectories, batch);
   const lockstep = new Lockstep(groups.length);
