@@ -1,3 +1,11 @@
+export { IDENTITY, TERMS, scheduleDigest } from "./adjustment/adjustment.js";
+export type { Adjustment, BlockAdjustment, FittedCell, Term } from "./adjustment/adjustment.js";
+export { loadAdjustment, saveAdjustment } from "./adjustment/adjustmentFile.js";
+export { distilAdjustment } from "./adjustment/distil.js";
+export type { DistilOptions, DistillationLoss } from "./adjustment/distil.js";
+export { fitAdjustment } from "./adjustment/fitAdjustment.js";
+export type { FitHalves, FitOptions } from "./adjustment/fitAdjustment.js";
+export { mendingOf } from "./run/adjustmentMender.js";
 export { cachedRun } from "./run/cachedRun.js";
 export type { CachedRun, CachedRunOptions, ScheduleMismatch } from "./run/cachedRun.js";
 export { measureCosts } from "./costs/costs.js";

@@ -10,7 +10,9 @@ import type { ReuseRule } from "../caching/run/reuseRule.js";
 import { computedShare } from "../caching/schedule/schedule.js";
 import type { Schedule } from "../caching/schedule/schedule.js";
 import { loadSchedule } from "../caching/schedule/scheduleFile.js";
+import type { Adjustment } from "../caching/adjustment/adjustment.js";
 import { loadAdjustment } from "../caching/adjustment/adjustmentFile.js";
+import { mendingOf } from "../caching/run/adjustmentMender.js";
 import { montage } from "../diffusion/montage.js";
 import { saveImage } from "../diffusion/image.js";
 import { decodeImages } from "../diffusion/decodeImages.js";
@@ -164,7 +166,7 @@ export function sampleCommand(): Command {
           hooks: cached === undefined ? [] : [cached],
           signal: abortOnInterrupt(),
         };
-        if (schedule !== undefined) planned = plannedCacheBytes(pipeline, settings, schedule, reuse);
+        if (schedule !== undefined) planned = plannedCacheBytes(pipeline, settings, schedule, reuse, adjustment);
         if (planned !== undefined && process.stderr.isTTY)
           process.stderr.write(`the cache will hold at most ${mebibytes(planned)}\n`);
         const run = sample(pipeline, settings);
@@ -211,9 +213,17 @@ export function sampleCommand(): Command {
     });
 }
 
-function plannedCacheBytes(pipeline: Pipeline, settings: SampleOptions, schedule: Schedule, reuse: ReuseRule): number {
+function plannedCacheBytes(
+  pipeline: Pipeline,
+  settings: SampleOptions,
+  schedule: Schedule,
+  reuse: ReuseRule,
+  adjustment: Adjustment | undefined,
+): number {
   const { prompts, guided, latentSize } = planSampling(pipeline, settings);
-  return peakCacheBytes(networkOutline(pipeline, latentSize), schedule, prompts.length * (guided ? 2 : 1), reuse);
+  const rows = prompts.length * (guided ? 2 : 1);
+  const mending = adjustment === undefined ? undefined : mendingOf(adjustment, pipeline.network.blocks, reuse);
+  return peakCacheBytes(networkOutline(pipeline, latentSize), schedule, rows, reuse, mending);
 }
 
 /** What would have no effect is a slip. */

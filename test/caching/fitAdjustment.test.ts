@@ -6,8 +6,11 @@ import type { Adjustment } from "../../src/caching/adjustment/adjustment.js";
 import { loadAdjustment } from "../../src/caching/adjustment/adjustmentFile.js";
 import { fitAdjustment } from "../../src/caching/adjustment/fitAdjustment.js";
 import type { FitOptions } from "../../src/caching/adjustment/fitAdjustment.js";
+import { networkOutline } from "../../src/caching/costs/networkOutline.js";
+import { mendingOf } from "../../src/caching/run/adjustmentMender.js";
 import { cachedRun } from "../../src/caching/run/cachedRun.js";
-import { linear } from "../../src/caching/run/reuseRule.js";
+import { peakCacheBytes } from "../../src/caching/run/executionPlan.js";
+import { linear, reuseRule } from "../../src/caching/run/reuseRule.js";
 import { regularSchedule } from "../../src/caching/schedule/regularSchedule.js";
 import type { Schedule } from "../../src/caching/schedule/schedule.js";
 import { scheduleSampling } from "../../src/caching/schedule/scheduleSampling.js";
@@ -186,3 +189,16 @@ function largestDifference(one: Adjustment, other: Adjustment): number {
     ),
   );
 }
+
+test.each([
+  ["scale and shift", ["scale", "shift"], "hold"],
+  ["two values and the input's change, on a line", ["scale", "change", "input_change", "shift"], "linear"],
+] as const)("the planned cache is what the run held at most: %s", async (_, terms, name) => {
+  const reuse = reuseRule(name);
+  const adjustment = await fit(everySecond, { terms, reuse, prompts: PROMPTS.slice(0, 2) });
+  const run = cachedRun(everySecond, { adjustment, reuse });
+  await finalLatents(pipeline, TRAJECTORIES, { ...scheduleSampling(everySecond), hooks: [run] });
+  const outline = networkOutline(pipeline, pipeline.defaultLatentSize);
+  const mending = mendingOf(adjustment, pipeline.network.blocks, reuse);
+  expect(run.peakCacheBytes).toBe(peakCacheBytes(outline, everySecond, 2 * TRAJECTORIES.length, reuse, mending));
+});

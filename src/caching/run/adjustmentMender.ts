@@ -1,7 +1,11 @@
-import { coefficientsAt } from "../adjustment/adjustment.js";
+import type { Block } from "../../graphs/block.js";
+import { coefficientsAt, historyOf, termsOf } from "../adjustment/adjustment.js";
 import type { Adjustment, Term } from "../adjustment/adjustment.js";
+import type { Mending } from "./executionPlan.js";
 import { ArgumentError } from "../../errors.js";
+import { followsInput } from "./mendedSum.js";
 import type { Coefficients, Mender } from "./mendedSum.js";
+import type { ReuseRule } from "./reuseRule.js";
 
 /** Mends stand-ins by an adjustment that is there, or by one that grows while the run goes on. */
 export function adjustmentMender(
@@ -24,5 +28,22 @@ export function adjustmentMender(
       }
       return Object.keys(found).length === 0 ? undefined : (found satisfies Coefficients);
     },
+  };
+}
+
+/** What a run by an adjustment will keep. */
+export function mendingOf(adjustment: Adjustment, network: readonly Block[], reuse: ReuseRule): Mending {
+  const terms = termsOf(adjustment);
+  const following = new Set(network.filter(followsInput).map(({ id }) => id));
+  return {
+    history: historyOf(reuse, terms),
+    mends: (id, evaluation) => {
+      const block = adjustment.blocks[id];
+      return (
+        block !== undefined &&
+        terms.some((term) => coefficientsAt(block, term, evaluation, adjustment.halves) !== undefined)
+      );
+    },
+    keepsInput: (id) => terms.includes("input_change") && following.has(id),
   };
 }

@@ -65,6 +65,16 @@ export function stagesAt(
   return liveStages(stages, network[network.length - 1].id);
 }
 
+/** What an adjustment keeps beside the reuse rule's values (adjustmentMender.ts). */
+export interface Mending {
+  /** how many computed values of C are kept */
+  readonly history: number;
+  /** whether a stand-in is mended, so that it is a tensor of its own */
+  mends(id: string, evaluation: number): boolean;
+  /** whether the block's input is kept with each C */
+  keepsInput(id: string): boolean;
+}
+
 /**
  * The most bytes that a cached run holds beside a plain one at any time: kept values of C and the sums that
  * stand in during an evaluation (a single kept value stands in as it is). Equal to `CachedRun.peakCacheBytes`.
@@ -76,18 +86,21 @@ export function peakCacheBytes(
   schedule: Pick<Schedule, "blocks" | "timesteps">,
   rows: number,
   reuse: Pick<ReuseRule, "history">,
+  mending: Mending = { history: reuse.history, mends: () => false, keepsInput: () => false },
 ): number {
-  const plan = executionPlan(schedule, reuse);
+  const { history } = mending;
+  const plan = executionPlan(schedule, { history });
   const kept = new Map<string, number>();
   let [bytesKept, peak] = [0, 0];
   for (const evaluation of schedule.timesteps.keys()) {
     let sums = 0;
     for (const { id, action, bytesPerRow } of stagesAt(network, plan, evaluation)) {
       const values = kept.get(id) ?? 0;
-      if (action === "keep" && values < reuse.history) {
+      if (action === "keep" && values < history) {
         kept.set(id, values + 1);
-        bytesKept += bytesPerRow * rows;
-      } else if (typeof action === "number" && action > 1) sums += bytesPerRow * rows;
+        bytesKept += bytesPerRow * rows * (mending.keepsInput(id) ? 2 : 1);
+      } else if (typeof action === "number" && (Math.min(action, reuse.history) > 1 || mending.mends(id, evaluation)))
+        sums += bytesPerRow * rows;
       peak = Math.max(peak, bytesKept + sums);
     }
   }
