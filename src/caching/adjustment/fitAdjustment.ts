@@ -9,10 +9,6 @@ import { ArgumentError, throwIfAborted } from "../../errors.js";
 import type { Pipeline } from "../../diffusion/pipeline.js";
 import { sample } from "../../diffusion/sample.js";
 import type { SampleOptions, SamplingHook } from "../../diffusion/samplingPlan.js";
-import type { Block } from "../../graphs/block.js";
-import type { Evaluation } from "../../engine/network/observer.js";
-import { release, retain } from "../../engine/ownership.js";
-import type { DeviceTensor } from "../../engine/session.js";
 import { batches } from "../../instrument/profile/trajectories.js";
 import type { Trajectory } from "../../instrument/profile/profile.js";
 import { VERSION } from "../../version.js";
@@ -23,27 +19,17 @@ import { hold } from "../run/reuseRule.js";
 import type { ReuseRule } from "../run/reuseRule.js";
 import { scheduleSampling } from "../schedule/scheduleSampling.js";
 import type { Schedule } from "../schedule/schedule.js";
-import { IDENTITY, TERMS, provenanceOf } from "./adjustment.js";
-import type { Adjustment, FittedCell, Term } from "./adjustment.js";
+import { TERMS, provenanceOf } from "./adjustment.js";
+import type { Adjustment, Term } from "./adjustment.js";
 import { loadAdjustment, saveAdjustment } from "./adjustmentFile.js";
-import { fitValidated } from "./crossValidation.js";
+import { CellFit } from "./cellFit.js";
+import type { FitHalves, Growing } from "./cellFit.js";
 import { Lockstep } from "./lockstep.js";
-import { addMaps, emptyMoments, mergeMoments, poolChannels } from "./moments.js";
-import type { Moments } from "./moments.js";
-import { guidedMap, numbers, regressorsOf } from "./regressors.js";
+import { numbers, regressorsOf } from "./regressors.js";
+import { Teacher } from "./teacher.js";
 
 /** Parts that the prompts are cut into; each is held out once. */
 const FOLDS = 4;
-
-/** How the guidance halves are fitted. */
-export const FIT_HALVES = ["guided", "together", "apart"] as const;
-export type FitHalves =
-  /** both have the same coefficients, fitted to what guidance makes of the halves: their difference counts most there */
-  | "guided"
-  /** both have the same coefficients, fitted to both alike */
-  | "together"
-  /** each has its own */
-  | "apart";
 
 export interface FitOptions extends Pick<SampleOptions, "height" | "width"> {
   readonly prompts: readonly string[];
@@ -66,12 +52,6 @@ export interface FitOptions extends Pick<SampleOptions, "height" | "width"> {
   readonly onProgress?: (done: number, total: number) => void;
   /** checked between blocks */
   readonly signal?: AbortSignal;
-}
-
-/** An adjustment that grows while it is fitted. */
-interface Growing extends Adjustment {
-  readonly report: Record<string, FittedCell[]>;
-  readonly blocks: Record<string, { channels: number; terms: Partial<Record<Term, Float32Array>> }>;
 }
 
 /**
@@ -117,8 +97,9 @@ export async function fitAdjustment(pipeline: Pipeline, schedule: Schedule, opti
   const groups = batches(trajectories, batch);
   const lockstep = new Lockstep(groups.length);
   // A prompt's seeds are held out together.
-  const foldOf = ({ prompt }: Trajectory): number => prompts.indexOf(prompt) % Math.min(FOLDS, prompts.length);
-  const fit = new CellFit(growing, terms, Math.min(FOLDS, prompts.length), groups.length, per === "block");
+  const folds = Math.min(FOLDS, prompts.length);
+  const foldOf = ({ prompt }: Trajectory): number => prompts.indexOf(prompt) % folds;
+  const fit = new CellFit(growing, { terms, halves, per, folds, batches: groups.length });
 
   const runBatch = async (members: readonly Trajectory[], index: number): Promise<void> => {
     const teacher = new Teacher(pipeline, schedule, signal);
@@ -128,15 +109,7 @@ export async function fitAdjustment(pipeline: Pipeline, schedule: Schedule, opti
         if (evaluation.index >= known) {
           const target = await numbers(pipeline.device, teacher.take(block.id));
           const maps = [...(await regressorsOf(pipeline.device, terms, parts)), target];
-          const guides = evaluation.guided && halves === "guided";
-          fit.add(
-            index,
-            block,
-            guides ? { ...evaluation, guided: false } : evaluation,
-            guides ? maps.map((map) => guidedMap(map, schedule.guidance_scale)) : maps,
-            members.map(foldOf),
-            guides ? maps : undefined,
-          );
+          fit.add(index, block, evaluation, maps, members.map(foldOf));
           await lockstep.meet(() => fit.finish(block, evaluation));
         }
         return adjustmentMender(growing, terms).coefficients(block, evaluation, parts);
@@ -175,139 +148,11 @@ export async function fitAdjustment(pipeline: Pipeline, schedule: Schedule, opti
       teacher.releaseAll();
     }
   };
-  await Promise.all(groups.map(runBatch));
+  // All have ended before an error is passed on: nothing uses the network any more.
+  const failed = (await Promise.allSettled(groups.map(runBatch))).find(({ status }) => status === "rejected");
+  if (failed?.status === "rejected") throw failed.reason;
   throwIfAborted(signal, "fitting");
   return growing;
-}
-
-/** Runs without caching on the student's states, and keeps C of the blocks that the student reuses. */
-class Teacher {
-  readonly #pipeline: Pipeline;
-  readonly #schedule: Schedule;
-  readonly #signal: AbortSignal | undefined;
-  readonly #branches = new Map<string, DeviceTensor>();
-
-  constructor(pipeline: Pipeline, schedule: Schedule, signal: AbortSignal | undefined) {
-    this.#pipeline = pipeline;
-    this.#schedule = schedule;
-    this.#signal = signal;
-  }
-
-  async run(inputs: Parameters<NonNullable<SamplingHook["evaluating"]>>[0], evaluation: Evaluation): Promise<void> {
-    const { blocks } = this.#schedule;
-    const isReused = (id: string): boolean => blocks[id]?.includes(evaluation.index) === false;
-    if (!Object.keys(blocks).some(isReused)) return;
-    await this.#pipeline.network.forward(inputs, {
-      evaluation,
-      signal: this.#signal,
-      observer: {
-        wants: ({ id }) => ({ branch: isReused(id), out: false }),
-        computed: async ({ id }, { branch }) => {
-          this.#branches.set(id, retain(branch));
-          return undefined;
-        },
-      },
-    });
-  }
-
-  take(id: string): DeviceTensor {
-    const branch = this.#branches.get(id);
-    if (branch === undefined) throw new TypeError(`${id}: the teacher did not run`);
-    return branch;
-  }
-
-  releaseAll(): void {
-    for (const branch of this.#branches.values()) release(branch);
-    this.#branches.clear();
-  }
-}
-
-/** The fit of one block at one evaluation: sums of each batch and fold, then coefficients. */
-class CellFit {
-  readonly #growing: Growing;
-  readonly #terms: readonly Term[];
-  readonly #folds: number;
-  readonly #pooled: boolean;
-  /** [batch][fold], merged in this order, so that a fit does not hang on which batch came first */
-  #sums: Moments[][];
-
-  constructor(growing: Growing, terms: readonly Term[], folds: number, parties: number, pooled: boolean) {
-    this.#growing = growing;
-    this.#terms = terms;
-    this.#folds = folds;
-    this.#pooled = pooled;
-    this.#sums = Array.from({ length: parties }, () => []);
-  }
-
-  /** @param folds that each image of the batch is in */
-  add(
-    batch: number,
-    { channels }: Block,
-    { images, guided }: Evaluation,
-    maps: Parameters<typeof addMaps>[1],
-    folds: readonly number[],
-    both?: Parameters<typeof addMaps>[1],
-  ): void {
-    const { halves } = this.#growing;
-    this.#sums[batch] = Array.from({ length: this.#folds }, (_, fold) => {
-      const moments = emptyMoments(maps.length, halves * channels);
-      const own = folds.flatMap((each, image) => (each === fold ? [image] : []));
-      const rows = own.flatMap((image): [number, number][] =>
-        guided
-          ? [
-              [image, 0],
-              [images + image, (halves - 1) * channels],
-            ]
-          : [[image, (halves - 1) * channels]],
-      );
-      addMaps(moments, maps, { rows: guided ? 2 * images : images, width: channels, firstChannel: new Map(rows) });
-      if (both !== undefined) {
-        const alpha = Number(process.env.ALPHA ?? 0);
-        addMaps(moments, both, {
-          rows: 2 * images,
-          width: channels,
-          firstChannel: new Map(own.map((i) => [i, 0])),
-          weight: 16 * alpha,
-        });
-        addMaps(moments, both, {
-          rows: 2 * images,
-          width: channels,
-          firstChannel: new Map(own.map((i) => [images + i, 0])),
-          weight: 25 * alpha,
-        });
-      }
-      return moments;
-    });
-  }
-
-  /** Writes the coefficients of the block at the evaluation, and what they did. */
-  finish({ id, channels }: Block, { index }: Evaluation): void {
-    const { halves, blocks, report, schedule } = this.#growing;
-    const folds = Array.from({ length: this.#folds }, (_, fold) => mergeMoments(this.#sums.map((each) => each[fold])));
-    const { coefficients, ridge, errors } = fitValidated(
-      this.#pooled ? folds.map(poolChannels) : folds,
-      {
-        start: this.#terms.map((term) => IDENTITY[term]),
-        fitted: [...this.#terms.keys()],
-      },
-      process.env.RIDGE?.split(",").map(Number),
-    );
-    (report[id] ??= []).push({ evaluation: index, ridge, ...errors });
-    const width = halves * channels;
-    const size = schedule.timesteps.length * width;
-    blocks[id] ??= {
-      channels,
-      terms: Object.fromEntries(this.#terms.map((term) => [term, new Float32Array(size).fill(IDENTITY[term])])),
-    };
-    const { terms } = blocks[id];
-    this.#terms.forEach((term, place) => {
-      for (let channel = 0; channel < width; channel++) {
-        const from = this.#pooled ? 0 : channel;
-        (terms[term] ??= new Float32Array(size))[index * width + channel] =
-          coefficients[from * this.#terms.length + place];
-      }
-    });
-  }
 }
 
 function resume(file: string, wanted: Growing, found: Adjustment): Growing {
