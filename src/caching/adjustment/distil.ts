@@ -26,15 +26,8 @@ import { loadDistillation, saveDistillation } from "./distillationFile.js";
 import { DistilledParameters } from "./distilledParameters.js";
 import type { ParameterKind } from "./adjustmentParameters.js";
 import { regressorsOf } from "./regressors.js";
+import type { DistillationLoss } from "./distillationLoss.js";
 import { StudentRecord } from "./studentRecord.js";
-
-/** What the student is to have in common with the teacher. */
-export const LOSSES = ["blocks", "output"] as const;
-export type DistillationLoss =
-  /** what each block gives, relative to its size (the paper's Figure 5) */
-  | "blocks"
-  /** what guidance makes of the network's output */
-  | "output";
 
 export interface DistilOptions extends Pick<SampleOptions, "height" | "width"> {
   readonly prompts: readonly string[];

@@ -8,7 +8,8 @@ import { release, retain } from "../../engine/ownership.js";
 import type { DeviceTensor } from "../../engine/session.js";
 import { UNET_OUTPUT } from "../../graphs/unet.js";
 import type { FloatTensor } from "../../numerics/tensor.js";
-import type { DistillationLoss } from "./distil.js";
+import { distance, guidedDistance } from "./distillationLoss.js";
+import type { DistillationLoss } from "./distillationLoss.js";
 import type { Quantity } from "./moments.js";
 import { numbers } from "./regressors.js";
 
@@ -90,28 +91,4 @@ export class StudentRecord {
     this.regressors.clear();
     this.#teacher.clear();
   }
-}
-
-/** Σ(x − y)² / Σy², a block's part of their mean. */
-function distance(out: Float32Array, target: Float32Array, blocks: number): { value: number; gradient: Float32Array } {
-  const size = blocks * target.reduce((sum, value) => sum + value ** 2, 0);
-  const gradient = out.map((value, index) => (2 * (value - target[index])) / size);
-  return { value: out.reduce((sum, value, index) => sum + (value - target[index]) ** 2, 0) / size, gradient };
-}
-
-/** The same of w·conditional + (1 − w)·unconditional, the halves one below the other. */
-function guidedDistance(out: Float32Array, target: Float32Array, w: number): { value: number; gradient: Float32Array } {
-  const half = out.length / 2;
-  const guide = (values: Float32Array, index: number): number => w * values[half + index] + (1 - w) * values[index];
-  let size = 0;
-  for (let index = 0; index < half; index++) size += guide(target, index) ** 2;
-  const gradient = new Float32Array(out.length);
-  let value = 0;
-  for (let index = 0; index < half; index++) {
-    const difference = guide(out, index) - guide(target, index);
-    value += difference ** 2 / size;
-    gradient[half + index] = (2 * w * difference) / size;
-    gradient[index] = (2 * (1 - w) * difference) / size;
-  }
-  return { value, gradient };
 }
