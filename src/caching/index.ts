@@ -1,3 +1,13 @@
+export { IDENTITY, TERMS, scheduleDigest } from "./adjustment/adjustment.js";
+export type { Adjustment, BlockAdjustment, FittedCell, Term } from "./adjustment/adjustment.js";
+export { loadAdjustment, saveAdjustment } from "./adjustment/adjustmentFile.js";
+export { distilAdjustment } from "./adjustment/distil.js";
+export type { DistilOptions } from "./adjustment/distil.js";
+export type { DistillationLoss } from "./adjustment/distillationLoss.js";
+export { fitAdjustment } from "./adjustment/fitAdjustment.js";
+export type { FitHalves } from "./adjustment/cellFit.js";
+export type { FitOptions } from "./adjustment/fitAdjustment.js";
+export { mendingOf } from "./run/adjustmentMender.js";
 export { cachedRun } from "./run/cachedRun.js";
 export type { CachedRun, CachedRunOptions, ScheduleMismatch } from "./run/cachedRun.js";
 export { measureCosts } from "./costs/costs.js";

@@ -17,6 +17,7 @@ import { inspectCommand } from "./inspect.js";
 import { plotCommand } from "./plot.js";
 import { profileCommand } from "./profile.js";
 import { refineCommand } from "./refine.js";
+import { adjustCommand } from "./adjust.js";
 import { sampleCommand } from "./sample.js";
 import { scheduleCommand } from "./schedule.js";
 import { surveyCommand } from "./survey.js";
@@ -38,6 +39,7 @@ for (const subcommand of [
   encodeCommand,
   vaeCommand,
   sampleCommand,
+  adjustCommand,
   profileCommand,
   costsCommand,
   scheduleCommand,

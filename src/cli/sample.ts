@@ -10,6 +10,9 @@ import type { ReuseRule } from "../caching/run/reuseRule.js";
 import { computedShare } from "../caching/schedule/schedule.js";
 import type { Schedule } from "../caching/schedule/schedule.js";
 import { loadSchedule } from "../caching/schedule/scheduleFile.js";
+import type { Adjustment } from "../caching/adjustment/adjustment.js";
+import { loadAdjustment } from "../caching/adjustment/adjustmentFile.js";
+import { mendingOf } from "../caching/run/adjustmentMender.js";
 import { montage } from "../diffusion/montage.js";
 import { saveImage } from "../diffusion/image.js";
 import { decodeImages } from "../diffusion/decodeImages.js";
@@ -70,6 +73,7 @@ interface SampleCommandOptions extends CommonOptions, FindOptions {
   readonly profile?: string;
   readonly costs?: string;
   readonly reuse: string;
+  readonly adjustment?: string;
   readonly allow?: ScheduleMismatch[];
   readonly checkBlocks?: boolean;
 }
@@ -125,6 +129,7 @@ export function sampleCommand(): Command {
   return withFinding(sampling)
     .option("--costs <file>", "what `blockcache costs` wrote, for --speedup and --latency")
     .addOption(reuseOption("what stands in for a block that does not compute"))
+    .option("--adjustment <file>", "mend what stands in: what `blockcache adjust` wrote for this schedule")
     .addOption(
       new Option("--allow <mismatches...>", "use a schedule made for another model or solver").choices([
         "model",
@@ -142,7 +147,9 @@ export function sampleCommand(): Command {
           : await readTensors(options.latents, { latents: "[images, channels, height, width]" });
       const reuse = await loadReuseRule(options.reuse);
       const schedule = await scheduleOf(options, reuse);
-      const cached = schedule === undefined ? undefined : cachedRun(schedule, { reuse, allow: options.allow });
+      const adjustment = options.adjustment === undefined ? undefined : await loadAdjustment(options.adjustment);
+      const cached =
+        schedule === undefined ? undefined : cachedRun(schedule, { reuse, adjustment, allow: options.allow });
       const pipeline = await openPipeline(model, options);
       const progress = createProgress("sampling", "evaluations");
       let latents: FloatTensor | undefined;
@@ -169,7 +176,7 @@ export function sampleCommand(): Command {
           hooks: [...(cached === undefined ? [] : [cached]), ...(options.checkBlocks ? [checkBlocks()] : [])],
           signal: abortOnInterrupt(),
         };
-        if (schedule !== undefined) planned = plannedCacheBytes(pipeline, settings, schedule, reuse);
+        if (schedule !== undefined) planned = plannedCacheBytes(pipeline, settings, schedule, reuse, adjustment);
         if (planned !== undefined && process.stderr.isTTY)
           process.stderr.write(`the cache will hold at most ${mebibytes(planned)}\n`);
         const run = sample(pipeline, settings);
@@ -216,13 +223,21 @@ export function sampleCommand(): Command {
     });
 }
 
-function plannedCacheBytes(pipeline: Pipeline, settings: SampleOptions, schedule: Schedule, reuse: ReuseRule): number {
+function plannedCacheBytes(
+  pipeline: Pipeline,
+  settings: SampleOptions,
+  schedule: Schedule,
+  reuse: ReuseRule,
+  adjustment: Adjustment | undefined,
+): number {
   const { prompts, guided, latentSize } = planSampling(pipeline, settings);
-  return peakCacheBytes(networkOutline(pipeline, latentSize), schedule, prompts.length * (guided ? 2 : 1), reuse);
+  const rows = prompts.length * (guided ? 2 : 1);
+  const mending = adjustment === undefined ? undefined : mendingOf(adjustment, pipeline.network.blocks, reuse);
+  return peakCacheBytes(networkOutline(pipeline, latentSize), schedule, rows, reuse, mending);
 }
 
 /** What would have no effect is a slip. */
-function checkCaching({ schedule, profile, allow, reuse }: SampleCommandOptions, given: Command): void {
+function checkCaching({ schedule, profile, allow, adjustment, reuse }: SampleCommandOptions, given: Command): void {
   const finding = [...FINDING, "costs"].find((name) => given.getOptionValueSource(name) === "cli");
   if (schedule !== undefined && profile !== undefined)
     throw new UsageError("sample: expected --schedule or --profile, found both");
@@ -230,8 +245,10 @@ function checkCaching({ schedule, profile, allow, reuse }: SampleCommandOptions,
     throw new UsageError(
       `sample: --${finding} goes with --profile${schedule === undefined ? "" : "; a schedule says itself what computes"}`,
     );
-  if (schedule === undefined && profile === undefined && (allow !== undefined || reuse !== "hold"))
-    throw new UsageError(`sample: ${allow === undefined ? "--reuse" : "--allow"} goes with --schedule or --profile`);
+  const caching = { allow: allow !== undefined, adjustment: adjustment !== undefined, reuse: reuse !== "hold" };
+  const alone = Object.entries(caching).find(([, isGiven]) => isGiven)?.[0];
+  if (schedule === undefined && profile === undefined && alone !== undefined)
+    throw new UsageError(`sample: --${alone} goes with --schedule or --profile`);
 }
 
 async function scheduleOf(options: SampleCommandOptions, reuse: ReuseRule): Promise<Schedule | undefined> {

@@ -3,6 +3,8 @@ import type { Tensor } from "./tensor.js";
 /** A value of C, and what is to be known of it later. */
 export interface KeptBranch<Note> {
   readonly branch: Tensor;
+  /** the block's input then, where it is kept too */
+  readonly input?: Tensor;
   readonly note: Note;
 }
 
@@ -28,18 +30,18 @@ export class KeptBranches<Note> {
     return this.#kept.get(id) ?? [];
   }
 
-  /** Keeps a value as its newest owner; the oldest goes where there are more than `history`. */
-  keep(id: string, branch: Tensor, note: Note): void {
-    const values = [...this.of(id), { branch: branch.retain(), note }];
-    for (const oldest of values.splice(0, values.length - this.#history)) this.#release(oldest.branch);
+  /** Keeps a value as its newest owner, and the block's input with it; the oldest goes beyond `history`. */
+  keep(id: string, branch: Tensor, note: Note, input?: Tensor): void {
+    const values = [...this.of(id), { branch: branch.retain(), input: input?.retain(), note }];
+    for (const oldest of values.splice(0, values.length - this.#history)) this.#release(oldest);
     this.#kept.set(id, values);
-    this.#bytes += branch.bytes;
+    this.#bytes += branch.bytes + (input?.bytes ?? 0);
     this.#peakBytes = Math.max(this.#peakBytes, this.#bytes);
   }
 
   /** Gives up a block's values. */
   drop(id: string): void {
-    for (const { branch } of this.of(id)) this.#release(branch);
+    for (const kept of this.of(id)) this.#release(kept);
     this.#kept.delete(id);
   }
 
@@ -48,8 +50,11 @@ export class KeptBranches<Note> {
     for (const id of [...this.#kept.keys()]) this.drop(id);
   }
 
-  #release(branch: Tensor): void {
-    this.#bytes -= branch.bytes;
-    branch.release();
+  #release({ branch, input }: KeptBranch<Note>): void {
+    for (const tensor of [branch, input]) {
+      if (tensor === undefined) continue;
+      this.#bytes -= tensor.bytes;
+      tensor.release();
+    }
   }
 }

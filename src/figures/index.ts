@@ -1,5 +1,5 @@
 export { adjustmentMaps } from "./charts/adjustmentMaps.js";
-export type { AdjustmentMapsOptions, BlockAdjustment } from "./charts/adjustmentMaps.js";
+export type { AdjustmentMapsOptions, ChartedAdjustment } from "./charts/adjustmentMaps.js";
 export { blockMapChart } from "./charts/blockMapChart.js";
 export type { BlockMapChartOptions } from "./charts/blockMapChart.js";
 export { changeCurves } from "./charts/changeCurves.js";

@@ -63,6 +63,16 @@ export class GraphBuilder {
     this.fusedAttention = target.fusedAttention;
   }
 
+  /** The operators so far, in the order in which they run. */
+  get nodes(): readonly OnnxNode[] {
+    return this.#nodes;
+  }
+
+  /** Whether a value is a tensor of the model folder. */
+  isWeight(value: Value): boolean {
+    return this.#weights.some((weight) => weight.value === value);
+  }
+
   /** Declares an input; the name is its value. */
   input(name: string, dims: readonly Dimension[], elementType: ElementType = this.precision): Value {
     this.#inputs.push({ name, elementType, dims });

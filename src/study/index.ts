@@ -12,6 +12,8 @@ export type { Sweep } from "./sweepArms.js";
 export { comparisonCsv, comparisonTable, verdict } from "./table.js";
 export type { Verdict } from "./table.js";
 export { CLIFF, studyWarnings } from "./warnings.js";
+export { judgeAdjustment } from "./judgeAdjustment.js";
+export type { JudgedAdjustment, JudgeOptions } from "./judgeAdjustment.js";
 export { measureTransfer } from "./measureTransfer.js";
 export type { MeasuredTransferRow, MeasureTransferOptions } from "./measureTransfer.js";
 export { refineOnTrajectory } from "./refineOnTrajectory.js";

@@ -24,14 +24,12 @@ import { profileOf as profileOfTrajectories } from "./madeUp.js";
 /** One trajectory with these changes, a row a block. */
 const profileOf = (rows: readonly (readonly number[])[]) => profileOfTrajectories([rows]);
 
-const changes = fc
-  .integer({ min: 1, max: 30 })
-  .chain((steps) =>
-    fc.array(fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: steps, maxLength: steps }), {
-      minLength: 1,
-      maxLength: 5,
-    }),
-  );
+const changes = fc.integer({ min: 1, max: 30 }).chain((steps) =>
+  fc.array(fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: steps, maxLength: steps }), {
+    minLength: 1,
+    maxLength: 5,
+  }),
+);
 const delta = fc.double({ min: 0, max: 5, noNaN: true });
 
 test("threshold: a cache misses at most δ, and computing later would miss more", () => {

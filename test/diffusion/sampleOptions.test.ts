@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { loadPipeline } from "../../src/diffusion/pipeline.js";
 import type { Pipeline } from "../../src/diffusion/pipeline.js";
 import { generate, sample } from "../../src/diffusion/sample.js";
-import type { SampleOptions, SamplingHook } from "../../src/diffusion/samplingPlan.js";
+import type { SamplingHook } from "../../src/diffusion/samplingHook.js";
+import type { SampleOptions } from "../../src/diffusion/samplingPlan.js";
 import { ArgumentError, InterruptedError } from "../../src/errors.js";
 
 let pipeline: Pipeline;
@@ -88,7 +89,7 @@ describe("an abort", () => {
 });
 
 describe("hooks", () => {
-  const nothing = { wants: () => ({ branch: false, out: false }), computed: () => Promise.resolve(undefined) };
+  const nothing: SamplingHook = { answer: () => "compute" };
 
   it("all end, once, whatever ended the run and whichever of them throws", async () => {
     const ended: string[] = [];

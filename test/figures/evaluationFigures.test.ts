@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { RgbImage } from "../../src/diffusion/image.js";
 import { adjustmentMaps, errorByStep, evaluationChart, imageComparison } from "../../src/figures/index.js";
-import type { BlockAdjustment, EvaluationChartInput, PlotlyFigure } from "../../src/figures/index.js";
+import type { ChartedAdjustment, EvaluationChartInput, PlotlyFigure } from "../../src/figures/index.js";
 import { gallery } from "./gallery.js";
 
 const flat = (value: number): RgbImage => ({ width: 16, height: 16, rgb: new Uint8Array(16 * 16 * 3).fill(value) });
@@ -18,7 +18,7 @@ const comparison = {
 };
 
 /** Two channels, four evaluations; scale 1 + (0.1, 0.3) and shift (−1, 0.5) where the block is reused. */
-const adjusted = (id: string, reusedAt: readonly number[]): BlockAdjustment => ({
+const adjusted = (id: string, reusedAt: readonly number[]): ChartedAdjustment => ({
   id,
   channels: 2,
   scale: Float32Array.from({ length: 8 }, (_, index) => (index % 2 === 0 ? 1.1 : 1.3)),

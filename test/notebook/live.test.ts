@@ -88,8 +88,7 @@ describe("a live cell with a schedule", () => {
 it("without a schedule the cell watches the change, with the caller's hooks", async () => {
   const seen: number[] = [];
   const hook: SamplingHook = {
-    wants: () => ({ branch: false, out: false }),
-    computed: async () => undefined,
+    answer: () => "compute",
     evaluated: async ({ index }) => void seen.push(index),
   };
   const { latents } = await live(pipeline, { ...run, hooks: [hook] });

@@ -6,7 +6,13 @@ import type { SamplingHook } from "../../diffusion/samplingHook.js";
 import type { SampledEvaluations, SampledModel } from "../../diffusion/samplingHook.js";
 import { KeptBranches } from "../../engine/keptBranches.js";
 import type { StandIn } from "../../engine/network/standIn.js";
+import type { Block } from "../../graphs/block.js";
+import { historyOf, requireFitsSchedule, termsOf } from "../adjustment/adjustment.js";
+import type { Adjustment } from "../adjustment/adjustment.js";
+import { adjustmentMender } from "./adjustmentMender.js";
 import { executionPlan } from "./executionPlan.js";
+import { followsInput, mendedSum } from "./mendedSum.js";
+import type { Mender, StandInParts } from "./mendedSum.js";
 import { hold, weightsOf } from "./reuseRule.js";
 import type { ReuseRule } from "./reuseRule.js";
 import { checkSchedule } from "../schedule/checkSchedule.js";
@@ -15,6 +21,8 @@ import type { Schedule } from "../schedule/schedule.js";
 export interface CachedRunOptions {
   /** what stands in for C. Default: hold, as in the paper */
   readonly reuse?: ReuseRule;
+  /** mends what stands in for C; fitted for this schedule and rule. Default: none */
+  readonly adjustment?: Adjustment;
   /** Mismatches between schedule and run that are let pass. Default: none */
   readonly allow?: readonly ScheduleMismatch[];
 }
@@ -40,25 +48,43 @@ export interface CachedRun extends SamplingHook {
  *   or number of steps, or names a block that the model does not have; during sampling, where the rule gives other than
  *   a finite weight for each kept value
  */
-export function cachedRun(given: Schedule, { reuse = hold, allow = [] }: CachedRunOptions = {}): CachedRun {
+export function cachedRun(
+  schedule: Schedule,
+  { reuse = hold, adjustment, allow = [] }: CachedRunOptions = {},
+): CachedRun {
+  if (adjustment === undefined) return mendedRun(schedule, { reuse, allow });
+  requireFitsSchedule(adjustment, schedule, reuse);
+  return mendedRun(schedule, { reuse, allow, mender: adjustmentMender(adjustment, termsOf(adjustment)) });
+}
+
+/** A cached run whose stand-ins a mender may change as it goes. */
+export function mendedRun(
+  given: Schedule,
+  { reuse, mender, allow = [] }: { reuse: ReuseRule; mender?: Mender; allow?: readonly ScheduleMismatch[] },
+): CachedRun {
   const schedule = checkSchedule(given);
-  const { history } = reuse;
-  const plan = executionPlan(schedule, reuse);
+  const history = historyOf(reuse, mender?.terms ?? []);
+  const plan = executionPlan(schedule, { history });
+  const keepsInput = (block: Block): boolean => mender?.terms.includes("input_change") === true && followsInput(block);
   const computedAt = new Map<string, number[]>();
   const reusedAt = new Map<string, number[]>();
   let times: readonly EvaluationTime[] = [];
   let kept = new KeptBranches<EvaluationTime>(history);
 
-  const standInFor = (id: string, index: number): StandIn => {
+  const partsOf = (id: string, index: number): StandInParts => {
     const values = kept.of(id);
+    const known = values.slice(-reuse.history);
     const weights = weightsOf(
       reuse,
       id,
-      values.map(({ note }) => note),
+      known.map(({ note }) => note),
       times[index],
     );
-    return { terms: values.map(({ branch }, term) => ({ tensor: branch, weight: weights[term] })) };
+    return { kept: values, weights };
   };
+  const unmended = ({ kept: values, weights }: StandInParts): StandIn => ({
+    terms: values.slice(-weights.length).map(({ branch }, term) => ({ tensor: branch, weight: weights[term] })),
+  });
 
   return {
     computedAt,
@@ -75,13 +101,24 @@ export function cachedRun(given: Schedule, { reuse = hold, allow = [] }: CachedR
       reusedAt.clear();
       times = evaluationTimes(evaluations.solver);
     },
-    answer({ id }, { index }) {
+    answer(block, evaluation) {
+      const { id, channels } = block;
+      const { index } = evaluation;
       const action = plan.get(id)?.[index] ?? "compute";
       if (action === "compute") return "compute";
-      return action === "keep" ? { look: ["branch"] } : { standIn: standInFor(id, index) };
+      if (action === "keep") return { look: keepsInput(block) ? ["branch", "input"] : ["branch"] };
+      const parts = partsOf(id, index);
+      if (mender === undefined) return { standIn: unmended(parts) };
+      return {
+        async standIn(input) {
+          const coefficients = await mender.coefficients(block, evaluation, { ...parts, input });
+          if (coefficients === undefined) return unmended(parts);
+          return mendedSum({ ...parts, input }, coefficients, channels, evaluation);
+        },
+      };
     },
-    async look({ id }, { branch }, { index }) {
-      if (branch !== undefined) kept.keep(id, branch, times[index]);
+    async look({ id }, { branch, input }, { index }) {
+      if (branch !== undefined) kept.keep(id, branch, times[index], input);
       return undefined;
     },
     executed({ id }, how, { index }) {

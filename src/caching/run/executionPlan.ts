@@ -65,6 +65,14 @@ export function stagesAt(
   return liveStages(stages, network[network.length - 1].id);
 }
 
+/** What an adjustment keeps beside the reuse rule's values (adjustmentMender.ts). */
+export interface Mending {
+  /** how many computed values of C are kept */
+  readonly history: number;
+  /** whether the block's input is kept with each C */
+  keepsInput(id: string): boolean;
+}
+
 /**
  * The most bytes that a cached run holds beside a plain one at any time: kept values of C. Equal to
  * `CachedRun.peakCacheBytes`.
@@ -76,16 +84,17 @@ export function peakCacheBytes(
   schedule: Pick<Schedule, "blocks" | "timesteps">,
   rows: number,
   reuse: Pick<ReuseRule, "history">,
+  { history, keepsInput }: Mending = { history: reuse.history, keepsInput: () => false },
 ): number {
-  const plan = executionPlan(schedule, reuse);
+  const plan = executionPlan(schedule, { history });
   const kept = new Map<string, number>();
   let [bytesKept, peak] = [0, 0];
   for (const evaluation of schedule.timesteps.keys()) {
     for (const { id, action, bytesPerRow } of stagesAt(network, plan, evaluation)) {
       const values = kept.get(id) ?? 0;
-      if (action === "keep" && values < reuse.history) {
+      if (action === "keep" && values < history) {
         kept.set(id, values + 1);
-        bytesKept += bytesPerRow * rows;
+        bytesKept += bytesPerRow * rows * (keepsInput(id) ? 2 : 1);
       }
       peak = Math.max(peak, bytesKept);
     }

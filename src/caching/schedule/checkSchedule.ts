@@ -8,25 +8,26 @@ import type { Schedule } from "./schedule.js";
 
 export const FORMAT = "blockcache-schedule";
 
+/** The parts of a schedule. */
+export const scheduleFields = z.object({
+  format: z.literal(FORMAT),
+  version: z.literal(1),
+  model: z.object({ fingerprint: z.string(), name: z.string() }),
+  solver: z.string(),
+  solver_config: z.record(z.string(), z.unknown()).optional(),
+  num_inference_steps: z.number().int().positive(),
+  timesteps: z.array(z.number()).min(1),
+  guidance_scale: z.number(),
+  profile: z
+    .object({ digest: z.string(), trajectories: z.number().int().positive(), name: z.string().optional() })
+    .optional(),
+  heuristic: z.looseObject({ name: z.string() }),
+  edits: z.array(z.looseObject({ edit: z.string() })).optional(),
+  blocks: z.record(z.string(), z.array(z.number().int().nonnegative())),
+});
+
 /** What a schedule consists of; that its evaluations are ordered and within range, {@link scheduleProblem} checks. */
-export const scheduleSchema = z.record(z.string(), z.unknown()).pipe(
-  z.object({
-    format: z.literal(FORMAT),
-    version: z.literal(1),
-    model: z.object({ fingerprint: z.string(), name: z.string() }),
-    solver: z.string(),
-    solver_config: z.record(z.string(), z.unknown()).optional(),
-    num_inference_steps: z.number().int().positive(),
-    timesteps: z.array(z.number()).min(1),
-    guidance_scale: z.number(),
-    profile: z
-      .object({ digest: z.string(), trajectories: z.number().int().positive(), name: z.string().optional() })
-      .optional(),
-    heuristic: z.looseObject({ name: z.string() }),
-    edits: z.array(z.looseObject({ edit: z.string() })).optional(),
-    blocks: z.record(z.string(), z.array(z.number().int().nonnegative())),
-  }),
-);
+export const scheduleSchema = z.record(z.string(), z.unknown()).pipe(scheduleFields);
 
 /**
  * A schedule from what should be one: checked, and a copy that shares nothing with it.

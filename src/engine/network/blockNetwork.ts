@@ -144,6 +144,7 @@ export class BlockNetwork {
         const started = performance.now();
         values.set(each.id, await this.#runStage(each, values, options));
         tell(each.id);
+        if (values.has(upsampleSizeName(each.id))) tell(upsampleSizeName(each.id));
         for (const [name, last] of lastReader) {
           if (last !== index) continue;
           read(values, name).release();

@@ -4,7 +4,7 @@ import { NEUTRAL_COLOUR, applyTheme, colourScale, divergingColour, translucent }
 import type { Theme } from "../theme.js";
 
 /** A block's scale-shift adjustment: where it is reused, `scale ⊙ C + shift` stands in. */
-export interface BlockAdjustment {
+export interface ChartedAdjustment {
   readonly id: string;
   readonly channels: number;
   /** [evaluations, channels], row-major */
@@ -33,7 +33,7 @@ const PANELS = [
  * computes; white is where the reused value stands as it is.
  */
 export function adjustmentMaps(
-  blocks: readonly BlockAdjustment[],
+  blocks: readonly ChartedAdjustment[],
   { title = "What the adjustment does to each reused block", theme = "light" }: AdjustmentMapsOptions = {},
 ): PlotlyFigure {
   const evaluations = Math.max(...blocks.map(({ channels, scale }) => scale.length / channels));
@@ -104,7 +104,7 @@ export function adjustmentMaps(
   return applyTheme({ data, layout }, theme);
 
   /** Mean over the channels, less what leaves a value as it is; null where the block computes. */
-  function valuesOf(of: (block: BlockAdjustment) => ArrayLike<number>, neutral: number): (number | null)[][] {
+  function valuesOf(of: (block: ChartedAdjustment) => ArrayLike<number>, neutral: number): (number | null)[][] {
     return blocks.map((block) =>
       columns.map((evaluation) =>
         block.reusedAt.includes(evaluation)

@@ -1,0 +1,99 @@
+/** The fit of one block at one evaluation: sums of each batch and fold, then coefficients. */
+import type { Block } from "../../graphs/block.js";
+import type { Evaluation } from "../../engine/network/observer.js";
+import { IDENTITY } from "./adjustment.js";
+import type { Adjustment, FittedCell, Term } from "./adjustment.js";
+import { fitValidated } from "./crossValidation.js";
+import { addMaps, emptyMoments, mergeMoments, poolChannels } from "./moments.js";
+import type { Moments, Quantity } from "./moments.js";
+import { guidedMap } from "./regressors.js";
+
+/** An adjustment that grows while it is fitted. */
+export interface Growing extends Adjustment {
+  readonly report: Record<string, FittedCell[]>;
+  readonly blocks: Record<string, { channels: number; terms: Partial<Record<Term, Float32Array>> }>;
+}
+
+/** How the guidance halves are fitted. */
+export const FIT_HALVES = ["guided", "together", "apart"] as const;
+export type FitHalves =
+  /** both have the same coefficients, fitted to what guidance makes of the halves: their difference counts most there */
+  | "guided"
+  /** both have the same coefficients, fitted to both alike */
+  | "together"
+  /** each has its own */
+  | "apart";
+
+export interface CellFitOptions {
+  readonly terms: readonly Term[];
+  readonly halves: FitHalves;
+  readonly per: "channel" | "block";
+  /** parts that the prompts are cut into; each is held out once */
+  readonly folds: number;
+  /** batches that the trajectories are cut into */
+  readonly batches: number;
+}
+
+export class CellFit {
+  readonly #growing: Growing;
+  readonly #options: CellFitOptions;
+  /** [batch][fold], merged in this order, so that a fit does not hang on which batch came first */
+  readonly #sums: Moments[][];
+
+  constructor(growing: Growing, options: CellFitOptions) {
+    this.#growing = growing;
+    this.#options = options;
+    this.#sums = Array.from({ length: options.batches }, () => []);
+  }
+
+  /**
+   * Adds a batch's maps to its sums.
+   *
+   * @param maps one for each term, then the teacher's C
+   * @param folds that each image of the batch is in
+   */
+  add(
+    batch: number,
+    { channels }: Block,
+    { images, guided }: Evaluation,
+    maps: readonly Quantity[],
+    folds: readonly number[],
+  ): void {
+    const { halves } = this.#growing;
+    const combines = guided && this.#options.halves === "guided";
+    const values = combines ? maps.map((map) => guidedMap(map, this.#growing.schedule.guidance_scale)) : maps;
+    const rows = guided && !combines ? 2 * images : images;
+    // Of the halves' own coefficients, the conditional ones come second; without guidance there are no others.
+    const firstChannel = (row: number): number => (rows === images || row >= images ? (halves - 1) * channels : 0);
+    this.#sums[batch] = Array.from({ length: this.#options.folds }, (_, fold) => {
+      const moments = emptyMoments(maps.length, halves * channels);
+      const own = Array.from({ length: rows }, (__, row) => row).filter((row) => folds[row % images] === fold);
+      const places = new Map(own.map((row) => [row, firstChannel(row)]));
+      addMaps(moments, values, { rows, width: channels, firstChannel: places });
+      return moments;
+    });
+  }
+
+  /** Writes the coefficients of the block at the evaluation, and what they did. */
+  finish({ id, channels }: Block, { index }: Evaluation): void {
+    const { halves, blocks, report, schedule } = this.#growing;
+    const { terms, per } = this.#options;
+    const folds = Array.from({ length: this.#options.folds }, (_, fold) =>
+      mergeMoments(this.#sums.map((each) => each[fold])),
+    );
+    const { coefficients, ridge, errors } = fitValidated(per === "block" ? folds.map(poolChannels) : folds, {
+      start: terms.map((term) => IDENTITY[term]),
+      fitted: [...terms.keys()],
+    });
+    (report[id] ??= []).push({ evaluation: index, ridge, ...errors });
+    const width = halves * channels;
+    const identity = (term: Term): Float32Array =>
+      new Float32Array(schedule.timesteps.length * width).fill(IDENTITY[term]);
+    blocks[id] ??= { channels, terms: {} };
+    terms.forEach((term, place) => {
+      const table = (blocks[id].terms[term] ??= identity(term));
+      for (let channel = 0; channel < width; channel++)
+        table[index * width + channel] = coefficients[(per === "block" ? 0 : channel) * terms.length + place];
+    });
+  }
+}

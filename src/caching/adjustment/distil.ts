@@ -1,0 +1,179 @@
+/**
+ * Distillation of an adjustment (the paper's section 3.3 and Figure 5): the student samples from noise by the schedule,
+ * with the adjustment as it is so far; at each evaluation the teacher runs without caching on the student's state, and
+ * the coefficients move against the gradient of how far the two are apart. All other weights are frozen. Gradients run
+ * back through one evaluation, block by block, and not into those before it.
+ */
+import { existsSync } from "node:fs";
+import { ArgumentError, throwIfAborted } from "../../errors.js";
+import type { Pipeline } from "../../diffusion/pipeline.js";
+import { sample } from "../../diffusion/sample.js";
+import type { SamplingHook } from "../../diffusion/samplingHook.js";
+import type { SampleOptions } from "../../diffusion/samplingPlan.js";
+import { NetworkGradients } from "../../engine/network/networkGradients.js";
+import { batches } from "../../instrument/profile/trajectories.js";
+import type { Trajectory } from "../../instrument/profile/profile.js";
+import { adjustmentMender } from "../run/adjustmentMender.js";
+import { mendedRun } from "../run/cachedRun.js";
+import type { Mender } from "../run/mendedSum.js";
+import { hold } from "../run/reuseRule.js";
+import type { ReuseRule } from "../run/reuseRule.js";
+import { computesAt } from "../schedule/schedule.js";
+import type { Schedule } from "../schedule/schedule.js";
+import { scheduleSampling } from "../schedule/scheduleSampling.js";
+import { requireFitsSchedule, termsOf } from "./adjustment.js";
+import type { Adjustment } from "./adjustment.js";
+import { loadDistillation, saveDistillation } from "./distillationFile.js";
+import { DistilledParameters } from "./distilledParameters.js";
+import type { ParameterKind } from "./adjustmentParameters.js";
+import { regressorsOf } from "./regressors.js";
+import type { DistillationLoss } from "./distillationLoss.js";
+import { StudentRecord } from "./studentRecord.js";
+
+export interface DistilOptions extends Pick<SampleOptions, "height" | "width"> {
+  readonly prompts: readonly string[];
+  /** Default: 0 */
+  readonly seeds?: readonly number[];
+  /** Default: hold */
+  readonly reuse?: ReuseRule;
+  readonly negativePrompt?: string;
+  /** trajectories that are sampled together, and make one step at each evaluation. Default: 2 */
+  readonly batch?: number;
+  /** samplings in all; the batches take turns. Default: 50 */
+  readonly iterations?: number;
+  /** Default: output */
+  readonly loss?: DistillationLoss;
+  /** Default: table */
+  readonly parameters?: ParameterKind;
+  /** Adam's first rate, which falls to 0 as half a cosine. Default: 0.003 */
+  readonly rate?: number;
+  /** the largest norm of a step's gradients. Default: 1 */
+  readonly clip?: number;
+  /** Written after each iteration; a distillation of the same setting goes on from it. */
+  readonly file?: string;
+  /** `loss`: the mean over the evaluations of an iteration */
+  readonly onProgress?: (done: number, total: number, loss?: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Trains the coefficients of an adjustment, from where they are: the closed form is a good start.
+ *
+ * @throws ArgumentError for options that make no sense, an adjustment for another schedule or rule, or a `file` of another
+ *   setting; UnsupportedError in float16; InterruptedError on abort, after which the same call goes on from the last
+ *   whole iteration
+ */
+export async function distilAdjustment(
+  pipeline: Pipeline,
+  schedule: Schedule,
+  start: Adjustment,
+  options: DistilOptions,
+): Promise<Adjustment> {
+  const { prompts, seeds = [0], reuse = hold, batch = 2, iterations = 50, file, onProgress, signal } = options;
+  const { loss = "output", parameters: kind = "table", rate = 0.003, clip = 1 } = options;
+  const { negativePrompt, height, width } = options;
+  requireFitsSchedule(start, schedule, reuse);
+  for (const [name, value] of Object.entries({ batch, iterations }))
+    if (!Number.isInteger(value) || value < 1)
+      throw new ArgumentError(`${name}: expected an integer of 1 or more, found ${value}`);
+  for (const [name, value] of Object.entries({ rate, clip }))
+    if (!(value > 0)) throw new ArgumentError(`${name}: expected a number above 0, found ${value}`);
+  const trajectories = prompts.flatMap((prompt) => seeds.map((seed) => ({ prompt, seed })));
+  if (trajectories.length === 0) throw new ArgumentError("prompts, seeds: expected at least one of each, found none");
+
+  const terms = termsOf(start);
+  const setting = {
+    ...{ loss, parameters: kind, rate, clip, iterations, batch, trajectories },
+    ...{ negative_prompt: negativePrompt ?? null, size: height === undefined ? null : [height, width] },
+    start: start.fit,
+  };
+  const trained = new DistilledParameters(start, kind, pipeline.folder.unet);
+  const losses: number[] = [];
+  if (file !== undefined && existsSync(file))
+    losses.push(...(await loadDistillation(file, setting, schedule, trained)));
+  onProgress?.(losses.length, iterations);
+  const groups = batches(trajectories, batch);
+  const gradients = new NetworkGradients(pipeline.network, () => pipeline.folder.openUNetWeights());
+  try {
+    while (losses.length < iterations) {
+      const members = groups[losses.length % groups.length];
+      losses.push(await iterate(members, losses.length + 1));
+      throwIfAborted(signal, "distilling");
+      if (file !== undefined) await saveDistillation(file, setting, schedule, trained, losses);
+      onProgress?.(losses.length, iterations, losses[losses.length - 1]);
+    }
+  } finally {
+    await gradients.dispose();
+  }
+  trained.refresh();
+  return { ...trained.adjustment, fit: { method: "distil", ...setting, losses } };
+
+  /** One sampling of the student, with a step at each evaluation that reuses. */
+  async function iterate(members: readonly Trajectory[], iteration: number): Promise<number> {
+    const record = new StudentRecord();
+    const found: number[] = [];
+    const mender: Mender = {
+      terms,
+      async coefficients(block, evaluation, parts) {
+        record.regressors.set(block.id, await regressorsOf(pipeline.device, terms, parts));
+        return adjustmentMender(trained.adjustment, terms).coefficients(block, evaluation, parts);
+      },
+    };
+    const student = mendedRun(schedule, { reuse, mender });
+    const hook: SamplingHook = {
+      ...student,
+      async evaluating(inputs, evaluation) {
+        record.clear();
+        trained.refreshRow(evaluation.index);
+        const reuses = Object.keys(schedule.blocks).some((id) => !computesAt(schedule, id, evaluation.index));
+        if (!reuses) return;
+        await record.teach(pipeline, inputs, evaluation, signal);
+      },
+      value: (name, value) => record.value(name, value),
+      answer(block, evaluation) {
+        const answer = student.answer(block, evaluation);
+        if (answer === "compute" || !("standIn" in answer)) return answer;
+        const { standIn } = answer;
+        return {
+          async standIn(input) {
+            const made = typeof standIn === "function" ? await standIn(input) : standIn;
+            record.branches.set(block.id, await pipeline.network.standInValue(block, made));
+            return made;
+          },
+        };
+      },
+      executed(block, how, evaluation) {
+        student.executed?.(block, how, evaluation);
+        record.stages.push({ id: block.id, how });
+      },
+      async evaluated(evaluation) {
+        if (record.isTaught) {
+          const { value, seeds: atOuts } = await record.loss(
+            pipeline.device,
+            loss,
+            evaluation,
+            schedule.guidance_scale,
+          );
+          found.push(value);
+          const { branches } = await gradients.backward(record.recorded(), record.values, atOuts);
+          trained.step(branches, record.regressors, evaluation, { iteration, iterations, rate, clip });
+        }
+        record.clear();
+        await student.evaluated?.(evaluation);
+      },
+      end() {
+        record.clear();
+        student.end?.();
+      },
+    };
+    const run = sample(pipeline, {
+      ...scheduleSampling(schedule),
+      ...{ negativePrompt, height, width, signal },
+      prompt: members.map(({ prompt }) => prompt),
+      seed: members.map(({ seed }) => seed),
+      hooks: [hook],
+    });
+    for await (const _ of run);
+    return found.reduce((sum, value) => sum + value, 0) / Math.max(1, found.length);
+  }
+}
