@@ -42,12 +42,12 @@ const fit = (schedule: Schedule, options: Partial<FitOptions> = {}): Promise<Adj
   fitAdjustment(pipeline, schedule, { prompts: PROMPTS, seeds: [3], ...options });
 
 /** C of the block and its input, [rows, channels, pixels], at each evaluation of the plain run. */
-async function plainBranches(): Promise<{ branch: Float32Array; input: Float32Array }[]> {
+async function plainBranches(trajectories = TRAJECTORIES): Promise<{ branch: Float32Array; input: Float32Array }[]> {
   const found: { branch: Float32Array; input: Float32Array }[] = [];
   const look = hook(BLOCK, ({ branch, out }) => {
     found.push({ branch: branch.data.slice(), input: out.data.map((value, index) => value - branch.data[index]) });
   });
-  await finalLatents(pipeline, TRAJECTORIES, { ...scheduleSampling(everySecond), hooks: [look] });
+  await finalLatents(pipeline, trajectories, { ...scheduleSampling(everySecond), hooks: [look] });
   return found;
 }
 
@@ -64,16 +64,6 @@ function channelOf(map: Float32Array, channel: number, rows: readonly number[], 
   );
 }
 
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
-
-/** Simple linear regression: slope and intercept. */
-function regression(x: readonly number[], y: readonly number[]): [slope: number, intercept: number] {
-  const [mx, my] = [mean(x), mean(y)];
-  const slope =
-    mean(x.map((value, index) => (value - mx) * (y[index] - my))) / mean(x.map((value) => (value - mx) ** 2));
-  return [slope, my - slope * mx];
-}
-
 describe("the closed form", () => {
   const all = [...PROMPTS.keys()];
   test.each([
@@ -85,32 +75,44 @@ describe("the closed form", () => {
     const [{ ridge }] = report[BLOCK];
     if (ridge === null) throw new Error("left out");
     const { scale, shift } = blocks[BLOCK].terms;
+    const xs = Array.from({ length: CHANNELS }, (_, channel) => channelOf(branches[1].branch, channel, rows, guided));
+    const ys = Array.from({ length: CHANNELS }, (_, channel) => channelOf(branches[2].branch, channel, rows, guided));
+    /** of each trajectory, by the error that it has without */
+    const errors = PROMPTS.map(() => 0);
+    const imageOf = (index: number): number => Math.floor(index / PIXELS) % PROMPTS.length;
+    xs.forEach((x, channel) =>
+      x.forEach((value, index) => (errors[imageOf(index)] += (ys[channel][index] - value) ** 2)),
+    );
     for (let channel = 0; channel < CHANNELS; channel++) {
-      const x = channelOf(branches[1].branch, channel, rows, guided);
-      const y = channelOf(branches[2].branch, channel, rows, guided);
+      // Weighted least squares is that of rows times the weights' roots.
+      const roots = xs[channel].map((_, index) => errors[imageOf(index)] ** -0.5);
+      const x = xs[channel].map((value, index) => roots[index] * value);
+      const y = ys[channel].map((value, index) => roots[index] * value);
       // The ridge, as rows added for it: λ Σx² (scale − 1)² + λ n shift².
       const strength = Math.sqrt(ridge);
       const size = Math.sqrt(x.reduce((sum, value) => sum + value ** 2, 0));
       const normal = (s: number, t: number): [number, number] => {
-        const residual = x.map((value, index) => y[index] - s * value - t);
+        const residual = x.map((value, index) => y[index] - s * value - roots[index] * t);
         return [
           x.reduce((sum, value, index) => sum + value * residual[index], 0) - (strength * size) ** 2 * (s - 1),
-          residual.reduce((sum, value) => sum + value, 0) - strength ** 2 * x.length * t,
+          roots.reduce((sum, root, index) => sum + root * residual[index], 0) -
+            strength ** 2 * roots.reduce((sum, root) => sum + root ** 2, 0) * t,
         ];
       };
       const gradient = normal(scale?.[2 * CHANNELS + channel] ?? 0, shift?.[2 * CHANNELS + channel] ?? 0);
       const before = normal(1, 0);
       // Where the gradient of the sum is zero, it is least.
       expect(Math.hypot(...gradient) / Math.hypot(...before)).toBeLessThan(1e-4);
-      if (ridge === 0) expect(scale?.[2 * CHANNELS + channel]).toBeCloseTo(regression(x, y)[0], 4);
     }
     // Other evaluations compute, and have nothing to mend.
     expect(scale?.filter((value) => value !== 1).length).toBe(CHANNELS);
   });
 
   test("what it says of its error is what the run does", async () => {
-    const branches = await plainBranches();
-    const adjustment = await fit(once, { halves: "together" });
+    // Of one trajectory, as several are weighted.
+    const [one] = TRAJECTORIES;
+    const branches = await plainBranches([one]);
+    const adjustment = await fit(once, { halves: "together", prompts: [one.prompt] });
     const [{ evaluation, fitted, before }] = adjustment.report[BLOCK];
     const target = branches[evaluation].branch;
     const errorOf = async (run: ReturnType<typeof cachedRun>): Promise<number> => {
@@ -133,7 +135,7 @@ describe("the closed form", () => {
           };
         },
       };
-      await finalLatents(pipeline, TRAJECTORIES, { ...scheduleSampling(once), hooks: [spy] });
+      await finalLatents(pipeline, [one], { ...scheduleSampling(once), hooks: [spy] });
       return error;
     };
     expect((await errorOf(cachedRun(once))) / before).toBeCloseTo(1, 3);

@@ -4,7 +4,8 @@ import type { Evaluation } from "../../engine/network/observer.js";
 import { IDENTITY } from "./adjustment.js";
 import type { Adjustment, FittedCell, Term } from "./adjustment.js";
 import { fitValidated } from "./crossValidation.js";
-import { addMaps, emptyMoments, mergeMoments, poolChannels } from "./moments.js";
+import { squaredError } from "./leastSquares.js";
+import { addMaps, addWeighted, emptyMoments, mergeMoments, poolChannels } from "./moments.js";
 import type { Moments, Quantity } from "./moments.js";
 import { guidedMap } from "./regressors.js";
 
@@ -65,13 +66,23 @@ export class CellFit {
     const rows = guided && !combines ? 2 * images : images;
     // Of the halves' own coefficients, the conditional ones come second; without guidance there are no others.
     const firstChannel = (row: number): number => (rows === images || row >= images ? (halves - 1) * channels : 0);
-    this.#sums[batch] = Array.from({ length: this.#options.folds }, (_, fold) => {
-      const moments = emptyMoments(maps.length, halves * channels);
-      const own = Array.from({ length: rows }, (__, row) => row).filter((row) => folds[row % images] === fold);
-      const places = new Map(own.map((row) => [row, firstChannel(row)]));
-      addMaps(moments, values, { rows, width: channels, firstChannel: places });
-      return moments;
-    });
+    const sums = Array.from({ length: this.#options.folds }, () => emptyMoments(maps.length, halves * channels));
+    const start = this.#options.terms.map((term) => IDENTITY[term]);
+    for (let image = 0; image < images; image++) {
+      const own = emptyMoments(maps.length, halves * channels);
+      const places = new Map(
+        (rows === images ? [image] : [image, images + image]).map((row) => [row, firstChannel(row)]),
+      );
+      addMaps(own, values, { rows, width: channels, firstChannel: places });
+      // Each trajectory counts by the share of its own error that is removed: those that caching harms most would
+      // otherwise be mended at the others' cost.
+      const error = squaredError(
+        own,
+        Float64Array.from({ length: halves * channels * start.length }, (_, index) => start[index % start.length]),
+      );
+      if (error > 0) addWeighted(sums[folds[image]], own, 1 / error);
+    }
+    this.#sums[batch] = sums;
   }
 
   /** Writes the coefficients of the block at the evaluation, and what they did. */

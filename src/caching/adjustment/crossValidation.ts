@@ -7,7 +7,7 @@ import type { Moments } from "./moments.js";
 /** Strengths that are tried, in units of each regressor's own power (leastSquares.ts). */
 export const RIDGE_STRENGTHS = [0, 1e-4, 1e-3, 0.01, 0.03, 0.1, 0.3, 1] as const;
 
-/** What a fit did to the error Σ(y − ŷ)² / Σy² of the stand-in. */
+/** What a fit did to the error Σ(y − ŷ)² / Σy² of the stand-in, trajectories weighted as they were in the fit (cellFit.ts). */
 export interface FitErrors {
   /** with the coefficients as they were */
   readonly before: number;

@@ -41,12 +41,7 @@ export function pairCount(quantities: number): number {
 export function addMaps(
   moments: Moments,
   values: readonly Quantity[],
-  {
-    rows,
-    width,
-    firstChannel,
-    weight = 1,
-  }: { rows: number; width: number; firstChannel: ReadonlyMap<number, number>; weight?: number },
+  { rows, width, firstChannel }: { rows: number; width: number; firstChannel: ReadonlyMap<number, number> },
 ): void {
   const { quantities, products } = moments;
   const map = values.find((value) => typeof value !== "number");
@@ -58,8 +53,7 @@ export function addMaps(
       const from = (row * width + channel) * pixels;
       let place = (first + channel) * pairs;
       for (let i = 0; i < quantities; i++) {
-        for (let j = i; j < quantities; j++)
-          products[place++] += weight * product(values[i], values[j], from, from + pixels);
+        for (let j = i; j < quantities; j++) products[place++] += product(values[i], values[j], from, from + pixels);
       }
     }
   }
@@ -80,6 +74,11 @@ function sum(values: Float32Array, from: number, to: number): number {
   let total = 0;
   for (let index = from; index < to; index++) total += values[index];
   return total;
+}
+
+/** Adds other sums, each times a weight. */
+export function addWeighted(moments: Moments, others: Moments, weight: number): void {
+  others.products.forEach((product, index) => (moments.products[index] += weight * product));
 }
 
 /** The sums of several parts are the sums of the whole. */
