@@ -296,7 +296,7 @@ function madeUpWorker(): LiveWorker {
     pixelsOfLatent: 8,
   };
   return {
-    run: (async (kind: string) => (kind === "describe" ? model : { profile, costs })) as LiveWorker["run"],
+    run: async (kind: string) => (kind === "describe" ? model : { profile, costs }),
     watch: (listener) => listener({ state: "ready" }),
     close: async () => undefined,
   };

@@ -74,7 +74,7 @@ export class Peer {
     const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
     const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     const nextAnswer = async (): Promise<string> => {
-      const { value, done } = await answers.next();
+      const { value, done } = (await answers.next()) as IteratorResult<string, undefined>;
       if (!done) return value;
       await closed;
       throw new Error(lastWords || `${command} ${args[0]} ended without a word`);

@@ -1,4 +1,4 @@
-/** `npm test`: set up, then every test; the last line counts them. */
+/** `npm test`: set up, the checks of form, then every test; the last line counts them. Arguments go to vitest, alone. */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -8,6 +8,30 @@ setUp();
 const report = join(root, ".cache", "test-report.json");
 mkdirSync(join(root, ".cache"), { recursive: true });
 rmSync(report, { force: true });
+if (process.argv.length === 2) {
+  for (const check of [
+    [join("node_modules", "prettier", "bin", "prettier.cjs"), "--check", "--log-level", "warn", "."],
+    [join("node_modules", "eslint", "bin", "eslint.js"), "."],
+    [join("node_modules", "typescript", "bin", "tsc"), "-p", "web"],
+    [
+      join("node_modules", "dependency-cruiser", "bin", "dependency-cruise.mjs"),
+      "src",
+      "--config",
+      ".dependency-cruiser.cjs",
+    ],
+    [
+      join("node_modules", "dependency-cruiser", "bin", "dependency-cruise.mjs"),
+      "src/planning",
+      "--config",
+      ".dependency-cruiser.planning.cjs",
+    ],
+  ]) {
+    const { status } = spawnSync(process.execPath, check, { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
+    if (status === 0) continue;
+    console.log("0 passed, 1 failed, 0 skipped");
+    process.exit(status ?? 1);
+  }
+}
 const vitest = [
   join("node_modules", "vitest", "vitest.mjs"),
   "run",

@@ -68,7 +68,7 @@ export async function interact<const Inputs extends Readonly<Record<string, Inpu
       app.post("/api/values", limited(VALUES_BYTES), async (context) => {
         values = parseChecked(schema, await context.req.text(), "values") as unknown as InputValues<Inputs>;
         clearTimeout(timer);
-        timer = setTimeout(runs.start, DEBOUNCE_MILLISECONDS);
+        timer = setTimeout(() => void runs.start(), DEBOUNCE_MILLISECONDS);
         return context.body(null, 204);
       });
     },

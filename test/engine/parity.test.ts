@@ -164,7 +164,7 @@ describe.each(readdirSync(models))("%s equals PyTorch", (name) => {
       const image = await decoder.decode(latents, 4 * 16 * 6 * rows);
       expect(relativeError(image, await expected("vae_image")), `${rows} rows`).toBeLessThan(NETWORK);
     }
-    await decoder.dispose();
+    decoder.dispose();
   });
 
   it.each(["ddim", "dpmsolver++"] as const)("final latents of %s at 7 and 20 steps", async (solver) => {

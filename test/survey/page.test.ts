@@ -20,7 +20,7 @@ let browser: Browser;
 
 async function start(): Promise<{ url: string; child: ChildProcess; ended: Promise<string> }> {
   const child = spawn(process.execPath, survey, { stdio: ["ignore", "pipe", "inherit"] });
-  const lines = createInterface({ input: child.stdout as NonNullable<typeof child.stdout> });
+  const lines = createInterface({ input: child.stdout });
   let last = "";
   lines.on("line", (line) => (last = line));
   const ended = new Promise<string>((resolve) => child.on("close", () => resolve(last)));

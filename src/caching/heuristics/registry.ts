@@ -60,7 +60,7 @@ export function defineHeuristic<Options extends Cacheable>({
   return {
     ...named,
     values: [...values],
-    find: find as Heuristic<Cacheable> as Heuristic<NamedOptions>,
+    find: find as Heuristic<Cacheable>,
     bounds,
     integer,
   };

@@ -86,6 +86,11 @@ export function panelLayout(stages: readonly StagePanel[]): {
   }));
   return {
     panels,
-    layout: { height: MARGIN.t + total + MARGIN.b, margin: MARGIN, annotations, ...Object.fromEntries(legends) },
+    layout: {
+      height: MARGIN.t + total + MARGIN.b,
+      margin: MARGIN,
+      annotations,
+      ...(Object.fromEntries(legends) as object),
+    },
   };
 }

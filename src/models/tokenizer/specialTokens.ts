@@ -123,7 +123,7 @@ function asSpecial(map: TokensMap): TokensMap {
       : typeof each === "object" && each !== null
         ? { ...each, special: true }
         : each;
-  return Object.fromEntries(Object.entries(map).map(([key, each]) => [key, special(each)])) as TokensMap;
+  return Object.fromEntries(Object.entries(map).map(([key, each]) => [key, special(each)]));
 }
 
 interface ExtraTokens {

@@ -49,7 +49,7 @@ export function frechetDistance(
       ? resamplings(reference.pictures === a.pictures ? groups : eachRow(reference.pictures), resamples)
       : undefined;
   for (const rows of resamplings(groups, resamples)) {
-    const other = others?.next().value;
+    const other: readonly number[] | undefined = others?.next().value as readonly number[] | undefined;
     const against = other && "data" in reference ? normalOf(selectRows(reference, other)) : fixed;
     replicates.push(distance(normalOf(selectRows(a, rows)), against));
   }

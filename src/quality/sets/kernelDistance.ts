@@ -70,7 +70,10 @@ function discrepancy(
   const replicates: number[] = [];
   const others = resamplings(a.pictures === b.pictures ? groups : eachRow(b.pictures), resamples);
   for (const rows of resamplings(groups, resamples)) {
-    const counts = [countsOf(rows, a.pictures), countsOf(others.next().value ?? [], b.pictures)] as const;
+    const counts = [
+      countsOf(rows, a.pictures),
+      countsOf((others.next().value as readonly number[] | undefined) ?? [], b.pictures),
+    ] as const;
     replicates.push(estimate(kernels, counts, resampled));
   }
   return { biased: estimate(kernels, all, "biased"), unbiased: estimate(kernels, all, "unbiased"), replicates };
