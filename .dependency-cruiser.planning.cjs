@@ -13,7 +13,10 @@ module.exports = {
       name: "planning-brings-no-model",
       severity: "error",
       from: { path: "^src/planning/" },
-      to: { path: "^src/(files|models|jobs)/|^src/engine/(?!network/liveness)|onnxruntime|koffi", reachable: true },
+      to: {
+        path: "^src/files/(?!schemaProblem)|^src/(models|jobs)/|^src/engine/(?!network/liveness)|onnxruntime|koffi",
+        reachable: true,
+      },
     },
   ],
   options: {

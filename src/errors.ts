@@ -2,7 +2,6 @@
  * The errors a caller can act on. Every message says where, the rule, the value
  * found and how to mend it, in one line.
  */
-import { surroundingSignal } from "./interruption.js";
 
 /** Base of all errors that this library throws on purpose. */
 export class BlockcacheError extends Error {
@@ -110,13 +109,4 @@ export class HubError extends BlockcacheError {
 /** Loading, sampling or measuring was stopped by an AbortSignal or an interrupt. */
 export class InterruptedError extends BlockcacheError {
   override name = "InterruptedError";
-}
-
-/**
- * @param signal the caller's; that of the surrounding work ({@link interruptible}) is looked at in any case
- * @param what is under way, for the message
- * @throws InterruptedError where one of the two has aborted
- */
-export function throwIfAborted(signal: AbortSignal | undefined, what: string): void {
-  if (signal?.aborted || surroundingSignal()?.aborted) throw new InterruptedError(`${what} was interrupted`);
 }

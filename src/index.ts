@@ -43,7 +43,7 @@ export { fitComponents } from "./instrument/features/pca.js";
 export { alignComponents } from "./instrument/features/procrustes.js";
 export { colourScale, projectFeatures, toRgb } from "./instrument/features/featureMap.js";
 export * from "./errors.js";
-export { interruptible } from "./interruption.js";
+export { interruptible, throwIfAborted } from "./interruption.js";
 export { explore } from "./notebook/explore.js";
 export type { ExploreOptions, Explorer, ExplorerEvents, ExplorerValues } from "./notebook/explore.js";
 export { check, choice, slider, text } from "./notebook/inputs.js";

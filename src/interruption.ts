@@ -4,6 +4,7 @@
  * got to, and what others began does not.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
+import { InterruptedError } from "./errors.js";
 
 const surrounding = new AsyncLocalStorage<AbortSignal>();
 
@@ -25,4 +26,13 @@ export function surroundingSignal(): AbortSignal | undefined {
 export function stopSignal(signal?: AbortSignal): AbortSignal | undefined {
   const around = surroundingSignal();
   return signal === undefined || around === undefined ? (signal ?? around) : AbortSignal.any([signal, around]);
+}
+
+/**
+ * @param signal the caller's; that of the surrounding work ({@link interruptible}) is looked at in any case
+ * @param what is under way, for the message
+ * @throws InterruptedError where one of the two has aborted
+ */
+export function throwIfAborted(signal: AbortSignal | undefined, what: string): void {
+  if (signal?.aborted || surroundingSignal()?.aborted) throw new InterruptedError(`${what} was interrupted`);
 }

@@ -1,5 +1,5 @@
 /** From a plan to what the network is told: text, sizes, guidance. */
-import { throwIfAborted } from "../errors.js";
+import { throwIfAborted } from "../interruption.js";
 import type { FloatTensor } from "../numerics/tensor.js";
 import type { AddedConditions, NetworkConditions } from "../engine/network/unetInputs.js";
 import { embedGuidanceScale } from "./guidanceEmbedding.js";

@@ -1,4 +1,4 @@
-import { throwIfAborted } from "../errors.js";
+import { throwIfAborted } from "../interruption.js";
 import type { FloatTensor } from "../numerics/tensor.js";
 import { elementCount } from "../numerics/tensor.js";
 import type { RgbImage } from "./image.js";

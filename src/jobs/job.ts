@@ -3,7 +3,7 @@
  * here or on another machine, and again where the first attempt was lost.
  */
 import { createHash } from "node:crypto";
-import { throwIfAborted } from "../errors.js";
+import { throwIfAborted } from "../interruption.js";
 import { encodeData } from "./plainData.js";
 
 export interface Job<Data> {

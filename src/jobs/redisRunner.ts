@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Queue } from "bullmq";
-import { BlockcacheError, throwIfAborted } from "../errors.js";
+import { BlockcacheError } from "../errors.js";
+import { throwIfAborted } from "../interruption.js";
 import type { JobRun, JobRunner } from "./job.js";
 import { decodeData, encodeData } from "./plainData.js";
 import { QUEUE_NAME, connectQueue } from "./redisQueue.js";

@@ -1,6 +1,6 @@
 /** A worker in this process: in a notebook the pipeline is the kernel's. */
 import type { Pipeline } from "../diffusion/pipeline.js";
-import { throwIfAborted } from "../errors.js";
+import { throwIfAborted } from "../interruption.js";
 import { JOBS } from "./jobs/index.js";
 import type { LiveWorker } from "./worker.js";
 

@@ -5,7 +5,8 @@
  * back through one evaluation, block by block, and not into those before it.
  */
 import { existsSync } from "node:fs";
-import { ArgumentError, throwIfAborted } from "../../errors.js";
+import { ArgumentError } from "../../errors.js";
+import { throwIfAborted } from "../../interruption.js";
 import type { Pipeline } from "../../diffusion/pipeline.js";
 import { sample } from "../../diffusion/sample.js";
 import type { SamplingHook } from "../../diffusion/samplingHook.js";

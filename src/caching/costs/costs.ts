@@ -1,5 +1,6 @@
 /** What a block's computing and reusing cost on this machine, as measured. */
-import { ArgumentError, throwIfAborted } from "../../errors.js";
+import { ArgumentError } from "../../errors.js";
+import { throwIfAborted } from "../../interruption.js";
 import type { Pipeline } from "../../diffusion/pipeline.js";
 import { hasMerge } from "../../graphs/block.js";
 import type { Block } from "../../graphs/block.js";

@@ -2,7 +2,8 @@
  * Runs a UNet block by block: a graph for each block, tensors kept on the device between them, each released when its
  * last reader is done.
  */
-import { ArgumentError, ReleasedError, throwIfAborted } from "../../errors.js";
+import { ArgumentError, ReleasedError } from "../../errors.js";
+import { throwIfAborted } from "../../interruption.js";
 import { activationBytes } from "../../graphs/activationBytes.js";
 import { BRANCH, OUT, hasMerge, isBlock } from "../../graphs/block.js";
 import type { Block, Stage } from "../../graphs/block.js";

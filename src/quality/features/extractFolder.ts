@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { throwIfAborted } from "../../errors.js";
+import { throwIfAborted } from "../../interruption.js";
 import type { RgbImage } from "../../diffusion/image.js";
 import { readPicture, requireSize } from "../pictures/readPictures.js";
 import { featuresOf } from "./features.js";
