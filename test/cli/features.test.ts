@@ -129,6 +129,8 @@ test("evaluate prints the table, and takes a schedule by its file and a δ by it
     model,
     "--prompts",
     at("prompts.txt"),
+    "--scheduler-config",
+    "timestep_spacing=trailing",
     "--metrics",
     "clip-score,latent",
     "--out",

@@ -231,7 +231,7 @@ describe.skipIf(!hasRedis)("jobs over Redis", () => {
     const fail = (): Promise<void> =>
       runner({ jobs: [createJob({ kind: "nonsense" })], run: async () => undefined, onResult: async () => undefined });
     await expect(fail()).rejects.toThrow(
-      /failed on a worker: job: expected kind profile, converged or arm, found "nonsense"/,
+      /failed on a worker: job: expected kind profile, converged, arm or pictures, found "nonsense"/,
     );
     // a failed job is tried anew, not remembered
     await expect(fail()).rejects.toThrow(/failed on a worker/);

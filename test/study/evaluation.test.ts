@@ -36,6 +36,7 @@ beforeAll(async () => {
     settings,
     prompts: ["red apple", "blue book", "a cat"],
     seeds: [0, 1],
+    schedulerConfig: sampling.schedulerConfig,
     batch: 2,
     folder: join(folder, "first"),
     metrics: ["frechet", "clip-score", "latent", "psnr", "ssim"],
