@@ -1,6 +1,6 @@
 import { mean } from "../../instrument/profile/statistics.js";
 import type { PlotlyFigure, PlotlyObject } from "../figure.js";
-import { NEUTRAL_COLOUR, applyTheme, colourScale, divergingColour, translucent } from "../theme.js";
+import { NEUTRAL_COLOUR, applyTheme, colourScale, divergingColour } from "../theme.js";
 import type { Theme } from "../theme.js";
 
 /** A block's scale-shift adjustment: where it is reused, `scale ⊙ C + shift` stands in. */
@@ -52,7 +52,8 @@ export function adjustmentMaps(
       xgap: 1,
       ygap: 1,
     };
-    const computes = translucent(NEUTRAL_COLOUR, 0.35);
+    // Opaque: pictures of heat maps that let the page through look otherwise in each renderer.
+    const computes = NEUTRAL_COLOUR;
     return [
       {
         ...shared,

@@ -131,7 +131,10 @@ async function figureHtml(figure: PlotlyFigure): Promise<string> {
 <style>${await fontFace()} html,body{margin:0;height:100%}</style></head>
 <body><div id="figure"></div>
 <script>${plotly}</script>
-<script>const figure = ${json}; Plotly.newPlot("figure", figure.data, figure.layout, figure.config);</script>
+<script>const figure = ${json};
+// What is laid out before the font is there stays where another font put it.
+Promise.all(["", "bold "].map((weight) => document.fonts.load(weight + "12px ${FONT_NAME}"))).finally(() =>
+  Plotly.newPlot("figure", figure.data, figure.layout, figure.config));</script>
 </body></html>
 `;
 }
