@@ -19,7 +19,7 @@ const CHROMIUM = "/usr/bin/chromium";
 const hasChromium = existsSync(CHROMIUM);
 if (!hasChromium) console.log(`skipped: the explorer in JupyterLab (no ${CHROMIUM}; on Debian: apt install chromium)`);
 
-const PATIENCE = Number(process.env.PATIENCE ?? 150_000);
+const PATIENCE = Number(process.env.PATIENCE ?? 300_000);
 
 /** A notebook of these cells. */
 function notebookOf(cells: readonly string[]): string {

@@ -24,7 +24,7 @@ const hasChromium = existsSync(CHROMIUM);
 if (!hasChromium) console.log(`skipped: the explorer in Chromium (no ${CHROMIUM}; on Debian: apt install chromium)`);
 
 /** Much longer than anything takes; what is waited for ends the waiting. */
-const PATIENCE = Number(process.env.PATIENCE ?? 120_000);
+const PATIENCE = Number(process.env.PATIENCE ?? 300_000);
 
 /** Waits until what is read is as expected. */
 const eventually = <Value>(read: () => Promise<Value>) => expect.poll(read, { timeout: PATIENCE, interval: 50 });
