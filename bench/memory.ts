@@ -38,13 +38,13 @@ interface Shape {
 }
 
 const SHAPES: Readonly<Record<string, Shape>> = {
-  sd15: { name: "SD-1.5 shape, 512×512", unet: SD15_UNET, textEncoders: [CLIP_L], size: 512, goal: 6 * GIB },
+  sd15: { name: "SD-1.5 shape, 512×512", unet: SD15_UNET, textEncoders: [CLIP_L], size: 512, goal: 5 * GIB },
   sdxl: {
     name: "SDXL shape, 1024×1024",
     unet: SDXL_UNET,
     textEncoders: [CLIP_L, OPEN_CLIP_BIG_G],
     size: 1024,
-    goal: 20 * GIB,
+    goal: 17 * GIB,
   },
 };
 
