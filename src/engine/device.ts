@@ -70,14 +70,14 @@ async function openAutomatically(options: DeviceOptions, precision: Precision): 
   return open("cpu", "float32", options);
 }
 
+/** What was found of a device's attention, once a process. */
+const attentionChecks = new Map<DeviceName, Promise<boolean>>();
+
 async function open(name: DeviceName, precision: Precision, { threads, tf32 = false }: DeviceOptions): Promise<Device> {
   const { settings, checksAttention } = DEVICES[name];
-  const backend = await NativeBackend.open(settings({ precision, threads, tf32 }));
-  return {
-    name,
-    precision,
-    threads,
-    backend,
-    fusedAttention: !checksAttention || (await fusedAttentionIsRight(backend)),
-  };
+  const backend = await NativeBackend.open(settings({ threads, tf32 }));
+  if (!checksAttention) return { name, precision, threads, backend, fusedAttention: true };
+  const check = attentionChecks.get(name) ?? fusedAttentionIsRight(backend);
+  attentionChecks.set(name, check);
+  return { name, precision, threads, backend, fusedAttention: await check };
 }

@@ -7,7 +7,6 @@ export const DEVICE_NAMES = ["cpu", "webgpu", "cuda", "dml", "coreml"] as const;
 export type DeviceName = (typeof DEVICE_NAMES)[number];
 
 export interface OpenSettings {
-  readonly precision: Precision;
   readonly threads?: number;
   /** let NVIDIA's cards multiply float32 with 10 bits of mantissa */
   readonly tf32: boolean;

@@ -67,20 +67,30 @@ export async function receiveAside(
 }
 
 /** What calls on worker threads read and write: an address alone does not keep JavaScript's memory. */
-const inUse = new Set<readonly NativeArgument[]>();
+const inUse = new Set<readonly NodeJS.TypedArray[]>();
+
+/** Keeps memory whose addresses were handed over until the work that reads it is done. */
+export async function whileHeld<T>(memory: readonly NodeJS.TypedArray[], work: () => Promise<T>): Promise<T> {
+  inUse.add(memory);
+  try {
+    return await work();
+  } finally {
+    inUse.delete(memory);
+  }
+}
 
 /** A call on a worker thread. */
-export async function aside(call: NativeFunction, ...parameters: readonly NativeArgument[]): Promise<NativeResult> {
-  inUse.add(parameters);
-  try {
-    return await new Promise((resolve, reject) =>
-      call.async(...parameters, (error: Error | null, result: NativeResult) =>
-        error ? reject(error) : resolve(result),
+export function aside(call: NativeFunction, ...parameters: readonly NativeArgument[]): Promise<NativeResult> {
+  const memory = parameters.filter((each) => ArrayBuffer.isView(each));
+  return whileHeld(
+    memory,
+    () =>
+      new Promise((resolve, reject) =>
+        call.async(...parameters, (error: Error | null, result: NativeResult) =>
+          error ? reject(error) : resolve(result),
+        ),
       ),
-    );
-  } finally {
-    inUse.delete(parameters);
-  }
+  );
 }
 
 /** The addresses of memory that JavaScript holds, as `void *const *`. */

@@ -12,7 +12,7 @@ import { environmentOf, turnsOutWithoutPool } from "./environment.js";
 import { NativeGraph } from "./graph.js";
 import type { Placement } from "./graph.js";
 import { onnxRuntime } from "./library.js";
-import { addressesOf, check, receive, receiveAside, textAddresses } from "./memory.js";
+import { addressesOf, check, receive, receiveAside, textAddresses, whileHeld } from "./memory.js";
 import type { Pointer } from "./memory.js";
 import { NativeValue, addressOf, createTensor, emptyArray } from "./values.js";
 
@@ -146,16 +146,9 @@ export class NativeBackend implements Backend {
           ),
           "weights",
         );
-      const session = await receiveAside(
-        "compile",
-        call.CreateSessionFromArray,
-        environmentOf().address,
-        bytes,
-        bytes.byteLength,
-        options,
+      return await whileHeld(data, () =>
+        receiveAside("compile", call.CreateSessionFromArray, environmentOf().address, bytes, bytes.byteLength, options),
       );
-      // An address does not keep the weights: they are still needed up to here.
-      return data.length >= 0 ? session : 0n;
     } finally {
       call.ReleaseSessionOptions(options);
     }
