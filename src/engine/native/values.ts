@@ -15,22 +15,31 @@ const TYPES = new Map<number, ElementType>(
   Object.entries(ELEMENT_TYPES).map(([type, code]) => [code, type as ElementType]),
 );
 
+/** What a tensor's numbers are, and how they are laid out. */
+export interface Shape {
+  readonly type: ElementType;
+  /** outermost first */
+  readonly dims: readonly number[];
+}
+
 /** An OrtValue that holds a tensor. */
 export class NativeValue implements TensorStorage {
   readonly address: Pointer;
   readonly location: TensorLocation;
-  readonly #type: ElementType | undefined;
+  #shape: Shape | undefined;
+  #data: Pointer | undefined;
 
-  constructor(address: Pointer, location: TensorLocation, type?: ElementType) {
+  /** @param shape found out when it is first asked for, where absent */
+  constructor(address: Pointer, location: TensorLocation, shape?: Shape) {
     this.address = address;
     this.location = location;
-    this.#type = type;
+    this.#shape = shape;
   }
 
   /** A value in host memory, its numbers as the memory has them. */
   static allocate(type: ElementType, dims: readonly number[]): NativeValue {
     const { allocator } = environmentOf();
-    return new NativeValue(createTensor(allocator, type, dims), "host", type);
+    return new NativeValue(createTensor(allocator, type, dims), "host", { type, dims });
   }
 
   /** Copies numbers into a value in host memory. */
@@ -53,11 +62,11 @@ export class NativeValue implements TensorStorage {
       shape.length,
       ELEMENT_TYPES[type],
     );
-    return new NativeValue(address, "host", type);
+    return new NativeValue(address, "host", { type, dims });
   }
 
   get type(): ElementType {
-    return this.#type ?? this.#describe().type;
+    return this.#describe().type;
   }
 
   dims(): readonly number[] {
@@ -74,14 +83,20 @@ export class NativeValue implements TensorStorage {
 
   /** Where the numbers are: in host memory, or in the device's. */
   dataAddress(): Pointer {
-    return receive("tensor", onnxRuntime().call.GetTensorMutableData, this.address);
+    this.#data ??= receive("tensor", onnxRuntime().call.GetTensorMutableData, this.address);
+    return this.#data;
   }
 
   free(): void {
     onnxRuntime().call.ReleaseValue(this.address);
   }
 
-  #describe(): { readonly type: ElementType; readonly dims: readonly number[] } {
+  #describe(): Shape {
+    this.#shape ??= this.#askShape();
+    return this.#shape;
+  }
+
+  #askShape(): Shape {
     const { call } = onnxRuntime();
     const information = receive("tensor", call.GetTensorTypeAndShape, this.address);
     try {
@@ -114,6 +129,15 @@ export function emptyArray(type: ElementType, count: number): ElementArray {
 
 /** A tensor's OrtValue. */
 export function addressOf(storage: TensorStorage): Pointer {
+  return nativeValue(storage).address;
+}
+
+/** Where a tensor's numbers are. */
+export function dataAddressOf(storage: TensorStorage): Pointer {
+  return nativeValue(storage).dataAddress();
+}
+
+function nativeValue(storage: TensorStorage): NativeValue {
   if (!(storage instanceof NativeValue)) throw new TypeError("tensor: made by another backend");
-  return storage.address;
+  return storage;
 }
