@@ -74,11 +74,11 @@ async function openAutomatically(options: DeviceOptions, precision: Precision): 
 const attentionChecks = new Map<DeviceName, Promise<boolean>>();
 
 async function open(name: DeviceName, precision: Precision, { threads, tf32 = false }: DeviceOptions): Promise<Device> {
-  const { settings, checksAttention, diffusionOperators: fused } = DEVICES[name];
+  const { settings, checksAttention, recordsRuns, diffusionOperators: fused } = DEVICES[name];
   const backend = await NativeBackend.open(settings({ threads, precision, tf32 }));
-  const diffusionOperators = fused.includes(precision);
-  if (!checksAttention) return { name, precision, threads, backend, diffusionOperators, fusedAttention: true };
+  const device = { name, precision, threads, backend, recordsRuns, diffusionOperators: fused.includes(precision) };
+  if (!checksAttention) return { ...device, fusedAttention: true };
   const check = attentionChecks.get(name) ?? fusedAttentionIsRight(backend);
   attentionChecks.set(name, check);
-  return { name, precision, threads, backend, diffusionOperators, fusedAttention: await check };
+  return { ...device, fusedAttention: await check };
 }

@@ -23,6 +23,8 @@ export interface DeviceKind {
   readonly checksAttention: boolean;
   /** precisions in which graphs use onnxruntime's operators for diffusion, which only its CUDA provider has */
   readonly diffusionOperators: readonly Precision[];
+  /** runs are recorded and launched as one */
+  readonly recordsRuns: boolean;
   /** where "auto" takes it; in the order of the table's candidates (device.ts) */
   readonly automatic: (platform: NodeJS.Platform) => boolean;
   /** what is missing for it here, where that can be told without opening it. Default: nothing is told */
@@ -41,6 +43,7 @@ export const DEVICES: Readonly<Record<DeviceName, DeviceKind>> = {
     checksAttention: false,
     // In float32 plain operators: GroupNorm adds up in an order of chance.
     diffusionOperators: ["float16"],
+    recordsRuns: true,
     automatic: () => true,
     missing: missingCudaLibraries,
     settings: ({ precision, tf32 }) => {
@@ -69,6 +72,7 @@ export const DEVICES: Readonly<Record<DeviceName, DeviceKind>> = {
     usesHostMemory: false,
     checksAttention: true,
     diffusionOperators: [],
+    recordsRuns: false,
     // On Linux an adapter may be a software one, which nothing tells apart: there it must be asked for by name.
     automatic: (platform) => platform !== "linux",
     settings: () => ({ provider: "WebGPU", memory: "WebGPU_Buf" }),
@@ -79,6 +83,7 @@ export const DEVICES: Readonly<Record<DeviceName, DeviceKind>> = {
     usesHostMemory: false,
     checksAttention: false,
     diffusionOperators: [],
+    recordsRuns: false,
     automatic: () => false,
     settings: () => ({ provider: "DML" }),
   },
@@ -88,6 +93,7 @@ export const DEVICES: Readonly<Record<DeviceName, DeviceKind>> = {
     usesHostMemory: true,
     checksAttention: false,
     diffusionOperators: [],
+    recordsRuns: false,
     automatic: () => false,
     settings: () => ({ provider: "CoreML" }),
   },
@@ -97,6 +103,7 @@ export const DEVICES: Readonly<Record<DeviceName, DeviceKind>> = {
     usesHostMemory: true,
     checksAttention: false,
     diffusionOperators: [],
+    recordsRuns: false,
     automatic: () => true,
     settings: ({ threads }) => ({ threads }),
   },

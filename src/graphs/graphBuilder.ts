@@ -20,10 +20,17 @@ export interface GraphTarget {
   readonly fusedAttention: boolean;
   /** onnxruntime's operators for diffusion are there and faster: GroupNorm with SiLU, channels last, and BiasSplitGelu */
   readonly diffusionOperators: boolean;
+  /** runs are recorded and repeated there, so that no operator should take numbers from the host's memory */
+  readonly recordsRuns: boolean;
 }
 
 /** For graphs that hold no attention. */
-export const FLOAT32: GraphTarget = { precision: "float32", fusedAttention: true, diffusionOperators: false };
+export const FLOAT32: GraphTarget = {
+  precision: "float32",
+  fusedAttention: true,
+  diffusionOperators: false,
+  recordsRuns: false,
+};
 
 /** The name of a value inside one graph. */
 export type Value = string;
@@ -50,6 +57,7 @@ export class GraphBuilder {
   readonly precision: Precision;
   readonly fusedAttention: boolean;
   readonly diffusionOperators: boolean;
+  readonly recordsRuns: boolean;
   readonly #name: string;
   readonly #nodes: OnnxNode[] = [];
   readonly #constants: OnnxTensor[] = [];
@@ -59,12 +67,14 @@ export class GraphBuilder {
   /** value → the graph's result that it is */
   readonly #results = new Map<Value, string>();
   #count = 0;
+  #isRepeatable = true;
 
   constructor(name: string, target: GraphTarget) {
     this.#name = name;
     this.precision = target.precision;
     this.fusedAttention = target.fusedAttention;
     this.diffusionOperators = target.diffusionOperators;
+    this.recordsRuns = target.recordsRuns;
   }
 
   /** The operators so far, in the order in which they run. */
@@ -77,8 +87,9 @@ export class GraphBuilder {
     return this.#weights.some((weight) => weight.value === value);
   }
 
-  /** Declares an input; the name is its value. */
+  /** Declares an input; the name is its value. Integers are sizes, which operators take from the host's memory. */
   input(name: string, dims: readonly Dimension[], elementType: ElementType = this.precision): Value {
+    if (elementType === "int64") this.readsHost();
     this.#inputs.push({ name, elementType, dims });
     return name;
   }
@@ -113,6 +124,11 @@ export class GraphBuilder {
     const outputs = Array.from({ length: count }, () => this.#fresh(op));
     this.#nodes.push({ op, domain: "", inputs, outputs, attributes });
     return outputs;
+  }
+
+  /** Says that an operator takes numbers from the host's memory at each run, so that a run cannot be repeated blindly. */
+  readsHost(): void {
+    this.#isRepeatable = false;
   }
 
   /** A tensor of the model folder; its shape is checked against `dims` when it is read. */
@@ -202,6 +218,7 @@ export class GraphBuilder {
     const nodes = this.#nodes.map((node) => ({ ...node, inputs: named(node.inputs), outputs: named(node.outputs) }));
     return encodeOnnxModel({
       name: this.#name,
+      isRepeatable: this.#isRepeatable,
       nodes,
       initializers: this.#constants,
       weights,

@@ -230,6 +230,41 @@ export function cast(graph: GraphBuilder, x: Value, to: "float32" | "float16"): 
   return graph.node("Cast", [x], { to: to === "float32" ? 1n : 10n });
 }
 
+/** A tensor, and how far it reaches along the axis at which it is joined to others. */
+export interface Part {
+  readonly value: Value;
+  readonly size: number;
+}
+
+/** onnxruntime's Concat and Split of CUDA take the addresses of this many with the launch. */
+const MOST_PARTS = 32;
+
+/**
+ * Joins tensors along an axis. CUDA's Concat takes unequal sizes from the host's memory at each run: where runs are
+ * recorded, the parts are cut to equal ones first.
+ */
+export function concat(graph: GraphBuilder, parts: readonly Part[], axis: number): Value {
+  const join = (values: readonly Value[]): Value => graph.node("Concat", values, { axis: BigInt(axis) });
+  const values = parts.map(({ value }) => value);
+  if (!graph.recordsRuns || parts.every(({ size }) => size === parts[0].size)) return join(values);
+  const size = parts.map((part) => part.size).reduce(greatestCommonDivisor);
+  if (parts.reduce((sum, part) => sum + part.size, 0) / size > MOST_PARTS) {
+    graph.readsHost();
+    return join(values);
+  }
+  return join(
+    parts.flatMap((part) => {
+      const count = part.size / size;
+      const attributes = { axis: BigInt(axis), num_outputs: BigInt(count) };
+      return count === 1 ? [part.value] : graph.nodeWithOutputs("Split", count, [part.value], attributes);
+    }),
+  );
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}
+
 /** Feature maps → tokens [batch, height · width, channels]. */
 export function toTokens(graph: GraphBuilder, x: Value, channels: number): Value {
   // Spelled so that the transposition meets that of GroupNorm, and onnxruntime takes both out.

@@ -46,6 +46,8 @@ export interface OnnxNode {
 
 export interface OnnxGraph {
   readonly name: string;
+  /** see {@link OnnxModel.isRepeatable} */
+  readonly isRepeatable: boolean;
   readonly nodes: readonly OnnxNode[];
   /** tensors inside of the model */
   readonly initializers: readonly OnnxTensor[];
@@ -64,6 +66,8 @@ export interface OnnxModel {
   readonly bytes: Uint8Array;
   /** "files" that its tensors name, in memory: the option `externalData` */
   readonly externalData: readonly { readonly path: string; readonly data: Uint8Array }[];
+  /** whether a device may record a run and repeat it: no operator takes numbers from the host's memory */
+  readonly isRepeatable: boolean;
 }
 
 // Opset 20 is the first with ONNX's own Gelu; IR version 10 is its contemporary.
@@ -189,5 +193,9 @@ export function encodeOnnxModel(graph: OnnxGraph): OnnxModel {
       writeInteger(opset, 2, version);
     });
   }
-  return { bytes: model.finish(), externalData: graph.weights.map(({ name, bytes }) => ({ path: name, data: bytes })) };
+  return {
+    bytes: model.finish(),
+    externalData: graph.weights.map(({ name, bytes }) => ({ path: name, data: bytes })),
+    isRepeatable: graph.isRepeatable,
+  };
 }

@@ -59,6 +59,8 @@ export function timeEmbeddingStage(config: UNetConfig): Stage {
         activation(graph, x, config.act_fn),
       );
       if (added && addedWidth !== null) {
+        // Of unequal parts: small, and not worth cutting (layers.ts, concat).
+        graph.readsHost();
         const joined = graph.node("Concat", others.slice(-2), { axis: 1n });
         // add_embedding is a TimestepEmbedding with its own default activation, whatever act_fn says.
         embedding = graph.node("Add", [

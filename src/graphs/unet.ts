@@ -6,7 +6,7 @@ import { atLevel } from "../models/configs/schema.js";
 import type { UNetConfig } from "../models/configs/unet.js";
 import type { Block, BlockInput, Extent, Stage } from "./block.js";
 import type { GraphBuilder, Value } from "./graphBuilder.js";
-import { cast, conv2d, groupNorm, resizeNearest } from "./layers.js";
+import { cast, concat, conv2d, groupNorm, resizeNearest } from "./layers.js";
 import { resnetBranch, resnetMerge, resnetMultiplyAdds } from "./resnetBlock.js";
 import type { ResnetBlock } from "./resnetBlock.js";
 import { attentionMultiplyAdds, feedForwardMultiplyAdds, transformerBranch } from "./spatialTransformer.js";
@@ -219,7 +219,16 @@ class UNetDescription {
     ];
     if (skip) inputs.push(features(skip.value, skip.channels));
     const join = (graph: GraphBuilder, [x, , skipped]: readonly Value[]): Value =>
-      skip ? graph.node("Concat", [x, skipped], { axis: 1n }) : x;
+      skip
+        ? concat(
+            graph,
+            [
+              { value: x, size: channels },
+              { value: skipped, size: skip.channels },
+            ],
+            1,
+          )
+        : x;
     this.#push({
       id,
       kind: "resnet",

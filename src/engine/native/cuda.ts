@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import koffi from "koffi";
 import { DeviceError, DeviceUnavailableError } from "../../errors.js";
+import { widenCallStacks } from "./callStacks.js";
 import type { NativeFunction, NativeResult } from "./functions.js";
 import { onnxRuntime } from "./library.js";
 import { aside } from "./memory.js";
@@ -203,6 +204,7 @@ const SIGNATURES = {
 } as const;
 
 function openRuntime(): ReturnType<typeof koffi.load> {
+  widenCallStacks();
   const names = RUNTIME_LIBRARIES[process.platform] ?? [];
   const found = names.find(loads);
   if (found !== undefined) return koffi.load(found);

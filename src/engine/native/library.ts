@@ -8,6 +8,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import koffi from "koffi";
 import { DeviceUnavailableError } from "../../errors.js";
+import { widenCallStacks } from "./callStacks.js";
 import { API_VERSION, FUNCTIONS } from "./functions.js";
 import type { NativeFunction, NativeFunctions } from "./functions.js";
 
@@ -17,9 +18,6 @@ const LIBRARY_FILES: Partial<Record<NodeJS.Platform, string>> = {
   darwin: "libonnxruntime.1.dylib",
   win32: "onnxruntime.dll",
 };
-
-/** Room for what onnxruntime puts on the stack; a call on a worker thread has 128 KiB otherwise. */
-const STACK_BYTES = 4 * 2 ** 20;
 
 /** The loaded library. */
 export interface OnnxRuntime {
@@ -67,11 +65,7 @@ function libraryFile(): string {
  * @throws DeviceUnavailableError
  */
 export function load(file: string): OnnxRuntime {
-  try {
-    koffi.config({ ...koffi.config(), sync_stack_size: STACK_BYTES, async_stack_size: STACK_BYTES });
-  } catch {
-    // Another user of koffi in this process has called functions already: its sizes hold.
-  }
+  widenCallStacks();
   let base: bigint;
   try {
     const library = koffi.load(file);

@@ -80,13 +80,13 @@ export class NativeBackend implements Backend {
 
   async compile(model: OnnxModel): Promise<CompiledGraph> {
     const session = await this.#compile(model);
-    return new NativeGraph(session, this.#runsOf(session));
+    return new NativeGraph(session, this.#runsOf(session, model));
   }
 
-  #runsOf(session: Pointer): SessionRuns {
+  #runsOf(session: Pointer, { isRepeatable }: OnnxModel): SessionRuns {
     const { stream } = this.#settings;
     if (this.#deviceMemory === undefined) return new HostRuns(session);
-    if (stream === undefined) return new DeviceRuns(session, this.#deviceMemory);
+    if (stream === undefined || !isRepeatable) return new DeviceRuns(session, this.#deviceMemory);
     return new RecordedRuns(session, this.#deviceMemory, stream, this.#deviceMemory.places);
   }
 

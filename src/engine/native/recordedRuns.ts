@@ -77,8 +77,7 @@ interface Form {
 
 interface Recorded {
   readonly recording: Recording;
-  /** absent for inputs on the host: what they held is part of the form */
-  readonly inputs: readonly (Place | undefined)[];
+  readonly inputs: readonly Place[];
   readonly outputs: readonly Place[];
 }
 
@@ -104,11 +103,18 @@ export class RecordedRuns implements SessionRuns {
 
   async run(fed: Fed, outputs: readonly string[], options: RunOptions): Promise<Tensor[]> {
     if (options.toHost === true) return this.#plain.run(fed, outputs, options);
+    const results = await this.#run(fed, outputs);
+    if (options.waits === true) await this.#stream.finish();
+    return results;
+  }
+
+  async #run(fed: Fed, outputs: readonly string[]): Promise<Tensor[]> {
+    if (fed.tensors.some(({ location }) => location === "host")) return this.#runUnknown(fed, outputs);
     const form = this.#form(fed, outputs);
     form.runs++;
-    const results =
-      form.shapes === undefined ? await this.#runFirst(form, fed, outputs) : this.#runAgain(form, fed, outputs);
-    if (options.waits === true) await this.#stream.finish();
+    if (form.shapes !== undefined) return this.#runAgain(form, form.shapes, fed, outputs);
+    const results = await this.#runUnknown(fed, outputs);
+    form.shapes = results.map(({ type, dims }) => ({ type, dims }));
     return results;
   }
 
@@ -117,12 +123,9 @@ export class RecordedRuns implements SessionRuns {
     this.#forms.clear();
   }
 
-  /** What was seen of these inputs; the numbers of those on the host are part of it, as operators read them there. */
+  /** What was seen of inputs of these shapes. */
   #form({ names, tensors }: Fed, outputs: readonly string[]): Form {
-    const inputs = tensors.map((tensor, index) => {
-      const numbers = tensor.location === "host" ? String(tensor.view()) : "";
-      return `${names[index]} ${tensor.type} ${tensor.dims.join("×")} ${numbers}`;
-    });
+    const inputs = tensors.map(({ type, dims }, index) => `${names[index]} ${type} ${dims.join("×")}`);
     const key = [...inputs, ...outputs].join("\n");
     const form = this.#forms.get(key) ?? { runs: 0 };
     // Put at the end again: the first is the one that was used longest ago.
@@ -142,22 +145,20 @@ export class RecordedRuns implements SessionRuns {
     this.#giveBack([...recorded.inputs, ...recorded.outputs]);
   }
 
-  #giveBack(places: readonly (Place | undefined)[]): void {
-    for (const place of places) if (place !== undefined) this.#places.giveBack(place);
+  #giveBack(places: readonly Place[]): void {
+    for (const place of places) this.#places.giveBack(place);
   }
 
   /** Runs without knowing the results' shapes: they are made in the session's memory, and moved out of it. */
-  async #runFirst(form: Form, fed: Fed, outputs: readonly string[]): Promise<Tensor[]> {
+  async #runUnknown(fed: Fed, outputs: readonly string[]): Promise<Tensor[]> {
     const results = await this.#plain.run(fed, outputs, {});
-    form.shapes = results.map(({ type, dims }) => ({ type, dims }));
     return results.map((result) => {
       using made = result;
       return this.#copyOf(dataAddressOf(made.storage), made);
     });
   }
 
-  #runAgain(form: Form, fed: Fed, outputs: readonly string[]): Tensor[] {
-    const shapes = form.shapes ?? [];
+  #runAgain(form: Form, shapes: readonly Shape[], fed: Fed, outputs: readonly string[]): Tensor[] {
     if (form.recorded === undefined && form.refused === undefined && form.runs > RUNS_BEFORE) {
       try {
         form.recorded = this.#record(fed, outputs, shapes);
@@ -173,12 +174,9 @@ export class RecordedRuns implements SessionRuns {
   }
 
   #record(fed: Fed, outputs: readonly string[], shapes: readonly Shape[]): Recorded {
-    const inputs = fed.tensors.map((tensor, index) =>
-      tensor.location === "host" ? undefined : this.#places.take(`in ${index}`, tensor),
-    );
+    const inputs = fed.tensors.map((tensor, index) => this.#places.take(`in ${index}`, tensor));
     const places = shapes.map((shape, index) => this.#places.take(`out ${index}`, shape));
-    const given = addressesOf(fed);
-    const addresses = inputs.map((place, index) => place?.value.address ?? given[index]);
+    const addresses = inputs.map(({ value }) => value.address);
     try {
       const recording = this.#stream.record(() =>
         this.#launch(
@@ -196,10 +194,9 @@ export class RecordedRuns implements SessionRuns {
   }
 
   #replay({ recording, inputs, outputs }: Recorded, fed: Fed): Tensor[] {
-    inputs.forEach((place, index) => {
-      if (place === undefined) return;
+    inputs.forEach(({ value }, index) => {
       const tensor = fed.tensors[index];
-      this.#stream.copyOnDevice(place.value.dataAddress(), dataAddressOf(tensor.storage), tensor.bytes);
+      this.#stream.copyOnDevice(value.dataAddress(), dataAddressOf(tensor.storage), tensor.bytes);
     });
     this.#stream.replay(recording);
     return outputs.map((place) => this.#copyOf(place.value.dataAddress(), place));
