@@ -2,7 +2,8 @@
  * What a GPU gives, in one command: parity of each device with `cpu` on tiny folders, seconds a step on SD-1.5
  * and SDXL shapes beside PyTorch + diffusers on cuda, and the bytes copied between host and device.
  *
- *   npm run bench:gpu -- [--devices webgpu,cuda] [--tiny]      BLOCKCACHE_PYTHON=python with torch (CUDA) and diffusers
+ *   npm run bench:gpu -- [--devices webgpu,cuda] [--shapes sd15,sdxl] [--tiny]
+ *     BLOCKCACHE_PYTHON=python with torch (CUDA) and diffusers
  *
  * `--tiny` runs the smallest folder only, in float32, to see that the bench works. Writes bench/results/gpu.json and
  * gpu.md; gpu-tiny with `--tiny`, gpu-software-vulkan where VK_ICD_FILENAMES names a software driver.
@@ -45,27 +46,35 @@ function parityOf(device: string, precision: string, folders: readonly string[])
   };
 }
 
-async function* enginesOf(tiny: boolean, devices: readonly string[]): AsyncGenerator<EngineResult> {
+interface NetworkShape {
+  readonly shape: EngineShape;
+  /** of the UNet's config; absent for a fixture's */
+  readonly json?: object;
+}
+
+const SHAPES: Readonly<Record<string, NetworkShape>> = {
+  sd15: {
+    shape: {
+      name: "SD-1.5 shape",
+      latentSize: 64,
+      tokens: 77,
+      rounds: 10,
+      precision: "float16",
+      goals: { cuda: { eager: 0.6, compiled: 1 } },
+    },
+    json: SD15_UNET,
+  },
+  sdxl: {
+    shape: { name: "SDXL shape", latentSize: 128, tokens: 77, rounds: 5, precision: "float16" },
+    json: SDXL_UNET,
+  },
+};
+const TINY: NetworkShape = {
+  shape: { name: "lcm-like fixture", latentSize: 8, tokens: 8, rounds: 2, precision: "float32" },
+};
+
+async function* enginesOf(shapes: readonly NetworkShape[], devices: readonly string[]): AsyncGenerator<EngineResult> {
   const python = process.env.BLOCKCACHE_PYTHON;
-  const shapes: readonly { readonly shape: EngineShape; readonly json?: object }[] = tiny
-    ? [{ shape: { name: "lcm-like fixture", latentSize: 8, tokens: 8, rounds: 2, precision: "float32" } }]
-    : [
-        {
-          shape: {
-            name: "SD-1.5 shape",
-            latentSize: 64,
-            tokens: 77,
-            rounds: 10,
-            precision: "float16",
-            goals: { cuda: { eager: 0.6, compiled: 1 } },
-          },
-          json: SD15_UNET,
-        },
-        {
-          shape: { name: "SDXL shape", latentSize: 128, tokens: 77, rounds: 5, precision: "float16" },
-          json: SDXL_UNET,
-        },
-      ];
   for (const { shape, json } of shapes) {
     const scratch = await mkdtemp(join(tmpdir(), "blockcache-gpu-"));
     try {
@@ -87,33 +96,38 @@ function card(): string {
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { devices: { type: "string", default: "webgpu,cuda" }, tiny: { type: "boolean", default: false } },
+    options: {
+      devices: { type: "string", default: "webgpu,cuda" },
+      shapes: { type: "string", default: Object.keys(SHAPES).join() },
+      tiny: { type: "boolean", default: false },
+    },
   });
   const devices = values.devices.split(",");
   const software = /swiftshader|lvp_icd/.test(process.env.VK_ICD_FILENAMES ?? "");
   const load = loadavg()[0];
   const folders = values.tiny ? [TINIEST] : readdirSync(FIXTURES).map((name) => join(FIXTURES, name));
   const parity: ParityResult[] = [];
-  for (const device of devices) {
-    for (const precision of ["float32", "float16"]) {
+  const engines: EngineResult[] = [];
+  // Written after each part, so that a machine that is taken away leaves what it found.
+  const name = software ? "gpu-software-vulkan" : values.tiny ? "gpu-tiny" : "gpu";
+  const machine = `${card()}; ${cpus()[0].model}, ${cpus().length} cores; Node ${process.version}; load average ${load.toFixed(2)} at the start.`;
+  const write = async (): Promise<void> => {
+    await writeResult(`${name}.json`, `${JSON.stringify({ machine, software, parity, engines }, undefined, 1)}\n`);
+    await writeResult(`${name}.md`, gpuReport(machine, software, parity, engines));
+  };
+  const shapes = values.tiny ? [TINY] : values.shapes.split(",").map((shape) => SHAPES[shape]);
+  for await (const engine of enginesOf(shapes, devices)) {
+    engines.push(engine);
+    await write();
+  }
+  for (const precision of ["float32", "float16"]) {
+    for (const device of devices) {
       console.log(`parity: ${device}, ${precision}`);
       const result = parityOf(device, precision, folders);
       if (result.skipped !== undefined) console.log(`skipped: ${result.skipped}`);
       parity.push(result);
+      await write();
     }
-  }
-  // Written after each part, so that a machine that is taken away leaves what it found.
-  const name = software ? "gpu-software-vulkan" : values.tiny ? "gpu-tiny" : "gpu";
-  const machine = `${card()}; ${cpus()[0].model}, ${cpus().length} cores; Node ${process.version}; load average ${load.toFixed(2)} at the start.`;
-  const write = async (engines: readonly EngineResult[]): Promise<void> => {
-    await writeResult(`${name}.json`, `${JSON.stringify({ machine, software, parity, engines }, undefined, 1)}\n`);
-    await writeResult(`${name}.md`, gpuReport(machine, software, parity, engines));
-  };
-  await write([]);
-  const engines: EngineResult[] = [];
-  for await (const engine of enginesOf(values.tiny, devices)) {
-    engines.push(engine);
-    await write(engines);
   }
   console.log(gpuReport(machine, software, parity, engines));
 }

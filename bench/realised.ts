@@ -2,7 +2,7 @@
  * How much of the ideal speed-up a cached run really reaches. Ideal: plain time minus the time of the skipped
  * branches, as the same blocks took in the plain evaluations beside it.
  *
- *   npm run bench:realised -- [--sd15] [--device webgpu] [--precision float16]
+ *   npm run bench:realised -- [--shapes embedded,sd15] [--device webgpu] [--precision float16]
  *
  * Network evaluations alone, by the hook that sampling uses, every second of them reusing; plain and cached
  * take turns. A GPU may go on computing while the next block is begun, so there seconds of blocks, and the ideal,
@@ -158,7 +158,7 @@ function report(device: Device, results: readonly Result[]): string {
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
-      sd15: { type: "boolean", default: false },
+      shapes: { type: "string", default: "embedded" },
       device: { type: "string", default: "cpu" },
       precision: { type: "string", default: "float32" },
     },
@@ -167,8 +167,11 @@ async function main(): Promise<void> {
     device: values.device as DeviceName,
     precision: values.precision as Precision,
   });
-  const results = await measure(embedded, { name: "embedded", rows: 16, latentSize: 24, tokens: 32, rounds: 15 });
-  if (values.sd15) results.push(...(await measureSd15(embedded)));
+  const shapes = values.shapes.split(",");
+  const results: Result[] = [];
+  if (shapes.includes("embedded"))
+    results.push(...(await measure(embedded, { name: "embedded", rows: 16, latentSize: 24, tokens: 32, rounds: 15 })));
+  if (shapes.includes("sd15")) results.push(...(await measureSd15(embedded)));
   const { device } = embedded;
   const name = device.name === "cpu" ? "realised" : `realised-${device.name}-${device.precision}`;
   const text = report(device, results);

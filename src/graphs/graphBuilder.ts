@@ -67,7 +67,8 @@ export class GraphBuilder {
   /** value → the graph's result that it is */
   readonly #results = new Map<Value, string>();
   #count = 0;
-  #isRepeatable = true;
+  #isRepeatable = false;
+  #readsHost = false;
 
   constructor(name: string, target: GraphTarget) {
     this.#name = name;
@@ -126,9 +127,14 @@ export class GraphBuilder {
     return outputs;
   }
 
-  /** Says that an operator takes numbers from the host's memory at each run, so that a run cannot be repeated blindly. */
+  /** Says that a device may record a run and repeat it, unless an operator reads the host's memory. */
+  allowRepeating(): void {
+    this.#isRepeatable = true;
+  }
+
+  /** Says that an operator takes numbers from the host's memory at each run. */
   readsHost(): void {
-    this.#isRepeatable = false;
+    this.#readsHost = true;
   }
 
   /** A tensor of the model folder; its shape is checked against `dims` when it is read. */
@@ -218,7 +224,7 @@ export class GraphBuilder {
     const nodes = this.#nodes.map((node) => ({ ...node, inputs: named(node.inputs), outputs: named(node.outputs) }));
     return encodeOnnxModel({
       name: this.#name,
-      isRepeatable: this.#isRepeatable,
+      isRepeatable: this.#isRepeatable && !this.#readsHost,
       nodes,
       initializers: this.#constants,
       weights,

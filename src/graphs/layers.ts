@@ -279,10 +279,6 @@ export function toTokens(graph: GraphBuilder, x: Value, channels: number): Value
 
 /** Tokens → feature maps of the same shape as `like`. */
 export function fromTokens(graph: GraphBuilder, tokens: Value, like: Value): Value {
-  if (graph.diffusionOperators) {
-    const dims = graph.node("Gather", [graph.node("Shape", [like]), graph.integers(CHANNELS_LAST.map(Number))]);
-    return graph.node("Transpose", [graph.node("Reshape", [tokens, dims])], { perm: CHANNELS_FIRST });
-  }
   const flat = graph.node("Transpose", [tokens], { perm: [0n, 2n, 1n] });
   return graph.node("Reshape", [flat, graph.node("Shape", [like])]);
 }

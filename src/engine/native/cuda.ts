@@ -129,7 +129,12 @@ export class CudaStream {
       launch();
     } finally {
       // Ended in any case: the stream computes nothing until then.
-      graph = this.#receive("record", (result) => this.#call.cudaStreamEndCapture(this.address, result));
+      const result = new BigUint64Array(1);
+      const status = this.#call.cudaStreamEndCapture(this.address, result);
+      graph = result[0];
+      // CUDA keeps its last error, and onnxruntime would take it for the next call's.
+      this.#call.cudaGetLastError();
+      this.#check(status, "record");
     }
     try {
       this.#requireRepeatable(graph);
@@ -186,6 +191,7 @@ export class CudaStream {
 
 /** name → its result and parameters, as cuda_runtime_api.h of CUDA 12 and 13 has them */
 const SIGNATURES = {
+  cudaGetLastError: ["int"],
   cudaGetErrorString: ["const char *", "int"],
   cudaStreamCreateWithFlags: ["int", "void *", "uint"],
   cudaStreamQuery: ["int", "void *"],

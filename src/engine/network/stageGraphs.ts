@@ -97,6 +97,7 @@ export class StageGraphs {
   /** The graph of a stage, with C as a result where `givesBranch`; nothing is compiled. */
   computeGraph(stage: Stage | Block, givesBranch: boolean): GraphBuilder {
     const graph = new GraphBuilder(stage.id, this.#device);
+    graph.allowRepeating();
     const inputs = declareInputs(graph, stage);
     const branch = stage.branch(graph, inputs);
     const elementType = outputElementType(stage, this.#device.precision);

@@ -69,6 +69,7 @@ export function standInGraph(
   output: string,
 ): GraphBuilder {
   const graph = new GraphBuilder(`${block.id} reused`, target);
+  graph.allowRepeating();
   const elementType = outputElementType(block, target.precision);
   const inputs = merges ? declareInputs(graph, block, block.mergeInputs) : [];
   const broadcast = (name: string): Value => {

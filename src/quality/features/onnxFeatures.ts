@@ -20,10 +20,12 @@ export async function openOnnxFeatures(path: string, id: string, device: Device)
   const processorFile = join(dirname(path), "preprocessor_config.json");
   const processor = parseImageProcessorConfig(await readJson(processorFile), processorFile);
   const bytes = new Uint8Array(await readFile(path));
-  const graph = await device.backend.compile({ bytes, externalData: [], isRepeatable: false }).catch((error: unknown) => {
-    const found = error instanceof Error ? error.message.split("\n")[0] : String(error);
-    throw new InvalidFileError({ file: path, found, expected: "an ONNX model that onnxruntime runs" });
-  });
+  const graph = await device.backend
+    .compile({ bytes, externalData: [], isRepeatable: false })
+    .catch((error: unknown) => {
+      const found = error instanceof Error ? error.message.split("\n")[0] : String(error);
+      throw new InvalidFileError({ file: path, found, expected: "an ONNX model that onnxruntime runs" });
+    });
   const [input] = graph.inputs;
   const [output] = graph.outputs;
   const embed: FeatureExtractor["embed"] = async (pictures) => {
