@@ -6,7 +6,7 @@ import type { ClipVisionConfig } from "../models/configs/clipVision.js";
 import { clipLayer } from "./clipLayer.js";
 import { GraphBuilder } from "./graphBuilder.js";
 import type { GraphTarget } from "./graphBuilder.js";
-import { layerNorm, linear, toTokens } from "./layers.js";
+import { concat, layerNorm, linear, toTokens } from "./layers.js";
 
 /** The tower's place in the weights file. */
 const PREFIX = "vision_model";
@@ -37,8 +37,12 @@ function embeddingsGraph(config: ClipVisionConfig, target: GraphTarget): GraphBu
     graph.weight(`${PREFIX}.embeddings.class_embedding`, [width]),
     graph.node("Concat", [batch, graph.integers([1, width])], { axis: 0n }),
   ]);
-  const tokens = graph.node("Concat", [classToken, toTokens(graph, maps, width)], { axis: 1n });
   const count = tokensOf(config);
+  const parts = [
+    { value: classToken, size: 1 },
+    { value: toTokens(graph, maps, width), size: count - 1 },
+  ];
+  const tokens = concat(graph, parts, 1);
   const positions = graph.weight(`${PREFIX}.embeddings.position_embedding.weight`, [count, width]);
   const placed = graph.node("Add", [tokens, positions]);
   // The layer's name is misspelt in every published CLIP.

@@ -5,6 +5,7 @@
  */
 import { GraphBuilder } from "./graphBuilder.js";
 import type { GraphTarget, Value } from "./graphBuilder.js";
+import { concat } from "./layers.js";
 
 /** Pixels each way, and values of a feature. */
 export const INCEPTION_SIZE = 299;
@@ -37,10 +38,10 @@ export function inceptionGraph(target: GraphTarget): GraphBuilder {
     stride,
   });
   const joined = (...branches: readonly Maps[]): Maps => ({
-    value: graph.node(
-      "Concat",
-      branches.map(({ value }) => value),
-      { axis: 1n },
+    value: concat(
+      graph,
+      branches.map(({ value, channels: size }) => ({ value, size })),
+      1,
     ),
     channels: branches.reduce((sum, { channels }) => sum + channels, 0),
   });

@@ -240,17 +240,23 @@ export interface Part {
 const MOST_PARTS = 32;
 
 /**
- * Joins tensors along an axis. CUDA's Concat takes unequal sizes from the host's memory at each run: where runs are
- * recorded, the parts are cut to equal ones first.
+ * Joins tensors along an axis. CUDA's Concat copies unequal sizes from the host's memory at each run, which cannot be
+ * recorded: where runs are, the parts are cut to equal ones first, or where these would be many, padded and added up.
  */
 export function concat(graph: GraphBuilder, parts: readonly Part[], axis: number): Value {
   const join = (values: readonly Value[]): Value => graph.node("Concat", values, { axis: BigInt(axis) });
   const values = parts.map(({ value }) => value);
   if (!graph.recordsRuns || parts.every(({ size }) => size === parts[0].size)) return join(values);
   const size = parts.map((part) => part.size).reduce(greatestCommonDivisor);
-  if (parts.reduce((sum, part) => sum + part.size, 0) / size > MOST_PARTS) {
-    graph.readsHost();
-    return join(values);
+  const total = parts.reduce((sum, part) => sum + part.size, 0);
+  if (total / size > MOST_PARTS) {
+    let before = 0;
+    const padded = parts.map((part) => {
+      const pads = graph.integers([before, total - before - part.size]);
+      before += part.size;
+      return graph.node("Pad", [part.value, pads, "", graph.integers([axis])]);
+    });
+    return padded.reduce((sum, each) => graph.node("Add", [sum, each]));
   }
   return join(
     parts.flatMap((part) => {

@@ -16,10 +16,8 @@ export const TIME_INPUTS = {
   timestepEmbedding: "timestep_embedding",
   /** LCM's embedding of the guidance scale [batch, time_cond_proj_dim] */
   timestepCond: "timestep_cond",
-  /** SDXL's pooled text embedding [batch, projection_dim] */
-  textEmbeds: "text_embeds",
-  /** sinusoidal embeddings of SDXL's time ids [batch, ids · addition_time_embed_dim] */
-  timeIdsEmbedding: "time_ids_embedding",
+  /** SDXL's pooled text embedding, then the sinusoidal embeddings of its time ids [batch, projection_class_embeddings_input_dim] */
+  addedConditions: "added_conditions",
 } as const;
 
 /** Width of the time embedding that every ResNet block reads. */
@@ -37,10 +35,8 @@ export function timeEmbeddingStage(config: UNetConfig): Stage {
     { value: TIME_INPUTS.timestepEmbedding, dims: ["rows", inputWidth], elementType: "float32" },
   ];
   if (guided) inputs.push({ value: TIME_INPUTS.timestepCond, dims: ["batch", condWidth], elementType: "float32" });
-  if (added) {
-    inputs.push({ value: TIME_INPUTS.textEmbeds, dims: ["batch", "projection"], elementType: "float32" });
-    inputs.push({ value: TIME_INPUTS.timeIdsEmbedding, dims: ["batch", "time_ids"], elementType: "float32" });
-  }
+  if (added && addedWidth !== null)
+    inputs.push({ value: TIME_INPUTS.addedConditions, dims: ["batch", addedWidth], elementType: "float32" });
   return {
     id: TIME_EMBEDDING,
     inputs,
@@ -59,13 +55,10 @@ export function timeEmbeddingStage(config: UNetConfig): Stage {
         activation(graph, x, config.act_fn),
       );
       if (added && addedWidth !== null) {
-        // Of unequal parts: small, and not worth cutting (layers.ts, concat).
-        graph.readsHost();
-        const joined = graph.node("Concat", others.slice(-2), { axis: 1n });
         // add_embedding is a TimestepEmbedding with its own default activation, whatever act_fn says.
         embedding = graph.node("Add", [
           embedding,
-          perceptron(graph, joined, "add_embedding", addedWidth, width, (x) => silu(graph, x)),
+          perceptron(graph, others[others.length - 1], "add_embedding", addedWidth, width, (x) => silu(graph, x)),
         ]);
       }
       return activation(graph, embedding, config.act_fn);

@@ -173,7 +173,9 @@ export class NativeBackend implements Backend {
     if (shared > 0 && (threads === undefined || threads === shared))
       check(call.DisablePerSessionThreads(options), "threads");
     else check(call.SetIntraOpNumThreads(options, threads ?? availableParallelism()), "threads");
-    check(call.AddSessionConfigEntry(options, "session.use_env_allocators", "1"), "session");
+    // CUDA's sessions keep an arena of pinned memory too: without it, a copy from the host's memory ends in a callback
+    // that frees outright, which CUDA forbids there, and the process is aborted.
+    if (provider !== "CUDA") check(call.AddSessionConfigEntry(options, "session.use_env_allocators", "1"), "session");
     // A pattern takes all of a run's memory in one piece, which the shared arena then must have: 5 % slower on the CPU.
     check(call.DisableMemPattern(options), "session");
     if (provider === undefined) return;

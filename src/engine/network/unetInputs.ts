@@ -90,12 +90,17 @@ function feedAdded(config: UNetConfig, { addedConditions }: UNetInputs, batch: n
   requireDims("time_ids", timeIds, [batch, "ids"]);
   const ids = timeIds.dims[1];
   requireDims("text_embeds", textEmbeds, [batch, total - ids * width]);
-  const embedded = new Float32Array(batch * ids * width);
-  timeIds.data.forEach((id, index) => embedded.set(embedTimestep(config, width, id), index * width));
-  return [
-    [TIME_INPUTS.textEmbeds, textEmbeds],
-    [TIME_INPUTS.timeIdsEmbedding, { dims: [batch, ids * width], data: embedded }],
-  ];
+  const joined = new Float32Array(batch * total);
+  const textWidth = textEmbeds.dims[1];
+  for (let row = 0; row < batch; row++) {
+    joined.set(textEmbeds.data.subarray(row * textWidth, (row + 1) * textWidth), row * total);
+    for (let index = 0; index < ids; index++)
+      joined.set(
+        embedTimestep(config, width, timeIds.data[row * ids + index]),
+        row * total + textWidth + index * width,
+      );
+  }
+  return [[TIME_INPUTS.addedConditions, { dims: [batch, total], data: joined }]];
 }
 
 /** Levels may have widths of their own; those that attend all have the text's. */
