@@ -89,7 +89,7 @@ export class NativeBackend implements Backend {
     const host = NativeValue.fromHost(numbers);
     if (this.#deviceMemory === undefined || location === "host") return new Tensor(host);
     const { type, dims, data } = numbers;
-    const value = new NativeValue(createTensor(this.#deviceMemory.allocator, type, dims), "device", type);
+    const value = new NativeValue(createTensor(this.#deviceMemory.allocator, type, dims), "device", { type, dims });
     try {
       if (this.#settings.stream === undefined) copy(host.address, value.address);
       else this.#settings.stream.copyToDevice(value.dataAddress(), data);
@@ -103,9 +103,12 @@ export class NativeBackend implements Backend {
   }
 
   async download(tensor: Tensor): Promise<ElementArray> {
-    if (tensor.location === "host") return tensor.view().slice();
     const { type, dims, storage } = tensor;
     const numbers = emptyArray(type, elementCount(dims));
+    if (tensor.location === "host") {
+      tensor.copyTo(numbers);
+      return numbers;
+    }
     if (this.#settings.stream !== undefined && storage instanceof NativeValue) {
       await this.#settings.stream.copyToHost(numbers, storage.dataAddress());
       return numbers;

@@ -1,5 +1,6 @@
 /** Tensors in onnxruntime's memory. */
 import koffi from "koffi";
+import { ArgumentError } from "../../errors.js";
 import { ELEMENT_BYTES, ELEMENT_TYPES } from "../../graphs/onnx.js";
 import type { ElementType } from "../../graphs/onnx.js";
 import { elementCount } from "../../numerics/tensor.js";
@@ -7,7 +8,7 @@ import type { HostNumbers } from "../backend.js";
 import type { ElementArray, TensorLocation, TensorStorage } from "../tensor.js";
 import { environmentOf } from "./environment.js";
 import { onnxRuntime } from "./library.js";
-import { check, receive } from "./memory.js";
+import { check, copyMemory, receive } from "./memory.js";
 import type { Pointer } from "./memory.js";
 
 const ARRAYS = { float32: Float32Array, float16: Uint16Array, int32: Int32Array, int64: BigInt64Array } as const;
@@ -15,28 +16,36 @@ const TYPES = new Map<number, ElementType>(
   Object.entries(ELEMENT_TYPES).map(([type, code]) => [code, type as ElementType]),
 );
 
+/** What a value holds. */
+interface Description {
+  readonly type: ElementType;
+  readonly dims: readonly number[];
+}
+
 /** An OrtValue that holds a tensor. */
 export class NativeValue implements TensorStorage {
   readonly address: Pointer;
   readonly location: TensorLocation;
-  readonly #type: ElementType | undefined;
+  #described: Description | undefined;
+  #dataAddress: Pointer | undefined;
 
-  constructor(address: Pointer, location: TensorLocation, type?: ElementType) {
+  /** @param described what it holds, where that is known already */
+  constructor(address: Pointer, location: TensorLocation, described?: Description) {
     this.address = address;
     this.location = location;
-    this.#type = type;
+    this.#described = described;
   }
 
   /** A value in host memory, its numbers as the memory has them. */
   static allocate(type: ElementType, dims: readonly number[]): NativeValue {
     const { allocator } = environmentOf();
-    return new NativeValue(createTensor(allocator, type, dims), "host", type);
+    return new NativeValue(createTensor(allocator, type, dims), "host", { type, dims });
   }
 
   /** Copies numbers into a value in host memory. */
   static fromHost({ type, dims, data }: HostNumbers): NativeValue {
     const value = NativeValue.allocate(type, dims);
-    (value.view() as Float32Array).set(data as Float32Array);
+    copyMemory(value.dataAddress(), data, elementCount(dims) * ELEMENT_BYTES[type]);
     return value;
   }
 
@@ -53,50 +62,70 @@ export class NativeValue implements TensorStorage {
       shape.length,
       ELEMENT_TYPES[type],
     );
-    return new NativeValue(address, "host", type);
+    return new NativeValue(address, "host", { type, dims });
   }
 
   get type(): ElementType {
-    return this.#type ?? this.#describe().type;
+    return this.#describe().type;
   }
 
-  dims(): readonly number[] {
+  get dims(): readonly number[] {
     return this.#describe().dims;
   }
 
   view(): ElementArray {
-    if (this.location !== "host") throw new TypeError("tensor: its numbers are on the device, and must be downloaded");
+    this.#requireHost();
     const { type, dims } = this.#describe();
     const count = elementCount(dims);
     if (count === 0) return new ARRAYS[type](0);
     return new ARRAYS[type](koffi.view(this.dataAddress(), count * ELEMENT_BYTES[type]), 0, count);
   }
 
+  copyTo(target: ElementArray, from: number): void {
+    this.#requireHost();
+    const { type, dims } = this.#describe();
+    const count = elementCount(dims);
+    if (!(target instanceof ARRAYS[type]) || from < 0 || from + target.length > count)
+      throw new ArgumentError(
+        `tensor: expected to fill a ${ARRAYS[type].name} with some of ${count} numbers, found a ${target.constructor.name} of ${target.length} from number ${from} on`,
+      );
+    if (target.length === 0) return;
+    copyMemory(target, this.dataAddress() + BigInt(from * ELEMENT_BYTES[type]), target.byteLength);
+  }
+
   /** Where the numbers are: in host memory, or in the device's. */
   dataAddress(): Pointer {
-    return receive("tensor", onnxRuntime().call.GetTensorMutableData, this.address);
+    return (this.#dataAddress ??= receive("tensor", onnxRuntime().call.GetTensorMutableData, this.address));
   }
 
   free(): void {
     onnxRuntime().call.ReleaseValue(this.address);
   }
 
-  #describe(): { readonly type: ElementType; readonly dims: readonly number[] } {
-    const { call } = onnxRuntime();
-    const information = receive("tensor", call.GetTensorTypeAndShape, this.address);
-    try {
-      const rank = Number(receive("tensor", call.GetDimensionsCount, information));
-      const dims = new BigInt64Array(rank);
-      check(call.GetDimensions(information, dims, rank), "tensor");
-      const code = new Int32Array(1);
-      check(call.GetTensorElementType(information, code), "tensor");
-      const type = TYPES.get(code[0]);
-      if (type === undefined)
-        throw new TypeError(`tensor: element type ${code[0]} of ONNX is none that our graphs give`);
-      return { type, dims: Array.from(dims, Number) };
-    } finally {
-      call.ReleaseTensorTypeAndShapeInfo(information);
-    }
+  #requireHost(): void {
+    if (this.location !== "host") throw new TypeError("tensor: its numbers are on the device, and must be downloaded");
+  }
+
+  /** Results are described when somebody asks: most only pass from one graph to the next. */
+  #describe(): Description {
+    return (this.#described ??= describe(this.address));
+  }
+}
+
+function describe(value: Pointer): Description {
+  const { call } = onnxRuntime();
+  const information = receive("tensor", call.GetTensorTypeAndShape, value);
+  try {
+    const rank = Number(receive("tensor", call.GetDimensionsCount, information));
+    const dims = new BigInt64Array(rank);
+    check(call.GetDimensions(information, dims, rank), "tensor");
+    const code = new Int32Array(1);
+    check(call.GetTensorElementType(information, code), "tensor");
+    const type = TYPES.get(code[0]);
+    if (type === undefined) throw new TypeError(`tensor: element type ${code[0]} of ONNX is none that our graphs give`);
+    return { type, dims: Array.from(dims, Number) };
+  } finally {
+    call.ReleaseTensorTypeAndShapeInfo(information);
   }
 }
 
