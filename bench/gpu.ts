@@ -51,7 +51,14 @@ async function* enginesOf(tiny: boolean, devices: readonly string[]): AsyncGener
     ? [{ shape: { name: "lcm-like fixture", latentSize: 8, tokens: 8, rounds: 2, precision: "float32" } }]
     : [
         {
-          shape: { name: "SD-1.5 shape", latentSize: 64, tokens: 77, rounds: 10, precision: "float16" },
+          shape: {
+            name: "SD-1.5 shape",
+            latentSize: 64,
+            tokens: 77,
+            rounds: 10,
+            precision: "float16",
+            goals: { cuda: { eager: 0.6, compiled: 1 } },
+          },
           json: SD15_UNET,
         },
         {

@@ -10,17 +10,19 @@ import { randomInputs, writeInputs } from "./inputs.js";
 import type { InputShape } from "./inputs.js";
 import { Peer, diffusersCommand } from "./peer.js";
 import { pairedRatios, takeTurns } from "./turns.js";
-import type { MeasuredRatio, Ratio, Side, Timings } from "./turns.js";
+import type { MeasuredRatio, Side, Timings } from "./turns.js";
 
 export interface EngineShape extends InputShape {
   readonly name: string;
   readonly rounds: number;
   readonly precision: "float16" | "float32";
+  /** device → at most this much of diffusers' time, as it is and by torch.compile */
+  readonly goals?: Readonly<Record<string, { readonly eager: number; readonly compiled: number }>>;
 }
 
 export interface EngineResult {
   readonly shape: EngineShape;
-  readonly loadSeconds: Readonly<Record<string, number>>;
+  readonly loadSeconds: Readonly<Partial<Record<string, number>>>;
   readonly versions: Readonly<Record<string, string>>;
   readonly medians: Readonly<Record<string, number>>;
   readonly ratios: readonly MeasuredRatio[];
@@ -36,6 +38,8 @@ export interface EngineResult {
 const FOLLOWING = 4;
 /** Rows of the batch: one guided image. */
 const BATCH = 2;
+const OURS = "ours on ";
+const MEASURING = ", measuring change";
 const EAGER = "diffusers on cuda";
 const COMPILED = "diffusers on cuda, compiled";
 
@@ -53,7 +57,7 @@ export async function measureEngine(
 
   const commands: Record<string, readonly string[]> = {};
   for (const device of devices)
-    commands[`ours on ${device}`] = [
+    commands[`${OURS}${device}`] = [
       process.execPath,
       fileURLToPath(new URL("gpuSide.js", import.meta.url)),
       unetFolder,
@@ -95,18 +99,21 @@ export async function measureEngine(
         loadSeconds[name] = peer.start.loadSeconds;
         versions[name] = peer.start.versions;
         sides.set(name, () => peer.run(inputsFile));
+        if (name.startsWith(OURS)) sides.set(`${name}${MEASURING}`, () => peer.run(`change ${inputsFile}`));
       } catch (error) {
         skipped[name] = error instanceof Error ? error.message : String(error);
       }
     }
     const { timings, outputs } = await takeTurns(shape.name, shape.rounds, sides, FOLLOWING);
-    const wanted = devices.flatMap((device) =>
-      [EAGER, COMPILED].map((under): Ratio => ({
-        what: `ours on ${device} ÷ ${under}`,
-        over: `ours on ${device}`,
-        under,
-      })),
-    );
+    const wanted = devices.flatMap((device) => {
+      const ours = `${OURS}${device}`;
+      const goals = shape.goals?.[device];
+      return [
+        { what: `${ours} ÷ ${EAGER}`, over: ours, under: EAGER, goal: goals?.eager },
+        { what: `${ours} ÷ ${COMPILED}`, over: ours, under: COMPILED, goal: goals?.compiled },
+        { what: `${ours}: measuring change ÷ plain`, over: `${ours}${MEASURING}`, under: ours, goal: 1.05 },
+      ];
+    });
     const medians = Object.fromEntries(Object.entries(timings).map(([name, values]) => [name, median(values)]));
     return {
       shape,

@@ -97,13 +97,14 @@ function engineSection({
           ]
         : ["", "", ""];
     lines.push(
-      `| ${[`${name} (${versions[name]})`, seconds.toFixed(4), outputs[name].toPrecision(4), loadSeconds[name].toFixed(1), ...counted].join(" | ")} |`,
+      `| ${[name in versions ? `${name} (${versions[name]})` : name, seconds.toFixed(4), outputs[name].toPrecision(4), loadSeconds[name]?.toFixed(1) ?? "", ...counted].join(" | ")} |`,
     );
   }
   lines.push("");
-  if (ratios.length > 0) lines.push("| ratio of one round's seconds | median (min–max) |", "| --- | --- |");
-  for (const { what, median, min, max } of ratios)
-    lines.push(`| ${what} | ${median.toFixed(3)} (${min.toFixed(3)}–${max.toFixed(3)}) |`);
+  if (ratios.length > 0)
+    lines.push("| ratio of one round's seconds | median (min–max) | goal, at most |", "| --- | --- | --- |");
+  for (const { what, median, min, max, goal } of ratios)
+    lines.push(`| ${what} | ${median.toFixed(3)} (${min.toFixed(3)}–${max.toFixed(3)}) | ${goal ?? ""} |`);
   for (const [name, reason] of Object.entries(skipped)) lines.push(`- skipped: ${name}: ${reason}`);
   return [...lines, ""];
 }

@@ -2,7 +2,8 @@
  * Our network on one device, in a process of its own that speaks engine_peer.py's lines, so that a driver's
  * crash ends one side only.
  *
- * usage: gpuSide.js UNET_FOLDER DEVICE PRECISION
+ * usage: gpuSide.js UNET_FOLDER DEVICE PRECISION; then a line for each evaluation: a file of inputs, after "change "
+ * where the change of every block is measured too
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -12,14 +13,17 @@ import { describeUNet } from "../src/graphs/unet.js";
 import { parseUNetConfig } from "../src/models/configs/unet.js";
 import { readJson } from "../src/files/json.js";
 import { openWeights } from "../src/models/weights.js";
+import { changeMeter } from "../src/instrument/change/change.js";
 import { BlockNetwork } from "../src/engine/network/blockNetwork.js";
 import { openDevice } from "../src/engine/device.js";
 import type { DeviceName } from "../src/engine/devices.js";
 import { onnxRuntime } from "../src/engine/native/library.js";
 import { counting } from "./copies.js";
 import type { Copies } from "./copies.js";
-import { readInputs } from "./inputs.js";
+import { TIMESTEP, readInputs } from "./inputs.js";
 import type { PeerRun, PeerStart } from "./peer.js";
+
+const CHANGE = "change ";
 
 async function main(unetFolder: string, deviceName: DeviceName, precision: Precision): Promise<void> {
   const started = performance.now();
@@ -33,14 +37,25 @@ async function main(unetFolder: string, deviceName: DeviceName, precision: Preci
   } satisfies PeerStart);
 
   let copies: Copies | undefined;
-  for await (const path of createInterface({ input: process.stdin })) {
-    const inputs = await readInputs(path);
+  const meter = changeMeter({ network }, () => undefined);
+  let measured = 0;
+  for await (const line of createInterface({ input: process.stdin })) {
+    const measures = line.startsWith(CHANGE);
+    const inputs = await readInputs(measures ? line.slice(CHANGE.length) : line);
     if (copies === undefined) {
       await network.forward(inputs);
       copies = { ...counted };
     }
     const before = performance.now();
-    const { data } = await network.forward(inputs);
+    const { data } = await network.forward(
+      inputs,
+      measures
+        ? {
+            observers: [meter],
+            evaluation: { index: measured++, timestep: TIMESTEP, images: inputs.sample.dims[0] / 2, guided: true },
+          }
+        : {},
+    );
     const seconds = (performance.now() - before) / 1000;
     const meanAbsoluteOutput = data.reduce((sum, value) => sum + Math.abs(value), 0) / data.length;
     answer({ seconds, meanAbsoluteOutput, peakBytes: await peakBytes(), copies } satisfies PeerRun);

@@ -74,10 +74,11 @@ async function openAutomatically(options: DeviceOptions, precision: Precision): 
 const attentionChecks = new Map<DeviceName, Promise<boolean>>();
 
 async function open(name: DeviceName, precision: Precision, { threads, tf32 = false }: DeviceOptions): Promise<Device> {
-  const { settings, checksAttention } = DEVICES[name];
-  const backend = await NativeBackend.open(settings({ threads, tf32 }));
-  if (!checksAttention) return { name, precision, threads, backend, fusedAttention: true };
+  const { settings, checksAttention, diffusionOperators: fused } = DEVICES[name];
+  const backend = await NativeBackend.open(settings({ threads, precision, tf32 }));
+  const diffusionOperators = fused.includes(precision);
+  if (!checksAttention) return { name, precision, threads, backend, diffusionOperators, fusedAttention: true };
   const check = attentionChecks.get(name) ?? fusedAttentionIsRight(backend);
   attentionChecks.set(name, check);
-  return { name, precision, threads, backend, fusedAttention: await check };
+  return { name, precision, threads, backend, diffusionOperators, fusedAttention: await check };
 }

@@ -7,6 +7,7 @@ export const DEVICE_NAMES = ["cpu", "webgpu", "cuda", "dml", "coreml"] as const;
 export type DeviceName = (typeof DEVICE_NAMES)[number];
 
 export interface OpenSettings {
+  readonly precision: Precision;
   readonly threads?: number;
   /** let NVIDIA's cards multiply float32 with 10 bits of mantissa */
   readonly tf32: boolean;
@@ -20,6 +21,8 @@ export interface DeviceKind {
   readonly usesHostMemory: boolean;
   /** onnxruntime's fused attention must be compared with plain operators before it is used */
   readonly checksAttention: boolean;
+  /** precisions in which graphs use onnxruntime's operators for diffusion, which only its CUDA provider has */
+  readonly diffusionOperators: readonly Precision[];
   /** where "auto" takes it; in the order of the table's candidates (device.ts) */
   readonly automatic: (platform: NodeJS.Platform) => boolean;
   /** what is missing for it here, where that can be told without opening it. Default: nothing is told */
@@ -36,9 +39,11 @@ export const DEVICES: Readonly<Record<DeviceName, DeviceKind>> = {
     precisions: ["float32", "float16"],
     usesHostMemory: false,
     checksAttention: false,
+    // In float32 plain operators: GroupNorm adds up in an order of chance.
+    diffusionOperators: ["float16"],
     automatic: () => true,
     missing: missingCudaLibraries,
-    settings: ({ tf32 }) => {
+    settings: ({ precision, tf32 }) => {
       const stream = new CudaStream();
       return {
         provider: "CUDA",
@@ -49,6 +54,8 @@ export const DEVICES: Readonly<Record<DeviceName, DeviceKind>> = {
           has_user_compute_stream: "1",
           user_compute_stream: String(stream.address),
           use_tf32: tf32 ? "1" : "0",
+          // NVIDIA's convolutions of float16 are channels last, whatever they are given.
+          prefer_nhwc: precision === "float16" ? "1" : "0",
           cudnn_conv_algo_search: "HEURISTIC",
           arena_extend_strategy: "kSameAsRequested",
         },
@@ -61,6 +68,7 @@ export const DEVICES: Readonly<Record<DeviceName, DeviceKind>> = {
     precisions: ["float32", "float16"],
     usesHostMemory: false,
     checksAttention: true,
+    diffusionOperators: [],
     // On Linux an adapter may be a software one, which nothing tells apart: there it must be asked for by name.
     automatic: (platform) => platform !== "linux",
     settings: () => ({ provider: "WebGPU", memory: "WebGPU_Buf" }),
@@ -70,6 +78,7 @@ export const DEVICES: Readonly<Record<DeviceName, DeviceKind>> = {
     precisions: ["float32", "float16"],
     usesHostMemory: false,
     checksAttention: false,
+    diffusionOperators: [],
     automatic: () => false,
     settings: () => ({ provider: "DML" }),
   },
@@ -78,6 +87,7 @@ export const DEVICES: Readonly<Record<DeviceName, DeviceKind>> = {
     precisions: ["float32", "float16"],
     usesHostMemory: true,
     checksAttention: false,
+    diffusionOperators: [],
     automatic: () => false,
     settings: () => ({ provider: "CoreML" }),
   },
@@ -86,6 +96,7 @@ export const DEVICES: Readonly<Record<DeviceName, DeviceKind>> = {
     precisions: ["float32"],
     usesHostMemory: true,
     checksAttention: false,
+    diffusionOperators: [],
     automatic: () => true,
     settings: ({ threads }) => ({ threads }),
   },

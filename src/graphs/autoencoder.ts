@@ -5,7 +5,6 @@ import type { AutoencoderConfig } from "../models/configs/autoencoder.js";
 import { GraphBuilder } from "./graphBuilder.js";
 import type { GraphTarget, Value } from "./graphBuilder.js";
 import {
-  activation,
   attention,
   cast,
   conv2d,
@@ -151,11 +150,9 @@ class AutoencoderLayers {
   leave(x: Value, name: string, inChannels: number, outChannels: number): Value {
     const graph = this.#graph;
     // Encoder and Decoder build their last activation as nn.SiLU, whatever act_fn says.
-    const normalised = activation(
-      graph,
-      groupNorm(graph, x, `${name}.conv_norm_out`, inChannels, this.#config.norm_num_groups, AUTOENCODER_EPSILON),
-      "silu",
-    );
+    const { norm_num_groups } = this.#config;
+    const norm = `${name}.conv_norm_out`;
+    const normalised = groupNorm(graph, x, norm, inChannels, norm_num_groups, AUTOENCODER_EPSILON, "silu");
     return conv2d(graph, normalised, `${name}.conv_out`, inChannels, outChannels, { kernel: 3, padding: 1 });
   }
 

@@ -18,10 +18,12 @@ export interface GraphTarget {
   readonly precision: Precision;
   /** onnxruntime's MultiHeadAttention gives right results there */
   readonly fusedAttention: boolean;
+  /** onnxruntime's operators for diffusion are there and faster: GroupNorm with SiLU, channels last, and BiasSplitGelu */
+  readonly diffusionOperators: boolean;
 }
 
 /** For graphs that hold no attention. */
-export const FLOAT32: GraphTarget = { precision: "float32", fusedAttention: true };
+export const FLOAT32: GraphTarget = { precision: "float32", fusedAttention: true, diffusionOperators: false };
 
 /** The name of a value inside one graph. */
 export type Value = string;
@@ -47,6 +49,7 @@ export type WeightLayout =
 export class GraphBuilder {
   readonly precision: Precision;
   readonly fusedAttention: boolean;
+  readonly diffusionOperators: boolean;
   readonly #name: string;
   readonly #nodes: OnnxNode[] = [];
   readonly #constants: OnnxTensor[] = [];
@@ -61,6 +64,7 @@ export class GraphBuilder {
     this.#name = name;
     this.precision = target.precision;
     this.fusedAttention = target.fusedAttention;
+    this.diffusionOperators = target.diffusionOperators;
   }
 
   /** The operators so far, in the order in which they run. */

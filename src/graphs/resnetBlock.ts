@@ -1,4 +1,4 @@
-import { activation, conv2d, groupNorm, linear } from "./layers.js";
+import { conv2d, groupNorm, linear } from "./layers.js";
 import type { Activation } from "./layers.js";
 import type { GraphBuilder, Value } from "./graphBuilder.js";
 
@@ -22,15 +22,13 @@ export interface ResnetBlock {
  */
 export function resnetBranch(graph: GraphBuilder, block: ResnetBlock, x: Value, timeEmbedding?: Value): Value {
   const { name, inChannels, outChannels, groups, epsilon } = block;
-  let hidden = groupNorm(graph, x, `${name}.norm1`, inChannels, groups, epsilon);
-  hidden = activation(graph, hidden, block.activation);
+  let hidden = groupNorm(graph, x, `${name}.norm1`, inChannels, groups, epsilon, block.activation);
   hidden = conv2d(graph, hidden, `${name}.conv1`, inChannels, outChannels, { kernel: 3, padding: 1 });
   if (block.timeEmbeddingWidth !== undefined && timeEmbedding !== undefined) {
     const projected = linear(graph, timeEmbedding, `${name}.time_emb_proj`, block.timeEmbeddingWidth, outChannels);
     hidden = graph.node("Add", [hidden, graph.node("Unsqueeze", [projected, graph.integers([2, 3])])]);
   }
-  hidden = groupNorm(graph, hidden, `${name}.norm2`, outChannels, groups, epsilon);
-  hidden = activation(graph, hidden, block.activation);
+  hidden = groupNorm(graph, hidden, `${name}.norm2`, outChannels, groups, epsilon, block.activation);
   return conv2d(graph, hidden, `${name}.conv2`, outChannels, outChannels, { kernel: 3, padding: 1 });
 }
 

@@ -1,4 +1,4 @@
-import { attention, fromTokens, groupNorm, layerNorm, linear, toTokens } from "./layers.js";
+import { attention, fromTokens, geglu, groupNorm, layerNorm, linear, toTokens } from "./layers.js";
 import type { GraphBuilder, Value } from "./graphBuilder.js";
 
 /** diffusers' Transformer2DModel over feature maps (models/transformers/transformer_2d.py). */
@@ -99,9 +99,7 @@ export function feedForward(graph: GraphBuilder, transformer: SpatialTransformer
   const name = `${transformer.name}.transformer_blocks.${layer}`;
   const width = FEED_FORWARD_FACTOR * channels;
   const normalised = layerNorm(graph, tokens, `${name}.norm3`, channels, LAYER_NORM_EPSILON);
-  const widened = linear(graph, normalised, `${name}.ff.net.0.proj`, channels, 2 * width);
-  const [hidden, gate] = graph.nodeWithOutputs("Split", 2, [widened], { axis: -1n, num_outputs: 2n });
-  const gated = graph.node("Mul", [hidden, graph.node("Gelu", [gate])]);
+  const gated = geglu(graph, normalised, `${name}.ff.net.0.proj`, channels, width);
   return linear(graph, gated, `${name}.ff.net.2`, width, channels);
 }
 

@@ -6,7 +6,7 @@ import { atLevel } from "../models/configs/schema.js";
 import type { UNetConfig } from "../models/configs/unet.js";
 import type { Block, BlockInput, Extent, Stage } from "./block.js";
 import type { GraphBuilder, Value } from "./graphBuilder.js";
-import { activation, cast, conv2d, groupNorm, resizeNearest } from "./layers.js";
+import { cast, conv2d, groupNorm, resizeNearest } from "./layers.js";
 import { resnetBranch, resnetMerge, resnetMultiplyAdds } from "./resnetBlock.js";
 import type { ResnetBlock } from "./resnetBlock.js";
 import { attentionMultiplyAdds, feedForwardMultiplyAdds, transformerBranch } from "./spatialTransformer.js";
@@ -185,11 +185,7 @@ class UNetDescription {
       extent: (latents) => latents,
       multiplyAdds: ({ height, width }) => height * width * conv_out_kernel ** 2 * channels * out_channels,
       branch: (graph, [x]) => {
-        const normalised = activation(
-          graph,
-          groupNorm(graph, x, "conv_norm_out", channels, norm_num_groups, norm_eps),
-          act_fn,
-        );
+        const normalised = groupNorm(graph, x, "conv_norm_out", channels, norm_num_groups, norm_eps, act_fn);
         const hidden = conv2d(graph, normalised, "conv_out", channels, out_channels, {
           kernel: conv_out_kernel,
           padding: (conv_out_kernel - 1) >> 1,

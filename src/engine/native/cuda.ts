@@ -1,6 +1,6 @@
 /**
  * CUDA's runtime, for what onnxruntime's C API leaves to its caller: one stream for all sessions, so that nothing
- * waits between blocks, and copies between host and card on that stream.
+ * waits between blocks, copies on that stream, and recordings of what was launched on it.
  */
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -8,6 +8,7 @@ import koffi from "koffi";
 import { DeviceError, DeviceUnavailableError } from "../../errors.js";
 import type { NativeFunction, NativeResult } from "./functions.js";
 import { onnxRuntime } from "./library.js";
+import { aside } from "./memory.js";
 import type { Pointer } from "./memory.js";
 
 /** Newest first; the number is CUDA's major version. */
@@ -46,64 +47,160 @@ function loads(name: string): boolean {
   }
 }
 
-/** cudaStreamNonBlocking; cudaMemcpyKind */
+/** cudaStreamNonBlocking; cudaMemcpyKind; cudaStreamCaptureModeRelaxed: memory may be taken meanwhile */
 const NON_BLOCKING = 1;
-const COPY = { hostToDevice: 1, deviceToHost: 2 } as const;
+const COPY = { hostToDevice: 1, deviceToHost: 2, onDevice: 3 } as const;
+const RELAXED = 2;
+
+/** cudaErrorNotReady: the stream is still computing */
+const NOT_READY = 600;
+
+/** cudaGraphNodeType: what a recording may not hold, since it is over when the recording is made */
+const NODE = { copy: 1, hostCall: 3 } as const;
+/** of cudaMemcpy3DParms: its size, and where its `kind` stands */
+const COPY_NODE = { bytes: 160, kindAt: 152 } as const;
+
+/** What was launched on a stream, to be launched again as one (cudaGraphExec_t). */
+export interface Recording {
+  readonly executable: Pointer;
+}
 
 /** One stream of one card. */
 export class CudaStream {
   readonly address: Pointer;
-  readonly #call: Readonly<Record<"copy" | "synchronize" | "errorText" | "memory", NativeFunction>>;
+  readonly #call: Readonly<Record<keyof typeof SIGNATURES, NativeFunction>>;
 
   /** Throws DeviceUnavailableError where CUDA's runtime library is missing, DeviceError where the card does not answer. */
   constructor() {
     const library = openRuntime();
-    const define = (name: string, parameters: string[], result = "int"): NativeFunction =>
-      library.func(name, result, parameters) as NativeFunction;
-    this.#call = {
-      copy: define("cudaMemcpyAsync", ["void *", "void *", "size_t", "int", "void *"]),
-      synchronize: define("cudaStreamSynchronize", ["void *"]),
-      memory: define("cudaMemGetInfo", ["void *", "void *"]),
-      errorText: define("cudaGetErrorString", ["int"], "const char *"),
-    };
-    const stream = new BigUint64Array(1);
-    this.#check(define("cudaStreamCreateWithFlags", ["void *", "uint"])(stream, NON_BLOCKING), "stream");
-    this.address = stream[0];
+    this.#call = Object.fromEntries(
+      Object.entries(SIGNATURES).map(([name, [result, ...parameters]]) => [
+        name,
+        library.func(name, result, [...parameters]) as NativeFunction,
+      ]),
+    ) as Record<keyof typeof SIGNATURES, NativeFunction>;
+    this.address = this.#receive("stream", (stream) => this.#call.cudaStreamCreateWithFlags(stream, NON_BLOCKING));
   }
 
   /** Copies from memory that may change as soon as this returns: pageable memory is staged before the call ends. */
   copyToDevice(target: Pointer, source: NodeJS.TypedArray): void {
-    this.#check(
-      this.#call.copy(target, source, source.byteLength, COPY.hostToDevice, this.address),
-      "copy to the card",
-    );
+    this.#copy(target, source, source.byteLength, COPY.hostToDevice);
   }
 
-  /** Copies when everything before it on the stream is done; the wait is on a worker thread. */
+  /** Copies from one place on the card to another, when everything before it on the stream is done. */
+  copyOnDevice(target: Pointer, source: Pointer, bytes: number): void {
+    this.#copy(target, source, bytes, COPY.onDevice);
+  }
+
+  /** Copies when everything before it on the stream is done; until then the event loop is free. */
   async copyToHost(target: NodeJS.TypedArray, source: Pointer): Promise<void> {
-    this.#check(
-      this.#call.copy(target, source, target.byteLength, COPY.deviceToHost, this.address),
-      "copy from the card",
-    );
-    const status = await new Promise<NativeResult>((resolve, reject) =>
-      this.#call.synchronize.async(this.address, (error: Error | null, result: NativeResult) =>
-        error ? reject(error) : resolve(result),
-      ),
-    );
-    this.#check(status, "wait for the card");
+    await this.finish();
+    // To memory that is not pinned: returns when it is done.
+    this.#copy(target, source, target.byteLength, COPY.deviceToHost);
+  }
+
+  /** Waits, on a worker thread, until everything on the stream is done. */
+  async finish(): Promise<void> {
+    const status = this.#call.cudaStreamQuery(this.address);
+    if (status === NOT_READY)
+      this.#check(await aside(this.#call.cudaStreamSynchronize, this.address), "wait for the card");
+    else this.#check(status, "wait for the card");
   }
 
   /** Bytes of the card's memory that are free now. */
   freeBytes(): number {
     const [free, total] = [new BigUint64Array(1), new BigUint64Array(1)];
-    this.#check(this.#call.memory(free, total), "memory");
+    this.#check(this.#call.cudaMemGetInfo(free, total), "memory");
     return Number(free[0]);
   }
 
+  /**
+   * Records what `launch` puts on the stream; nothing of it is computed. What it launches must have run once before,
+   * so that every choice is made and all memory is taken.
+   *
+   * @throws DeviceError where something of it cannot be recorded: a wait, a call of the host's, a copy from or to its
+   *   memory; what `launch` throws
+   */
+  record(launch: () => void): Recording {
+    this.#check(this.#call.cudaStreamBeginCapture(this.address, RELAXED), "record");
+    let graph: Pointer;
+    try {
+      launch();
+    } finally {
+      // Ended in any case: the stream computes nothing until then.
+      graph = this.#receive("record", (result) => this.#call.cudaStreamEndCapture(this.address, result));
+    }
+    try {
+      this.#requireRepeatable(graph);
+      return {
+        executable: this.#receive("record", (result) => this.#call.cudaGraphInstantiateWithFlags(result, graph, 0)),
+      };
+    } finally {
+      this.#call.cudaGraphDestroy(graph);
+    }
+  }
+
+  /** Launches a recording. */
+  replay({ executable }: Recording): void {
+    this.#check(this.#call.cudaGraphLaunch(executable, this.address), "replay");
+  }
+
+  /** Gives a recording up; one that is computing ends first. */
+  forget({ executable }: Recording): void {
+    this.#call.cudaGraphExecDestroy(executable);
+  }
+
+  /** Memory of the host's that a recording reads may be gone when it is replayed, and a call of the host's is made once. */
+  #requireRepeatable(graph: Pointer): void {
+    const count = new BigUint64Array(1);
+    this.#check(this.#call.cudaGraphGetNodes(graph, null, count), "record");
+    const nodes = new BigUint64Array(Number(count[0]));
+    this.#check(this.#call.cudaGraphGetNodes(graph, nodes, count), "record");
+    for (const node of nodes) {
+      const type = new Int32Array(1);
+      this.#check(this.#call.cudaGraphNodeGetType(node, type), "record");
+      if (type[0] === NODE.hostCall) throw new DeviceError("cuda: record: a call of the host's cannot be repeated");
+      if (type[0] !== NODE.copy) continue;
+      const copy = new Uint8Array(COPY_NODE.bytes);
+      this.#check(this.#call.cudaGraphMemcpyNodeGetParams(node, copy), "record");
+      if (new DataView(copy.buffer).getInt32(COPY_NODE.kindAt, true) !== COPY.onDevice)
+        throw new DeviceError("cuda: record: a copy from or to the host's memory cannot be repeated");
+    }
+  }
+
+  #copy(target: Pointer | NodeJS.TypedArray, source: Pointer | NodeJS.TypedArray, bytes: number, kind: number): void {
+    this.#check(this.#call.cudaMemcpyAsync(target, source, bytes, kind, this.address), "copy");
+  }
+
+  #receive(what: string, call: (result: BigUint64Array) => NativeResult): Pointer {
+    const result = new BigUint64Array(1);
+    this.#check(call(result), what);
+    return result[0];
+  }
+
   #check(status: NativeResult, what: string): void {
-    if (status !== 0) throw new DeviceError(`cuda: ${what}: ${String(this.#call.errorText(Number(status)))}`);
+    if (status !== 0) throw new DeviceError(`cuda: ${what}: ${String(this.#call.cudaGetErrorString(Number(status)))}`);
   }
 }
+
+/** name → its result and parameters, as cuda_runtime_api.h of CUDA 12 and 13 has them */
+const SIGNATURES = {
+  cudaGetErrorString: ["const char *", "int"],
+  cudaStreamCreateWithFlags: ["int", "void *", "uint"],
+  cudaStreamQuery: ["int", "void *"],
+  cudaStreamSynchronize: ["int", "void *"],
+  cudaMemcpyAsync: ["int", "void *", "void *", "size_t", "int", "void *"],
+  cudaMemGetInfo: ["int", "void *", "void *"],
+  cudaStreamBeginCapture: ["int", "void *", "int"],
+  cudaStreamEndCapture: ["int", "void *", "void *"],
+  cudaGraphGetNodes: ["int", "void *", "void *", "void *"],
+  cudaGraphNodeGetType: ["int", "void *", "void *"],
+  cudaGraphMemcpyNodeGetParams: ["int", "void *", "void *"],
+  cudaGraphInstantiateWithFlags: ["int", "void *", "void *", "uint64"],
+  cudaGraphDestroy: ["int", "void *"],
+  cudaGraphLaunch: ["int", "void *", "void *"],
+  cudaGraphExecDestroy: ["int", "void *"],
+} as const;
 
 function openRuntime(): ReturnType<typeof koffi.load> {
   const names = RUNTIME_LIBRARIES[process.platform] ?? [];

@@ -57,6 +57,7 @@ export const FUNCTIONS = {
   CreateIoBinding: [134, pointers(2), STATUS],
   ReleaseIoBinding: [135, [POINTER], NOTHING],
   BindInput: [136, [POINTER, POINTER, POINTER], STATUS],
+  BindOutput: [137, [POINTER, POINTER, POINTER], STATUS],
   BindOutputToDevice: [138, [POINTER, POINTER, POINTER], STATUS],
   GetBoundOutputValues: [140, pointers(4), STATUS],
   CreateAndRegisterAllocator: [144, pointers(3), STATUS],

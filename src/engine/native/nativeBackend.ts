@@ -10,11 +10,13 @@ import type { ElementArray, TensorLocation } from "../tensor.js";
 import type { CudaStream } from "./cuda.js";
 import { environmentOf, turnsOutWithoutPool } from "./environment.js";
 import { NativeGraph } from "./graph.js";
-import type { Placement } from "./graph.js";
 import { onnxRuntime } from "./library.js";
 import { addressesOf, check, receive, receiveAside, textAddresses, whileHeld } from "./memory.js";
 import type { Pointer } from "./memory.js";
-import { NativeValue, addressOf, createTensor, emptyArray } from "./values.js";
+import { Places, RecordedRuns } from "./recordedRuns.js";
+import { DeviceRuns, HostRuns } from "./sessionRuns.js";
+import type { Placement, SessionRuns } from "./sessionRuns.js";
+import { NativeValue, addressOf, createTensor, dataAddressOf, emptyArray } from "./values.js";
 
 /** What a device's sessions are made with; a row of the device table (devices.ts) says it. */
 export interface ProviderSettings {
@@ -34,8 +36,9 @@ const LOG_ERRORS = 3;
 
 /** A device's own memory. */
 interface DeviceMemory extends Placement {
-  /** made from a session, which is held as long as it */
+  /** of tensors that are no session's; made from a session, which is held as long as it */
   readonly allocator: Pointer;
+  readonly places: Places;
 }
 
 /** Compiles and moves tensors for one device. */
@@ -76,7 +79,15 @@ export class NativeBackend implements Backend {
   }
 
   async compile(model: OnnxModel): Promise<CompiledGraph> {
-    return new NativeGraph(await this.#compile(model), this.#deviceMemory);
+    const session = await this.#compile(model);
+    return new NativeGraph(session, this.#runsOf(session));
+  }
+
+  #runsOf(session: Pointer): SessionRuns {
+    const { stream } = this.#settings;
+    if (this.#deviceMemory === undefined) return new HostRuns(session);
+    if (stream === undefined) return new DeviceRuns(session, this.#deviceMemory);
+    return new RecordedRuns(session, this.#deviceMemory, stream, this.#deviceMemory.places);
   }
 
   allocate(type: ElementType, dims: readonly number[]): Tensor {
@@ -109,8 +120,8 @@ export class NativeBackend implements Backend {
       tensor.copyTo(numbers);
       return numbers;
     }
-    if (this.#settings.stream !== undefined && storage instanceof NativeValue) {
-      await this.#settings.stream.copyToHost(numbers, storage.dataAddress());
+    if (this.#settings.stream !== undefined) {
+      await this.#settings.stream.copyToHost(numbers, dataAddressOf(storage));
       return numbers;
     }
     const host = NativeValue.over({ type, dims, data: numbers });
@@ -190,11 +201,13 @@ function deviceMemory({ stream }: ProviderSettings, name: string, session: Point
   const runOptions = receive("run options", call.CreateRunOptions);
   // Results that stay on the device are read by later work of the same queue: nobody need wait for them.
   check(call.AddRunConfigEntry(runOptions, "disable_synchronize_execution_providers", "1"), "run options");
+  const allocator = receive("device memory", call.CreateAllocator, session, memory);
   return {
     memory,
     runOptions,
     freeBytes: stream && (() => stream.freeBytes()),
-    allocator: receive("device memory", call.CreateAllocator, session, memory),
+    allocator,
+    places: new Places(allocator),
   };
 }
 

@@ -16,9 +16,10 @@ const TYPES = new Map<number, ElementType>(
   Object.entries(ELEMENT_TYPES).map(([type, code]) => [code, type as ElementType]),
 );
 
-/** What a value holds. */
-interface Description {
+/** What a tensor's numbers are, and how they are laid out. */
+export interface Shape {
   readonly type: ElementType;
+  /** outermost first */
   readonly dims: readonly number[];
 }
 
@@ -26,14 +27,14 @@ interface Description {
 export class NativeValue implements TensorStorage {
   readonly address: Pointer;
   readonly location: TensorLocation;
-  #described: Description | undefined;
-  #dataAddress: Pointer | undefined;
+  #shape: Shape | undefined;
+  #data: Pointer | undefined;
 
-  /** @param described what it holds, where that is known already */
-  constructor(address: Pointer, location: TensorLocation, described?: Description) {
+  /** @param shape found out when it is first asked for, where absent */
+  constructor(address: Pointer, location: TensorLocation, shape?: Shape) {
     this.address = address;
     this.location = location;
-    this.#described = described;
+    this.#shape = shape;
   }
 
   /** A value in host memory, its numbers as the memory has them. */
@@ -95,7 +96,8 @@ export class NativeValue implements TensorStorage {
 
   /** Where the numbers are: in host memory, or in the device's. */
   dataAddress(): Pointer {
-    return (this.#dataAddress ??= receive("tensor", onnxRuntime().call.GetTensorMutableData, this.address));
+    this.#data ??= receive("tensor", onnxRuntime().call.GetTensorMutableData, this.address);
+    return this.#data;
   }
 
   free(): void {
@@ -106,26 +108,27 @@ export class NativeValue implements TensorStorage {
     if (this.location !== "host") throw new TypeError("tensor: its numbers are on the device, and must be downloaded");
   }
 
-  /** Results are described when somebody asks: most only pass from one graph to the next. */
-  #describe(): Description {
-    return (this.#described ??= describe(this.address));
+  #describe(): Shape {
+    this.#shape ??= this.#askShape();
+    return this.#shape;
   }
-}
 
-function describe(value: Pointer): Description {
-  const { call } = onnxRuntime();
-  const information = receive("tensor", call.GetTensorTypeAndShape, value);
-  try {
-    const rank = Number(receive("tensor", call.GetDimensionsCount, information));
-    const dims = new BigInt64Array(rank);
-    check(call.GetDimensions(information, dims, rank), "tensor");
-    const code = new Int32Array(1);
-    check(call.GetTensorElementType(information, code), "tensor");
-    const type = TYPES.get(code[0]);
-    if (type === undefined) throw new TypeError(`tensor: element type ${code[0]} of ONNX is none that our graphs give`);
-    return { type, dims: Array.from(dims, Number) };
-  } finally {
-    call.ReleaseTensorTypeAndShapeInfo(information);
+  #askShape(): Shape {
+    const { call } = onnxRuntime();
+    const information = receive("tensor", call.GetTensorTypeAndShape, this.address);
+    try {
+      const rank = Number(receive("tensor", call.GetDimensionsCount, information));
+      const dims = new BigInt64Array(rank);
+      check(call.GetDimensions(information, dims, rank), "tensor");
+      const code = new Int32Array(1);
+      check(call.GetTensorElementType(information, code), "tensor");
+      const type = TYPES.get(code[0]);
+      if (type === undefined)
+        throw new TypeError(`tensor: element type ${code[0]} of ONNX is none that our graphs give`);
+      return { type, dims: Array.from(dims, Number) };
+    } finally {
+      call.ReleaseTensorTypeAndShapeInfo(information);
+    }
   }
 }
 
@@ -143,6 +146,15 @@ export function emptyArray(type: ElementType, count: number): ElementArray {
 
 /** A tensor's OrtValue. */
 export function addressOf(storage: TensorStorage): Pointer {
+  return nativeValue(storage).address;
+}
+
+/** Where a tensor's numbers are. */
+export function dataAddressOf(storage: TensorStorage): Pointer {
+  return nativeValue(storage).dataAddress();
+}
+
+function nativeValue(storage: TensorStorage): NativeValue {
   if (!(storage instanceof NativeValue)) throw new TypeError("tensor: made by another backend");
-  return storage.address;
+  return storage;
 }

@@ -56,7 +56,7 @@ function builder(name: string, precision: Precision): GraphBuilder {
     throw new UnsupportedError(
       'gradients: float16 is not supported (supported: float32) — load with precision: "float32"',
     );
-  return new GraphBuilder(name, { precision, fusedAttention: false });
+  return new GraphBuilder(name, { precision, fusedAttention: false, diffusionOperators: false });
 }
 
 function appendGradients(

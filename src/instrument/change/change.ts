@@ -8,8 +8,8 @@
  */
 import type { SampledModel, SamplingHook } from "../../diffusion/samplingHook.js";
 import { KeptBranches } from "../../engine/keptBranches.js";
-import { rowSums, total } from "./changeSums.js";
-import type { RowSums } from "./changeSums.js";
+import { dropSums, readSums, startSums, total } from "./changeSums.js";
+import type { RowSums, StartedSums } from "./changeSums.js";
 import type { Measure } from "../profile/profile.js";
 
 /** Change of one block at one evaluation, for one image. */
@@ -41,12 +41,18 @@ export interface ChangeMeter extends SamplingHook {
 /** Nothing has changed yet at the first evaluation. */
 const FIRST: ChangeValues = { change: 0, change_cond: 0, change_uncond: 0, change_l2: 0, cosine: 1 };
 
+/** A block's sums at one evaluation, read when it has ended. */
+interface Noted {
+  sums?: RowSums;
+}
+
 /** A block's sums against each branch kept, or against itself where there was none yet. */
 interface Compared {
   readonly id: string;
-  readonly sums: readonly RowSums[];
-  /** those of the evaluation before */
-  readonly before?: RowSums;
+  readonly started: readonly StartedSums[];
+  readonly now: Noted;
+  /** of the evaluation before */
+  readonly before?: Noted;
 }
 
 /** Measures the change of the layer blocks' branches while sampling. */
@@ -57,7 +63,7 @@ export function changeMeter(
 ): ChangeMeter {
   // Parts inside of transformers run on their own where another hook looks at them.
   const layerBlocks = new Set(blocks.map(({ id }) => id));
-  const kept = new KeptBranches<RowSums>(pairWindow);
+  const kept = new KeptBranches<Noted>(pairWindow);
   const compared: Compared[] = [];
 
   return {
@@ -71,18 +77,26 @@ export function changeMeter(
       if (branch === undefined) return undefined;
       if (index === 0) kept.drop(id);
       const before = [...kept.of(id)].reverse();
-      const sums: RowSums[] = [];
+      const started: StartedSums[] = [];
+      const now: Noted = {};
+      compared.push({ id, started, now, before: before.at(0)?.note });
       // The first evaluation has nothing to compare with; its squares are needed at the second.
       for (const earlier of before.length === 0 ? [branch] : before.map((each) => each.branch))
-        sums.push(await rowSums(device, branch, earlier));
-      kept.keep(id, branch, sums[0]);
-      compared.push({ id, sums, before: before.at(0)?.note });
+        started.push(await startSums(device, branch, earlier));
+      kept.keep(id, branch, now);
       return undefined;
     },
     // All blocks together: between two blocks' runs the same lines take longer, as no cache has them any more.
-    evaluated({ index, images, guided }) {
+    async evaluated({ index, images, guided }) {
       const rows = Array.from({ length: images }, (_, image) => (guided ? [image, images + image] : [image]));
-      for (const { id, sums, before } of compared.splice(0)) {
+      const ended = compared.splice(0);
+      const read = await readSums(
+        device,
+        ended.flatMap(({ started }) => started),
+      );
+      for (const { id, started, now, before: { sums: before } = {} } of ended) {
+        const sums = read.splice(0, started.length);
+        [now.sums] = sums;
         if (before === undefined)
           listener(
             id,
@@ -100,7 +114,7 @@ export function changeMeter(
       }
     },
     end() {
-      compared.length = 0;
+      dropSums(compared.splice(0).flatMap(({ started }) => started));
     },
     dispose() {
       kept.clear();

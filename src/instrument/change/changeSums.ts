@@ -5,7 +5,7 @@ import { cast } from "../../graphs/layers.js";
 import type { OnnxModel } from "../../graphs/onnx.js";
 import type { Device } from "../../engine/device.js";
 import { sharedGraphs } from "../../engine/sharedGraphs.js";
-import type { Tensor } from "../../engine/tensor.js";
+import { Tensor } from "../../engine/tensor.js";
 import { download, precisionOf } from "../../engine/transfer.js";
 import { hostSums } from "./hostSums.js";
 
@@ -24,17 +24,39 @@ export function total(sums: RowSums, rows: readonly number[], name: keyof typeof
   return sum;
 }
 
+/** Sums that a device may still be computing: a tensor of its own until they are read. */
+export type StartedSums = RowSums | Tensor;
+
 /**
- * The sums of each batch row. A host tensor is read once (hostSums.ts), where a graph of five operators reads it five
- * times. Device tensors stay where they are, and four numbers for each row come back.
+ * Starts the sums of each batch row. A host tensor is read once (hostSums.ts), where a graph of five operators reads it
+ * five times. Device tensors stay where they are, and four numbers for each row come back, when they are read: reading
+ * them block by block would have the device wait for the processor at each.
+ *
+ * @returns what {@link readSums} reads; the caller's to give up with {@link dropSums} where it is not read
  */
-export async function rowSums(device: Device, current: Tensor, previous: Tensor): Promise<RowSums> {
+export async function startSums(device: Device, current: Tensor, previous: Tensor): Promise<StartedSums> {
   if ([current, previous].every(({ location, type }) => location === "host" && type === "float32"))
     return hostSums(current, previous);
   const graph = await sumsGraph(device, precisionOf(current));
   const [sums] = await graph.run({ current, previous }, ["sums"]);
-  using read = sums;
-  return (await download(device, read)).data;
+  return sums;
+}
+
+/** The sums, when the device has computed them; all are given up, also where one cannot be read. */
+export async function readSums(device: Device, started: readonly StartedSums[]): Promise<RowSums[]> {
+  const read: RowSums[] = [];
+  try {
+    // One after the other: the first waits for the device, and the others find it done.
+    for (const sums of started) read.push(sums instanceof Tensor ? (await download(device, sums)).data : sums);
+    return read;
+  } finally {
+    dropSums(started);
+  }
+}
+
+/** Gives up sums that nobody reads. */
+export function dropSums(started: readonly StartedSums[]): void {
+  for (const sums of started) if (sums instanceof Tensor) sums.release();
 }
 
 /** One graph serves all blocks of an element type: the shapes are free. */

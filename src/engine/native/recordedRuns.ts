@@ -1,0 +1,232 @@
+/**
+ * Runs on CUDA that are recorded, once for each form of what they are fed, and then launched as one (a CUDA graph).
+ * A network of Stable Diffusion's size launches over a thousand operators an evaluation, and the processor takes longer
+ * to launch them than the card to compute them.
+ *
+ * A recording reads and writes at fixed addresses. Numbers are copied into its places before it is launched, and out
+ * of them after it, so that tensors stay what they are everywhere else: nobody's but their owners'.
+ */
+import { DeviceError } from "../../errors.js";
+import type { RunOptions } from "../backend.js";
+import { Tensor } from "../tensor.js";
+import type { CudaStream, Recording } from "./cuda.js";
+import { onnxRuntime } from "./library.js";
+import { check, textAddress } from "./memory.js";
+import type { Pointer } from "./memory.js";
+import { DeviceRuns, addressesOf, bindInputs } from "./sessionRuns.js";
+import type { Fed, Placement, SessionRuns } from "./sessionRuns.js";
+import { NativeValue, createTensor, dataAddressOf } from "./values.js";
+import type { Shape } from "./values.js";
+
+/** Forms of a graph's inputs that are known at once; beyond it the one that was used longest ago is forgotten. */
+const MOST_FORMS = 16;
+
+/**
+ * What a form does before it is recorded: a run that may be on a worker thread and tells the results' shapes, and one
+ * in place, so that what CUDA makes for each thread is made.
+ */
+const RUNS_BEFORE = 2;
+
+interface Place extends Shape {
+  readonly value: NativeValue;
+  users: number;
+}
+
+/** The fixed places of every recording on one stream: what they hold passes through, so that all share them. */
+export class Places {
+  readonly #allocator: Pointer;
+  /** slot, type and dims → place */
+  readonly #places = new Map<string, Place>();
+
+  /** @param allocator of the device's memory */
+  constructor(allocator: Pointer) {
+    this.#allocator = allocator;
+  }
+
+  /** @param slot tells apart those that one recording needs at once */
+  take(slot: string, { type, dims }: Shape): Place {
+    const key = `${slot} ${type} ${dims.join("×")}`;
+    const place = this.#places.get(key) ?? { value: this.allocate({ type, dims }), type, dims, users: 0 };
+    this.#places.set(key, place);
+    place.users++;
+    return place;
+  }
+
+  giveBack(place: Place): void {
+    place.users--;
+    if (place.users > 0) return;
+    for (const [key, each] of this.#places) if (each === place) this.#places.delete(key);
+    place.value.free();
+  }
+
+  /** A tensor of the device's, outside every session's memory: a recording writes over its session's at any time. */
+  allocate({ type, dims }: Shape): NativeValue {
+    return new NativeValue(createTensor(this.#allocator, type, dims), "device", { type, dims });
+  }
+}
+
+/** What is known of a form of a graph's inputs. */
+interface Form {
+  runs: number;
+  /** of the results, when it has run */
+  shapes?: readonly Shape[];
+  recorded?: Recorded;
+  /** why it cannot be recorded */
+  refused?: string;
+}
+
+interface Recorded {
+  readonly recording: Recording;
+  /** absent for inputs on the host: what they held is part of the form */
+  readonly inputs: readonly (Place | undefined)[];
+  readonly outputs: readonly Place[];
+}
+
+/** What is asked of a stream. */
+export type RecordingStream = Pick<CudaStream, "record" | "replay" | "forget" | "copyOnDevice" | "finish">;
+
+/** Makes the runs of one session on CUDA. */
+export class RecordedRuns implements SessionRuns {
+  readonly #session: Pointer;
+  readonly #placement: Placement;
+  readonly #stream: RecordingStream;
+  readonly #places: Places;
+  readonly #plain: DeviceRuns;
+  readonly #forms = new Map<string, Form>();
+
+  constructor(session: Pointer, placement: Placement, stream: RecordingStream, places: Places) {
+    this.#session = session;
+    this.#placement = placement;
+    this.#stream = stream;
+    this.#places = places;
+    this.#plain = new DeviceRuns(session, placement);
+  }
+
+  async run(fed: Fed, outputs: readonly string[], options: RunOptions): Promise<Tensor[]> {
+    if (options.toHost === true) return this.#plain.run(fed, outputs, options);
+    const form = this.#form(fed, outputs);
+    form.runs++;
+    const results =
+      form.shapes === undefined ? await this.#runFirst(form, fed, outputs) : this.#runAgain(form, fed, outputs);
+    if (options.waits === true) await this.#stream.finish();
+    return results;
+  }
+
+  release(): void {
+    for (const form of this.#forms.values()) this.#forget(form);
+    this.#forms.clear();
+  }
+
+  /** What was seen of these inputs; the numbers of those on the host are part of it, as operators read them there. */
+  #form({ names, tensors }: Fed, outputs: readonly string[]): Form {
+    const inputs = tensors.map((tensor, index) => {
+      const numbers = tensor.location === "host" ? String(tensor.view()) : "";
+      return `${names[index]} ${tensor.type} ${tensor.dims.join("×")} ${numbers}`;
+    });
+    const key = [...inputs, ...outputs].join("\n");
+    const form = this.#forms.get(key) ?? { runs: 0 };
+    // Put at the end again: the first is the one that was used longest ago.
+    this.#forms.delete(key);
+    this.#forms.set(key, form);
+    if (this.#forms.size > MOST_FORMS) {
+      const [[oldest, unused]] = this.#forms;
+      this.#forms.delete(oldest);
+      this.#forget(unused);
+    }
+    return form;
+  }
+
+  #forget({ recorded }: Form): void {
+    if (recorded === undefined) return;
+    this.#stream.forget(recorded.recording);
+    this.#giveBack([...recorded.inputs, ...recorded.outputs]);
+  }
+
+  #giveBack(places: readonly (Place | undefined)[]): void {
+    for (const place of places) if (place !== undefined) this.#places.giveBack(place);
+  }
+
+  /** Runs without knowing the results' shapes: they are made in the session's memory, and moved out of it. */
+  async #runFirst(form: Form, fed: Fed, outputs: readonly string[]): Promise<Tensor[]> {
+    const results = await this.#plain.run(fed, outputs, {});
+    form.shapes = results.map(({ type, dims }) => ({ type, dims }));
+    return results.map((result) => {
+      using made = result;
+      return this.#copyOf(dataAddressOf(made.storage), made);
+    });
+  }
+
+  #runAgain(form: Form, fed: Fed, outputs: readonly string[]): Tensor[] {
+    const shapes = form.shapes ?? [];
+    if (form.recorded === undefined && form.refused === undefined && form.runs > RUNS_BEFORE) {
+      try {
+        form.recorded = this.#record(fed, outputs, shapes);
+      } catch (error) {
+        if (!(error instanceof DeviceError)) throw error;
+        form.refused = error.message;
+      }
+    }
+    if (form.recorded !== undefined) return this.#replay(form.recorded, fed);
+    const results = shapes.map((shape) => this.#places.allocate(shape));
+    this.#launch(fed.names, addressesOf(fed), outputs, results);
+    return results.map((value) => new Tensor(value));
+  }
+
+  #record(fed: Fed, outputs: readonly string[], shapes: readonly Shape[]): Recorded {
+    const inputs = fed.tensors.map((tensor, index) =>
+      tensor.location === "host" ? undefined : this.#places.take(`in ${index}`, tensor),
+    );
+    const places = shapes.map((shape, index) => this.#places.take(`out ${index}`, shape));
+    const given = addressesOf(fed);
+    const addresses = inputs.map((place, index) => place?.value.address ?? given[index]);
+    try {
+      const recording = this.#stream.record(() =>
+        this.#launch(
+          fed.names,
+          addresses,
+          outputs,
+          places.map(({ value }) => value),
+        ),
+      );
+      return { recording, inputs, outputs: places };
+    } catch (error) {
+      this.#giveBack([...inputs, ...places]);
+      throw error;
+    }
+  }
+
+  #replay({ recording, inputs, outputs }: Recorded, fed: Fed): Tensor[] {
+    inputs.forEach((place, index) => {
+      if (place === undefined) return;
+      const tensor = fed.tensors[index];
+      this.#stream.copyOnDevice(place.value.dataAddress(), dataAddressOf(tensor.storage), tensor.bytes);
+    });
+    this.#stream.replay(recording);
+    return outputs.map((place) => this.#copyOf(place.value.dataAddress(), place));
+  }
+
+  /** Puts the session's operators on the stream, in place, with results at given addresses. */
+  #launch(
+    names: readonly string[],
+    addresses: readonly Pointer[],
+    outputs: readonly string[],
+    results: readonly NativeValue[],
+  ): void {
+    const { call } = onnxRuntime();
+    const binding = bindInputs(this.#session, names, addresses);
+    try {
+      outputs.forEach((name, index) =>
+        check(call.BindOutput(binding, textAddress(name), results[index].address), name),
+      );
+      check(call.RunWithBinding(this.#session, this.#placement.runOptions, binding), "run", this.#placement.freeBytes);
+    } finally {
+      call.ReleaseIoBinding(binding);
+    }
+  }
+
+  #copyOf(source: Pointer, shape: Shape): Tensor {
+    const tensor = new Tensor(this.#places.allocate(shape));
+    this.#stream.copyOnDevice(dataAddressOf(tensor.storage), source, tensor.bytes);
+    return tensor;
+  }
+}
