@@ -4,16 +4,7 @@
 import type { AutoencoderConfig } from "../models/configs/autoencoder.js";
 import { GraphBuilder } from "./graphBuilder.js";
 import type { GraphTarget, Value } from "./graphBuilder.js";
-import {
-  attention,
-  cast,
-  conv2d,
-  doubleNearest,
-  fromTokens,
-  groupNorm,
-  linear,
-  toTokens,
-} from "./layers.js";
+import { attention, cast, conv2d, doubleNearest, fromTokens, groupNorm, linear, toTokens } from "./layers.js";
 import { resnetBranch, resnetMerge } from "./resnetBlock.js";
 import type { ResnetBlock } from "./resnetBlock.js";
 
