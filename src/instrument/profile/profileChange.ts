@@ -170,7 +170,7 @@ function pairsOf(blocks: readonly ProfiledBlock[], rows: number, window: number 
 
 function resume(file: string, found: Profile, wanted: Profile, here: boolean): Profile {
   // Elsewhere the workers decide the precision.
-  if (here && found.precision !== undefined && found.precision !== wanted.precision)
+  if (here && found.precision !== wanted.precision)
     throw new ArgumentError(
       `${file}: holds a profile that was measured in ${found.precision}, and this is ${wanted.precision} — give another file, or precision: "${found.precision}"`,
     );
