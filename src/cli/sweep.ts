@@ -96,7 +96,7 @@ export function sweepCommand(): Command {
       "plain arms beside the cached ones (default: 30 % to 90 % of the steps)",
       integerList,
     )
-    .requiredOption("--prompts <file>", "text: one prompt a line")
+    .requiredOption("--prompts <file>", "text: one prompt per line")
     .option("--seeds <list>", "seeds separated by commas", integerList, [0])
     .option("--steps <n>", "num_inference_steps; must be the profile's", positiveInteger)
     .addOption(new Option("--solver <name>", "must be the profile's").choices(solverNames))

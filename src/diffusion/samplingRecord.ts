@@ -8,7 +8,7 @@ export interface SamplingRecord {
   /** the solver's whole configuration, as plain JSON */
   readonly solver_config: Readonly<Record<string, unknown>>;
   readonly num_inference_steps: number;
-  /** one entry a network evaluation, in sampling order */
+  /** one entry for each network evaluation, in sampling order */
   readonly timesteps: readonly number[];
   readonly guidance_scale: number;
 }

@@ -32,7 +32,7 @@ export interface RefineOptions extends Budget {
   readonly trajectories: readonly Trajectory[];
   /** what the schedule does not say of the sampling */
   readonly sampling?: Pick<SampleOptions, "negativePrompt" | "height" | "width">;
-  /** final latents that a run should come to, one row a trajectory. Default: the plain run's */
+  /** final latents that a run should come to, one row for each trajectory. Default: the plain run's */
   readonly reference?: FloatTensor;
   readonly reuse?: ReuseRule;
   /** at most so many cached samplings. Default: 300 */

@@ -36,7 +36,7 @@ export interface Costs {
   readonly reuse3: BlockSeconds;
   /** seconds of everything else in an evaluation: time embedding, concatenation, the calls themselves */
   readonly rest: Float64Array;
-  /** seconds of encoding the prompts, once a sampling */
+  /** seconds of encoding the prompts, once in a sampling */
   readonly text: Float64Array;
   /** what reads what, so that what nothing reads is not counted */
   readonly network: NetworkOutline;

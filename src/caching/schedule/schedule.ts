@@ -11,7 +11,7 @@ export interface Schedule {
   /** the solver's whole configuration; absent: the model's own, as in a schedule made by hand */
   readonly solver_config?: Readonly<Record<string, unknown>>;
   readonly num_inference_steps: number;
-  /** one entry a network evaluation, in sampling order */
+  /** one entry for each network evaluation, in sampling order */
   readonly timesteps: readonly number[];
   readonly guidance_scale: number;
   /** the profile that it was found from: its digest, and its file's name where there is one */
