@@ -13,6 +13,7 @@ if (process.argv.length === 2) {
     [join("node_modules", "prettier", "bin", "prettier.cjs"), "--check", "--log-level", "warn", "."],
     [join("node_modules", "eslint", "bin", "eslint.js"), "."],
     [join("node_modules", "typescript", "bin", "tsc"), "-p", "web"],
+    [join("node_modules", "typescript", "bin", "tsc"), "-p", "test"],
     [
       join("node_modules", "dependency-cruiser", "bin", "dependency-cruise.mjs"),
       "src",

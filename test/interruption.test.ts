@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => pipeline?.dispose());
 
-it.each([
+it.each<readonly [string, () => Promise<unknown>]>([
   ["generate", () => generate(pipeline, run)],
   ["profileChange", () => profileChange(pipeline, { ...run, prompts: ["a cat"], seeds: [0] })],
   ["measureCosts", () => measureCosts(pipeline, { samples: 1 })],

@@ -59,7 +59,7 @@ export function adjustCommand(): Command {
   )
     .argument("<model>", MODEL)
     .requiredOption("--schedule <file>", "what `blockcache schedule` wrote")
-    .requiredOption("--prompts <file>", "text: one prompt a line; eight or more are better")
+    .requiredOption("--prompts <file>", "text: one prompt per line; eight or more are better")
     .option("--seeds <list>", "each prompt from each seed's noise", integerList, [0])
     .option("--test-prompts <file>", "other prompts: their final latents with and without it are compared at the end")
     .addOption(

@@ -44,7 +44,7 @@ export function compareCommand(): Command {
         .choices(Object.keys(DISTANCE_MEASURES))
         .default("latent"),
     )
-    .addOption(outputFile("--csv <file>", "also write all tables, one line an arm", [".csv"]))
+    .addOption(outputFile("--csv <file>", "also write all tables, one line for each arm", [".csv"]))
     .action(async (paths: string[], options: CompareCommandOptions) => {
       const comparisons = await Promise.all(
         paths.map(async (path): Promise<Comparison> => {

@@ -52,7 +52,7 @@ export function evaluateCommand(): Command {
       "--settings <file>",
       'JSON: a list of { "name", "solver", "steps" }, where it caches with "schedule": file, or "delta": number and "profile": file; then "reuse", "kinds" and "adjustment": file too',
     )
-    .requiredOption("--prompts <file>", "text: one prompt a line")
+    .requiredOption("--prompts <file>", "text: one prompt per line")
     .option("--seeds <list>", "seeds separated by commas", integerList, [0])
     .requiredOption("--out <folder>", "everything is kept in it: pictures by setting, features, evaluation.json")
     .option("--metrics <list>", METRICS.map(({ name }) => name).join(", "), nameList, DEFAULT_METRICS)

@@ -74,7 +74,7 @@ export function profileCommand(): Command {
     "blockcache profile fluent-ldm --prompts prompts.txt --seeds 0,1 --steps 20 --solver ddim --out profile.safetensors",
   )
     .argument("[model]", `${MODEL}; left out with --merge`)
-    .option("--prompts <file>", "text: one prompt a line")
+    .option("--prompts <file>", "text: one prompt per line")
     .option("--seeds <list>", "seeds separated by commas", integerList)
     .option("--steps <n>", "num_inference_steps", positiveInteger, 20)
     .addOption(new Option("--solver <name>", "default: what the model's scheduler asks for").choices(solverNames))

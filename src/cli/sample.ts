@@ -230,8 +230,8 @@ function plannedCacheBytes(
   reuse: ReuseRule,
   adjustment: Adjustment | undefined,
 ): number {
-  const { prompts, guided, latentSize } = planSampling(pipeline, settings);
-  const rows = prompts.length * (guided ? 2 : 1);
+  const { prompts, rowsPerImage, latentSize } = planSampling(pipeline, settings);
+  const rows = prompts.length * rowsPerImage;
   const mending = adjustment === undefined ? undefined : mendingOf(adjustment, pipeline.network.blocks, reuse);
   return peakCacheBytes(networkOutline(pipeline, latentSize), schedule, rows, reuse, mending);
 }

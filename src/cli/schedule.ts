@@ -97,7 +97,7 @@ function report(schedule: Schedule, costs: Costs | undefined, reuse: ReuseRule, 
     ceiling: speedupCeiling(costs, schedule, Object.keys(schedule.blocks)),
   };
   const cacheBytes =
-    costs?.network === undefined ? undefined : peakCacheBytes(costs.network, schedule, costs.setting.rows, reuse);
+    costs === undefined ? undefined : peakCacheBytes(costs.network, schedule, costs.setting.rows, reuse);
   const { speedup: asked } = schedule.heuristic;
   const said = [
     `${options.out}: ${counted(Object.keys(schedule.blocks).length, "block")}, computing ${(100 * share).toFixed(0)} % of ${counted(schedule.timesteps.length, "evaluation")}`,

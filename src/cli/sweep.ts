@@ -5,7 +5,7 @@ import { loadCosts } from "../caching/costs/costsFile.js";
 import type { NamedHeuristic } from "../caching/heuristics/registry.js";
 import { costsCaveats, requireCostsOf } from "../caching/costs/requireCosts.js";
 import { loadSchedule } from "../caching/schedule/scheduleFile.js";
-import { planSampling } from "../diffusion/samplingPlan.js";
+import { planEvaluations } from "../diffusion/plannedEvaluations.js";
 import { solverNames } from "../diffusion/solvers/index.js";
 import type { SolverName } from "../diffusion/solvers/index.js";
 import { ArgumentError } from "../errors.js";
@@ -96,7 +96,7 @@ export function sweepCommand(): Command {
       "plain arms beside the cached ones (default: 30 % to 90 % of the steps)",
       integerList,
     )
-    .requiredOption("--prompts <file>", "text: one prompt a line")
+    .requiredOption("--prompts <file>", "text: one prompt per line")
     .option("--seeds <list>", "seeds separated by commas", integerList, [0])
     .option("--steps <n>", "num_inference_steps; must be the profile's", positiveInteger)
     .addOption(new Option("--solver <name>", "must be the profile's").choices(solverNames))
@@ -142,9 +142,8 @@ export function sweepCommand(): Command {
         costs,
       });
       const pipeline = await openPipeline(model, options);
-      const rows =
-        Math.min(options.batch, prompts.length * options.seeds.length) *
-        (planSampling(pipeline, { prompt: "", guidanceScale: setting.guidance_scale }).guided ? 2 : 1);
+      const { rowsPerImage } = planEvaluations(pipeline, { guidanceScale: setting.guidance_scale });
+      const rows = rowsPerImage * Math.min(options.batch, prompts.length * options.seeds.length);
       const caveats =
         costs === undefined
           ? []

@@ -5,7 +5,7 @@ import { ArgumentError } from "../errors.js";
 import { replaceFile } from "../files/replaceFile.js";
 import { withPngText } from "./pngText.js";
 
-/** A picture of 8 bits a channel, rows from the top, R G B interleaved: [height, width, 3]. */
+/** A picture of 8 bits per channel, rows from the top, R G B interleaved: [height, width, 3]. */
 export interface RgbImage {
   readonly width: number;
   readonly height: number;

@@ -18,7 +18,7 @@ export type LatentPreview = (latents: FloatTensor) => RgbImage[];
 const previews = new WeakMap<Pipeline, Lazy<LatentPreview>>();
 
 /**
- * Fits the preview once a pipeline: least squares over what the decoder makes of flat random latents.
+ * Fits the preview once for each pipeline: least squares over what the decoder makes of flat random latents.
  *
  * @throws InvalidFileError, UnsupportedError for the autoencoder's weights
  */

@@ -32,7 +32,7 @@ export function requireMemory(
   // All images are evaluated together, and then decoded one by one in the same memory. What that keeps of earlier runs
   // is taken already.
   const needed = (count: number, latents: Size): number => {
-    const rows = plan.guided ? 2 * count : count;
+    const rows = plan.rowsPerImage * count;
     const evaluated = rows * activationBytes(unet, { height: latents[0], width: latents[1] });
     return pipeline.waitingWeightBytes + Math.max(0, Math.max(evaluated, pipeline.decodeBytes(latents)) - keptBytes);
   };

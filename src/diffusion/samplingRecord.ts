@@ -1,5 +1,5 @@
 import type { Pipeline } from "./pipeline.js";
-import type { SamplingPlan } from "./samplingPlan.js";
+import type { PlannedEvaluations } from "./plannedEvaluations.js";
 
 /** What fixes the network evaluations of a sampling, as profiles and schedules carry it. */
 export interface SamplingRecord {
@@ -8,7 +8,7 @@ export interface SamplingRecord {
   /** the solver's whole configuration, as plain JSON */
   readonly solver_config: Readonly<Record<string, unknown>>;
   readonly num_inference_steps: number;
-  /** one entry a network evaluation, in sampling order */
+  /** one entry for each network evaluation, in sampling order */
   readonly timesteps: readonly number[];
   readonly guidance_scale: number;
 }
@@ -16,7 +16,7 @@ export interface SamplingRecord {
 /** The record of a sampling that is planned. Throws what {@link Pipeline.fingerprint} throws. */
 export async function samplingRecord(
   pipeline: Pipeline,
-  { solver, guidanceScale }: Pick<SamplingPlan, "solver" | "guidanceScale">,
+  { solver, guidanceScale }: Pick<PlannedEvaluations, "solver" | "guidanceScale">,
 ): Promise<SamplingRecord> {
   return {
     model: { fingerprint: await pipeline.fingerprint(), name: pipeline.name },

@@ -29,7 +29,7 @@ export function startLatents(
   if (given === undefined) return randnTensor(dims, generators);
   if (given.dims.length !== 4 || given.dims.some((dim, axis) => dim !== dims[axis])) {
     throw new ArgumentError(
-      `latents: expected [${dims.join(", ")}] (one row an image), found [${given.dims.join(", ")}]`,
+      `latents: expected [${dims.join(", ")}] (one row for each image), found [${given.dims.join(", ")}]`,
     );
   }
   return given;

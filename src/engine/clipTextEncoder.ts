@@ -24,7 +24,7 @@ export interface EncodeTextOptions {
   readonly normed: boolean;
 }
 
-/** A CLIP text encoder ready to run, one graph a layer: any layer's hidden states can be had. */
+/** A CLIP text encoder ready to run, one graph for each layer: any layer's hidden states can be had. */
 export class ClipTextEncoder {
   readonly #device: Device;
   readonly #tokens: number;

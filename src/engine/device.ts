@@ -70,7 +70,7 @@ async function openAutomatically(options: DeviceOptions, precision: Precision): 
   return open("cpu", "float32", options);
 }
 
-/** What was found of a device's attention, once a process. */
+/** What was found of a device's attention, once in a process. */
 const attentionChecks = new Map<DeviceName, Promise<boolean>>();
 
 async function open(name: DeviceName, precision: Precision, { threads, tf32 = false }: DeviceOptions): Promise<Device> {

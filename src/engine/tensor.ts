@@ -11,12 +11,13 @@ export type ElementArray = Float32Array | Uint16Array | Int32Array | BigInt64Arr
 
 /** What holds a tensor's numbers: the backend's own memory. */
 export interface TensorStorage {
-  // Both are found out when somebody asks: most tensors only pass from one graph to the next.
-  readonly type: ElementType;
   readonly location: TensorLocation;
-  dims(): readonly number[];
+  readonly type: ElementType;
+  readonly dims: readonly number[];
   /** The numbers in place, on the host alone. */
   view(): ElementArray;
+  /** Fills `target` with the numbers from the index `from` on, on the host alone. */
+  copyTo(target: ElementArray, from: number): void;
   /** Gives the memory back. */
   free(): void;
 }
@@ -39,8 +40,6 @@ export class Tensor {
   readonly location: TensorLocation;
   #storage: TensorStorage | undefined;
   #owners = 1;
-  #type: ElementType | undefined;
-  #dims: readonly number[] | undefined;
   #view: ElementArray | undefined;
 
   constructor(storage: TensorStorage) {
@@ -50,14 +49,12 @@ export class Tensor {
   }
 
   get type(): ElementType {
-    this.#type ??= this.storage.type;
-    return this.#type;
+    return this.storage.type;
   }
 
   /** Sizes, outermost first. */
   get dims(): readonly number[] {
-    this.#dims ??= this.storage.dims();
-    return this.#dims;
+    return this.storage.dims;
   }
 
   /** Bytes of all numbers. */
@@ -85,6 +82,8 @@ export class Tensor {
 
   /**
    * The numbers in place, without a copy: for work that ends before the tensor does. What must outlive it is copied.
+   * Each view counts as memory of JavaScript's until the garbage collector has found that nobody uses it: what looks
+   * at every block of every evaluation takes copies ({@link copyTo}).
    *
    * @throws ReleasedError after the last owner's release; TypeError for a tensor on a device
    */
@@ -92,6 +91,16 @@ export class Tensor {
     const { storage } = this;
     this.#view ??= storage.view();
     return this.#view;
+  }
+
+  /**
+   * Fills `target`, an array of the tensor's element type, with the numbers from the index `from` on, in row-major order.
+   *
+   * @throws ArgumentError where they end before `target` is full or are of another type; ReleasedError after the last
+   *   owner's release; TypeError for a tensor on a device
+   */
+  copyTo(target: ElementArray, from = 0): void {
+    this.storage.copyTo(target, from);
   }
 
   /** Adds an owner, and returns the tensor. */

@@ -1,7 +1,7 @@
 import { cividis } from "./cividis.js";
 import { pixelGrid } from "./pixelGrid.js";
 
-/** Change of each block so far: one row a block, one column a step. */
+/** Change of each block so far: one row for each block, one column for each step. */
 export interface ChangeGrid {
   set(id: string, step: number, change: number): void;
   html(): string;

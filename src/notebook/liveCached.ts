@@ -90,8 +90,8 @@ export async function compareLive(pipeline: Pipeline, options: LiveCachedOptions
   // What does not fit is refused before anything is measured.
   await cachedHook.begin?.(pipeline, plan);
   cachedHook.end?.();
-  const { prompts, guided, latentSize, solver } = plan;
-  const rows = prompts.length * (guided ? 2 : 1);
+  const { prompts, rowsPerImage, latentSize, solver } = plan;
+  const rows = prompts.length * rowsPerImage;
   const keptCosts = memory<Costs>(pipeline, ["costs", rows, latentSize]);
   const costs =
     keptCosts.get() ?? keptCosts.set(await measureCosts(pipeline, { rows, latentSize, samples: COST_SAMPLES, signal }));

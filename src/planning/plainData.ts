@@ -13,7 +13,6 @@ export function measurementsJson({ profile, costs }: Measurements): string {
 /** Measurements from what `measurementsJson` wrote; what is from elsewhere is not checked. */
 export function measurementsFromJson(text: string): Measurements {
   const { profile, costs } = JSON.parse(text) as { profile: Profile; costs: Costs };
-  const groups = ["compute", "keep", "reuse", "reuse2", "reuse3"] as const;
   return {
     profile: {
       ...profile,
@@ -22,11 +21,13 @@ export function measurementsFromJson(text: string): Measurements {
     },
     costs: {
       ...costs,
-      ...Object.fromEntries(
-        groups.filter((name) => costs[name] !== undefined).map((name) => [name, arrays(costs[name] ?? {})]),
-      ),
+      compute: arrays(costs.compute),
+      keep: arrays(costs.keep),
+      reuse: arrays(costs.reuse),
+      reuse2: arrays(costs.reuse2),
+      reuse3: arrays(costs.reuse3),
       rest: Float64Array.from(costs.rest),
-      ...(costs.text === undefined ? {} : { text: Float64Array.from(costs.text) }),
+      text: Float64Array.from(costs.text),
     },
   };
 }

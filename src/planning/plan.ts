@@ -102,8 +102,8 @@ export interface Prediction {
   readonly seconds: number;
   readonly plainSeconds: number;
   readonly speedup: number;
-  /** the most bytes that the cache holds; absent where the costs do not know the network */
-  readonly cacheBytes?: number;
+  /** the most bytes that the cache holds */
+  readonly cacheBytes: number;
   /** of the scheduled blocks' cells, how many compute: 0 to 1 */
   readonly computedShare: number;
 }
@@ -117,9 +117,7 @@ export function predictPlan(costs: Costs, schedule: Schedule, reuseName: string)
     seconds,
     plainSeconds,
     speedup: plainSeconds / seconds,
-    ...(costs.network === undefined
-      ? {}
-      : { cacheBytes: peakCacheBytes(costs.network, schedule, costs.setting.rows, reuse) }),
+    cacheBytes: peakCacheBytes(costs.network, schedule, costs.setting.rows, reuse),
     computedShare: computedShare(schedule),
   };
 }

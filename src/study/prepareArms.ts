@@ -5,8 +5,8 @@ import { reuseRule } from "../caching/run/reuseRule.js";
 import { checkSchedule } from "../caching/schedule/checkSchedule.js";
 import { evaluationTimes } from "../diffusion/evaluationTimes.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
-import { planSampling } from "../diffusion/samplingPlan.js";
-import type { SamplingPlan } from "../diffusion/samplingPlan.js";
+import { planEvaluations } from "../diffusion/plannedEvaluations.js";
+import type { PlannedEvaluations } from "../diffusion/plannedEvaluations.js";
 import { ArgumentError } from "../errors.js";
 import type { Arm } from "./result.js";
 import { armSampling, checkDeterministic } from "./setting.js";
@@ -40,7 +40,7 @@ export async function prepareArms(pipeline: Pipeline, setting: StudySetting, giv
 async function prepared(pipeline: Pipeline, setting: StudySetting, arm: Arm): Promise<Arm> {
   const { name, solver, steps, cached } = arm;
   const where = `arms: "${name}"`;
-  const plan = planSampling(pipeline, { ...armSampling(pipeline, setting, arm), prompt: "" });
+  const plan = planEvaluations(pipeline, armSampling(pipeline, setting, arm));
   checkDeterministic(where, plan.solver);
   if (cached === undefined) return { name, solver, steps };
   if (solver !== setting.solver)
@@ -69,7 +69,7 @@ async function prepared(pipeline: Pipeline, setting: StudySetting, arm: Arm): Pr
 }
 
 /** @throws ArgumentError for a rule whose weights do not follow from its arguments: no result of it could be kept */
-function digestOf(where: string, { cached }: Arm, plan: SamplingPlan): { readonly reuseDigest?: string } {
+function digestOf(where: string, { cached }: Arm, plan: PlannedEvaluations): { readonly reuseDigest?: string } {
   if (cached === undefined) return {};
   const rule = reuseRule(cached.reuse);
   const times = evaluationTimes(plan.solver);

@@ -15,7 +15,7 @@ import type { Schedule } from "../caching/schedule/schedule.js";
 import { scheduleSampling } from "../caching/schedule/scheduleSampling.js";
 import { evaluationTimes } from "../diffusion/evaluationTimes.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
-import { planSampling } from "../diffusion/samplingPlan.js";
+import { planEvaluations } from "../diffusion/plannedEvaluations.js";
 import type { SampleOptions } from "../diffusion/samplingPlan.js";
 import { ArgumentError } from "../errors.js";
 import { throwIfAborted } from "../interruption.js";
@@ -32,7 +32,7 @@ export interface RefineOptions extends Budget {
   readonly trajectories: readonly Trajectory[];
   /** what the schedule does not say of the sampling */
   readonly sampling?: Pick<SampleOptions, "negativePrompt" | "height" | "width">;
-  /** final latents that a run should come to, one row a trajectory. Default: the plain run's */
+  /** final latents that a run should come to, one row for each trajectory. Default: the plain run's */
   readonly reference?: FloatTensor;
   readonly reuse?: ReuseRule;
   /** at most so many cached samplings. Default: 300 */
@@ -106,7 +106,7 @@ async function refine(pipeline: Pipeline, start: Schedule, options: RefineOption
   const { costs, trajectories, reuse = hold, runs: most = 300, file, onProgress, signal } = options;
   const { timesteps } = start;
   const sampling = { ...scheduleSampling(start), ...options.sampling, signal };
-  const plan = planSampling(pipeline, { ...sampling, prompt: "" });
+  const plan = planEvaluations(pipeline, sampling);
   requireCostsOf(costs, start.model, plan.latentSize);
   const allowed = secondsOf(options, timesteps);
   const secondsOfBlocks = (blocks: Blocks): number => predictSeconds(costs, { timesteps, blocks }, reuse);

@@ -36,7 +36,7 @@ export function armNames({ name, also = [] }: Arm): readonly string[] {
   return [name, ...also];
 }
 
-/** Distances of an arm's results from a reference, one entry a trajectory in the study's order. */
+/** Distances of an arm's results from a reference, one entry for each trajectory, in the study's order. */
 export interface Distances {
   /** relative L2 of the final latents */
   readonly latent: readonly number[];
@@ -52,7 +52,7 @@ export interface ArmResult {
   readonly toConverged: Distances;
   /** against the plain run of the same solver and steps; absent in a plain arm, and in one with other steps than the study's */
   readonly toPlain?: Distances;
-  /** seconds of whole samplings of one batch, decoding left out: one entry a batch and repeat */
+  /** seconds of whole samplings of one batch, decoding left out: one entry for each batch and repeat */
   readonly seconds: readonly number[];
   /** seconds of the study's plain run, taken in turn with each entry of `seconds` on the same machine */
   readonly plainSeconds?: readonly number[];

@@ -7,7 +7,6 @@ import { solverNames } from "../diffusion/solvers/index.js";
 import { InvalidFileError } from "../errors.js";
 import { readJson, validate } from "../files/json.js";
 import { replaceFile } from "../files/replaceFile.js";
-import { restrict } from "./choose.js";
 import type { StudyResult } from "./result.js";
 
 const numbers = z.array(z.number());
@@ -65,9 +64,9 @@ export async function saveStudy(path: string, study: StudyResult): Promise<void>
 }
 
 /**
- * Reads a result: a `study.json`, or the folder that `runStudy` filled. Each trajectory counts once.
+ * Reads a result: a `study.json`, or the folder that `runStudy` filled.
  *
- * @throws InvalidFileError where it is missing, no study, or its lists do not have an entry a trajectory
+ * @throws InvalidFileError where it is missing, no study, or its lists do not have an entry for each trajectory
  */
 export async function loadStudy(path: string): Promise<StudyResult> {
   const isFolder = await stat(path).then(
@@ -92,13 +91,5 @@ export async function loadStudy(path: string): Promise<StudyResult> {
         });
     }
   }
-  return eachOnce(study);
-}
-
-/** Studies of older versions hold a trajectory as often as it was asked for. */
-function eachOnce(study: StudyResult): StudyResult {
-  const keys = study.trajectories.map(({ prompt, seed }) => JSON.stringify([prompt, seed]));
-  const rows = [...keys.keys()].filter((row) => keys.indexOf(keys[row]) === row);
-  if (rows.length === keys.length) return study;
-  return { ...restrict(study, rows), repeated: keys.length - rows.length };
+  return study;
 }

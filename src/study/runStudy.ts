@@ -6,7 +6,7 @@ import { requireCostsOf } from "../caching/costs/requireCosts.js";
 import { reuseRule } from "../caching/run/reuseRule.js";
 import { computedShare } from "../caching/schedule/schedule.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
-import { planSampling } from "../diffusion/samplingPlan.js";
+import { planEvaluations } from "../diffusion/plannedEvaluations.js";
 import { ArgumentError } from "../errors.js";
 import type { Trajectory } from "../instrument/profile/profile.js";
 import { batches, distinctTrajectories } from "../instrument/profile/trajectories.js";
@@ -75,7 +75,7 @@ export async function runStudy(pipeline: Pipeline, options: StudyOptions): Promi
   return whileLocked(path, async () => {
     await openFolder(folder, setting);
     const measured = await measure(pipeline, setting, arms, trajectories, { folder, runner, onProgress, signal });
-    const { timesteps } = planSampling(pipeline, { ...armSampling(pipeline, setting, setting), prompt: "" }).solver;
+    const { timesteps } = planEvaluations(pipeline, armSampling(pipeline, setting, setting)).solver;
     const study: StudyResult = {
       ...studyHead(setting, measured),
       trajectories,
@@ -100,8 +100,7 @@ async function measure(
   const timestepsOf = ({ solver, steps }: Pick<Arm, "solver" | "steps">): readonly number[] => {
     const key = `${solver} ${steps}`;
     const timesteps =
-      planned.get(key) ??
-      planSampling(pipeline, { ...armSampling(pipeline, setting, { solver, steps }), prompt: "" }).solver.timesteps;
+      planned.get(key) ?? planEvaluations(pipeline, armSampling(pipeline, setting, { solver, steps })).solver.timesteps;
     planned.set(key, timesteps);
     return timesteps;
   };

@@ -1,8 +1,9 @@
 /** What a study samples, resolved against a model: plain data that every job carries. */
 import { ArgumentError } from "../errors.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
-import { planSampling } from "../diffusion/samplingPlan.js";
-import type { SampleOptions, SamplingPlan } from "../diffusion/samplingPlan.js";
+import { negativePromptOf, planEvaluations } from "../diffusion/plannedEvaluations.js";
+import type { PlannedEvaluations } from "../diffusion/plannedEvaluations.js";
+import type { SampleOptions } from "../diffusion/samplingPlan.js";
 import type { Solver, SolverName } from "../diffusion/solvers/index.js";
 
 /** Equal in two studies whose results may be put side by side. */
@@ -66,8 +67,8 @@ export async function resolveSetting(pipeline: Pipeline, options: StudySettingOp
     if (!Number.isInteger(value) || value < 1)
       throw new ArgumentError(`${name}: expected an integer of 1 or more, found ${value}`);
   }
-  const planned = (config: Readonly<Record<string, unknown>>): SamplingPlan =>
-    planSampling(pipeline, { ...sampling, prompt: "", schedulerConfig: config });
+  const planned = (config: Readonly<Record<string, unknown>>): PlannedEvaluations =>
+    planEvaluations(pipeline, { ...sampling, schedulerConfig: config });
   const plan = planned(schedulerConfig);
   const spacing = String(plan.solver.config.timestep_spacing ?? ONLY_SPACING);
   const { timestep_spacing: _, ...others } = schedulerConfig;
@@ -86,7 +87,7 @@ export async function resolveSetting(pipeline: Pipeline, options: StudySettingOp
     timestep_spacing: spacing,
     ...(Object.keys(changed).length === 0 ? {} : { scheduler_config: changed }),
     guidance_scale: plan.guidanceScale,
-    negative_prompt: plan.negativePrompts?.[0] ?? null,
+    negative_prompt: negativePromptOf(pipeline, options.negativePrompt),
     latent_size: plan.latentSize,
     batch,
     repeats,

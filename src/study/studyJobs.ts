@@ -6,7 +6,7 @@ import { reuseDigest } from "../caching/run/reuseDigest.js";
 import { reuseRule } from "../caching/run/reuseRule.js";
 import type { ReuseRule } from "../caching/run/reuseRule.js";
 import { evaluationTimes } from "../diffusion/evaluationTimes.js";
-import { planSampling } from "../diffusion/samplingPlan.js";
+import { planEvaluations } from "../diffusion/plannedEvaluations.js";
 import { ArgumentError, NotFiniteError } from "../errors.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import type { Trajectory } from "../instrument/profile/profile.js";
@@ -173,7 +173,7 @@ function ruleOf(
 ): ReuseRule | undefined {
   if (cached === undefined) return undefined;
   const rule = reuseRule(cached.reuse);
-  const plan = planSampling(pipeline, { ...armSampling(pipeline, setting, { solver, steps }), prompt: "" });
+  const plan = planEvaluations(pipeline, armSampling(pipeline, setting, { solver, steps }));
   if (reuseDigest(cached.schedule, rule, evaluationTimes(plan.solver)) === cached.reuseDigest) return rule;
   throw new ArgumentError(
     `arms: "${name}": expected the study's own reuse rule ${rule.name}, found one that gives other weights in this process — start the worker anew with the study's module`,

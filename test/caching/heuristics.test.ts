@@ -13,7 +13,7 @@ import { uniform } from "../../src/caching/heuristics/uniform.js";
 import { predictSeconds, predictSpeedup } from "../../src/caching/costs/predictSeconds.js";
 import type { Schedule } from "../../src/caching/schedule/schedule.js";
 import type { Profile } from "../../src/instrument/profile/profile.js";
-import { costsOf, profileOf, profiles, seconds } from "./madeUp.js";
+import { costsOf, profileOf, profiles, seconds, sideBySide } from "./madeUp.js";
 
 const all = { kinds: CACHEABLE_KINDS };
 const RUNS = { numRuns: 60 };
@@ -58,8 +58,8 @@ test.each(HEURISTICS.map(({ name }) => name))(
         seconds,
         fc.double({ min: 0, max: 1, noNaN: true }),
         fc.boolean(),
-        (profile, prices, share, withNetwork) => {
-          const costs = costsOf(profile, prices, withNetwork);
+        (profile, prices, share, inARow) => {
+          const costs = costsOf(profile, prices, inARow);
           const value = valueAt(name, share, costs, profile);
           const schedule = find(profile, { ...all, costs, [parameter]: value });
           expectValid(schedule, profile);
@@ -146,7 +146,7 @@ test("lifetimes: missed change and seconds as their definitions say", () => {
       const [block] = blockLifetimes(profile, profile.blocks, { costs });
       const steps = profile.setting.timesteps.length;
       const computed = subsets(steps)[pick % 2 ** (steps - 1)];
-      const of = (group: "compute" | "keep" | "reuse") => costs[group]?.[block.id][0] ?? 0;
+      const of = (group: "compute" | "keep" | "reuse") => costs[group][block.id][0];
       const expected = bySteps([...(profile.values.change?.[block.id] ?? [])], computed, {
         compute: of("compute"),
         keep: of("keep"),
@@ -234,8 +234,8 @@ test("dynamic programme: never misses more than greedy within the same budget", 
       seconds,
       fc.double({ min: 0, max: 1, noNaN: true }),
       fc.boolean(),
-      (profile, prices, share, withNetwork) => {
-        const costs = costsOf(profile, prices, withNetwork);
+      (profile, prices, share, inARow) => {
+        const costs = costsOf(profile, prices, inARow);
         const options = { ...all, costs, speedup: valueAt("greedy", share, costs, profile) };
         const blocks = blockLifetimes(profile, profile.blocks, options);
         const missed = ({ blocks: computed }: Schedule) =>
@@ -259,7 +259,11 @@ test("lifetimes that pay for dear keeping are found, where no single reuse saves
     compute: of(1),
     keep: of(1.5),
     reuse: of(0.6),
+    reuse2: of(0.6),
+    reuse3: of(0.6),
     rest: Float64Array.of(0),
+    text: Float64Array.of(0),
+    network: sideBySide(["down_blocks.0.attentions.0"]),
   };
   expect(predictSeconds(costs, greedy(profile, { costs, seconds: 5.5 }))).toBeLessThanOrEqual(5.5);
   const found = dynamicProgramme(profile, { costs, seconds: 5.5 });
@@ -378,7 +382,11 @@ test("greedy: a block whose reuse never pays is left out where others' takes sev
     compute: of(1, 1),
     keep: of(1.5, 1.5),
     reuse: of(0.6, 1.2),
+    reuse2: of(0.6, 1.2),
+    reuse3: of(0.6, 1.2),
     rest: Float64Array.of(0),
+    text: Float64Array.of(0),
+    network: sideBySide([first, second]),
   };
   // The first alone reused throughout: 1.5 + 5 × 0.6 + 6.
   for (const seconds of [11.9, 11, 10.5])

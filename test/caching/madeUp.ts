@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { CACHEABLE_KINDS } from "../../src/caching/heuristics/heuristic.js";
 import type { Costs } from "../../src/caching/costs/costs.js";
+import type { NetworkOutline } from "../../src/caching/costs/networkOutline.js";
 import type { Profile, ProfiledBlock } from "../../src/instrument/profile/profile.js";
 
 /** `changes[trajectory][block]` is a list of one value a step; the first is taken as 0. */
@@ -45,6 +46,7 @@ export function profileOf(
       latent_size: [8, 8],
     },
     device: "cpu",
+    precision: "float32",
     library_version: "0",
     trajectories: changes.map((_, seed) => ({ prompt: "a", seed })),
     blocks,
@@ -95,13 +97,21 @@ export function profiles(
     .map(({ changes, window, values }) => profileOf(changes, { kinds: CACHEABLE_KINDS, pairs: { window, values } }));
 }
 
-/** Costs of a profile's blocks, with a network in which each block reads the one before it, or none. */
-export function costsOf(profile: Profile, seconds: readonly number[], withNetwork: boolean): Costs {
+/** A network whose blocks all read its input and are read by its last stage: whatever is reused, every block runs. */
+export function sideBySide(ids: readonly string[]): NetworkOutline {
+  return [
+    ...ids.map((id) => ({ id, reads: ["sample"], merge_reads: ["sample"], bytes_per_row: 100 })),
+    { id: "conv_out", reads: ids, bytes_per_row: 0 },
+  ];
+}
+
+/** Costs of a profile's blocks, in a network in which each block reads the one before it, or in one side by side. */
+export function costsOf(profile: Profile, seconds: readonly number[], inARow: boolean): Costs {
   const at = (block: number, group: number): Float64Array =>
     Float64Array.of(seconds[(block * 5 + group) % seconds.length]);
   const group = (index: number, scale: number) =>
     Object.fromEntries(profile.blocks.map(({ id }, block) => [id, at(block, index).map((value) => value * scale)]));
-  const network = [
+  const row = [
     ...profile.blocks.map(({ id, kind }, block) => ({
       id,
       reads: [profile.blocks[block - 1]?.id ?? "sample"],
@@ -119,7 +129,7 @@ export function costsOf(profile: Profile, seconds: readonly number[], withNetwor
     reuse3: group(1, 0.13),
     rest: Float64Array.of(0.1),
     text: Float64Array.of(0.2),
-    ...(withNetwork ? { network } : {}),
+    network: inARow ? row : sideBySide(profile.blocks.map(({ id }) => id)),
   };
 }
 

@@ -19,7 +19,7 @@ import { evaluationTimes } from "../../src/diffusion/evaluationTimes.js";
 import type { EvaluationTime } from "../../src/diffusion/evaluationTimes.js";
 import { pairedRatio } from "../../src/quality/pairedRatio.js";
 import { psnr, relativeDistances } from "../../src/quality/distance.js";
-import { profileOf as profileOfTrajectories } from "./madeUp.js";
+import { profileOf as profileOfTrajectories, sideBySide } from "./madeUp.js";
 
 /** One trajectory with these changes, a row a block. */
 const profileOf = (rows: readonly (readonly number[])[]) => profileOfTrajectories([rows]);
@@ -185,11 +185,18 @@ test("schedules are read back as written, and bad ones are refused by field", as
   }
 });
 
+const computing = { "down_blocks.0.attentions.0": Float64Array.of(3, 4, 5), conv_in: Float64Array.of(1, 1, 1) };
+const reusing = { "down_blocks.0.attentions.0": Float64Array.of(1, 1, 1), conv_in: Float64Array.of(0, 0, 0) };
 const costs: Costs = {
   setting: { fingerprint: "sha256:0", device: "cpu", rows: 2, latent_size: [8, 8] },
-  compute: { "down_blocks.0.attentions.0": Float64Array.of(3, 4, 5), conv_in: Float64Array.of(1, 1, 1) },
-  reuse: { "down_blocks.0.attentions.0": Float64Array.of(1, 1, 1), conv_in: Float64Array.of(0, 0, 0) },
+  compute: computing,
+  keep: computing,
+  reuse: reusing,
+  reuse2: reusing,
+  reuse3: reusing,
   rest: Float64Array.of(1, 1, 1),
+  text: Float64Array.of(0),
+  network: sideBySide(["down_blocks.0.attentions.0", "conv_in"]),
 };
 
 test("costs: medians summed; δ for a speed-up is the smallest that reaches it", async () => {

@@ -9,6 +9,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import type { BlockSeconds } from "../../src/caching/costs/costs.js";
 import { loadCosts, saveCosts } from "../../src/caching/costs/costsFile.js";
 import { openSafetensors, writeSafetensors } from "../../src/files/safetensors.js";
+import type { OutgoingTensor } from "../../src/files/safetensors.js";
 
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const model = fileURLToPath(new URL("../fixtures/models/sd2-like", import.meta.url));
@@ -85,7 +86,7 @@ describe("blockcache", () => {
     const forward = async (...values: number[]) => {
       await writeSafetensors(
         at("int.safetensors"),
-        new Map([
+        new Map<string, OutgoingTensor>([
           ...tensors,
           ["timestep", { dtype: "I64" as const, dims: [values.length], data: BigInt64Array.from(values, BigInt) }],
         ]),

@@ -56,7 +56,7 @@ describe("an abort", () => {
     const encode = vi.spyOn(pipeline, "encodePrompts");
     const controller = new AbortController();
     encode.mockImplementation(async (prompts, clipSkip) => {
-      const encoded = await pipeline.text.encode(prompts, clipSkip);
+      const encoded = await pipeline.text.encode(prompts, { clipSkip });
       controller.abort();
       return encoded;
     });

@@ -16,15 +16,19 @@ import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { latentPreview } from "../../src/diffusion/latentPreview.js";
 import { loadPipeline } from "../../src/diffusion/pipeline.js";
 import { generate } from "../../src/diffusion/sample.js";
-import { InterruptedError, InvalidFileError } from "../../src/errors.js";
+import { DeviceError, InterruptedError, InvalidFileError } from "../../src/errors.js";
+import { FLOAT32, GraphBuilder } from "../../src/graphs/graphBuilder.js";
 import { describeUNet } from "../../src/graphs/unet.js";
 import { openModelFolder } from "../../src/models/folder.js";
 import { openSafetensors, writeSafetensors } from "../../src/files/safetensors.js";
 import type { Weights } from "../../src/models/weights.js";
 import { BlockNetwork } from "../../src/engine/network/blockNetwork.js";
 import { openDevice } from "../../src/engine/device.js";
+import type { Device } from "../../src/engine/device.js";
 import { liveGraphs } from "../../src/engine/native/graph.js";
 import { Lazy } from "../../src/engine/lazy.js";
+import { liveTensors, releaseAll } from "../../src/engine/tensor.js";
+import { hook } from "../../src/instrument/hooks/hooks.js";
 
 const models = fileURLToPath(new URL("../fixtures/models", import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), "blockcache-recovery-"));
@@ -141,6 +145,39 @@ describe.each([
     truncateSync(join(folder, file), readFileSync(join(folder, file)).length - 8);
     const pipeline = await loadPipeline(folder);
     await expect(generate(pipeline, { prompt: "red apple", steps: 1 })).rejects.toThrow(InvalidFileError);
+    await pipeline.dispose();
+    expect(alive()).toBe(0);
+  });
+});
+
+/** What Run allocates here no machine has: 2⁴⁸ bytes. */
+async function askTooMuch({ backend }: Device): Promise<void> {
+  const graph = new GraphBuilder("too much", FLOAT32);
+  const x = graph.input("x", [1]);
+  graph.output("y", graph.node("Expand", [x, graph.integers([2 ** 23, 2 ** 23])]), [2 ** 23, 2 ** 23]);
+  const compiled = await backend.compile(graph.encodeWithoutWeights());
+  using one = backend.upload({ type: "float32", dims: [1], data: Float32Array.of(1) });
+  try {
+    releaseAll(await compiled.run({ x: one }, ["y"]));
+  } finally {
+    compiled.release();
+  }
+}
+
+describe("a device that has no memory left in the middle of a sampling", () => {
+  it("says what was asked for and what is free; nothing is held, and the next sampling is as if nothing had been", async () => {
+    const pipeline = await loadPipeline(join(models, "sd1-like"));
+    const options = { prompt: "red apple", steps: 3 };
+    const expected = await generate(pipeline, options);
+    const held = liveTensors();
+    const failing = hook("mid_block.attentions.0", async ({ step }) => {
+      if (step === 1) await askTooMuch(pipeline.network.device);
+    });
+    const failed = generate(pipeline, { ...options, hooks: [failing] });
+    await expect(failed).rejects.toThrow(DeviceError);
+    await expect(failed).rejects.toThrow(/size 281474976710656.* — \d+\.\d\d GiB are free now/);
+    expect(liveTensors()).toBe(held);
+    expect((await generate(pipeline, options)).latents).toEqual(expected.latents);
     await pipeline.dispose();
     expect(alive()).toBe(0);
   });

@@ -59,6 +59,7 @@ const profile: Profile = {
     latent_size: [16, 16],
   },
   device: "cpu",
+  precision: "float32",
   library_version: "0",
   trajectories: Array.from({ length: TRAJECTORIES }, (_, seed) => ({ prompt: "x", seed })),
   blocks,
@@ -81,6 +82,7 @@ const map: BlockMapEntry[] = ids.map(([id, kind, side], index) => ({
   shape: [8, side, side],
   bytes: 32 * side * side,
   parameters: 100,
+  sharedParameters: 0,
   multiplyAdds: 1000 * (index + 1),
   cacheable: true,
   seconds: 0.001 * (index + 1),
@@ -187,7 +189,7 @@ describe("change curves", () => {
     expect(drawn.layout.annotations).toHaveLength(7);
     expect(drawn.data.filter(({ showlegend }) => showlegend !== false)).toHaveLength(16);
     const columns = Object.entries(drawn.layout).filter(([name]) => name.startsWith("xaxis"));
-    expect(new Set(columns.map(([, { domain }]) => (domain as number[])[0])).size).toBe(4);
+    expect(new Set(columns.map(([, axis]) => (axis as { domain: number[] }).domain[0])).size).toBe(4);
   });
 });
 

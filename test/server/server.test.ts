@@ -199,7 +199,7 @@ describe("events", () => {
     });
     const all: { event: string; id: string; data: string }[] = [];
     let text = "";
-    for await (const part of (answer.body ?? []) as AsyncIterable<Uint8Array>) {
+    for await (const part of (answer.body ?? []) as unknown as AsyncIterable<Uint8Array>) {
       text += Buffer.from(part).toString();
       const whole = text.split("\n\n");
       text = whole.pop() ?? "";

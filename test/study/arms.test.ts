@@ -151,24 +151,6 @@ it("each trajectory counts once, also where other letters are the same tokens; t
   expect(studyWarnings(twice)).toContainEqual(
     expect.stringMatching(/^8 of the trajectories stand there more than once/),
   );
-  // As older versions wrote it: the first trajectory stands there twice more.
-  const doubled = <Value>(values: readonly Value[]): Value[] => [values[0], values[0], ...values];
-  const [path, distances] = [join(root, "once", "study.json"), ["toConverged", "toPlain"]];
-  const text = readFileSync(path, "utf8");
-  type Written = Record<string, Record<string, unknown[]>> & Record<"seconds" | "plainSeconds", number[]>;
-  const older = JSON.parse(text) as { trajectories: unknown[]; results: Written[] };
-  older.trajectories = doubled(older.trajectories);
-  for (const result of older.results) {
-    // Two batches now
-    result.seconds.push(result.seconds[0]);
-    result.plainSeconds.push(result.plainSeconds[0]);
-    for (const each of distances.flatMap((key) => result[key] ?? []))
-      for (const measure of Object.keys(each)) each[measure] = doubled(each[measure]);
-  }
-  writeFileSync(path, JSON.stringify(older));
-  const read = await loadStudy(path);
-  expect(read.repeated).toBe(2);
-  expect(compareArms(read).map(({ againstPlain }) => againstPlain)).toEqual(intervals[0]);
   const measured = await profileChange(pipeline, { ...setting, prompts: ["tree", "tree"], seeds: [0, 0] });
   expect(measured.values).toEqual(profile.values);
 });

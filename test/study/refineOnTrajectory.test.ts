@@ -34,8 +34,12 @@ beforeAll(async () => {
   costs = {
     setting: { fingerprint: await pipeline.fingerprint(), device: "cpu", rows: 4, latent_size: [8, 8] },
     compute: each(1),
+    keep: each(1),
     reuse: each(0.1),
+    reuse2: each(0.1),
+    reuse3: each(0.1),
     rest: Float64Array.of(1),
+    text: Float64Array.of(0),
     network: networkOutline(pipeline, pipeline.defaultLatentSize),
   };
   start = uniform(await profileChange(pipeline, { ...sampling, prompts: ["tree"], seeds: [0] }), {

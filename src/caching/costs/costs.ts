@@ -27,19 +27,19 @@ export interface Costs {
   };
   /** its branch and merge run */
   readonly compute: BlockSeconds;
-  /** as compute, and C is fetched and kept; absent in files of older versions */
-  readonly keep?: BlockSeconds;
+  /** as compute, and C is kept */
+  readonly keep: BlockSeconds;
   /** the merge alone, C given */
   readonly reuse: BlockSeconds;
-  /** as reuse, C a weighted sum of two, and of three, kept values; absent in files of older versions */
-  readonly reuse2?: BlockSeconds;
-  readonly reuse3?: BlockSeconds;
+  /** as reuse, C a weighted sum of two, and of three, kept values */
+  readonly reuse2: BlockSeconds;
+  readonly reuse3: BlockSeconds;
   /** seconds of everything else in an evaluation: time embedding, concatenation, the calls themselves */
   readonly rest: Float64Array;
-  /** seconds of encoding the prompts, once a sampling; absent in files of older versions */
-  readonly text?: Float64Array;
-  /** what reads what, so that what nothing reads is not counted; absent in files of older versions */
-  readonly network?: NetworkOutline;
+  /** seconds of encoding the prompts, once in a sampling */
+  readonly text: Float64Array;
+  /** what reads what, so that what nothing reads is not counted */
+  readonly network: NetworkOutline;
 }
 
 /** The groups of Costs that hold seconds of each block. */

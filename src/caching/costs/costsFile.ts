@@ -34,15 +34,15 @@ const networkSchema = z
 export async function saveCosts(path: string, costs: Costs): Promise<void> {
   const { setting, rest, text, network } = costs;
   const all: [string, Float64Array][] = COST_GROUPS.flatMap((group) =>
-    Object.entries(costs[group] ?? {}).map(([id, data]): [string, Float64Array] => [`${group}/${id}`, data]),
+    Object.entries(costs[group]).map(([id, data]): [string, Float64Array] => [`${group}/${id}`, data]),
   );
-  all.push(["rest", rest], ...(text === undefined ? [] : [["text", text] as [string, Float64Array]]));
+  all.push(["rest", rest], ["text", text]);
   const tensors = new Map(all.map(([name, data]) => [name, { dtype: "F64" as const, dims: [data.length], data }]));
   await writeSafetensors(path, tensors, {
     format: FORMAT,
     version: "1",
     setting: JSON.stringify(setting),
-    ...(network === undefined ? {} : { network: JSON.stringify(network) }),
+    network: JSON.stringify(network),
   });
 }
 
@@ -59,10 +59,11 @@ export async function loadCosts(path: string): Promise<Costs> {
       field: "__metadata__.setting",
       hint,
     });
-    const network =
-      file.metadata.network === undefined
-        ? undefined
-        : validate(networkSchema, parseOr(file.metadata.network), { file: path, field: "__metadata__.network", hint });
+    const network = validate(networkSchema, parseOr(file.metadata.network), {
+      file: path,
+      field: "__metadata__.network",
+      hint,
+    });
     const read = async (name: string): Promise<Float64Array> => {
       const entry = file.tensors.get(name);
       if (entry?.dtype !== "F64" || entry.dims.length !== 1 || entry.dims[0] < 1)
@@ -74,18 +75,16 @@ export async function loadCosts(path: string): Promise<Costs> {
       .map((name) => name.slice("compute/".length));
     const group = async (name: CostGroup): Promise<Record<string, Float64Array>> =>
       Object.fromEntries(await Promise.all(ids.map(async (id) => [id, await read(`${name}/${id}`)] as const)));
-    const optional = async (name: "keep" | "reuse2" | "reuse3"): Promise<Pick<Costs, "keep" | "reuse2" | "reuse3">> =>
-      [...file.tensors.keys()].some((each) => each.startsWith(`${name}/`)) ? { [name]: await group(name) } : {};
     return {
       setting,
       compute: await group("compute"),
+      keep: await group("keep"),
       reuse: await group("reuse"),
-      ...(await optional("keep")),
-      ...(await optional("reuse2")),
-      ...(await optional("reuse3")),
+      reuse2: await group("reuse2"),
+      reuse3: await group("reuse3"),
       rest: await read("rest"),
-      ...(file.tensors.has("text") ? { text: await read("text") } : {}),
-      ...(network === undefined ? {} : { network }),
+      text: await read("text"),
+      network,
     };
   } finally {
     await file.close();

@@ -2,7 +2,7 @@
 import { median } from "../../instrument/profile/statistics.js";
 import type { BlockSeconds, Costs } from "./costs.js";
 import { executionPlan, stagesAt } from "../run/executionPlan.js";
-import type { BlockAction, ExecutionPlan } from "../run/executionPlan.js";
+import type { BlockAction } from "../run/executionPlan.js";
 import { hold } from "../run/reuseRule.js";
 import type { ReuseRule } from "../run/reuseRule.js";
 import type { Schedule } from "../schedule/schedule.js";
@@ -21,7 +21,7 @@ export function predictSeconds(costs: Costs, schedule: Planned, reuse: Pick<Reus
   const plan = executionPlan(schedule, reuse);
   let seconds = prices.text + schedule.timesteps.length * prices.rest;
   for (const evaluation of schedule.timesteps.keys()) {
-    for (const [id, action] of actionsAt(costs, plan, evaluation)) seconds += prices.of(id, action);
+    for (const { id, action } of stagesAt(costs.network, plan, evaluation)) seconds += prices.of(id, action);
   }
   return seconds;
 }
@@ -57,10 +57,10 @@ export function pricesOf(costs: Costs): Prices {
   const medians = (group: BlockSeconds): ReadonlyMap<string, number> =>
     new Map(Object.entries(group).map(([id, samples]) => [id, median(samples)]));
   const compute = medians(costs.compute);
-  const keep = medians(costs.keep ?? costs.compute);
-  const reuse = [costs.reuse, costs.reuse2 ?? costs.reuse, costs.reuse3 ?? costs.reuse2 ?? costs.reuse].map(medians);
+  const keep = medians(costs.keep);
+  const reuse = [costs.reuse, costs.reuse2, costs.reuse3].map(medians);
   const prices: Prices = {
-    text: costs.text === undefined ? 0 : median(costs.text),
+    text: median(costs.text),
     rest: median(costs.rest),
     of: (id, action) =>
       (action === "compute" ? compute : action === "keep" ? keep : reuse[Math.min(action, reuse.length) - 1]).get(id) ??
@@ -68,14 +68,4 @@ export function pricesOf(costs: Costs): Prices {
   };
   known.set(costs, prices);
   return prices;
-}
-
-/** The blocks that run at an evaluation; all of them where the costs do not know what reads what. */
-function actionsAt(
-  { network, compute }: Costs,
-  plan: ExecutionPlan,
-  evaluation: number,
-): readonly (readonly [id: string, action: BlockAction])[] {
-  if (network !== undefined) return stagesAt(network, plan, evaluation).map(({ id, action }) => [id, action]);
-  return Object.keys(compute).map((id) => [id, plan.get(id)?.[evaluation] ?? "compute"]);
 }

@@ -1,6 +1,6 @@
 /** How much of the ideal speed-up a cached run really reaches, timed beside a plain one. */
 import type { Pipeline } from "../../diffusion/pipeline.js";
-import { planSampling } from "../../diffusion/samplingPlan.js";
+import { planEvaluations } from "../../diffusion/plannedEvaluations.js";
 import type { BlockObserver } from "../../engine/network/observer.js";
 import type { UNetInputs } from "../../engine/network/unetInputs.js";
 import { cachedRun } from "../run/cachedRun.js";
@@ -60,7 +60,7 @@ export async function timeRealised(
   const plain = await evaluate();
   const hook = cachedRun(schedule, { reuse });
   try {
-    await hook.begin?.(pipeline, planSampling(pipeline, { ...scheduleSampling(schedule), prompt: "" }));
+    await hook.begin?.(pipeline, planEvaluations(pipeline, scheduleSampling(schedule)));
     const cached = await evaluate(hook);
     // What ran neither its branch nor its merge was not needed by anything: it is skipped as well.
     const computed = (id: string, evaluation: number): boolean =>

@@ -12,7 +12,7 @@ export interface DirectOptions extends Cacheable {
 }
 
 /**
- * A block computes as soon as its C would be further than δ from the one it keeps, or the keeping older
+ * A block computes as soon as its C would be further than δ from the one it keeps, or the kept one is older
  * than the profile's window. Where the paper adds up the change of every step in between, this measures
  * from where the cache was filled: changes that undo each other do not count.
  *

@@ -1,4 +1,5 @@
 import type { Profile } from "../../instrument/profile/profile.js";
+import type { NetworkOutline } from "../costs/networkOutline.js";
 import { predictSeconds } from "../costs/predictSeconds.js";
 import { createSchedule } from "../schedule/createSchedule.js";
 import type { Schedule } from "../schedule/schedule.js";
@@ -16,7 +17,7 @@ export interface GreedyOptions extends Cacheable, Budget {}
  * the schedule is within the budget. Reusing a cell joins two lifetimes of its block: lifetimes.ts says
  * what that misses and saves. Where that does not suffice, cells that save nothing by themselves follow, the least
  * missed change first: keeping a value may take several reuses to pay for itself, and what is before a reused block
- * may be left unread where the costs know what reads what. The schedules of all budgets are nested.
+ * may be left unread. The schedules of all budgets are nested.
  *
  * Source: the greedy rule of the fractional knapsack (Dantzig 1957), on the paper's change curves.
  *
@@ -58,8 +59,9 @@ export function greedyBlocks(
   let fastest = secondsAfter(high);
   if (fastest > allowed) {
     const evaluations = timesteps.length;
+    const leavesUnread = mayLeaveUnread(costs.network);
     const mayPay = lifetimes.map(
-      ({ seconds }) => costs.network !== undefined || seconds(0, evaluations) < evaluations * seconds(0, 1),
+      ({ id, seconds }) => leavesUnread.has(id) || seconds(0, evaluations) < evaluations * seconds(0, 1),
     );
     order.push(
       ...reuseOrder(
@@ -130,4 +132,13 @@ function cheapestCell(
       cheapest = { block, evaluation, price };
   }
   return cheapest;
+}
+
+/** Blocks whose merge does not read all that computing reads: where they are reused, other stages may have no reader. */
+function mayLeaveUnread(network: NetworkOutline): ReadonlySet<string> {
+  const stages = new Set(network.map(({ id }) => id));
+  const leaving = network.filter(({ reads, merge_reads: merged = reads }) =>
+    reads.some((value) => stages.has(value) && !merged.includes(value)),
+  );
+  return new Set(leaving.map(({ id }) => id));
 }

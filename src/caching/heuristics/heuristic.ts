@@ -9,7 +9,7 @@ import type { Schedule } from "../schedule/schedule.js";
  * From what was measured of a model to when its blocks compute: pure, so that the same profile and options
  * give the same schedule. What it needs besides the profile (δ, a budget, costs) stands in its options.
  */
-export type Heuristic<Options extends Cacheable = Cacheable> = (profile: Profile, options: Options) => Schedule;
+export type Heuristic<Options extends object = Cacheable> = (profile: Profile, options: Options) => Schedule;
 
 /** Which blocks may be cached: those that pass every one of these. */
 export interface Cacheable {

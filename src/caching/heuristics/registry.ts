@@ -38,7 +38,7 @@ export interface NamedHeuristic {
  * What a user says of a heuristic. The rest has defaults that follow from `values`: a search stays between the least
  * and the greatest, and tries whole numbers alone where all of them are whole. Options: any.
  */
-export interface HeuristicDefinition<Options extends Cacheable>
+export interface HeuristicDefinition<Options extends object>
   extends
     Pick<NamedHeuristic, "name" | "parameter" | "values">,
     Partial<Pick<NamedHeuristic, "bounds" | "integer" | "options" | "choices">> {
@@ -49,7 +49,7 @@ export interface HeuristicDefinition<Options extends Cacheable>
  * Makes a heuristic one that sweeps, plots and searches can use:
  * `defineHeuristic({ name: "every", find: uniform, parameter: "interval", values: [2, 3], integer: true })`.
  */
-export function defineHeuristic<Options extends Cacheable>({
+export function defineHeuristic<Options extends object>({
   find,
   values,
   bounds = [Math.min(...values), Math.max(...values)],
@@ -60,7 +60,7 @@ export function defineHeuristic<Options extends Cacheable>({
   return {
     ...named,
     values: [...values],
-    find: find as Heuristic<Cacheable>,
+    find: find as Heuristic<never> as Heuristic,
     bounds,
     integer,
   };

@@ -154,7 +154,7 @@ async function checkFit(
       throw new ArgumentError(
         `schedule: made for solver ${schedule.solver}, and this run has ${solver.name} — sample with that solver, or allow: ["solver"]`,
       );
-    // Keys that the schedule does not have came with a later version of the library.
+    // A schedule made by hand may say some of the keys, or none.
     const key = Object.keys(schedule.solver_config ?? {}).find(
       (each) => JSON.stringify(schedule.solver_config?.[each]) !== JSON.stringify(solver.config[each]),
     );

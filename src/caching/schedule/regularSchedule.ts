@@ -1,5 +1,5 @@
 import type { Pipeline } from "../../diffusion/pipeline.js";
-import { planSampling } from "../../diffusion/samplingPlan.js";
+import { planEvaluations } from "../../diffusion/plannedEvaluations.js";
 import type { SampleOptions } from "../../diffusion/samplingPlan.js";
 import { samplingRecord } from "../../diffusion/samplingRecord.js";
 import type { BlockKind } from "../../graphs/block.js";
@@ -26,7 +26,7 @@ export async function regularSchedule(
   pipeline: Pipeline,
   { interval, kinds, ...sampling }: RegularScheduleOptions,
 ): Promise<Schedule> {
-  const record = await samplingRecord(pipeline, planSampling(pipeline, { ...sampling, prompt: "" }));
+  const record = await samplingRecord(pipeline, planEvaluations(pipeline, sampling));
   const computed = [...record.timesteps.keys()].filter(everyInterval(interval));
   const blocks = Object.fromEntries(
     pipeline.network.blocks.filter(({ kind }) => kinds.includes(kind)).map(({ id }) => [id, computed]),

@@ -8,10 +8,10 @@ export interface Schedule {
   readonly version: 1;
   readonly model: { readonly fingerprint: string; readonly name: string };
   readonly solver: string;
-  /** the solver's whole configuration; absent in schedules of older versions and those made by hand */
+  /** the solver's whole configuration; absent: the model's own, as in a schedule made by hand */
   readonly solver_config?: Readonly<Record<string, unknown>>;
   readonly num_inference_steps: number;
-  /** one entry a network evaluation, in sampling order */
+  /** one entry for each network evaluation, in sampling order */
   readonly timesteps: readonly number[];
   readonly guidance_scale: number;
   /** the profile that it was found from: its digest, and its file's name where there is one */

@@ -13,7 +13,7 @@ export function scheduleSampling({
   num_inference_steps,
   guidance_scale,
 }: Pick<Schedule, "solver" | "solver_config" | "num_inference_steps" | "guidance_scale">): Sampled {
-  // planSampling refuses a name that is none.
+  // planEvaluations refuses a name that is none.
   return {
     solver: solver as SolverName,
     schedulerConfig: solver_config,

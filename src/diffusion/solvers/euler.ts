@@ -1,5 +1,5 @@
 /**
- * Euler's method on the probability flow (Karras et al. 2022, arXiv 2206.00364, algorithm 1 with one slope a step).
+ * Euler's method on the probability flow (Karras et al. 2022, arXiv 2206.00364, algorithm 1 with one slope for each step).
  *
  * Notation (paper → here)
  *   x, σ_i       latents, sigmas

@@ -71,7 +71,7 @@ export interface Solver {
   /** The unit-normal start latents are multiplied by this. */
   readonly initNoiseSigma: number;
   /**
-   * Solves from start latents `[batch, channels, height, width]` to an image, one network evaluation a yield.
+   * Solves from start latents `[batch, channels, height, width]` to an image, one network evaluation for each yield.
    * Scales what the network is given where the class does (`scale_model_input`). The latents handed in are not
    * changed.
    */

@@ -1,5 +1,5 @@
 /**
- * onnxruntime's environment: one a process, with one pool of threads and one arena of host memory for every session.
+ * onnxruntime's environment: one for each process, with one pool of threads and one arena of host memory for every session.
  * A pool of its own for each session had its threads fight for the cores, and an arena of its own kept the most that
  * the session ever took.
  */

@@ -30,7 +30,7 @@ export interface OnnxRuntime {
 let loaded: OnnxRuntime | undefined;
 
 /**
- * Loads the library, once a process.
+ * Loads the library, once in a process.
  *
  * @throws DeviceUnavailableError where the package, its library for this platform, or the version is missing
  */

@@ -48,9 +48,11 @@ export function check(status: NativeResult, what: string, freeBytes?: () => numb
   throw new DeviceError(`${what}: ${message.split("\n")[0]}${free}`);
 }
 
+/** Where calls in place leave the address that they give: read before the next one is made. */
+const received = new BigUint64Array(1);
+
 /** Calls a function whose last parameter receives an address, and returns the address. Throws DeviceError. */
 export function receive(what: string, call: NativeFunction, ...parameters: readonly NativeArgument[]): Pointer {
-  const received = new BigUint64Array(1);
   check(call(...parameters, received), what);
   return received[0];
 }
@@ -77,6 +79,21 @@ export async function whileHeld<T>(memory: readonly NodeJS.TypedArray[], work: (
   } finally {
     inUse.delete(memory);
   }
+}
+
+let memcpy: NativeFunction | undefined;
+
+/** Copies native memory into JavaScript's, or the other way. Both must hold that many bytes. */
+export function copyMemory(
+  target: Pointer | NodeJS.TypedArray,
+  source: Pointer | NodeJS.TypedArray,
+  bytes: number,
+): void {
+  // Windows' programs do not hand on the functions of their C library, others do.
+  memcpy ??= koffi
+    .load(process.platform === "win32" ? "msvcrt.dll" : null)
+    .func("memcpy", "void", ["void *", "void *", "size_t"]) as NativeFunction;
+  memcpy(target, source, bytes);
 }
 
 /** A call on a worker thread. */

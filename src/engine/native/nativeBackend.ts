@@ -114,9 +114,12 @@ export class NativeBackend implements Backend {
   }
 
   async download(tensor: Tensor): Promise<ElementArray> {
-    if (tensor.location === "host") return tensor.view().slice();
     const { type, dims, storage } = tensor;
     const numbers = emptyArray(type, elementCount(dims));
+    if (tensor.location === "host") {
+      tensor.copyTo(numbers);
+      return numbers;
+    }
     if (this.#settings.stream !== undefined) {
       await this.#settings.stream.copyToHost(numbers, dataAddressOf(storage));
       return numbers;

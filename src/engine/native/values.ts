@@ -1,5 +1,6 @@
 /** Tensors in onnxruntime's memory. */
 import koffi from "koffi";
+import { ArgumentError } from "../../errors.js";
 import { ELEMENT_BYTES, ELEMENT_TYPES } from "../../graphs/onnx.js";
 import type { ElementType } from "../../graphs/onnx.js";
 import { elementCount } from "../../numerics/tensor.js";
@@ -7,7 +8,7 @@ import type { HostNumbers } from "../backend.js";
 import type { ElementArray, TensorLocation, TensorStorage } from "../tensor.js";
 import { environmentOf } from "./environment.js";
 import { onnxRuntime } from "./library.js";
-import { check, receive } from "./memory.js";
+import { check, copyMemory, receive } from "./memory.js";
 import type { Pointer } from "./memory.js";
 
 const ARRAYS = { float32: Float32Array, float16: Uint16Array, int32: Int32Array, int64: BigInt64Array } as const;
@@ -45,7 +46,7 @@ export class NativeValue implements TensorStorage {
   /** Copies numbers into a value in host memory. */
   static fromHost({ type, dims, data }: HostNumbers): NativeValue {
     const value = NativeValue.allocate(type, dims);
-    (value.view() as Float32Array).set(data as Float32Array);
+    copyMemory(value.dataAddress(), data, elementCount(dims) * ELEMENT_BYTES[type]);
     return value;
   }
 
@@ -69,16 +70,28 @@ export class NativeValue implements TensorStorage {
     return this.#describe().type;
   }
 
-  dims(): readonly number[] {
+  get dims(): readonly number[] {
     return this.#describe().dims;
   }
 
   view(): ElementArray {
-    if (this.location !== "host") throw new TypeError("tensor: its numbers are on the device, and must be downloaded");
+    this.#requireHost();
     const { type, dims } = this.#describe();
     const count = elementCount(dims);
     if (count === 0) return new ARRAYS[type](0);
     return new ARRAYS[type](koffi.view(this.dataAddress(), count * ELEMENT_BYTES[type]), 0, count);
+  }
+
+  copyTo(target: ElementArray, from: number): void {
+    this.#requireHost();
+    const { type, dims } = this.#describe();
+    const count = elementCount(dims);
+    if (!(target instanceof ARRAYS[type]) || from < 0 || from + target.length > count)
+      throw new ArgumentError(
+        `tensor: expected to fill a ${ARRAYS[type].name} with some of ${count} numbers, found a ${target.constructor.name} of ${target.length} from number ${from} on`,
+      );
+    if (target.length === 0) return;
+    copyMemory(target, this.dataAddress() + BigInt(from * ELEMENT_BYTES[type]), target.byteLength);
   }
 
   /** Where the numbers are: in host memory, or in the device's. */
@@ -89,6 +102,10 @@ export class NativeValue implements TensorStorage {
 
   free(): void {
     onnxRuntime().call.ReleaseValue(this.address);
+  }
+
+  #requireHost(): void {
+    if (this.location !== "host") throw new TypeError("tensor: its numbers are on the device, and must be downloaded");
   }
 
   #describe(): Shape {

@@ -17,7 +17,7 @@ import type { Device } from "../device.js";
 import { releaseAll } from "../tensor.js";
 import type { Tensor } from "../tensor.js";
 import { download, precisionOf, upload } from "../transfer.js";
-import { lastReaders, planEvaluation } from "./evaluationPlan.js";
+import { lastReads, planEvaluation } from "./evaluationPlan.js";
 import type { Looker, PlannedStage } from "./evaluationPlan.js";
 import type { BlockObserver, BlockResult, Evaluation } from "./observer.js";
 import { StageGraphs } from "./stageGraphs.js";
@@ -128,7 +128,7 @@ export class BlockNetwork {
     const { observers = [], evaluation, inParts = NO_PARTS, onStageTime } = options;
     this.#requireHeld();
     const planned = planEvaluation(this.unet, inParts, observers, evaluation);
-    const lastReader = lastReaders(planned);
+    const ending = lastReads(planned);
     this.#requireExtent(inputs.sample.dims);
     const values = feedUNet(this.unet.config, inputs, this.device);
     const tell = (name: string): void => {
@@ -146,8 +146,7 @@ export class BlockNetwork {
         values.set(each.id, await this.#runStage(each, values, options));
         tell(each.id);
         if (values.has(upsampleSizeName(each.id))) tell(upsampleSizeName(each.id));
-        for (const [name, last] of lastReader) {
-          if (last !== index) continue;
+        for (const name of ending[index]) {
           read(values, name).release();
           values.delete(name);
         }

@@ -55,12 +55,14 @@ export function planEvaluation(
   return planned.some(({ standIn }) => standIn !== undefined) ? liveStages(planned, UNET_OUTPUT) : planned;
 }
 
-/** value → index of the last stage that reads it; what no stage reads ends with the stage that gives it */
-export function lastReaders(planned: readonly PlannedStage[]): ReadonlyMap<string, number> {
+/** For each stage the values that end with it: it is the last to read them, or gives what nobody reads. */
+export function lastReads(planned: readonly PlannedStage[]): readonly (readonly string[])[] {
   const last = new Map<string, number>();
   planned.forEach(({ stage, reads }, index) => {
     if (stage.id !== UNET_OUTPUT) last.set(stage.id, index);
     for (const value of reads) last.set(value, index);
   });
-  return last;
+  const ending: string[][] = planned.map(() => []);
+  for (const [value, index] of last) ending[index].push(value);
+  return ending;
 }

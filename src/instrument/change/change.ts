@@ -3,7 +3,7 @@
  *
  *   L1rel(i, t) = ‖C_i(t) − C_i(t−1)‖₁ / ‖C_i(t)‖₁,   t in sampling order
  *
- * The sums are taken where the tensors are; four numbers a batch row come back. One branch a block is
+ * The sums are taken where the tensors are; four numbers for each batch row come back. One branch of each block is
  * kept from step to step; for change between all pairs of steps within a window, as many as the window.
  */
 import type { SampledModel, SamplingHook } from "../../diffusion/samplingHook.js";
@@ -16,7 +16,7 @@ import type { Measure } from "../profile/profile.js";
 export type ChangeValues = Readonly<Record<Measure, number>>;
 
 /**
- * Receives, when an evaluation is complete, the change of each block in execution order, one entry an image; and the
+ * Receives, when an evaluation is complete, the change of each block in execution order, one entry for each image; and the
  * relative L1 against the evaluation k before, for k = 1 … window, as far as there are any: [image][k − 1].
  */
 export type ChangeListener = (

@@ -10,7 +10,7 @@ import { download, precisionOf } from "../../engine/transfer.js";
 import { hostSums } from "./hostSums.js";
 
 /**
- * Four sums a batch row, as numbers [rows × 4] in this order: Σ|C(t) − C(t−1)|, Σ|C(t)|, Σ(C(t) − C(t−1))², ΣC(t)².
+ * Four sums for each batch row, as numbers [rows × 4] in this order: Σ|C(t) − C(t−1)|, Σ|C(t)|, Σ(C(t) − C(t−1))², ΣC(t)².
  */
 export type RowSums = Float32Array | Float64Array;
 
@@ -28,18 +28,15 @@ export function total(sums: RowSums, rows: readonly number[], name: keyof typeof
 export type StartedSums = RowSums | Tensor;
 
 /**
- * Starts the sums of each batch row. A host tensor is read once (hostSums.ts): a graph of five operators reads
- * it five times, and made sampling 17 to 20 % slower instead of a few per cent. Device tensors stay where
- * they are, and four numbers a row come back, when they are read: reading them block by block would have the device
- * wait for the processor at each.
+ * Starts the sums of each batch row. A host tensor is read once (hostSums.ts), where a graph of five operators reads it
+ * five times. Device tensors stay where they are, and four numbers for each row come back, when they are read: reading
+ * them block by block would have the device wait for the processor at each.
  *
  * @returns what {@link readSums} reads; the caller's to give up with {@link dropSums} where it is not read
  */
 export async function startSums(device: Device, current: Tensor, previous: Tensor): Promise<StartedSums> {
-  if (current.location === "host" && previous.location === "host") {
-    const [now, then] = [current.view(), previous.view()];
-    if (now instanceof Float32Array && then instanceof Float32Array) return hostSums(now, then, current.dims[0]);
-  }
+  if ([current, previous].every(({ location, type }) => location === "host" && type === "float32"))
+    return hostSums(current, previous);
   const graph = await sumsGraph(device, precisionOf(current));
   const [sums] = await graph.run({ current, previous }, ["sums"]);
   return sums;

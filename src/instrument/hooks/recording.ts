@@ -105,7 +105,7 @@ export async function recordToDisk(
   const { value = "branch" } = options;
   const plan = planSampling(pipeline, sampling);
   const [height, width] = plan.latentSize;
-  const rows = plan.prompts.length * (plan.guided ? 2 : 1);
+  const rows = plan.prompts.length * plan.rowsPerImage;
   const evaluations = plan.solver.timesteps.map((_, step) => step);
   const steps = options.steps ?? evaluations;
   const outside = steps.find((step) => !evaluations.includes(step));

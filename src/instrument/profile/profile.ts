@@ -45,8 +45,8 @@ export interface Profile {
   readonly setting: ProfileSetting;
   /** where the values were computed, several separated by commas; provenance, not part of the setting */
   readonly device: string;
-  /** element type of the network that was measured; absent in files of older versions */
-  readonly precision?: Precision;
+  /** element type of the network that was measured */
+  readonly precision: Precision;
   readonly library_version: string;
   readonly trajectories: readonly Trajectory[];
   /** in execution order */

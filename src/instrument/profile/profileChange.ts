@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { ArgumentError, NotFiniteError } from "../../errors.js";
 import type { Pipeline } from "../../diffusion/pipeline.js";
-import { planSampling } from "../../diffusion/samplingPlan.js";
+import { negativePromptOf, planEvaluations } from "../../diffusion/plannedEvaluations.js";
 import { samplingRecord } from "../../diffusion/samplingRecord.js";
 import { sample } from "../../diffusion/sample.js";
 import type { SampleOptions } from "../../diffusion/samplingPlan.js";
@@ -127,18 +127,18 @@ export function changeMemoryBytes(
   pipeline: Pipeline,
   { batch = 4, ...sampling }: Pick<ProfileOptions, keyof ProfileSampling | "batch">,
 ): number {
-  const { latentSize, guided } = planSampling(pipeline, { ...sampling, prompt: "" });
+  const { latentSize, rowsPerImage } = planEvaluations(pipeline, sampling);
   const layerBlocks = blockMap(pipeline, latentSize).filter(({ inside }) => inside === undefined);
-  return layerBlocks.reduce((sum, { bytes }) => sum + bytes, 0) * (guided ? 2 : 1) * batch * (sampling.pairWindow ?? 1);
+  return layerBlocks.reduce((sum, { bytes }) => sum + bytes, 0) * rowsPerImage * batch * (sampling.pairWindow ?? 1);
 }
 
 async function emptyProfile(pipeline: Pipeline, options: ProfileSampling): Promise<Profile> {
-  const plan = planSampling(pipeline, { ...options, prompt: "" });
-  const { latentSize, negativePrompts } = plan;
+  const evaluations = planEvaluations(pipeline, options);
+  const { latentSize } = evaluations;
   const [height, width] = latentSize;
   const setting: ProfileSetting = {
-    ...(await samplingRecord(pipeline, plan)),
-    negative_prompt: negativePrompts?.[0] ?? null,
+    ...(await samplingRecord(pipeline, evaluations)),
+    negative_prompt: negativePromptOf(pipeline, options.negativePrompt),
     latent_size: latentSize,
   };
   const blocks = pipeline.network.blocks.map((block) => {
@@ -170,7 +170,7 @@ function pairsOf(blocks: readonly ProfiledBlock[], rows: number, window: number 
 
 function resume(file: string, found: Profile, wanted: Profile, here: boolean): Profile {
   // Elsewhere the workers decide the precision.
-  if (here && found.precision !== undefined && found.precision !== wanted.precision)
+  if (here && found.precision !== wanted.precision)
     throw new ArgumentError(
       `${file}: holds a profile that was measured in ${found.precision}, and this is ${wanted.precision} — give another file, or precision: "${found.precision}"`,
     );

@@ -32,7 +32,7 @@ const headSchema = z.object({
     latent_size: size,
   }),
   device: z.string(),
-  precision: z.enum(PRECISIONS).optional(),
+  precision: z.enum(PRECISIONS),
   library_version: z.string(),
   trajectories: z.array(z.object({ prompt: z.string(), seed: z.number() })).min(1),
   blocks: z.array(
@@ -215,7 +215,7 @@ export function mergeProfiles(profiles: readonly Profile[]): Profile {
       }),
     );
   const measures = MEASURES.filter((measure) => profiles.every((profile) => profile.values[measure] !== undefined));
-  const { pairs, precision: _, ...head } = first;
+  const { pairs, ...head } = first;
   return {
     ...head,
     ...provenance(profiles),
@@ -231,13 +231,13 @@ export function mergeProfiles(profiles: readonly Profile[]): Profile {
 function provenance(profiles: readonly Profile[]): Pick<Profile, "device" | "precision"> {
   const begun = profiles.filter(({ trajectories }) => trajectories.length > 0);
   const measured = begun.length === 0 ? profiles : begun;
-  const precisions = [...new Set(measured.flatMap(({ precision }) => precision ?? []))];
+  const precisions = [...new Set(measured.map(({ precision }) => precision))];
   if (precisions.length > 1)
     throw new ArgumentError(
       `merge: expected profiles of the same setting, found a different precision: ${precisions.join(" and ")}`,
     );
   const device = [...new Set(measured.flatMap((each) => each.device.split(", ")))].join(", ");
-  return { device, ...(precisions.length === 0 ? {} : { precision: precisions[0] }) };
+  return { device, precision: precisions[0] };
 }
 
 function firstDifference(a: Profile, b: Profile): string | undefined {

@@ -1,6 +1,6 @@
 import type { Measure, Profile, ProfiledBlock } from "./profile.js";
 
-/** A block's measure over the trajectories of a profile, one entry a step. */
+/** A block's measure over the trajectories of a profile, one entry for each step. */
 export interface BlockStatistics {
   readonly block: ProfiledBlock;
   readonly mean: Float64Array;

@@ -7,7 +7,7 @@ import { measureCosts } from "../../caching/costs/costs.js";
 import { loadCosts, saveCosts } from "../../caching/costs/costsFile.js";
 import { requireCostsOf } from "../../caching/costs/requireCosts.js";
 import type { Pipeline } from "../../diffusion/pipeline.js";
-import { planSampling } from "../../diffusion/samplingPlan.js";
+import { planEvaluations } from "../../diffusion/plannedEvaluations.js";
 import { ArgumentError } from "../../errors.js";
 import { PAPER_PRESET } from "../../instrument/profile/paperPreset.js";
 import { loadProfile } from "../../instrument/profile/profileFile.js";
@@ -31,8 +31,7 @@ export async function measure(
 ): Promise<Measurements> {
   await mkdir(cacheFolder, { recursive: true });
   const { prompt: _, seed: __, ...sampling } = sampleOptions(settings);
-  const { latentSize, guided } = planSampling(pipeline, { ...sampling, prompt: "" });
-  const rows = guided ? 2 : 1;
+  const { latentSize, rowsPerImage: rows } = planEvaluations(pipeline, sampling);
   const machine = [await pipeline.fingerprint(), pipeline.device.name, pipeline.device.precision];
   const file = (kind: string, key: unknown): string =>
     join(

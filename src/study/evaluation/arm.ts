@@ -1,7 +1,7 @@
 import { ArgumentError, UnsupportedError } from "../../errors.js";
 import { cachedRun } from "../../caching/run/cachedRun.js";
 import { reuseRule } from "../../caching/run/reuseRule.js";
-import { planSampling } from "../../diffusion/samplingPlan.js";
+import { planEvaluations } from "../../diffusion/plannedEvaluations.js";
 import type { SamplingHook } from "../../diffusion/samplingHook.js";
 import type { Pipeline } from "../../diffusion/pipeline.js";
 import { armSampling } from "../setting.js";
@@ -40,9 +40,9 @@ export async function checkArms(
     names.add(arm.name);
     if (arm.adjustment !== undefined && arm.cached === undefined)
       throw new ArgumentError(`${where}: adjustment: expected beside a schedule or δ, found a plain setting`);
-    const plan = planSampling(pipeline, { ...armSampling(pipeline, sampling, arm), prompt: "" });
+    const evaluations = planEvaluations(pipeline, armSampling(pipeline, sampling, arm));
     for (const hook of hooksOf(arm)) {
-      await hook.begin?.(pipeline, plan);
+      await hook.begin?.(pipeline, evaluations);
       hook.end?.();
     }
   }

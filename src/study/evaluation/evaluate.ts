@@ -1,7 +1,7 @@
 /** The paper's Table 1 for any model: settings on the same prompts and seeds, by speed and by metrics of the pictures. */
 import { join } from "node:path";
 import type { Pipeline } from "../../diffusion/pipeline.js";
-import { planSampling } from "../../diffusion/samplingPlan.js";
+import { negativePromptOf, planEvaluations } from "../../diffusion/plannedEvaluations.js";
 import { ArgumentError } from "../../errors.js";
 import type { JobRunner } from "../../jobs/job.js";
 import { metricNamed } from "../../quality/metrics.js";
@@ -124,13 +124,13 @@ async function resolveSampling(pipeline: Pipeline, options: EvaluateOptions): Pr
   if (!Number.isInteger(batch) || batch < 1)
     throw new ArgumentError(`batch: expected an integer of 1 or more, found ${batch}`);
   const { height, width } = options;
-  const plan = planSampling(pipeline, { prompt: "", guidanceScale, negativePrompt, schedulerConfig, height, width });
+  const plan = planEvaluations(pipeline, { guidanceScale, schedulerConfig, height, width });
   return {
     model: { fingerprint: await pipeline.fingerprint(), name: pipeline.name },
     timestep_spacing: String(plan.solver.config.timestep_spacing ?? ONLY_SPACING),
     ...(Object.keys(schedulerConfig).length === 0 ? {} : { scheduler_config: schedulerConfig }),
     guidance_scale: plan.guidanceScale,
-    negative_prompt: plan.negativePrompts?.[0] ?? null,
+    negative_prompt: negativePromptOf(pipeline, negativePrompt),
     latent_size: plan.latentSize,
     batch,
   };

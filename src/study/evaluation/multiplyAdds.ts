@@ -2,7 +2,7 @@ import { networkOutline } from "../../caching/costs/networkOutline.js";
 import { executionPlan, stagesAt } from "../../caching/run/executionPlan.js";
 import { reuseRule } from "../../caching/run/reuseRule.js";
 import type { Pipeline } from "../../diffusion/pipeline.js";
-import { planSampling } from "../../diffusion/samplingPlan.js";
+import { planEvaluations } from "../../diffusion/plannedEvaluations.js";
 import { blockMap } from "../../instrument/blockMap.js";
 import { armSampling } from "../setting.js";
 import type { EvaluatedArm, EvaluationSampling } from "./evaluation.js";
@@ -12,17 +12,16 @@ import type { EvaluatedArm, EvaluationSampling } from "./evaluation.js";
  * merging, weighted sums and adjustments add is left out.
  */
 export function multiplyAddsOf(pipeline: Pipeline, sampling: EvaluationSampling, arm: EvaluatedArm): number {
-  const plan = planSampling(pipeline, { ...armSampling(pipeline, sampling, arm), prompt: "" });
-  const { timesteps } = plan.solver;
+  const { solver, rowsPerImage } = planEvaluations(pipeline, armSampling(pipeline, sampling, arm));
+  const { timesteps } = solver;
   const blocks = arm.cached?.schedule.blocks ?? {};
   const actions = executionPlan({ timesteps, blocks }, reuseRule(arm.cached?.reuse ?? "hold"));
   const outline = networkOutline(pipeline, sampling.latent_size);
   const entries = blockMap(pipeline, sampling.latent_size).filter(({ inside }) => inside === undefined);
   const costs = new Map(entries.map(({ id, multiplyAdds }) => [id, multiplyAdds]));
-  const rows = plan.guided ? 2 : 1;
   let sum = 0;
   for (const evaluation of timesteps.keys())
     for (const { id, action } of stagesAt(outline, actions, evaluation))
-      if (typeof action !== "number") sum += rows * (costs.get(id) ?? 0);
+      if (typeof action !== "number") sum += rowsPerImage * (costs.get(id) ?? 0);
   return sum;
 }

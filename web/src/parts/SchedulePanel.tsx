@@ -126,7 +126,7 @@ function Predicted({ label, prediction: found }: { readonly label: string; reado
       <dt>{label}</dt>
       <dd class="speedup">{found === undefined ? "–" : times(found.speedup)}</dd>
       <dd>{found === undefined ? "–" : `${seconds(found.seconds)} of ${seconds(found.plainSeconds)}`}</dd>
-      <dd>{found?.cacheBytes === undefined ? "–" : `cache ${bytes(found.cacheBytes)}`}</dd>
+      <dd>{found === undefined ? "–" : `cache ${bytes(found.cacheBytes)}`}</dd>
       <dd>{found === undefined ? "–" : `${percent(found.computedShare)} of cells compute`}</dd>
     </dl>
   );
