@@ -19,7 +19,7 @@ export interface SampleOptions extends SizeConditions {
   /** one prompt, or one for each image */
   readonly prompt: string | readonly string[];
   /**
-   * What the image must not show; unused where guidance is off. Default: the empty prompt, or zeros as its
+   * What the image must not show; refused where guidance is off, but for the empty prompt. Default: the empty prompt, or zeros as its
    * embedding where SDXL's force_zeros_for_empty_prompt says so.
    */
   readonly negativePrompt?: string | readonly string[];
@@ -41,9 +41,9 @@ export interface SampleOptions extends SizeConditions {
   readonly schedulerConfig?: Readonly<Record<string, unknown>>;
   /** Default: 5. Guidance is off at 1 and below; a distilled network (LCM) reads it as an input instead. */
   readonly guidanceScale?: number;
-  /** φ of Lin et al. 2023, section 3.4. Default: 0 */
+  /** φ of Lin et al. 2023, section 3.4; with guidance. Default: 0 */
   readonly guidanceRescale?: number;
-  /** DDIM's η. Default: 0 */
+  /** η, of DDIM alone. Default: 0 */
   readonly eta?: number;
   /** pixels; both must be given or neither. Default: those of `latents`, else what the model was trained at */
   readonly height?: number;
@@ -107,16 +107,37 @@ export function planSampling(pipeline: Pipeline, options: SampleOptions): Sampli
   const size = latentSize(pipeline, options);
   const [height, width] = size.map((each) => each * pipeline.vaeScaleFactor);
   if (!pipeline.takesSizeConditions) refuseSizeConditions(options);
+  const guided = guidanceScale > 1 && unet.time_cond_proj_dim === null;
+  if (!guided) refuseGuidance(negative, options, guidanceScale);
+  if (solverName !== "ddim" && (options.eta ?? 0) !== 0)
+    throw new ArgumentError(
+      `eta: expected 0 with the solver ${solverName}, found ${options.eta} — only ddim has it: leave it out, or give solver: "ddim" (--solver ddim)`,
+    );
   return {
     solver,
     prompts: repeat(given),
     negativePrompts: zeroed ? undefined : repeat(negative.length === 1 ? given.map(() => negative[0]) : negative),
     clipSkip: options.clipSkip ?? 0,
     guidanceScale,
-    guided: guidanceScale > 1 && unet.time_cond_proj_dim === null,
+    guided,
     latentSize: size,
     timeIds: pipeline.takesSizeConditions ? timeIdsOf(options, [height, width]) : undefined,
   };
+}
+
+/** What only guidance looks at would change nothing, without a word. */
+function refuseGuidance(
+  negative: readonly string[],
+  { guidanceRescale = 0 }: SampleOptions,
+  guidanceScale: number,
+): void {
+  const off =
+    guidanceScale > 1
+      ? "this network is distilled and takes the guidance scale as an input, so that there is no guidance: leave it out"
+      : `guidance is off at guidanceScale ${guidanceScale}: leave it out, or give a scale above 1 (--guidance-scale)`;
+  const text = negative.find((each) => each !== "");
+  if (text !== undefined) throw new ArgumentError(`negativePrompt: expected none, found "${text}" — ${off}`);
+  if (guidanceRescale !== 0) throw new ArgumentError(`guidanceRescale: expected 0, found ${guidanceRescale} — ${off}`);
 }
 
 /** As in diffusers, keys of other scheduler classes pass without effect; what none of them knows is a slip. */

@@ -155,6 +155,14 @@ describe("options that have no effect are refused", () => {
       ["sample", NO_MODEL, "--prompt", "x", "--solver", "euler", "--eta", "0.5", "--out", "x.png"],
       /--eta has no effect without --solver ddim/,
     ],
+    [
+      ["schedule", "p.safetensors", "--delta", "0.1", "--reuse", "linear", "--out", "x.json"],
+      /--reuse has no effect without --costs/,
+    ],
+    [
+      ["transfer", "p.safetensors", "q.safetensors", "--delta", "0.1", "--reuse", "linear"],
+      /--reuse has no effect without --model or --costs/,
+    ],
     [["bench", NO_MODEL, "--schedule", "s.json", "--interval", "3"], /--interval has no effect beside --schedule/],
     [
       [

@@ -148,6 +148,17 @@ describe("NaN", () => {
     );
   });
 
+  it("checkBlocks names a block that is reused, not the one after it", async () => {
+    const schedule = await regularSchedule(pipeline, { ...options, interval: 3, kinds: ["resnet"] });
+    const only = { ...schedule, blocks: { [BLOCK]: schedule.blocks[BLOCK] } };
+    // 3e38 times what is kept is infinite in the reused block itself.
+    const reuse = { name: "large", history: 1, weights: () => [3e38] };
+    await expect(latentsWith(cachedRun(only, { reuse }), checkBlocks())).rejects.toThrow(
+      new RegExp(`^${BLOCK.replaceAll(".", "\\.")}, evaluation 1, reused: expected finite numbers, found`),
+    );
+    await expect(latentsWith(cachedRun(only), checkBlocks())).resolves.toEqual(await latentsWith(cachedRun(only)));
+  });
+
   it("from a reuse rule, too", async () => {
     const schedule = await regularSchedule(pipeline, { ...options, interval: 3, kinds: ["resnet"] });
     const reuse = { name: "large", history: 1, weights: () => [3e38] };
