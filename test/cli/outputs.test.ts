@@ -163,6 +163,14 @@ describe("options that have no effect are refused", () => {
       ["transfer", "p.safetensors", "q.safetensors", "--delta", "0.1", "--reuse", "linear"],
       /--reuse has no effect without --model or --costs/,
     ],
+    [
+      ["schedule", "p.safetensors", "--option", "delta=0.1", "--delta", "0.2", "--out", "x.json"],
+      /--delta: expected it, or --option delta=…, found both/,
+    ],
+    [
+      ["schedule", "p.safetensors", "--option", "delta=0.1", "--option", "delta=0.2", "--out", "x.json"],
+      /expected delta once, found it twice/,
+    ],
     [["bench", NO_MODEL, "--schedule", "s.json", "--interval", "3"], /--interval has no effect beside --schedule/],
     [
       [
