@@ -93,7 +93,9 @@ export function planSampling(pipeline: Pipeline, options: SampleOptions): Sampli
     throw new ArgumentError(`imagesPerPrompt: expected an integer of 1 or more, found ${perPrompt}`);
   const given = [options.prompt].flat();
   if (given.length === 0) throw new ArgumentError("prompt: expected at least one, found an empty list");
+  requireTexts("prompt", given);
   const negative = [options.negativePrompt ?? ""].flat();
+  requireTexts("negativePrompt", negative);
   if (negative.length !== 1 && negative.length !== given.length) {
     throw new ArgumentError(
       `negativePrompt: expected one, or one for each of the ${given.length} prompts, found ${negative.length}`,
@@ -102,6 +104,9 @@ export function planSampling(pipeline: Pipeline, options: SampleOptions): Sampli
   const guidanceScale = options.guidanceScale ?? 5;
   if (!Number.isFinite(guidanceScale))
     throw new ArgumentError(`guidanceScale: expected a finite number, found ${guidanceScale}`);
+  const rescale = options.guidanceRescale ?? 0;
+  if (!Number.isFinite(rescale) || rescale < 0)
+    throw new ArgumentError(`guidanceRescale: expected a number of 0 or more, found ${rescale}`);
   const repeat = (texts: readonly string[]): string[] => texts.flatMap((text) => Array<string>(perPrompt).fill(text));
   const zeroed = options.negativePrompt === undefined && forceZerosForEmptyPrompt;
   const size = latentSize(pipeline, options);
@@ -123,6 +128,13 @@ export function planSampling(pipeline: Pipeline, options: SampleOptions): Sampli
     latentSize: size,
     timeIds: pipeline.takesSizeConditions ? timeIdsOf(options, [height, width]) : undefined,
   };
+}
+
+/** A notebook's cell may hold anything. */
+function requireTexts(name: string, texts: readonly unknown[]): void {
+  const other = texts.find((each) => typeof each !== "string");
+  if (other !== undefined)
+    throw new ArgumentError(`${name}: expected a text, or a list of them, found ${typeof other}`);
 }
 
 /** What only guidance looks at would change nothing, without a word. */

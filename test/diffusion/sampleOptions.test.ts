@@ -84,6 +84,21 @@ describe("what would have no effect is refused:", () => {
   });
 });
 
+describe("what is no such value is refused by name:", () => {
+  const wrong = (given: object): SampleOptions => ({ ...options, ...given });
+  it.each<[object, RegExp]>([
+    [{ prompt: 5 }, /^prompt: expected a text, or a list of them, found number/],
+    [{ prompt: [null] }, /^prompt: expected a text/],
+    [{ negativePrompt: 5 }, /^negativePrompt: expected a text/],
+    [{ seed: "1" }, /^seed: expected an integer, or a list of them, found a string/],
+    [{ guidanceRescale: NaN }, /^guidanceRescale: expected a number of 0 or more, found NaN/],
+    [{ guidanceRescale: -1 }, /^guidanceRescale: expected a number of 0 or more, found -1/],
+  ])("%j", async (given, message) => {
+    await expect(toTheEnd(wrong(given))).rejects.toThrow(ArgumentError);
+    await expect(toTheEnd(wrong(given))).rejects.toThrow(message);
+  });
+});
+
 describe("an abort", () => {
   it("before the texts are encoded, and between the two, is heard", async () => {
     const encode = vi.spyOn(pipeline, "encodePrompts");

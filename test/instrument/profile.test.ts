@@ -63,6 +63,19 @@ describe("a profile", () => {
     expect(await loadProfile(file)).toEqual(whole);
   });
 
+  it("takes lists: a text would be one of its letters", async () => {
+    const of = (given: object): Promise<Profile> => profileChange(pipeline, { ...options, ...given });
+    await expect(of({ prompts: "red apple" })).rejects.toThrow(/^prompts: expected a list, found a string/);
+    await expect(of({ seeds: 3 })).rejects.toThrow(/^seeds: expected a list, found a number/);
+  });
+
+  it("with NaN in it gives no schedule", () => {
+    const [id] = Object.keys(whole.values.change ?? {});
+    const spoilt = structuredClone(whole);
+    spoilt.values.change?.[id].fill(NaN, 1, 2);
+    expect(() => summarise(spoilt)).toThrow(`profile: change of ${id}: expected numbers, found NaN`);
+  });
+
   it("knows before it samples that its file cannot be written, or not read again", async () => {
     mkdirSync(join(folder, "a folder"));
     writeFileSync(join(folder, "a file"), "");
