@@ -254,3 +254,18 @@ test("an edited rule is told by what it gives: its digest is that of its weights
   expect(reuseDigest({ blocks: { [first]: [0, 1] } }, weighing(1), times)).not.toBe(digest);
   expect(reuseDigest(schedule, hold, times)).toBeUndefined();
 });
+
+test("a heuristic that throws is named, with what it was asked", () => {
+  const costs = costsOf(profile, [1, 2], false);
+  const picky = defineHeuristic({
+    name: "picky",
+    parameter: "k",
+    values: [1, 2],
+    find: () => {
+      throw new TypeError("its own");
+    },
+  });
+  expect(() => withinBudget(picky, profile, { costs, speedup: 1.1 })).toThrow(
+    /^picky: it was asked for k [12], and threw: its own$/,
+  );
+});
