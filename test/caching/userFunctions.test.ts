@@ -227,8 +227,10 @@ test("a reuse rule that writes into the times it is given changes nothing, and c
 
 test.each([
   ["too few", () => [], /expected 2 finite weights for block at evaluation 3, found \[\]/],
-  ["a hole", () => Object.assign([1], { length: 2 }), /found \[1,null\]/],
+  ["a hole", () => Object.assign([1], { length: 2 }), /found \[1,undefined\]/],
   ["NaN", () => [1, NaN], /expected 2 finite weights/],
+  ["texts", () => ["1", "2"], /found \[string,string\]/],
+  ["other numbers", () => [1n, 2n], /found \[bigint,bigint\]/],
   ["more than float32 holds", () => [1, 1e39], /found \[1,1e\+39\]/],
   ["nothing", () => undefined, /found undefined/],
   [
@@ -239,7 +241,7 @@ test.each([
     /and it threw: its own/,
   ],
 ])("a reuse rule that gives %s is refused by name", (_, weights, message) => {
-  const rule = { name: "odd", history: 2, weights: weights as () => number[] };
+  const rule = { name: "odd", history: 2, weights: weights as unknown as () => number[] };
   expect(() => weightsOf(rule, "block", times.slice(0, 2), times[3])).toThrow(message);
   expect(() => weightsOf(rule, "block", times.slice(0, 2), times[3])).toThrow(ArgumentError);
 });

@@ -93,9 +93,9 @@ export function weightsOf(
   }
   const weights: readonly unknown[] = Array.from(given ?? []);
   if (weights.length === kept.length && weights.every(isFloat32)) return weights;
-  const found = weights.map((weight) => (typeof weight === "number" ? String(weight) : `a ${typeof weight}`));
+  const found = weights.map((weight) => (typeof weight === "number" ? String(weight) : typeof weight));
   throw new ArgumentError(
-    `${where}, found ${typeof given === "object" && Symbol.iterator in given ? `[${found.join(", ")}]` : String(given)}`,
+    `${where}, found ${typeof given === "object" && Symbol.iterator in given ? `[${found.join(",")}]` : String(given)}`,
   );
 }
 
