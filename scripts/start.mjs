@@ -1,4 +1,7 @@
-/** `npm start`: set up, execute the notebooks, write the figures, say what was made. */
+/**
+ * `npm start`: set up, execute the notebooks, write the figures, say what was made. `npm start -- 04-….ipynb` executes
+ * that one; with `--times` cells that show times show this run's.
+ */
 import { spawn } from "node:child_process";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +10,8 @@ import { fail, jupyterEnvironment, python, root, setUp } from "./setup.mjs";
 
 setUp();
 const folder = join(root, "notebooks");
-const wanted = process.argv.slice(2);
+const newTimes = process.argv.includes("--times");
+const wanted = process.argv.slice(2).filter((each) => each !== "--times");
 const notebooks = readdirSync(folder)
   .filter((name) => name.endsWith(".ipynb") && (wanted.length === 0 || wanted.includes(name)))
   .sort();
@@ -18,6 +22,10 @@ for (const notebook of notebooks) summaries.push(await execute(notebook));
 console.log(`\nExecuted ${notebooks.length} notebooks in ${seconds(Date.now() - started)}:`);
 for (const { notebook, cells, milliseconds } of summaries)
   console.log(`  notebooks/${notebook}  ${cells} cells, ${seconds(milliseconds)}`);
+if (!newTimes)
+  console.log(
+    "Cells that show how long something took keep the times that they have; `npm start -- --times` shows yours.",
+  );
 console.log("Figures:");
 for (const file of readdirSync(join(root, "figures")).sort()) {
   const { size, mtimeMs } = statSync(join(root, "figures", file));
@@ -28,11 +36,15 @@ console.log("\nOpen the notebooks with `npm run lab`; the .html figures open in 
 /** Runs one notebook through its kernel, cell by cell. */
 async function execute(notebook) {
   const begun = Date.now();
-  const child = spawn(python, [join("scripts", "execute_notebook.py"), join("notebooks", notebook)], {
-    cwd: root,
-    env: jupyterEnvironment,
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const child = spawn(
+    python,
+    [join("scripts", "execute_notebook.py"), join("notebooks", notebook), ...(newTimes ? ["--times"] : [])],
+    {
+      cwd: root,
+      env: jupyterEnvironment,
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
   const stop = () => child.kill("SIGINT");
   process.once("SIGINT", stop);
   let total = 0;

@@ -57,4 +57,6 @@ export type { BootstrapOptions, ComputeProbability } from "./schedule/computePro
 export { transferSchedule, transferTable } from "./schedule/transfer.js";
 export type { TransferRow } from "./schedule/transfer.js";
 export { multiplyAddsOf, networkWork } from "./costs/networkWork.js";
+export { workCosts } from "./costs/workCosts.js";
+export type { WorkCostsOptions } from "./costs/workCosts.js";
 export type { NetworkWork } from "./costs/networkWork.js";

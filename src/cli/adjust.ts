@@ -28,7 +28,7 @@ import {
 } from "./command.js";
 import type { CommonOptions, SizeOptions } from "./command.js";
 import { createProgress } from "./progress.js";
-import { readPromptLines } from "./promptFile.js";
+import { PROMPT_FILE, readPrompts } from "./promptFile.js";
 import { loadReuseRule, reuseOption } from "./reuse.js";
 
 interface AdjustCommandOptions extends CommonOptions, SizeOptions {
@@ -59,7 +59,7 @@ export function adjustCommand(): Command {
   )
     .argument("<model>", MODEL)
     .requiredOption("--schedule <file>", "what `blockcache schedule` wrote")
-    .requiredOption("--prompts <file>", "text: one prompt per line; eight or more are better")
+    .requiredOption("--prompts <file>", `${PROMPT_FILE}; eight or more are better`)
     .option("--seeds <list>", "each prompt from each seed's noise", integerList, [0])
     .option("--test-prompts <file>", "other prompts: their final latents with and without it are compared at the end")
     .addOption(
@@ -110,8 +110,8 @@ export function adjustCommand(): Command {
         throw new UsageError(`adjust: --${training} goes with --method distil`);
       const reuse = await loadReuseRule(options.reuse);
       const schedule = await loadSchedule(options.schedule);
-      const prompts = await readPromptLines(options.prompts);
-      const testPrompts = options.testPrompts === undefined ? undefined : await readPromptLines(options.testPrompts);
+      const prompts = await readPrompts(options.prompts);
+      const testPrompts = options.testPrompts === undefined ? undefined : await readPrompts(options.testPrompts);
       const pipeline = await openPipeline(model, options);
       const progress = createProgress("fitting", "evaluations");
       const distilling = createProgress("distilling", "samplings");

@@ -1,11 +1,10 @@
 import type { Command } from "commander";
-import { InvalidFileError } from "../errors.js";
-import { readText } from "../files/text.js";
 import { writeSafetensors } from "../files/safetensors.js";
 import type { OutgoingTensor } from "../files/safetensors.js";
 import { MODEL, command, nonNegativeInteger, openPipeline, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { outputFile } from "./outputs.js";
+import { PROMPT_FILE, readPrompts } from "./promptFile.js";
 
 interface EncodeOptions extends CommonOptions {
   readonly prompts: string;
@@ -21,7 +20,7 @@ export function encodeCommand(): Command {
     "blockcache encode fluent-ldm --prompts prompts.json --out text.safetensors",
   )
     .argument("<model>", MODEL)
-    .requiredOption("--prompts <file>", "JSON: an array of strings")
+    .requiredOption("--prompts <file>", PROMPT_FILE)
     .addOption(
       outputFile(
         "--out <file>",
@@ -31,7 +30,7 @@ export function encodeCommand(): Command {
     )
     .option("--clip-skip <n>", "leave out the text encoder's last n layers", nonNegativeInteger, 0)
     .action(async (model: string, options: EncodeOptions) => {
-      const prompts = await readPromptArray(options.prompts);
+      const prompts = await readPrompts(options.prompts);
       const pipeline = await openPipeline(model, options);
       const { inputIds, promptEmbeds, pooledPromptEmbeds } = await pipeline.text.encode(prompts, {
         clipSkip: options.clipSkip,
@@ -63,24 +62,4 @@ export function encodeCommand(): Command {
       );
       await pipeline.dispose();
     });
-}
-
-async function readPromptArray(path: string): Promise<string[]> {
-  const expected = "a JSON array of one or more strings";
-  const text = await readText(path, expected);
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch (error) {
-    throw new InvalidFileError({ file: path, found: error instanceof Error ? error.message : "no JSON", expected });
-  }
-  if (!Array.isArray(parsed) || parsed.length === 0 || !parsed.every((item) => typeof item === "string")) {
-    throw new InvalidFileError({
-      file: path,
-      found: JSON.stringify(parsed).slice(0, 60),
-      expected,
-      hint: 'for example ["red apple", "green pear"]',
-    });
-  }
-  return parsed;
 }

@@ -17,7 +17,7 @@ import {
 import type { CommonOptions, SizeOptions } from "./command.js";
 import { loadEvaluationSettings } from "./evaluationSettings.js";
 import { createProgress } from "./progress.js";
-import { readPromptLines } from "./promptFile.js";
+import { PROMPT_FILE, readPrompts } from "./promptFile.js";
 import { redisOption, runnerFor } from "./redis.js";
 import { schedulerConfigOption } from "./schedulerConfig.js";
 
@@ -52,7 +52,7 @@ export function evaluateCommand(): Command {
       "--settings <file>",
       'JSON: a list of { "name", "solver", "steps" }, where it caches with "schedule": file, or "delta": number and "profile": file; then "reuse", "kinds" and "adjustment": file too',
     )
-    .requiredOption("--prompts <file>", "text: one prompt per line")
+    .requiredOption("--prompts <file>", PROMPT_FILE)
     .option("--seeds <list>", "seeds separated by commas", integerList, [0])
     .requiredOption("--out <folder>", "everything is kept in it: pictures by setting, features, evaluation.json")
     .option("--metrics <list>", METRICS.map(({ name }) => name).join(", "), nameList, DEFAULT_METRICS)
@@ -74,7 +74,7 @@ export function evaluateCommand(): Command {
     .option("--csv <file>", "also write the table, numbers in full")
     .action(async (model: string, options: EvaluateCommandOptions) => {
       const settings = await loadEvaluationSettings(options.settings);
-      const prompts = await readPromptLines(options.prompts);
+      const prompts = await readPrompts(options.prompts);
       const pipeline = await openPipeline(model, options);
       const progress = createProgress("making pictures", "pictures");
       try {

@@ -97,6 +97,8 @@ function checkOptions(
   ] as const) {
     if (value !== undefined && parameter !== flag && parameter !== "")
       throw new UsageError(`--${flag}: the heuristic ${name} is tuned by ${parameter} — --option ${parameter}=…`);
+    if (value !== undefined && flag in option)
+      throw new UsageError(`--${flag}: expected it, or --option ${flag}=…, found both`);
   }
   if (known === undefined) return;
   const stray = Object.keys(option).find((key) => key !== parameter && !known.includes(key));

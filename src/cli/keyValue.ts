@@ -8,6 +8,7 @@ export function keyValue(
 ): Readonly<Record<string, unknown>> {
   const [, key, value] = /^(\w+)=(.*)$/s.exec(text) ?? [];
   if (key === undefined) throw new InvalidArgumentError(`expected key=value, found "${text}".`);
+  if (Object.hasOwn(before, key)) throw new InvalidArgumentError(`expected ${key} once, found it twice.`);
   return { ...before, [key]: plain(value) };
 }
 

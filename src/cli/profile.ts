@@ -25,7 +25,7 @@ import {
 import type { CommonOptions, SizeOptions } from "./command.js";
 import { outputFile } from "./outputs.js";
 import { createProgress } from "./progress.js";
-import { readPromptLines } from "./promptFile.js";
+import { PROMPT_FILE, readPrompts } from "./promptFile.js";
 import { redisOption, runnerFor } from "./redis.js";
 import { schedulerConfigOption } from "./schedulerConfig.js";
 
@@ -74,7 +74,7 @@ export function profileCommand(): Command {
     "blockcache profile fluent-ldm --prompts prompts.txt --seeds 0,1 --steps 20 --solver ddim --out profile.safetensors",
   )
     .argument("[model]", `${MODEL}; left out with --merge`)
-    .option("--prompts <file>", "text: one prompt per line")
+    .option("--prompts <file>", PROMPT_FILE)
     .option("--seeds <list>", "seeds separated by commas", integerList)
     .option("--steps <n>", "num_inference_steps", positiveInteger, 20)
     .addOption(new Option("--solver <name>", "default: what the model's scheduler asks for").choices(solverNames))
@@ -115,7 +115,7 @@ export function profileCommand(): Command {
         return;
       }
       const preset = options.preset === "paper" ? PAPER_PRESET : undefined;
-      const prompts = options.prompts === undefined ? preset?.prompts : await readPromptLines(options.prompts);
+      const prompts = options.prompts === undefined ? preset?.prompts : await readPrompts(options.prompts);
       if (prompts === undefined) throw new UsageError("profile: expected --prompts prompts.txt or --preset paper");
       if (model === undefined) throw new UsageError("profile: expected a model");
       const pipeline = await openPipeline(model, options);

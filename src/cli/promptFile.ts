@@ -1,13 +1,42 @@
+/** Files of prompts. */
 import { InvalidFileError } from "../errors.js";
 import { readText } from "../files/text.js";
 
-/** `--prompts prompts.txt`: one prompt per line, empty lines left out. Throws InvalidFileError where there is none. */
-export async function readPromptLines(path: string): Promise<string[]> {
-  const expected = "a text file with one prompt per line";
-  const prompts = (await readText(path, expected))
-    .split(/\r\n|\r|\n/)
-    .map((line) => line.trim())
-    .filter((line) => line !== "");
-  if (prompts.length === 0) throw new InvalidFileError({ file: path, found: "no prompt", expected });
-  return prompts;
+/** What `--prompts` takes, for help texts. */
+export const PROMPT_FILE = "text with one prompt per line, or a JSON array of strings";
+
+/**
+ * `--prompts prompts.txt`: one prompt per line, empty lines left out; or `prompts.json`, an array of strings as they are.
+ *
+ * @throws InvalidFileError where it is neither, or there is no prompt
+ */
+export async function readPrompts(path: string): Promise<readonly string[]> {
+  const expected = `one prompt or more: ${PROMPT_FILE}`;
+  const text = await readText(path, expected);
+  const json = jsonIn(text);
+  if (json === undefined) {
+    const lines = text
+      .split(/\r\n|\r|\n/)
+      .map((line) => line.trim())
+      .filter((line) => line !== "");
+    if (lines.length === 0) throw new InvalidFileError({ file: path, found: "no prompt", expected });
+    return lines;
+  }
+  if (Array.isArray(json) && json.length > 0 && json.every((each) => typeof each === "string")) return json;
+  throw new InvalidFileError({
+    file: path,
+    found: JSON.stringify(json).slice(0, 60),
+    expected,
+    hint: 'for example ["red apple", "green pear"]',
+  });
+}
+
+/** A list or an object; nothing for text: a prompt may be a number. */
+function jsonIn(text: string): object | undefined {
+  try {
+    const parsed: unknown = JSON.parse(text);
+    return typeof parsed === "object" && parsed !== null ? parsed : undefined;
+  } catch {
+    return undefined;
+  }
 }

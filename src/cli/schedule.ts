@@ -23,6 +23,7 @@ import { loadHeuristic } from "./heuristic.js";
 import { outputFile } from "./outputs.js";
 import { createProgress } from "./progress.js";
 import { loadReuseRule, reuseOption } from "./reuse.js";
+import { isModulePath } from "./userModule.js";
 import { applyEdits, withEdits } from "./scheduleEdits.js";
 import type { EditOptions } from "./scheduleEdits.js";
 
@@ -66,6 +67,8 @@ export function scheduleCommand(): Command {
     )
     .action(async (path: string, options: ScheduleCommandOptions, given: Command) => {
       if (options.bootstrap === undefined) refuseWithout(given, "--bootstrap", ["resamples"]);
+      // A heuristic of one's own is told the rule, and may look at it.
+      if (options.costs === undefined && !isModulePath(options.heuristic)) refuseWithout(given, "--costs", ["reuse"]);
       const profile = await loadProfile(path);
       const heuristic = await loadHeuristic(options.heuristic);
       const reuse = await loadReuseRule(options.reuse);

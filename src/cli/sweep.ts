@@ -32,7 +32,7 @@ import { HEURISTIC_NAMES, loadHeuristic } from "./heuristic.js";
 import { KINDS, kindSetOf } from "./kinds.js";
 import { outputFolder } from "./outputs.js";
 import { createProgress } from "./progress.js";
-import { readPromptLines } from "./promptFile.js";
+import { PROMPT_FILE, readPrompts } from "./promptFile.js";
 import { redisOption, runnerFor } from "./redis.js";
 import { loadReuseRules, reuseListOption } from "./reuse.js";
 
@@ -96,7 +96,7 @@ export function sweepCommand(): Command {
       "plain arms beside the cached ones (default: 30 % to 90 % of the steps)",
       integerList,
     )
-    .requiredOption("--prompts <file>", "text: one prompt per line")
+    .requiredOption("--prompts <file>", PROMPT_FILE)
     .option("--seeds <list>", "seeds separated by commas", integerList, [0])
     .option("--steps <n>", "num_inference_steps; must be the profile's", positiveInteger)
     .addOption(new Option("--solver <name>", "must be the profile's").choices(solverNames))
@@ -119,7 +119,7 @@ export function sweepCommand(): Command {
         refuseWithout(given, "--heuristic", ["kinds"]);
       const profile = await loadProfile(options.profile);
       checkAgrees(profile, options);
-      const prompts = await readPromptLines(options.prompts);
+      const prompts = await readPrompts(options.prompts);
       const costs = options.costs === undefined ? undefined : await loadCosts(options.costs);
       const { setting } = profile;
       if (costs !== undefined) requireCostsOf(costs, setting.model, setting.latent_size);

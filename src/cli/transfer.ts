@@ -31,6 +31,7 @@ import { loadHeuristic } from "./heuristic.js";
 import { outputFile } from "./outputs.js";
 import { createProgress } from "./progress.js";
 import { loadReuseRule, reuseOption } from "./reuse.js";
+import { isModulePath } from "./userModule.js";
 
 interface TransferCommandOptions extends CommonOptions, FindOptions {
   readonly costs?: string[];
@@ -58,6 +59,8 @@ export function transferCommand(): Command {
     .addOption(outputFile("--out <file>", ".csv to write", [".csv"]))
     .action(async (paths: string[], options: TransferCommandOptions, given: Command) => {
       if (options.model === undefined) refuseWithout(given, "--model", ["trajectories"]);
+      if (options.model === undefined && options.costs === undefined && !isModulePath(options.heuristic))
+        refuseWithout(given, "--model or --costs", ["reuse"]);
       const names = paths.map((path) => basename(path, ".safetensors"));
       if (paths.length < 2 || new Set(names).size < names.length)
         throw new UsageError(`profiles: expected two or more of different file names, found ${paths.join(", ")}`);

@@ -7,7 +7,7 @@ import { guide, rescaleNoiseCfg } from "./guidance.js";
 import type { RgbImage } from "./image.js";
 import { requireMemory } from "./memoryCheck.js";
 import type { Pipeline } from "./pipeline.js";
-import { beginAll, endAll } from "./samplingHook.js";
+import { beginAll, endAll, takeAll } from "./samplingHook.js";
 import { planSampling } from "./samplingPlan.js";
 import type { SampleOptions, SamplingPlan } from "./samplingPlan.js";
 import { generatorsOf, startLatents } from "./startLatents.js";
@@ -42,10 +42,12 @@ export async function* sample(
 ): AsyncGenerator<SamplingStep, void, undefined> {
   const plan = planSampling(pipeline, options);
   requireMemory(pipeline, plan);
-  const hooks = options.hooks ?? [];
+  // The caller's list may change while this samples.
+  const hooks = [...(options.hooks ?? [])];
+  takeAll(hooks);
   try {
     const inParts = await beginAll(hooks, pipeline, plan);
-    yield* run(pipeline, options, plan, inParts);
+    yield* run(pipeline, { ...options, hooks }, plan, inParts);
   } finally {
     endAll(hooks);
   }

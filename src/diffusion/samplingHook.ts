@@ -1,3 +1,4 @@
+import { ArgumentError } from "../errors.js";
 import type { BlockNetwork } from "../engine/network/blockNetwork.js";
 import type { BlockObserver, Evaluation } from "../engine/network/observer.js";
 import type { UNetInputs } from "../engine/network/unetInputs.js";
@@ -34,6 +35,23 @@ export interface SamplingHook extends BlockObserver {
   end?(): void;
 }
 
+/** hooks of the samplings that are under way */
+const taken = new WeakSet<SamplingHook>();
+
+/**
+ * Takes hooks for one sampling, until {@link endAll}: what they keep, such as a cache, is of that one alone.
+ *
+ * @throws ArgumentError where another sampling has one of them, or the list has it twice
+ */
+export function takeAll(hooks: readonly SamplingHook[]): void {
+  const isTwice = new Set(hooks).size < hooks.length;
+  if (isTwice || hooks.some((hook) => taken.has(hook)))
+    throw new ArgumentError(
+      `hooks: expected each in one sampling at a time, found one ${isTwice ? "twice in the list" : "that another sampling is using"} — make one for each`,
+    );
+  for (const hook of hooks) taken.add(hook);
+}
+
 /** Begins every hook, in order; gives the spatial transformers that must run in parts for any of them. */
 export async function beginAll(
   hooks: readonly SamplingHook[],
@@ -45,9 +63,10 @@ export async function beginAll(
   return inParts;
 }
 
-/** Every hook ends, whatever another one throws. */
+/** Every hook ends and is free for another sampling, whatever another one throws. */
 export function endAll([hook, ...others]: readonly SamplingHook[]): void {
   if (hook === undefined) return;
+  taken.delete(hook);
   try {
     hook.end?.();
   } finally {

@@ -6,13 +6,14 @@ import type { EvaluationOptions, PlannedEvaluations } from "./plannedEvaluations
 import type { SamplingHook } from "./samplingHook.js";
 import { refuseSizeConditions, timeIdsOf } from "./sizeConditions.js";
 import type { SizeConditions, TimeIds } from "./sizeConditions.js";
+import { solverOfScheduler } from "./solvers/index.js";
 
 export interface SampleOptions extends EvaluationOptions, SizeConditions {
   /** one prompt, or one for each image */
   readonly prompt: string | readonly string[];
   /**
-   * What the image must not show; unused where guidance is off. Default: the empty prompt, or zeros as its
-   * embedding where SDXL's force_zeros_for_empty_prompt says so.
+   * What the image must not show; refused where guidance is off, but for the empty prompt. Default: the empty
+   * prompt, or zeros as its embedding where SDXL's force_zeros_for_empty_prompt says so.
    */
   readonly negativePrompt?: string | readonly string[];
   /**
@@ -20,9 +21,9 @@ export interface SampleOptions extends EvaluationOptions, SizeConditions {
    * a single seed draws the noise of all images in one go, as diffusers does.
    */
   readonly seed?: number | bigint | readonly (number | bigint)[];
-  /** φ of Lin et al. 2023, section 3.4. Default: 0 */
+  /** φ of Lin et al. 2023, section 3.4; with guidance. Default: 0 */
   readonly guidanceRescale?: number;
-  /** DDIM's η. Default: 0 */
+  /** η, of DDIM alone. Default: 0 */
   readonly eta?: number;
   /** Default: 1 */
   readonly imagesPerPrompt?: number;
@@ -56,13 +57,27 @@ export function planSampling(pipeline: Pipeline, options: SampleOptions): Sampli
     throw new ArgumentError(`imagesPerPrompt: expected an integer of 1 or more, found ${perPrompt}`);
   const given = [options.prompt].flat();
   if (given.length === 0) throw new ArgumentError("prompt: expected at least one, found an empty list");
+  requireTexts("prompt", given);
   const asked = options.negativePrompt === undefined ? [undefined] : [options.negativePrompt].flat();
+  requireTexts(
+    "negativePrompt",
+    asked.filter((each) => each !== undefined),
+  );
   const negative = asked.map((each) => negativePromptOf(pipeline, each));
   if (negative.length !== 1 && negative.length !== given.length) {
     throw new ArgumentError(
       `negativePrompt: expected one, or one for each of the ${given.length} prompts, found ${negative.length}`,
     );
   }
+  const rescale = options.guidanceRescale ?? 0;
+  if (!Number.isFinite(rescale) || rescale < 0)
+    throw new ArgumentError(`guidanceRescale: expected a number of 0 or more, found ${rescale}`);
+  if (!evaluations.guided) refuseGuidance(asked, options, evaluations.guidanceScale);
+  const solver = options.solver ?? solverOfScheduler(pipeline.folder.schedulerClass);
+  if (solver !== "ddim" && (options.eta ?? 0) !== 0)
+    throw new ArgumentError(
+      `eta: expected 0 with the solver ${solver}, found ${options.eta} — only ddim has it: leave it out, or give solver: "ddim" (--solver ddim)`,
+    );
   const repeat = (texts: readonly string[]): string[] => texts.flatMap((text) => Array<string>(perPrompt).fill(text));
   const negatives = given.map((_, index) => negative[negative.length === 1 ? 0 : index]);
   const [height, width] = evaluations.latentSize.map((each) => each * pipeline.vaeScaleFactor);
@@ -74,4 +89,26 @@ export function planSampling(pipeline: Pipeline, options: SampleOptions): Sampli
     clipSkip: options.clipSkip ?? 0,
     timeIds: pipeline.takesSizeConditions ? timeIdsOf(options, [height, width]) : undefined,
   };
+}
+
+/** A notebook's cell may hold anything. */
+function requireTexts(name: string, texts: readonly unknown[]): void {
+  const other = texts.find((each) => typeof each !== "string");
+  if (other !== undefined)
+    throw new ArgumentError(`${name}: expected a text, or a list of them, found ${typeof other}`);
+}
+
+/** What only guidance looks at would change nothing, without a word. */
+function refuseGuidance(
+  negative: readonly (string | undefined)[],
+  { guidanceRescale = 0 }: SampleOptions,
+  guidanceScale: number,
+): void {
+  const off =
+    guidanceScale > 1
+      ? "this network is distilled and takes the guidance scale as an input, so that there is no guidance: leave it out"
+      : `guidance is off at guidanceScale ${guidanceScale}: leave it out, or give a scale above 1 (--guidance-scale)`;
+  const text = negative.find((each) => each !== undefined && each !== "");
+  if (text !== undefined) throw new ArgumentError(`negativePrompt: expected none, found "${text}" — ${off}`);
+  if (guidanceRescale !== 0) throw new ArgumentError(`guidanceRescale: expected 0, found ${guidanceRescale} — ${off}`);
 }

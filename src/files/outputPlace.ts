@@ -85,6 +85,17 @@ export async function requireWritable(path: string): Promise<void> {
 }
 
 /**
+ * Finds out, before any work, that a file can be written after each part of it, and read again by the call that goes on.
+ *
+ * @throws ArgumentError where it cannot; also for a device or a pipe, from which nothing is read back
+ */
+export async function requireResumable(path: string): Promise<void> {
+  await requireWritable(path);
+  if (isStream(await outputPlace(path)))
+    throw refused(path, "a device or a pipe, from which what was done cannot be read again");
+}
+
+/**
  * Finds out, before any work, that files can be written into a folder, which may not be there yet.
  *
  * @throws ArgumentError where they cannot

@@ -7,6 +7,7 @@ import { chmod, chown, mkdir, open, rename } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { ArgumentError } from "../errors.js";
 import { outputPlace } from "./outputPlace.js";
 import type { OutputPlace } from "./outputPlace.js";
 import { release, removeAbandoned, reserveTemporary } from "./temporaries.js";
@@ -25,7 +26,8 @@ export interface Output {
  * Begins an output; its folder is made where it is missing: what took hours is not lost to a name. What killed
  * processes left beside it is removed.
  *
- * @throws ArgumentError where no file can be written there; the file system's own error
+ * @throws ArgumentError where no file can be written there, from `commit` too where the disk is full; the file system's
+ *   own error
  */
 export async function beginOutput(path: string): Promise<Output> {
   const place = await outputPlace(path);
@@ -46,6 +48,8 @@ export async function beginOutput(path: string): Promise<Output> {
     async commit() {
       try {
         await put(temporary, place);
+      } catch (error) {
+        throw ofFullDisk(path, error);
       } finally {
         await abandon();
       }
@@ -63,9 +67,17 @@ export async function replaceFile(path: string, write: (temporary: string) => Pr
     await write(output.temporary);
   } catch (error) {
     await output.abandon();
-    throw error;
+    throw ofFullDisk(path, error);
   }
   await output.commit();
+}
+
+/** Node names the temporary file, or none. */
+function ofFullDisk(path: string, error: unknown): unknown {
+  const isFull = error instanceof Error && "code" in error && (error.code === "ENOSPC" || error.code === "EDQUOT");
+  return isFull
+    ? new ArgumentError(`${path}: expected room for it, found a full disk (ENOSPC) — free some, or name another place`)
+    : error;
 }
 
 let isStdoutTaken = false;

@@ -19,6 +19,7 @@ import { planEvaluations } from "../diffusion/plannedEvaluations.js";
 import type { SampleOptions } from "../diffusion/samplingPlan.js";
 import { ArgumentError } from "../errors.js";
 import { throwIfAborted } from "../interruption.js";
+import { requireResumable } from "../files/outputPlace.js";
 import { whileLocked } from "../files/whileLocked.js";
 import type { Trajectory } from "../instrument/profile/profile.js";
 import { mean } from "../instrument/profile/statistics.js";
@@ -80,7 +81,7 @@ const MOST_MOVES = 8;
  * are made to compute, paid for by those that harm least a second saved, and the new schedule is kept where
  * its own run has the least error so far. The search ends where no step helps, or with the runs.
  *
- * @throws ArgumentError where a trajectory stands there twice, the start is not within the budget, or the costs are of
+ * @throws ArgumentError where a trajectory stands there twice, `file` cannot be written and read again, the start is not within the budget, or the costs are of
  *   another model or size; InUseError where another search is writing `file`; InterruptedError on abort, after which the
  *   same call goes on from it
  */
@@ -99,7 +100,9 @@ export async function refineOnTrajectory(
       `trajectories: expected each once, found "${repeated.prompt}" from seed ${repeated.seed} twice — it would weigh twice`,
     );
   const search = (): Promise<Refined> => refine(pipeline, checkSchedule(start, "start"), options);
-  return file === undefined ? search() : whileLocked(file, search);
+  if (file === undefined) return search();
+  await requireResumable(file);
+  return whileLocked(file, search);
 }
 
 async function refine(pipeline: Pipeline, start: Schedule, options: RefineOptions): Promise<Refined> {

@@ -13,6 +13,7 @@ import { batches, distinctTrajectories } from "../instrument/profile/trajectorie
 import { createJob } from "../jobs/job.js";
 import type { Job, JobRunner } from "../jobs/job.js";
 import { runKept } from "../jobs/jobFolder.js";
+import { requireWritable, requireWritableFolder } from "../files/outputPlace.js";
 import { whileLocked } from "../files/whileLocked.js";
 import type { FloatTensor } from "../numerics/tensor.js";
 import { prepareArms } from "./prepareArms.js";
@@ -58,7 +59,7 @@ export interface StudyOptions extends StudySettingOptions {
  * The folder holds `setting.json`, `jobs/` with a file a job, `converged.safetensors` with the reference's
  * latents [trajectories, channels, height, width], and `study.json`, the result.
  *
- * @throws ArgumentError where an arm does not fit or the folder holds a study of another setting;
+ * @throws ArgumentError where an arm does not fit, the folder cannot be written or holds a study of another setting;
  *   InUseError where another study is filling the folder; InvalidFileError where something in the folder is damaged;
  *   NotFiniteError where the plain run or the reference gives no finite numbers; InterruptedError on abort
  */
@@ -72,6 +73,8 @@ export async function runStudy(pipeline: Pipeline, options: StudyOptions): Promi
   const trajectories = distinctTrajectories(pipeline, prompts, seeds);
   const repeated = prompts.length * seeds.length - trajectories.length;
   const path = join(folder, "study.json");
+  await requireWritableFolder(folder);
+  await requireWritable(path);
   return whileLocked(path, async () => {
     await openFolder(folder, setting);
     const measured = await measure(pipeline, setting, arms, trajectories, { folder, runner, onProgress, signal });

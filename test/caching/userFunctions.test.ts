@@ -227,8 +227,10 @@ test("a reuse rule that writes into the times it is given changes nothing, and c
 
 test.each([
   ["too few", () => [], /expected 2 finite weights for block at evaluation 3, found \[\]/],
-  ["a hole", () => Object.assign([1], { length: 2 }), /found \[1,null\]/],
+  ["a hole", () => Object.assign([1], { length: 2 }), /found \[1,undefined\]/],
   ["NaN", () => [1, NaN], /expected 2 finite weights/],
+  ["texts", () => ["1", "2"], /found \[string,string\]/],
+  ["other numbers", () => [1n, 2n], /found \[bigint,bigint\]/],
   ["more than float32 holds", () => [1, 1e39], /found \[1,1e\+39\]/],
   ["nothing", () => undefined, /found undefined/],
   [
@@ -239,7 +241,7 @@ test.each([
     /and it threw: its own/,
   ],
 ])("a reuse rule that gives %s is refused by name", (_, weights, message) => {
-  const rule = { name: "odd", history: 2, weights: weights as () => number[] };
+  const rule = { name: "odd", history: 2, weights: weights as unknown as () => number[] };
   expect(() => weightsOf(rule, "block", times.slice(0, 2), times[3])).toThrow(message);
   expect(() => weightsOf(rule, "block", times.slice(0, 2), times[3])).toThrow(ArgumentError);
 });
@@ -253,4 +255,19 @@ test("an edited rule is told by what it gives: its digest is that of its weights
   expect(reuseDigest(schedule, weighing(0.5), times)).not.toBe(digest);
   expect(reuseDigest({ blocks: { [first]: [0, 1] } }, weighing(1), times)).not.toBe(digest);
   expect(reuseDigest(schedule, hold, times)).toBeUndefined();
+});
+
+test("a heuristic that throws is named, with what it was asked", () => {
+  const costs = costsOf(profile, [1, 2], false);
+  const picky = defineHeuristic({
+    name: "picky",
+    parameter: "k",
+    values: [1, 2],
+    find: () => {
+      throw new TypeError("its own");
+    },
+  });
+  expect(() => withinBudget(picky, profile, { costs, speedup: 1.1 })).toThrow(
+    /^picky: it was asked for k [12], and threw: its own$/,
+  );
 });

@@ -155,6 +155,22 @@ describe("options that have no effect are refused", () => {
       ["sample", NO_MODEL, "--prompt", "x", "--solver", "euler", "--eta", "0.5", "--out", "x.png"],
       /--eta has no effect without --solver ddim/,
     ],
+    [
+      ["schedule", "p.safetensors", "--delta", "0.1", "--reuse", "linear", "--out", "x.json"],
+      /--reuse has no effect without --costs/,
+    ],
+    [
+      ["transfer", "p.safetensors", "q.safetensors", "--delta", "0.1", "--reuse", "linear"],
+      /--reuse has no effect without --model or --costs/,
+    ],
+    [
+      ["schedule", "p.safetensors", "--option", "delta=0.1", "--delta", "0.2", "--out", "x.json"],
+      /--delta: expected it, or --option delta=…, found both/,
+    ],
+    [
+      ["schedule", "p.safetensors", "--option", "delta=0.1", "--option", "delta=0.2", "--out", "x.json"],
+      /expected delta once, found it twice/,
+    ],
     [["bench", NO_MODEL, "--schedule", "s.json", "--interval", "3"], /--interval has no effect beside --schedule/],
     [
       [

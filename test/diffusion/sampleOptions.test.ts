@@ -51,6 +51,54 @@ describe("start latents", () => {
   });
 });
 
+describe("what would have no effect is refused:", () => {
+  it.each<[string, SampleOptions, RegExp]>([
+    [
+      "a negative prompt without guidance",
+      { prompt: "x", guidanceScale: 1, negativePrompt: "blue" },
+      /^negativePrompt: .* "blue"/,
+    ],
+    [
+      "one of two",
+      { prompt: ["x", "y"], guidanceScale: 0, negativePrompt: ["", "blue"] },
+      /^negativePrompt: .* "blue"/,
+    ],
+    [
+      "rescaling without guidance",
+      { prompt: "x", guidanceScale: 1, guidanceRescale: 0.7 },
+      /^guidanceRescale: expected 0/,
+    ],
+    [
+      "η of another solver than ddim",
+      { prompt: "x", solver: "euler", eta: 0.5 },
+      /^eta: expected 0 with the solver euler/,
+    ],
+  ])("%s", async (_, given, message) => {
+    await expect(toTheEnd({ ...given, steps: 2 })).rejects.toThrow(ArgumentError);
+    await expect(toTheEnd({ ...given, steps: 2 })).rejects.toThrow(message);
+  });
+
+  it("but not an empty negative prompt, nor η 0", async () => {
+    await toTheEnd({ ...options, guidanceScale: 1, negativePrompt: "" });
+    await toTheEnd({ ...options, solver: "euler", eta: 0 });
+  });
+});
+
+describe("what is no such value is refused by name:", () => {
+  const wrong = (given: object): SampleOptions => ({ ...options, ...given });
+  it.each<[object, RegExp]>([
+    [{ prompt: 5 }, /^prompt: expected a text, or a list of them, found number/],
+    [{ prompt: [null] }, /^prompt: expected a text/],
+    [{ negativePrompt: 5 }, /^negativePrompt: expected a text/],
+    [{ seed: "1" }, /^seed: expected an integer, or a list of them, found a string/],
+    [{ guidanceRescale: NaN }, /^guidanceRescale: expected a number of 0 or more, found NaN/],
+    [{ guidanceRescale: -1 }, /^guidanceRescale: expected a number of 0 or more, found -1/],
+  ])("%j", async (given, message) => {
+    await expect(toTheEnd(wrong(given))).rejects.toThrow(ArgumentError);
+    await expect(toTheEnd(wrong(given))).rejects.toThrow(message);
+  });
+});
+
 describe("an abort", () => {
   it("before the texts are encoded, and between the two, is heard", async () => {
     const encode = vi.spyOn(pipeline, "encodePrompts");

@@ -19,7 +19,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { ArgumentError } from "../../src/errors.js";
-import { requireWritable, requireWritableFolder } from "../../src/files/outputPlace.js";
+import { requireResumable, requireWritable, requireWritableFolder } from "../../src/files/outputPlace.js";
 import { replaceFile } from "../../src/files/replaceFile.js";
 import { createSafetensorsWriter } from "../../src/files/safetensors.js";
 import { reserveTemporary } from "../../src/files/temporaries.js";
@@ -95,7 +95,7 @@ describe("an output", () => {
     execFileSync("mknod", [at("null"), "c", "1", "3"]);
     execFileSync("mknod", [at("full"), "c", "1", "7"]);
     await write(at("null"));
-    await expect(write(at("full"))).rejects.toThrow(/ENOSPC/);
+    await expect(write(at("full"))).rejects.toThrow(/^.*full: expected room for it, found a full disk \(ENOSPC\)/);
     for (const name of ["null", "full"]) expect(lstatSync(at(name)).isCharacterDevice()).toBe(true);
     expect(readdirSync(folder)).toEqual(["full", "null"]);
   });
@@ -182,6 +182,16 @@ describe("what cannot be written is known before the work", () => {
     chmodSync(folder, 0o555);
     await expect(requireWritable(at("b.png"))).rejects.toThrow(/may not write/);
     chmodSync(folder, 0o755);
+  });
+
+  it("what is read again may be no device and no pipe", async () => {
+    execFileSync("mkfifo", [at("pipe.json")]);
+    for (const path of [at("pipe.json"), "/dev/null"]) {
+      await requireWritable(path);
+      await expect(requireResumable(path)).rejects.toThrow(/a device or a pipe/);
+    }
+    await requireResumable(at("search.json"));
+    expect(readdirSync(folder)).toEqual(["pipe.json"]);
   });
 
   it("and what can be is left as it is: files, links, and folders that are not there yet", async () => {

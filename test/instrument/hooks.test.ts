@@ -127,6 +127,31 @@ describe("what a hook returns", () => {
   });
 });
 
+describe("a hook", () => {
+  it("is of one sampling at a time: what it keeps would be another's", async () => {
+    const schedule = await regularSchedule(pipeline, { ...options, interval: 2, kinds: ["resnet", "transformer"] });
+    const shared = cachedRun(schedule);
+    const expected = await latentsWith(cachedRun(schedule));
+    const [first, second] = await Promise.allSettled([latentsWith(shared), latentsWith(shared)]);
+    expect(first).toMatchObject({ status: "fulfilled", value: { data: expected.data } });
+    expect(second).toMatchObject({ status: "rejected", reason: expect.any(ArgumentError) as unknown });
+    await expect(latentsWith(shared, shared)).rejects.toThrow(
+      /^hooks: expected each in one sampling at a time, found one twice/,
+    );
+    // Free again, after samplings that ended, failed, or were left in the middle.
+    for await (const step of sample(pipeline, { ...options, hooks: [shared] })) if (step.index === 1) break;
+    expect((await latentsWith(shared)).data).toEqual(expected.data);
+  });
+
+  it("at steps that the sampling does not have, or for results that there are not, is refused", async () => {
+    for (const step of [3, -1, 1.5, NaN])
+      await expect(latentsWith(hook("all", () => undefined, { steps: [0, step] }))).rejects.toThrow(
+        `hook: steps: expected network evaluations from 0 to 2, found ${step}`,
+      );
+    expect(() => hook("all", () => undefined, { results: ["brnach" as "branch"] })).toThrow(/^hook: results: expected/);
+  });
+});
+
 describe("NaN", () => {
   it("in given latents, and in a network's output, is an error where it first is", async () => {
     const latents = { dims: [1, 4, 8, 8], data: new Float32Array(256).fill(0.5) };
@@ -146,6 +171,17 @@ describe("NaN", () => {
     await expect(latentsWith(large, checkBlocks())).rejects.toThrow(
       /^(mid|up)_block.*, evaluation 1: expected finite numbers, found/,
     );
+  });
+
+  it("checkBlocks names a block that is reused, not the one after it", async () => {
+    const schedule = await regularSchedule(pipeline, { ...options, interval: 3, kinds: ["resnet"] });
+    const only = { ...schedule, blocks: { [BLOCK]: schedule.blocks[BLOCK] } };
+    // 3e38 times what is kept is infinite in the reused block itself.
+    const reuse = { name: "large", history: 1, weights: () => [3e38] };
+    await expect(latentsWith(cachedRun(only, { reuse }), checkBlocks())).rejects.toThrow(
+      new RegExp(`^${BLOCK.replaceAll(".", "\\.")}, evaluation 1, reused: expected finite numbers, found`),
+    );
+    await expect(latentsWith(cachedRun(only), checkBlocks())).resolves.toEqual(await latentsWith(cachedRun(only)));
   });
 
   it("from a reuse rule, too", async () => {

@@ -1,9 +1,9 @@
 /** Profiles: interrupted and resumed, merged, refused, read back. The values themselves: test/runtime/parity.test.ts. */
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { loadPipeline } from "../../src/diffusion/pipeline.js";
 import type { Pipeline } from "../../src/diffusion/pipeline.js";
 import { sample } from "../../src/diffusion/sample.js";
@@ -61,6 +61,31 @@ describe("a profile", () => {
     const file = join(folder, "whole.safetensors");
     await saveProfile(file, whole);
     expect(await loadProfile(file)).toEqual(whole);
+  });
+
+  it("takes lists: a text would be one of its letters", async () => {
+    const of = (given: object): Promise<Profile> => profileChange(pipeline, { ...options, ...given });
+    await expect(of({ prompts: "red apple" })).rejects.toThrow(/^prompts: expected a list, found a string/);
+    await expect(of({ seeds: 3 })).rejects.toThrow(/^seeds: expected a list, found a number/);
+  });
+
+  it("with NaN in it gives no schedule", () => {
+    const [id] = Object.keys(whole.values.change ?? {});
+    const spoilt = structuredClone(whole);
+    spoilt.values.change?.[id].fill(NaN, 1, 2);
+    expect(() => summarise(spoilt)).toThrow(`profile: change of ${id}: expected numbers, found NaN`);
+  });
+
+  it("knows before it samples that its file cannot be written, or not read again", async () => {
+    mkdirSync(join(folder, "a folder"));
+    writeFileSync(join(folder, "a file"), "");
+    for (const file of [join(folder, "a folder"), join(folder, "a file", "p.safetensors"), "/dev/null", ""]) {
+      const onProgress = vi.fn();
+      await expect(profileChange(pipeline, { ...options, file, onProgress })).rejects.toThrow(
+        /expected a file that can be written, found/,
+      );
+      expect(onProgress).not.toHaveBeenCalled();
+    }
   });
 
   it("merges with others of the same setting, each trajectory once", async () => {

@@ -3,8 +3,6 @@ import { spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
@@ -22,6 +20,7 @@ import type { JobRunner } from "../../src/jobs/job.js";
 import { redisRunner } from "../../src/jobs/redisRunner.js";
 import type { StudyResult } from "../../src/study/result.js";
 import { runStudy } from "../../src/study/runStudy.js";
+import { freePort } from "../freePort.js";
 
 const hasRedis = spawnSync("redis-server", ["--version"]).status === 0;
 if (!hasRedis) console.log("skipped: redis-server is not installed (Debian: apt install redis-server)");
@@ -49,14 +48,6 @@ function startWorker(line: RegExp, ...options: string[]): Promise<ChildProcess> 
     });
     worker.on("exit", () => reject(new Error(`the worker ended: ${said.get(worker)}`)));
   });
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  return port;
 }
 
 /** Hands jobs to Redis, and counts how often each gave a result. */

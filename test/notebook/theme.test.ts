@@ -2,8 +2,6 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { errorByStep } from "../../src/figures/index.js";
 import type { Theme } from "../../src/figures/index.js";
 import { CHROMIUM, openChromium } from "../figures/gallery.js";
+import { freePort } from "../freePort.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const python = join(root, ".venv", process.platform === "win32" ? "Scripts/python.exe" : "bin/python");
@@ -39,14 +38,6 @@ function notebookOf(theme: Theme): string {
       },
     ],
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 describe.skipIf(!possible)("in JupyterLab", () => {

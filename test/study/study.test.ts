@@ -1,8 +1,8 @@
 /** A study on a tiny folder: what it measures, interrupted and resumed, refused. */
-import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { cachedRun } from "../../src/caching/run/cachedRun.js";
 import { measureCosts } from "../../src/caching/costs/costs.js";
 import type { Schedule } from "../../src/caching/schedule/schedule.js";
@@ -262,6 +262,20 @@ describe("a study", () => {
     await expect(runStudy(pipeline, { ...options, repeats: 2, folder })).rejects.toThrow(
       `holds a study with library_version "0.0.1", and this one has "${String(version)}"`,
     );
+  });
+
+  it("knows before it samples that its folder cannot be written", async () => {
+    const file = join(root, "a file");
+    writeFileSync(file, "");
+    const taken = join(root, "taken");
+    mkdirSync(join(taken, "study.json"), { recursive: true });
+    for (const folder of [file, join(file, "study"), taken, ""]) {
+      const onProgress = vi.fn();
+      await expect(runStudy(pipeline, { ...options, folder, onProgress })).rejects.toThrow(
+        /that can be written, found/,
+      );
+      expect(onProgress).not.toHaveBeenCalled();
+    }
   });
 
   it("refuses arms that do not fit before it samples anything", async () => {

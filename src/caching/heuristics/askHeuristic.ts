@@ -1,3 +1,4 @@
+import { ArgumentError, BlockcacheError } from "../../errors.js";
 import { copyProfile } from "../../instrument/profile/profileDigest.js";
 import type { Profile } from "../../instrument/profile/profile.js";
 import { checkSchedule, requireBlocksOf } from "../schedule/checkSchedule.js";
@@ -9,7 +10,8 @@ import type { Schedule } from "../schedule/schedule.js";
  * what another one sees or gave.
  *
  * @param name for messages
- * @throws ArgumentError where the answer is no schedule of the profile's blocks; what the heuristic throws
+ * @throws ArgumentError where the answer is no schedule of the profile's blocks, or the heuristic throws another error
+ *   than one of this library's
  */
 export function askHeuristic<Options extends object>(
   find: (profile: Profile, options: Options) => Schedule,
@@ -18,9 +20,30 @@ export function askHeuristic<Options extends object>(
   name = "heuristic",
 ): Schedule {
   const where = `${name}: the schedule that it returned`;
-  const schedule = checkSchedule(find(copyProfile(profile), copyOptions(options)), where);
+  const schedule = checkSchedule(answerOf(find, profile, options, name), where);
   requireBlocksOf(profile, schedule, where);
   return schedule;
+}
+
+/** An error that is not of this library says neither which heuristic it is of, nor what that was asked. */
+function answerOf<Options extends object>(
+  find: (profile: Profile, options: Options) => Schedule,
+  profile: Profile,
+  options: Options,
+  name: string,
+): Schedule {
+  try {
+    return find(copyProfile(profile), copyOptions(options));
+  } catch (error) {
+    if (error instanceof BlockcacheError) throw error;
+    const asked = Object.entries(options)
+      .filter(([, value]) => typeof value === "number" || typeof value === "string")
+      .map(([key, value]) => ` ${key} ${value}`);
+    throw new ArgumentError(
+      `${name}: it was asked for${asked.length === 0 ? " a schedule" : asked.join(",")}, and threw: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
+  }
 }
 
 function copyOptions<Options extends object>(options: Options): Options {

@@ -20,7 +20,7 @@ export interface DirectOptions extends Cacheable {
  */
 export function direct(profile: Profile, options: DirectOptions): Schedule {
   const { delta } = options;
-  if (!(delta >= 0)) throw new ArgumentError(`delta: expected 0 or more, found ${delta}`);
+  if (typeof delta !== "number" || !(delta >= 0)) throw new ArgumentError(`delta: expected 0 or more, found ${delta}`);
   const distance = pairDistance(profile);
   const computedAt = new Map<string, number>();
   const blocks = computeWhen(profile, cacheableBlocks(profile, options), ({ id }, evaluation) => {

@@ -66,15 +66,29 @@ export function defineHeuristic<Options extends object>({
   };
 }
 
+type Tuning = Pick<NamedHeuristic, "parameter" | "values" | "bounds" | "options">;
+
+/** Tuned by how much change a cache may miss. */
+const BY_DELTA: Tuning = {
+  parameter: "delta",
+  values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5],
+  bounds: [0, Infinity],
+  options: [],
+};
+/** Tuned by what the schedule costs. */
+const BY_BUDGET: Tuning = {
+  parameter: "speedup",
+  values: [1.1, 1.2, 1.3, 1.5, 1.8, 2.2],
+  bounds: [1, Infinity],
+  options: ["seconds"],
+};
+
 /** Every heuristic that comes with the library. */
 export const HEURISTICS: readonly NamedHeuristic[] = [
   defineHeuristic({
     name: "threshold",
     find: threshold,
-    parameter: "delta",
-    values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5],
-    bounds: [0, Infinity],
-    options: [],
+    ...BY_DELTA,
   }),
   defineHeuristic({
     name: "uniform",
@@ -88,18 +102,13 @@ export const HEURISTICS: readonly NamedHeuristic[] = [
   defineHeuristic({
     name: "direct",
     find: direct,
-    parameter: "delta",
-    values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5],
-    bounds: [0, Infinity],
-    options: [],
+    ...BY_DELTA,
   }),
   defineHeuristic({
     name: "smoothcache",
     find: smoothCache,
+    ...BY_DELTA,
     parameter: "alpha",
-    values: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5],
-    bounds: [0, Infinity],
-    options: [],
   }),
   defineHeuristic({
     name: "quantile",
@@ -113,18 +122,12 @@ export const HEURISTICS: readonly NamedHeuristic[] = [
   defineHeuristic({
     name: "greedy",
     find: greedy,
-    parameter: "speedup",
-    values: [1.1, 1.2, 1.3, 1.5, 1.8, 2.2],
-    bounds: [1, Infinity],
-    options: ["seconds"],
+    ...BY_BUDGET,
   }),
   defineHeuristic({
     name: "dynamic-programme",
     find: dynamicProgramme,
-    parameter: "speedup",
-    values: [1.1, 1.2, 1.3, 1.5, 1.8, 2.2],
-    bounds: [1, Infinity],
-    options: ["seconds"],
+    ...BY_BUDGET,
   }),
 ];
 

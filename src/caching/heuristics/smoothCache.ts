@@ -21,7 +21,7 @@ export interface SmoothCacheOptions extends Cacheable {
  */
 export function smoothCache(profile: Profile, options: SmoothCacheOptions): Schedule {
   const { alpha } = options;
-  if (!(alpha >= 0)) throw new ArgumentError(`alpha: expected 0 or more, found ${alpha}`);
+  if (typeof alpha !== "number" || !(alpha >= 0)) throw new ArgumentError(`alpha: expected 0 or more, found ${alpha}`);
   const distance = pairDistance(profile);
   const blocks = cacheableBlocks(profile, options);
   const computing = new Map(

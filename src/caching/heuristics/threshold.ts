@@ -20,7 +20,7 @@ export interface ThresholdOptions extends Cacheable {
  */
 export function threshold(profile: Profile, options: ThresholdOptions): Schedule {
   const { delta } = options;
-  if (!(delta >= 0)) throw new ArgumentError(`delta: expected 0 or more, found ${delta}`);
+  if (typeof delta !== "number" || !(delta >= 0)) throw new ArgumentError(`delta: expected 0 or more, found ${delta}`);
   const change = new Map(summarise(profile, "change").map(({ block, mean }) => [block.id, mean]));
   const missed = new Map<string, number>();
   const blocks = computeWhen(profile, cacheableBlocks(profile, options), ({ id }, evaluation) => {

@@ -91,10 +91,17 @@ export function weightsOf(
       cause: error,
     });
   }
-  const weights = Array.from(given ?? []);
-  // They are applied in float32.
-  if (weights.length === kept.length && weights.every((weight) => Number.isFinite(Math.fround(weight)))) return weights;
-  throw new ArgumentError(`${where}, found ${JSON.stringify(given)}`);
+  const weights: readonly unknown[] = Array.from(given ?? []);
+  if (weights.length === kept.length && weights.every(isFloat32)) return weights;
+  const found = weights.map((weight) => (typeof weight === "number" ? String(weight) : typeof weight));
+  throw new ArgumentError(
+    `${where}, found ${typeof given === "object" && Symbol.iterator in given ? `[${found.join(",")}]` : String(given)}`,
+  );
+}
+
+/** Weights are applied in float32. */
+function isFloat32(weight: unknown): weight is number {
+  return typeof weight === "number" && Number.isFinite(Math.fround(weight));
 }
 
 /**

@@ -1,17 +1,56 @@
 import type { SamplingHook } from "../../diffusion/samplingHook.js";
+import type { Device } from "../../engine/device.js";
+import { releaseAll } from "../../engine/tensor.js";
+import type { Tensor } from "../../engine/tensor.js";
+import { download } from "../../engine/transfer.js";
 import { requireFinite } from "../../numerics/finite.js";
+import type { FloatTensor } from "../../numerics/tensor.js";
 import { hook } from "./hooks.js";
 
 /**
- * A hook that finds where NaN and infinity come from: sampling ends at the first block that gives some. It looks at
- * every C in host memory, which takes time. Of a block that reuses nothing is seen: the next one that computes shows it.
+ * A hook that finds where NaN and infinity come from: sampling ends at the first block, computed or reused, whose output
+ * holds some. It looks at every output in host memory, which takes time; those of reused blocks are kept until the next
+ * block computes.
  *
  * @throws NotFiniteError during sampling, which names block and evaluation
  */
 export function checkBlocks(): SamplingHook {
-  return hook(
-    "all",
-    ({ id, step, branch }) => requireFinite(branch, `${id}, evaluation ${step}`, "the first block that gives such"),
-    { results: ["branch"] },
-  );
+  const check = (output: FloatTensor, id: string, step: number, how: string): void =>
+    requireFinite(output, `${id}, evaluation ${step}${how}`, "the first block that gives such");
+  const computed = hook("all", ({ id, step, out }) => check(out, id, step, ""), { results: ["out"] });
+  const reused = new Set<string>();
+  const outputs = new Map<string, Tensor>();
+  let device: Device | undefined;
+
+  const checkReused = async (step: number): Promise<void> => {
+    if (device === undefined) return;
+    for (const [id, tensor] of outputs) {
+      check(await download(device, tensor), id, step, ", reused");
+      outputs.delete(id);
+      tensor.release();
+    }
+  };
+  return {
+    async begin(model) {
+      device = model.network.device;
+      return computed.begin?.(model);
+    },
+    answer: (block, evaluation) => computed.answer(block, evaluation),
+    async look(block, shown, evaluation) {
+      await checkReused(evaluation.index);
+      return computed.look?.(block, shown, evaluation);
+    },
+    executed({ id }, how) {
+      if (how === "reused") reused.add(id);
+    },
+    value(name, output) {
+      if (reused.delete(name)) outputs.set(name, output.retain());
+    },
+    evaluated: ({ index }) => checkReused(index),
+    end() {
+      releaseAll(outputs.values());
+      outputs.clear();
+      reused.clear();
+    },
+  };
 }

@@ -3,6 +3,7 @@ import type { Device } from "../../engine/device.js";
 import type { ResultName } from "../../engine/network/observer.js";
 import type { Tensor } from "../../engine/tensor.js";
 import { download, precisionOf, upload } from "../../engine/transfer.js";
+import { ArgumentError } from "../../errors.js";
 import type { BlockKind } from "../../graphs/block.js";
 import type { FloatTensor } from "../../numerics/tensor.js";
 import { selectBlocks } from "./blockSelection.js";
@@ -36,6 +37,8 @@ export interface HookOptions<Wanted extends ResultName = ResultName> {
   readonly results?: readonly Wanted[];
 }
 
+const RESULTS: readonly ResultName[] = ["branch", "out"];
+
 type Reply = HookReplacement | undefined | void;
 
 /**
@@ -43,7 +46,8 @@ type Reply = HookReplacement | undefined | void;
  * what it returns takes their place.
  *
  * @param pattern a diffusers module path; `*` within a segment, `**` across, or `all`
- * @throws ArgumentError when sampling starts, where the pattern names no block of the model; during sampling, where the
+ * @throws ArgumentError for results that there are not; when sampling starts, where the pattern names no block of the model
+ *   or a step is not among its evaluations; during sampling, where the
  *   callback returns anything else than tensors of the block's shape; NotFiniteError where they hold NaN
  */
 export function hook<Wanted extends ResultName = ResultName>(
@@ -51,12 +55,21 @@ export function hook<Wanted extends ResultName = ResultName>(
   callback: (event: HookEvent<Wanted>) => Reply | Promise<Reply>,
   options: HookOptions<Wanted> = {},
 ): SamplingHook {
-  const wanted: readonly ResultName[] = options.results === undefined ? ["branch", "out"] : [...options.results];
+  const wanted: readonly ResultName[] = options.results === undefined ? RESULTS : [...options.results];
+  const unknown = wanted.find((name) => !RESULTS.includes(name));
+  if (unknown !== undefined)
+    throw new ArgumentError(`hook: results: expected ${RESULTS.join(" or ")}, found ${JSON.stringify(unknown)}`);
   const steps = options.steps && [...options.steps];
   let ids: ReadonlySet<string> = new Set();
   let device: Device | undefined;
   return {
-    async begin({ network }) {
+    async begin({ network }, evaluations) {
+      const count = evaluations?.solver.timesteps.length ?? 1;
+      const missed = steps?.find((step) => !(Number.isInteger(step) && step >= 0 && step < count));
+      if (missed !== undefined)
+        throw new ArgumentError(
+          `hook: steps: expected network evaluations from 0 to ${count - 1}, found ${missed} — the sampling has ${count}`,
+        );
       const selected = selectBlocks(network.unet, pattern);
       ids = new Set(selected.map(({ block }) => block.id));
       device = network.device;

@@ -6,6 +6,7 @@ import { negativePromptOf, planEvaluations } from "../../diffusion/plannedEvalua
 import { samplingRecord } from "../../diffusion/samplingRecord.js";
 import { sample } from "../../diffusion/sample.js";
 import type { SampleOptions } from "../../diffusion/samplingPlan.js";
+import { requireResumable } from "../../files/outputPlace.js";
 import { whileLocked } from "../../files/whileLocked.js";
 import { createJob, runLocally } from "../../jobs/job.js";
 import type { JobRunner } from "../../jobs/job.js";
@@ -57,7 +58,7 @@ export interface ProfileJob {
 /**
  * The change of every layer block's C along prompts × seeds, each trajectory once (paper, section 3.1 and Figure 2b).
  *
- * @throws ArgumentError where `file` holds a profile of another setting; InUseError where another process is writing it;
+ * @throws ArgumentError where `file` cannot be written or holds a profile of another setting; InUseError where another process is writing it;
  *   NotFiniteError where the network gives NaN; InterruptedError on abort, after which the same call goes on from the
  *   last whole batch
  */
@@ -73,7 +74,9 @@ export async function profileChange(pipeline: Pipeline, options: ProfileOptions)
 
   const trajectories = distinctTrajectories(pipeline, prompts, seeds);
   const measure = (): Promise<Profile> => measureAll(pipeline, trajectories, options);
-  return file === undefined ? measure() : whileLocked(file, measure);
+  if (file === undefined) return measure();
+  await requireResumable(file);
+  return whileLocked(file, measure);
 }
 
 async function measureAll(

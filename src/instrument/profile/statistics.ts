@@ -1,3 +1,4 @@
+import { NotFiniteError } from "../../errors.js";
 import type { Measure, Profile, ProfiledBlock } from "./profile.js";
 
 /** A block's measure over the trajectories of a profile, one entry for each step. */
@@ -30,7 +31,12 @@ export function quantileOf(values: ArrayLike<number>, q: number): number {
   return sorted[below] + (position - below) * (sorted[above] - sorted[below]);
 }
 
-/** Mean and standard deviation over all prompts and seeds (the mean of the ratios, as in the paper). */
+/**
+ * Mean and standard deviation over all prompts and seeds (the mean of the ratios, as in the paper).
+ *
+ * @throws NotFiniteError where the profile holds NaN: a sum with it is above no threshold, and heuristics would reuse
+ *   for ever
+ */
 export function summarise(profile: Profile, measure: Measure = "change"): BlockStatistics[] {
   const steps = profile.setting.timesteps.length;
   const trajectories = profile.trajectories.length;
@@ -39,6 +45,8 @@ export function summarise(profile: Profile, measure: Measure = "change"): BlockS
     .filter((block) => block.id in values)
     .map((block) => {
       const rows = values[block.id];
+      if (rows.some(Number.isNaN))
+        throw new NotFiniteError(`profile: ${measure} of ${block.id}: expected numbers, found NaN — measure it again`);
       const mean = new Float64Array(steps);
       const standardDeviation = new Float64Array(steps);
       for (let step = 0; step < steps; step++) {

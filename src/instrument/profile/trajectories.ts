@@ -1,15 +1,21 @@
+import { ArgumentError } from "../../errors.js";
 import type { Pipeline } from "../../diffusion/pipeline.js";
 import type { Measure, Profile, Trajectory } from "./profile.js";
 
 /**
  * Prompts × seeds, each trajectory once: the first of the prompts that are the same tokens, in the order of the prompts.
  * Counted twice, a trajectory would narrow every interval and weigh more than others.
+ *
+ * @throws ArgumentError where one of them is no list
  */
 export function distinctTrajectories(
   { text }: Pipeline,
   prompts: readonly string[],
   seeds: readonly number[],
 ): Trajectory[] {
+  // A text is a list too, of its letters.
+  for (const [name, list] of Object.entries({ prompts, seeds }))
+    if (!Array.isArray(list)) throw new ArgumentError(`${name}: expected a list, found a ${typeof list}`);
   const tokensOf = (prompt: string): string =>
     JSON.stringify(text.tokenizers.map((tokenizer) => [...tokenizer.encodePrompts([prompt]).inputIds]));
   const distinct = new Map<string, string>();
