@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { BlockcacheError } from "../errors.js";
+import { loadSchedule } from "../caching/schedule/scheduleFile.js";
 import { measurementFolder } from "../live/cacheFolder.js";
 import { childWorker } from "../live/childWorker.js";
 import { LiveSession } from "../live/session.js";
@@ -18,6 +19,8 @@ interface ExploreOptions extends CommonOptions {
   readonly open: boolean;
   readonly profile?: string;
   readonly costs?: string;
+  readonly schedule?: string;
+  readonly adjustment?: string;
   readonly cache?: string;
   readonly heuristic?: string[];
 }
@@ -34,15 +37,20 @@ export function exploreCommand(): Command {
     .option("--no-open", "print the link, and open no browser")
     .option("--profile <file>", "what `blockcache profile` wrote, in place of measuring change")
     .option("--costs <file>", "what `blockcache costs` wrote, in place of timing blocks")
+    .option("--schedule <file>", "a schedule to begin with: what `blockcache schedule` wrote")
+    .option("--adjustment <file>", "mend what stands in: what `blockcache adjust` wrote for this schedule")
     .option("--cache <folder>", "where measurements are kept (default: blockcache/explore in the user's cache folder)")
     .option("--heuristic <modules...>", "modules of your own heuristics; loaded anew when they change")
     .action(async (model: string, options: ExploreOptions) => {
       const { device, precision, threads, config, profile, costs } = options;
+      const schedule = options.schedule === undefined ? undefined : await loadSchedule(options.schedule);
       const worker = childWorker(model, { device, precision, threads, config });
       const session = new LiveSession(worker, {
         model,
         cacheFolder: options.cache ?? measurementFolder(),
         files: { profile, costs },
+        schedule,
+        adjustment: options.adjustment,
       });
       const stopWatching = await Promise.all((options.heuristic ?? []).map((path) => offerModule(session, path)));
       const server = await serveExplorer(session, { port: options.port });

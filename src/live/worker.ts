@@ -66,11 +66,19 @@ export interface BlockStrip {
   readonly pictures: readonly string[];
 }
 
-/** A run to judge: cached where there is a schedule, else plain. */
+/** What a run is cached by. */
+export interface CachedBy {
+  readonly schedule: Schedule;
+  /** name of the reuse rule */
+  readonly reuse: string;
+  /** file of an adjustment that was fitted for them */
+  readonly adjustment?: string;
+}
+
+/** A run to judge: cached where it says what by, else plain. */
 export interface JudgedArm {
   readonly settings: SamplingSettings;
-  readonly schedule?: Schedule;
-  readonly reuse?: string;
+  readonly cached?: CachedBy;
   /** steps of the near-converged solution that it is compared with */
   readonly convergedSteps: number;
 }
@@ -105,7 +113,7 @@ export interface Jobs {
     readonly event: Progress;
   };
   readonly compare: {
-    readonly input: { readonly settings: SamplingSettings; readonly schedule: Schedule; readonly reuse: string };
+    readonly input: { readonly settings: SamplingSettings; readonly cached: CachedBy };
     readonly result: ComparisonResult;
     readonly event: ComparisonEvent;
   };
