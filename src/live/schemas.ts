@@ -6,7 +6,17 @@ import { ArgumentError } from "../errors.js";
 import { schemaProblem } from "../files/schemaProblem.js";
 
 /** Far above what people use, and small enough that nothing of this size hurts. */
-const LIMITS = { text: 4000, name: 200, steps: 1000, pixels: 4096, prompts: 100, seeds: 32, blocks: 5000, points: 500 };
+const LIMITS = {
+  text: 4000,
+  name: 200,
+  steps: 1000,
+  pixels: 4096,
+  prompts: 100,
+  seeds: 32,
+  blocks: 5000,
+  points: 500,
+  tokens: 1000,
+};
 
 const text = z.string().max(LIMITS.text);
 const name = z.string().max(LIMITS.name);
@@ -126,6 +136,9 @@ const runView = z.strictObject({
   final: z.boolean(),
   seconds: seconds.optional(),
 });
+const attentionRows = z
+  .array(z.strictObject({ label: name, share: z.number().min(0).max(1.001).optional(), picture }))
+  .max(LIMITS.tokens);
 const runState = z.enum(["finished", "stopped", "failed"]);
 
 /** A session on disk. */
@@ -166,6 +179,7 @@ export const sessionFileSchema = z.strictObject({
           evaluations: z.array(evaluation),
           timesteps: z.array(z.number()),
           pictures: z.array(picture).max(100),
+          attention: z.strictObject({ text: attentionRows, pixels: attentionRows }).optional(),
         })
         .optional(),
       problem: text.optional(),

@@ -64,6 +64,18 @@ export interface BlockStrip {
   readonly timesteps: readonly number[];
   /** one picture an evaluation, data URIs */
   readonly pictures: readonly string[];
+  /** of a spatial transformer: where it looks, at the same evaluations */
+  readonly attention?: { readonly text: readonly AttentionRow[]; readonly pixels: readonly AttentionRow[] };
+}
+
+/** Attention to one token, or from one pixel: a map an evaluation, side by side, brighter where there is more. */
+export interface AttentionRow {
+  /** the token, or where the pixel lies */
+  readonly label: string;
+  /** of all attention, how much goes to this token: 0 to 1 */
+  readonly share?: number;
+  /** data URI */
+  readonly picture: string;
 }
 
 /** What a run is cached by. */

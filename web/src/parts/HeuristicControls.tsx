@@ -70,6 +70,7 @@ export function HeuristicControls() {
         choices={REUSE_RULES.map(({ name }) => [name, name] as const)}
         onValue={(reuse) => setPlan({ reuse })}
       />
+      <Adjusting plan={current} />
       <div class="pair">
         <NumberField
           label="First computed"
@@ -109,6 +110,22 @@ export function HeuristicControls() {
         </button>
       </div>
     </section>
+  );
+}
+
+/** Scale-shift on or off, where an adjustment is there. */
+function Adjusting({ plan: current }: { readonly plan: Plan }) {
+  const adjustment = shown.value?.adjustment;
+  if (adjustment === undefined) return null;
+  return (
+    <>
+      <Check checked={current.adjusted === true} onValue={(adjusted) => setPlan({ adjusted })}>
+        scale-shift by {adjustment.file.split("/").at(-1)}
+      </Check>
+      <p class="note" role="status">
+        {current.adjusted && adjustment.problem !== undefined && `Not applied: ${adjustment.problem}`}
+      </p>
+    </>
   );
 }
 

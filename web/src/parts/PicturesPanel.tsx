@@ -45,6 +45,12 @@ export function PicturesPanel() {
           </dd>
           <dt>cached</dt>
           <dd>{run?.cached.seconds === undefined ? "–" : seconds(run.cached.seconds)}</dd>
+          {shown.value?.adjustment !== undefined && (
+            <>
+              <dt>scale-shift</dt>
+              <dd>{run === undefined ? "–" : run.adjusted ? "on" : "off"}</dd>
+            </>
+          )}
           <dt>PSNR</dt>
           <dd>{run?.psnr === undefined ? "–" : run.psnr === null ? "equal" : `${run.psnr.toFixed(1)} dB`}</dd>
         </dl>

@@ -2,6 +2,7 @@ import { useSignal } from "@preact/signals";
 import type { BlockKind, Prediction } from "blockcache/planning";
 import { kindName } from "../blockView.js";
 import { bytes, percent, seconds, times } from "../format.js";
+import { save } from "../save.js";
 import {
   ask,
   edit,
@@ -91,6 +92,17 @@ export function SchedulePanel() {
           }
         >
           Clear paint
+        </button>
+        <button
+          class="small"
+          disabled={schedule.value === undefined}
+          onClick={() =>
+            document
+              .querySelector<HTMLCanvasElement>(".grid canvas")
+              ?.toBlob((picture) => picture !== null && save(picture, "schedule.png"))
+          }
+        >
+          Save picture
         </button>
         {kept === undefined ? (
           <button
