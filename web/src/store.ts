@@ -33,29 +33,58 @@ const pending = signal<readonly PendingEdit[]>([]);
 export const refusal = signal<string | undefined>(undefined);
 
 /** What the page shows. */
-export const shown = computed(() => {
+const shown = computed(() => {
   if (confirmed.value === undefined) return undefined;
   return pending.value.reduce((document, { apply }) => apply(document), confirmed.value);
 });
 
-/** A part of what is shown, that changes only when the part does. */
+/** A part of what is shown: what looks at it is drawn anew only when it changes. */
 function part<Value>(pick: (document: LiveDocument) => Value): { readonly value: Value | undefined } {
   return computed(() => shown.value && pick(shown.value));
 }
 
-export const plan = part((document) => document.plan);
-export const settings = part((document) => document.settings);
+/**
+ * A part that is edited here. What comes back from the session is equal to what the page showed at once: the same
+ * object then stays, so that nothing is planned or drawn anew.
+ */
+function edited<Value>(pick: (document: LiveDocument) => Value): { readonly value: Value | undefined } {
+  let last: { readonly value: Value | undefined; readonly text: string | undefined } = {
+    value: undefined,
+    text: undefined,
+  };
+  return computed(() => {
+    const value = shown.value && pick(shown.value);
+    if (value === last.value) return value;
+    const text = JSON.stringify(value) as string | undefined;
+    if (text !== last.text) last = { value, text };
+    return last.value;
+  });
+}
+
+export const plan = edited((document) => document.plan);
+export const settings = edited((document) => document.settings);
+export const other = edited((document) => document.other);
 export const model = part((document) => document.model);
+export const worker = part((document) => document.worker);
+export const problem = part((document) => document.problem);
+export const progress = part((document) => document.progress);
+export const history = part((document) => document.history);
+export const follows = part((document) => document.follows);
 export const comparison = part((document) => document.comparison);
-export const other = part((document) => document.other);
+export const runState = part((document) => document.comparison?.state);
+export const pictures = part((document) => document.pictures);
+export const strip = part((document) => document.strip);
 export const judged = part((document) => document.judged);
+export const adjustment = part((document) => document.adjustment);
+export const ownHeuristics = part((document) => document.ownHeuristics);
+const ownSchedule = part((document) => document.ownSchedule);
+/** key of the measurements for what is shown */
+export const measured = part((document) => document.measured);
 
 const received = signal<{ readonly key: string; readonly measurements: Measurements } | undefined>(undefined);
 /** Change and costs for the settings shown; nothing while they are measured. */
 export const measurements = computed(() =>
-  received.value !== undefined && received.value.key === shown.value?.measured
-    ? received.value.measurements
-    : undefined,
+  received.value !== undefined && received.value.key === measured.value ? received.value.measurements : undefined,
 );
 /** The last change and costs there were, to draw curves and shares from while others are measured. */
 export const lastMeasurements = computed(() => received.value?.measurements);
@@ -64,30 +93,46 @@ function isOwn({ heuristic, imported }: Plan): boolean {
   return imported === undefined && !HEURISTICS.some(({ name }) => name === heuristic);
 }
 
-/** The schedule of the plan, or why there is none. */
-export const planned = computed((): { readonly schedule?: Schedule; readonly problem?: string } => {
-  const [known, current] = [measurements.value, plan.value];
-  if (known === undefined || current === undefined) return {};
-  // A user's own heuristic is in the session, not here.
-  if (isOwn(current)) return shown.value?.ownSchedule ?? {};
+interface Attempt<Value> {
+  readonly value?: Value;
+  readonly problem?: string;
+}
+
+/** What a plan asks for may not be there: a target that nothing reaches, a rule that is not the library's. */
+function attempt<Value>(work: () => Value): Attempt<Value> {
   try {
-    return { schedule: planSchedule(current, known) };
+    return { value: work() };
   } catch (error) {
     if (error instanceof BlockcacheError) return { problem: error.message };
     throw error;
   }
-});
-export const schedule = computed(() => planned.value.schedule);
+}
 
-export const prediction = computed((): Prediction | undefined => {
-  const [known, found, current] = [measurements.value, schedule.value, plan.value];
-  return known && found && current && predictPlan(known.costs, found, current.reuse);
+const planned = computed((): Attempt<Schedule> => {
+  const [known, current] = [measurements.value, plan.value];
+  if (known === undefined || current === undefined) return {};
+  if (!isOwn(current)) return attempt(() => planSchedule(current, known));
+  // A user's own heuristic is in the session, not here.
+  const own = ownSchedule.value;
+  return own !== undefined && "schedule" in own ? { value: own.schedule } : { problem: own?.problem };
 });
+/** The schedule of the plan. */
+export const schedule = computed(() => planned.value.value);
+
+const predicted = computed((): Attempt<Prediction> => {
+  const [known, found, current] = [measurements.value, schedule.value, plan.value];
+  if (known === undefined || found === undefined || current === undefined) return {};
+  return attempt(() => predictPlan(known.costs, found, current.reuse));
+});
+export const prediction = computed(() => predicted.value.value);
+
+/** Why there is no schedule, or no prediction of it. */
+export const planProblem = computed(() => planned.value.problem ?? predicted.value.problem);
 
 export const otherPrediction = computed((): Prediction | undefined => {
   const [known, kept] = [measurements.value, other.value];
   if (known === undefined || kept === undefined || !fits(kept.schedule)) return undefined;
-  return predictPlan(known.costs, kept.schedule, kept.reuse);
+  return attempt(() => predictPlan(known.costs, kept.schedule, kept.reuse)).value;
 });
 
 /** Whether a schedule is for the evaluations that are shown. */
@@ -166,7 +211,7 @@ export function start(): void {
     },
   });
   effect(() => {
-    const key = shown.value?.measured;
+    const key = measured.value;
     if (key === undefined || received.peek()?.key === key) return;
     void fetchMeasurements(key).then((text) => {
       if (text !== undefined) received.value = { key, measurements: measurementsFromJson(text) };

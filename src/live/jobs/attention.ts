@@ -84,7 +84,11 @@ function tokenMaps(
   weights: readonly Float64Array[],
 ): { label: string; share: number; maps: Float64Array[] }[] {
   const [{ length, tokensOf, expandVectors }] = text.tokenizers;
-  const tokens = tokensOf(expandVectors(prompt)).map(({ text: label, place }) => ({ label, places: [place] }));
+  const found = tokensOf(expandVectors(prompt));
+  const tokens = found.map(({ text: word, place }, index) => ({
+    label: index === 0 ? "(start)" : index === found.length - 1 ? "(end)" : word,
+    places: [place],
+  }));
   const named = new Set(tokens.flatMap(({ places }) => places));
   const padding = [...Array(length).keys()].filter((place) => !named.has(place));
   const all = padding.length === 0 ? tokens : [...tokens, { label: "(filled up)", places: padding }];

@@ -1,16 +1,16 @@
 import type { AttentionRow } from "../../../src/live/worker.js";
 import { percent } from "../format.js";
 import { savePicture } from "../save.js";
-import { ask, model, selectedBlock, shown } from "../store.js";
+import { ask, model, selectedBlock, settings, strip } from "../store.js";
 import { BlockCard } from "./BlockCard.js";
 
 /** The block that is looked at: its first three principal components over the run, and where it looks. */
 export function BlockPanel() {
   const block = model.value?.blocks.find(({ id }) => id === selectedBlock.value);
   if (block === undefined) return <p class="waiting">Choose a block of the network.</p>;
-  const view = shown.value?.strip?.block === block.id ? shown.value.strip : undefined;
+  const view = strip.value?.block === block.id ? strip.value : undefined;
   const attention = view?.strip?.attention;
-  const isStale = view !== undefined && JSON.stringify(view.settings) !== JSON.stringify(shown.value?.settings);
+  const isStale = view !== undefined && JSON.stringify(view.settings) !== JSON.stringify(settings.value);
   return (
     <>
       <BlockCard block={block} saves />

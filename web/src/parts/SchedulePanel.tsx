@@ -7,14 +7,15 @@ import {
   ask,
   edit,
   fits,
+  measured,
   model,
   newStroke,
   other,
   otherPrediction,
   plan,
   prediction,
+  progress,
   schedule,
-  shown,
 } from "../store.js";
 import { GRID_KEYS, ScheduleGrid } from "./ScheduleGrid.js";
 import type { Brush } from "./ScheduleGrid.js";
@@ -120,8 +121,8 @@ export function SchedulePanel() {
       </div>
       {schedule.value === undefined ? (
         <p class="waiting" role="status">
-          {shown.value?.measured === undefined
-            ? `Measuring how blocks change and what they cost for these settings, once. ${shown.value?.progress ? `${shown.value.progress.done} of ${shown.value.progress.total}` : ""}`
+          {measured.value === undefined
+            ? `Measuring how blocks change and what they cost for these settings, once. ${progress.value ? `${progress.value.done} of ${progress.value.total}` : ""}`
             : "No schedule: see the settings at the left."}
         </p>
       ) : (
