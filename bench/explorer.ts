@@ -192,13 +192,15 @@ async function watching(browser: Browser, pairs: number): Promise<NonNullable<Re
     );
     const milliseconds = (await page.evaluate(`(async () => {
       const input = document.querySelector(".slider input[type=range]");
+      const step = () => Number(/cached step (\\d+) of/.exec([...document.querySelectorAll("figcaption span")].map((each) => each.textContent).join())?.[1]);
+      while (!(step() > 2)) await new Promise((resolve) => setTimeout(resolve, 5));
+      const before = step();
       const started = performance.now();
       input.value = ${JSON.stringify(String(0.1 + 0.01 * change))};
       input.dispatchEvent(new Event("input", { bubbles: true }));
       await new Promise((resolve) => {
         const observer = new MutationObserver(() => {
-          const captions = [...document.querySelectorAll("figcaption span")].map((each) => each.textContent);
-          if (!captions.some((text) => /cached step 1 of/.test(text))) return;
+          if (!(step() < before)) return;
           observer.disconnect();
           resolve();
         });

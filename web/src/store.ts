@@ -2,7 +2,7 @@
  * The page's one store. Commands go to the session; what it answers is the truth, and until it answers the page shows
  * its own edits on top. Everything else is computed from that.
  */
-import { computed, effect, signal } from "@preact/signals";
+import { batch, computed, effect, signal } from "@preact/signals";
 import {
   BlockcacheError,
   HEURISTICS,
@@ -13,7 +13,7 @@ import {
 } from "blockcache/planning";
 import type { Measurements, Plan, PlanEdit, PlanSettings, Prediction, Schedule } from "blockcache/planning";
 import { applyMessage } from "../../src/live/document.js";
-import type { LiveDocument } from "../../src/live/document.js";
+import type { LiveDocument, LiveMessage } from "../../src/live/document.js";
 import type { SessionCommand } from "../../src/live/schemas.js";
 import type { SamplingSettings } from "../../src/live/settings.js";
 import { PAGE, fetchMeasurements, listen, send } from "./connection.js";
@@ -186,25 +186,60 @@ export function newStroke(): string {
   return `${PAGE}/${strokes++}`;
 }
 
+/** The page is drawn so often at most while messages come: what draws takes its turn from what samples. */
+const DRAWING_MILLISECONDS = 100;
+
+let waiting: LiveMessage[] = [];
+let takenAt = -Infinity;
+
+/** Takes in a message: at once after a silence, and a run's first picture; else together with those of the same moment. */
+function take(message: LiveMessage): void {
+  waiting.push(message);
+  if (message.preview?.step === 1) return takeAll();
+  if (waiting.length > 1) return;
+  const rest = takenAt + DRAWING_MILLISECONDS - performance.now();
+  if (rest <= 0) takeAll();
+  else setTimeout(takeAll, rest);
+}
+
+function takeAll(): void {
+  const messages = waiting;
+  waiting = [];
+  takenAt = performance.now();
+  if (confirmed.value === undefined) return;
+  const answered = messages.flatMap(({ answers }) => (answers?.page === PAGE ? [answers.edit] : []));
+  const last = Math.max(-1, ...answered);
+  batch(() => {
+    confirmed.value = messages.reduce<LiveDocument | undefined>(
+      (document, message) => document && applyMessage(document, message),
+      confirmed.value,
+    );
+    pending.value = pending.value.filter(({ edit: each }) => each > last);
+  });
+}
+
 /** Joins the session. */
 export function start(): void {
+  let lastTaken = -1;
   listen({
     onState(state) {
       connection.value = state;
     },
     onDocument(document) {
       documents++;
-      confirmed.value = document;
+      // It holds what the messages before it said.
+      waiting = [];
+      batch(() => {
+        confirmed.value = document;
+        pending.value = pending.value.filter((each) => each.edit > lastTaken);
+      });
     },
     onTaken(taken) {
+      lastTaken = taken;
       // A whole document that came meanwhile may have taken the place of the answer.
       pending.value = pending.value.filter((each) => each.edit > taken || each.documents === documents);
     },
-    onMessage(message) {
-      const { answers } = message;
-      if (confirmed.value !== undefined) confirmed.value = applyMessage(confirmed.value, message);
-      if (answers?.page === PAGE) pending.value = pending.value.filter((each) => each.edit > answers.edit);
-    },
+    onMessage: take,
     onRefused(refused, problem) {
       pending.value = pending.value.filter((each) => each.edit !== refused);
       refusal.value = problem;
