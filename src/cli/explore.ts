@@ -5,9 +5,14 @@ import { tmpdir } from "node:os";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { BlockcacheError } from "../errors.js";
+import { loadAdjustment } from "../caching/adjustment/adjustmentFile.js";
+import { loadCosts } from "../caching/costs/costsFile.js";
+import { loadSchedule } from "../caching/schedule/scheduleFile.js";
+import { loadProfile } from "../instrument/profile/profileFile.js";
 import { measurementFolder } from "../live/cacheFolder.js";
 import { childWorker } from "../live/childWorker.js";
 import { LiveSession } from "../live/session.js";
+import type { LiveWorker } from "../live/worker.js";
 import { serveExplorer } from "../server/explorerServer.js";
 import { MODEL, command, nonNegativeInteger } from "./command.js";
 import type { CommonOptions } from "./command.js";
@@ -18,6 +23,8 @@ interface ExploreOptions extends CommonOptions {
   readonly open: boolean;
   readonly profile?: string;
   readonly costs?: string;
+  readonly schedule?: string;
+  readonly adjustment?: string;
   readonly cache?: string;
   readonly heuristic?: string[];
 }
@@ -34,34 +41,50 @@ export function exploreCommand(): Command {
     .option("--no-open", "print the link, and open no browser")
     .option("--profile <file>", "what `blockcache profile` wrote, in place of measuring change")
     .option("--costs <file>", "what `blockcache costs` wrote, in place of timing blocks")
+    .option("--schedule <file>", "a schedule to begin with: what `blockcache schedule` wrote")
+    .option("--adjustment <file>", "mend what stands in: what `blockcache adjust` wrote for this schedule")
     .option("--cache <folder>", "where measurements are kept (default: blockcache/explore in the user's cache folder)")
     .option("--heuristic <modules...>", "modules of your own heuristics; loaded anew when they change")
     .action(async (model: string, options: ExploreOptions) => {
-      const { device, precision, threads, config, profile, costs } = options;
+      const { device, precision, threads, config, profile, costs, adjustment } = options;
+      // A file that is wrong is found before a model is opened.
+      const schedule = options.schedule === undefined ? undefined : await loadSchedule(options.schedule);
+      if (adjustment !== undefined) await loadAdjustment(adjustment);
+      if (profile !== undefined) await loadProfile(profile);
+      if (costs !== undefined) await loadCosts(costs);
       const worker = childWorker(model, { device, precision, threads, config });
       const session = new LiveSession(worker, {
         model,
         cacheFolder: options.cache ?? measurementFolder(),
         files: { profile, costs },
+        schedule,
+        adjustment,
       });
-      const stopWatching = await Promise.all((options.heuristic ?? []).map((path) => offerModule(session, path)));
-      const server = await serveExplorer(session, { port: options.port });
-      process.stdout.write(
-        options.json
-          ? `${JSON.stringify({ url: server.url })}\n`
-          : `blockcache explore: ${server.url}\nCtrl-C ends it.\n`,
-      );
-      if (options.open && !options.json) await openInBrowser(server.url);
-
-      const problem = await new Promise<string | undefined>((end) => {
-        for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => end(undefined));
-        worker.watch((state) => state.state === "failed" && end(state.message));
-      });
-      for (const stop of stopWatching) stop();
-      await server.close();
-      await session.close();
-      if (problem !== undefined) throw new BlockcacheError(problem);
+      try {
+        await serve(session, worker, options);
+      } finally {
+        // The worker's process would keep this one alive.
+        await session.close();
+      }
     });
+}
+
+/** Serves the session until somebody ends it. Throws what serving throws; BlockcacheError where the model cannot be opened. */
+async function serve(session: LiveSession, worker: LiveWorker, options: ExploreOptions): Promise<void> {
+  const stopWatching = await Promise.all((options.heuristic ?? []).map((path) => offerModule(session, path)));
+  const server = await serveExplorer(session, { port: options.port });
+  process.stdout.write(
+    options.json ? `${JSON.stringify({ url: server.url })}\n` : `blockcache explore: ${server.url}\nCtrl-C ends it.\n`,
+  );
+  if (options.open && !options.json) await openInBrowser(server.url);
+
+  const problem = await new Promise<string | undefined>((end) => {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => end(undefined));
+    worker.watch((state) => state.state === "failed" && end(state.message));
+  });
+  for (const stop of stopWatching) stop();
+  await server.close();
+  if (problem !== undefined) throw new BlockcacheError(problem);
 }
 
 /** Editors write in several goes. */

@@ -60,8 +60,22 @@ export interface Block extends Stage {
   extent(latents: Extent): Extent;
   /** multiply-adds of one batch row, given the latents' extent and the number of context tokens */
   multiplyAdds(latents: Extent, contextTokens: number): number;
+  /** of attn1 and attn2 */
+  readonly attention?: BlockAttention;
   /** The same computation in finer stages, so that what is inside can be hooked; the last has this block's id. */
   readonly parts?: readonly (Stage | Block)[];
+}
+
+/** What an attention's queries, the pixels, attend to. */
+export interface BlockAttention {
+  readonly to: "pixels" | "text";
+  /**
+   * The mean over heads of the attention's weights: [batch, queries, keys], rows of sum 1.
+   *
+   * @param inputs the block's
+   * @param queries int64 [queries]: the pixels, row by row from the top left, whose weights are asked for
+   */
+  weights(graph: GraphBuilder, inputs: readonly Value[], queries: Value): Value;
 }
 
 export function isBlock(stage: Stage | Block): stage is Block {

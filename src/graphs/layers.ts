@@ -201,29 +201,58 @@ export function attention(
   return upcast ? cast(graph, attended, "float16") : attended;
 }
 
+/** The mean over heads of what each query attends to: q, k as in {@link attention} → [batch, queries, keys], rows of sum 1. */
+export function attentionWeights(graph: GraphBuilder, query: Value, key: Value, options: AttentionOptions): Value {
+  const upcast = options.upcast === true && graph.precision === "float16";
+  const [q, k] = [query, key].map((tensor) => (upcast ? cast(graph, tensor, "float32") : tensor));
+  const weights = softmaxScores(graph, q, k, options, upcast ? "float32" : graph.precision);
+  const mean = graph.node("ReduceMean", [weights, graph.integers([1])], { keepdims: 0n });
+  return upcast ? cast(graph, mean, "float16") : mean;
+}
+
 function plainAttention(
   graph: GraphBuilder,
   [query, key, value]: readonly Value[],
-  { heads, headWidth, bias }: AttentionOptions,
+  options: AttentionOptions,
   elementType: Precision,
 ): Value {
-  // [batch, tokens, heads · width] → [batch, heads, tokens, width], the keys transposed
-  const split = (x: Value, perm: readonly bigint[]): Value =>
-    graph.node("Transpose", [graph.node("Reshape", [x, graph.integers([0, -1, heads, headWidth])])], { perm });
-  const scale = graph.constant({ dims: [], data: Float32Array.of(headWidth ** -0.5) }, elementType);
-  let scores = graph.node("Mul", [
-    graph.node("MatMul", [split(query, [0n, 2n, 1n, 3n]), split(key, [0n, 2n, 3n, 1n])]),
-    scale,
-  ]);
-  if (bias !== undefined) scores = graph.node("Add", [scores, bias]);
+  const { heads, headWidth } = options;
   const weighted = graph.node("MatMul", [
-    graph.node("Softmax", [scores], { axis: -1n }),
-    split(value, [0n, 2n, 1n, 3n]),
+    softmaxScores(graph, query, key, options, elementType),
+    splitHeads(graph, value, options, [0n, 2n, 1n, 3n]),
   ]);
   return graph.node("Reshape", [
     graph.node("Transpose", [weighted], { perm: [0n, 2n, 1n, 3n] }),
     graph.integers([0, -1, heads * headWidth]),
   ]);
+}
+
+/** softmax(q kᵀ / √width + bias): [batch, heads, queries, keys] */
+function softmaxScores(
+  graph: GraphBuilder,
+  query: Value,
+  key: Value,
+  options: AttentionOptions,
+  elementType: Precision,
+): Value {
+  const scale = graph.constant({ dims: [], data: Float32Array.of(options.headWidth ** -0.5) }, elementType);
+  const products = graph.node("MatMul", [
+    splitHeads(graph, query, options, [0n, 2n, 1n, 3n]),
+    splitHeads(graph, key, options, [0n, 2n, 3n, 1n]),
+  ]);
+  let scores = graph.node("Mul", [products, scale]);
+  if (options.bias !== undefined) scores = graph.node("Add", [scores, options.bias]);
+  return graph.node("Softmax", [scores], { axis: -1n });
+}
+
+/** [batch, tokens, heads · width] → [batch, heads, tokens, width], or as `perm` says */
+function splitHeads(
+  graph: GraphBuilder,
+  x: Value,
+  { heads, headWidth }: AttentionOptions,
+  perm: readonly bigint[],
+): Value {
+  return graph.node("Transpose", [graph.node("Reshape", [x, graph.integers([0, -1, heads, headWidth])])], { perm });
 }
 
 export function cast(graph: GraphBuilder, x: Value, to: "float32" | "float16"): Value {

@@ -1,4 +1,5 @@
-import { attention, fromTokens, geglu, groupNorm, layerNorm, linear, toTokens } from "./layers.js";
+import { attention, attentionWeights, fromTokens, geglu, groupNorm, layerNorm, linear, toTokens } from "./layers.js";
+import type { AttentionOptions } from "./layers.js";
 import type { GraphBuilder, Value } from "./graphBuilder.js";
 
 /** diffusers' Transformer2DModel over feature maps (models/transformers/transformer_2d.py). */
@@ -49,48 +50,69 @@ function projectionDims({ channels, useLinearProjection }: SpatialTransformer): 
   return useLinearProjection ? {} : { storedDims: [channels, channels, 1, 1] };
 }
 
-/** Self-attention of one layer, before its residual. */
-export function selfAttention(
+/** A layer's attention: attn1 looks at the pixels themselves (or at the text too), attn2 at the text. */
+export type AttentionName = "attn1" | "attn2";
+
+/** What a layer's attention looks at. */
+export function attendsTo({ onlyCrossAttention }: SpatialTransformer, attention: AttentionName): "pixels" | "text" {
+  return attention === "attn1" && !onlyCrossAttention ? "pixels" : "text";
+}
+
+/** Self- or cross-attention of one layer, before its residual. */
+export function layerAttention(
   graph: GraphBuilder,
   transformer: SpatialTransformer,
   layer: number,
+  which: AttentionName,
   tokens: Value,
   context: Value,
 ): Value {
-  const name = `${transformer.name}.transformer_blocks.${layer}`;
-  const normalised = layerNorm(graph, tokens, `${name}.norm1`, transformer.channels, LAYER_NORM_EPSILON);
-  if (transformer.onlyCrossAttention)
-    return attend(graph, transformer, `${name}.attn1`, normalised, context, transformer.contextWidth);
-  return attend(graph, transformer, `${name}.attn1`, normalised, normalised, transformer.channels);
-}
-
-/** Cross-attention of one layer, before its residual. */
-export function crossAttention(
-  graph: GraphBuilder,
-  transformer: SpatialTransformer,
-  layer: number,
-  tokens: Value,
-  context: Value,
-): Value {
-  const name = `${transformer.name}.transformer_blocks.${layer}`;
-  const normalised = layerNorm(graph, tokens, `${name}.norm2`, transformer.channels, LAYER_NORM_EPSILON);
-  return attend(graph, transformer, `${name}.attn2`, normalised, context, transformer.contextWidth);
-}
-
-function attend(
-  graph: GraphBuilder,
-  transformer: SpatialTransformer,
-  name: string,
-  tokens: Value,
-  source: Value,
-  sourceWidth: number,
-): Value {
-  const { channels, heads, upcastAttention } = transformer;
-  const query = linear(graph, tokens, `${name}.to_q`, channels, channels, { bias: false });
+  const { name, normalised, source, sourceWidth } = attended(graph, transformer, layer, which, tokens, context);
+  const { channels } = transformer;
+  const query = linear(graph, normalised, `${name}.to_q`, channels, channels, { bias: false });
   const key = linear(graph, source, `${name}.to_k`, sourceWidth, channels, { bias: false });
   const value = linear(graph, source, `${name}.to_v`, sourceWidth, channels, { bias: false });
-  const attended = attention(graph, query, key, value, { heads, headWidth: channels / heads, upcast: upcastAttention });
-  return linear(graph, attended, `${name}.to_out.0`, channels, channels);
+  const result = attention(graph, query, key, value, headsOf(transformer));
+  return linear(graph, result, `${name}.to_out.0`, channels, channels);
+}
+
+/** The weights of that attention for some of its queries, as {@link BlockAttention} gives them. */
+export function layerAttentionWeights(
+  graph: GraphBuilder,
+  transformer: SpatialTransformer,
+  layer: number,
+  which: AttentionName,
+  tokens: Value,
+  context: Value,
+  queries: Value,
+): Value {
+  const { name, normalised, source, sourceWidth } = attended(graph, transformer, layer, which, tokens, context);
+  const { channels } = transformer;
+  const asking = graph.node("Gather", [normalised, queries], { axis: 1n });
+  const query = linear(graph, asking, `${name}.to_q`, channels, channels, { bias: false });
+  const key = linear(graph, source, `${name}.to_k`, sourceWidth, channels, { bias: false });
+  return attentionWeights(graph, query, key, headsOf(transformer));
+}
+
+function attended(
+  graph: GraphBuilder,
+  transformer: SpatialTransformer,
+  layer: number,
+  which: AttentionName,
+  tokens: Value,
+  context: Value,
+): { name: string; normalised: Value; source: Value; sourceWidth: number } {
+  const { channels, contextWidth } = transformer;
+  const path = `${transformer.name}.transformer_blocks.${layer}`;
+  const norm = which === "attn1" ? "norm1" : "norm2";
+  const normalised = layerNorm(graph, tokens, `${path}.${norm}`, channels, LAYER_NORM_EPSILON);
+  return attendsTo(transformer, which) === "pixels"
+    ? { name: `${path}.${which}`, normalised, source: normalised, sourceWidth: channels }
+    : { name: `${path}.${which}`, normalised, source: context, sourceWidth: contextWidth };
+}
+
+function headsOf({ channels, heads, upcastAttention }: SpatialTransformer): AttentionOptions {
+  return { heads, headWidth: channels / heads, upcast: upcastAttention };
 }
 
 /** Feed-forward with GEGLU of one layer, before its residual. */
@@ -112,8 +134,8 @@ export function transformerBranch(
 ): Value {
   let tokens = projectIn(graph, transformer, x);
   for (let layer = 0; layer < transformer.layers; layer++) {
-    tokens = graph.node("Add", [tokens, selfAttention(graph, transformer, layer, tokens, context)]);
-    tokens = graph.node("Add", [tokens, crossAttention(graph, transformer, layer, tokens, context)]);
+    tokens = graph.node("Add", [tokens, layerAttention(graph, transformer, layer, "attn1", tokens, context)]);
+    tokens = graph.node("Add", [tokens, layerAttention(graph, transformer, layer, "attn2", tokens, context)]);
     tokens = graph.node("Add", [tokens, feedForward(graph, transformer, layer, tokens)]);
   }
   return projectOut(graph, transformer, tokens, x);

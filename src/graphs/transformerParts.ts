@@ -1,15 +1,15 @@
 import type { Block, BlockInput, BlockKind, Extent, Stage } from "./block.js";
-import type { GraphBuilder, Value } from "./graphBuilder.js";
 import {
+  attendsTo,
   attentionMultiplyAdds,
-  crossAttention,
   feedForward,
   feedForwardMultiplyAdds,
+  layerAttention,
+  layerAttentionWeights,
   projectIn,
   projectOut,
-  selfAttention,
 } from "./spatialTransformer.js";
-import type { SpatialTransformer } from "./spatialTransformer.js";
+import type { AttentionName, SpatialTransformer } from "./spatialTransformer.js";
 
 /**
  * A spatial transformer as stages: proj_in, then attn1, attn2 and ff of each layer as blocks of their
@@ -21,7 +21,7 @@ export function transformerParts(
   context: BlockInput,
   extent: (latents: Extent) => Extent,
 ): (Stage | Block)[] {
-  const { name, channels, layers, contextWidth, onlyCrossAttention } = transformer;
+  const { name, channels, layers, contextWidth } = transformer;
   const tokenDims = ["batch", "pixels", channels] as const;
   const projected = `${name}.proj_in`;
   const parts: (Stage | Block)[] = [
@@ -38,8 +38,7 @@ export function transformerParts(
   const append = (
     kind: BlockKind,
     layer: number,
-    branch: (graph: GraphBuilder, tokens: Value, context: Value) => Value,
-    multiplyAdds: Block["multiplyAdds"],
+    inner: Pick<Block, "branch" | "multiplyAdds" | "attention">,
   ): void => {
     const id = `${name}.transformer_blocks.${layer}.${kind}`;
     parts.push({
@@ -50,35 +49,34 @@ export function transformerParts(
       channels,
       outputDims: tokenDims,
       extent,
-      multiplyAdds,
-      branch: (graph, [hidden, source]) => branch(graph, hidden, source),
       merge: (graph, [hidden], value) => graph.node("Add", [hidden, value]),
+      ...inner,
     });
     tokens = { value: id, dims: tokenDims };
   };
-
-  for (let layer = 0; layer < layers; layer++) {
-    append(
-      "attn1",
-      layer,
-      (graph, hidden, source) => selfAttention(graph, transformer, layer, hidden, source),
-      (latents, contextTokens) => {
-        const [keys, width] = onlyCrossAttention ? [contextTokens, contextWidth] : [pixels(latents), channels];
+  const attend = (which: AttentionName, layer: number): void => {
+    const to = attendsTo(transformer, which);
+    append(which, layer, {
+      branch: (graph, [hidden, source]) => layerAttention(graph, transformer, layer, which, hidden, source),
+      multiplyAdds: (latents, contextTokens) => {
+        const [keys, width] = to === "text" ? [contextTokens, contextWidth] : [pixels(latents), channels];
         return attentionMultiplyAdds(transformer, pixels(latents), keys, width);
       },
-    );
-    append(
-      "attn2",
-      layer,
-      (graph, hidden, source) => crossAttention(graph, transformer, layer, hidden, source),
-      (latents, contextTokens) => attentionMultiplyAdds(transformer, pixels(latents), contextTokens, contextWidth),
-    );
-    append(
-      "ff",
-      layer,
-      (graph, hidden) => feedForward(graph, transformer, layer, hidden),
-      (latents) => feedForwardMultiplyAdds(transformer, pixels(latents)),
-    );
+      attention: {
+        to,
+        weights: (graph, [hidden, source], queries) =>
+          layerAttentionWeights(graph, transformer, layer, which, hidden, source, queries),
+      },
+    });
+  };
+
+  for (let layer = 0; layer < layers; layer++) {
+    attend("attn1", layer);
+    attend("attn2", layer);
+    append("ff", layer, {
+      branch: (graph, [hidden]) => feedForward(graph, transformer, layer, hidden),
+      multiplyAdds: (latents) => feedForwardMultiplyAdds(transformer, pixels(latents)),
+    });
   }
 
   const last: Block = {

@@ -12,6 +12,8 @@ export interface LiveDocument {
   readonly model?: ModelDescription;
   readonly settings?: SamplingSettings;
   readonly plan: Plan;
+  /** the scale-shift adjustment that was given, and why it does not apply to what the plan finds, where it does not */
+  readonly adjustment?: { readonly file: string; readonly problem?: string };
   /** a second schedule to compare with */
   readonly other?: KeptSchedule;
   /** each change is sampled at once */
@@ -63,6 +65,8 @@ export interface Comparison {
   readonly plainKept?: boolean;
   readonly speedup?: number;
   readonly predictedSpeedup: number;
+  /** what stands in was mended by the adjustment */
+  readonly adjusted?: boolean;
   /** dB; null where the pictures are equal */
   readonly psnr?: number | null;
   readonly problem?: string;
@@ -105,6 +109,7 @@ export interface JudgedPoint {
   /** of a cached point; a plain one has none */
   readonly plan?: Plan;
   readonly schedule?: Schedule;
+  readonly adjusted?: boolean;
   readonly predictedSeconds: number;
   /** network evaluations, known with the first result */
   readonly evaluations?: number;

@@ -1,7 +1,6 @@
 /** Code that does what a page shows, for a cell and for a terminal. */
-import { ArgumentError } from "../errors.js";
-import type { Schedule } from "../caching/schedule/schedule.js";
-import type { LiveDocument } from "./document.js";
+import type { SamplingSettings } from "./settings.js";
+import type { CachedBy } from "./worker.js";
 
 export interface Recipes {
   /** TypeScript for a notebook cell */
@@ -11,24 +10,20 @@ export interface Recipes {
 }
 
 /**
- * The run that a page shows now, cached by its schedule.
+ * One run, cached.
  *
  * @param model what `loadPipeline` and the command line open it by
- * @throws ArgumentError while the schedule is not known yet
  */
-export function recipes(
-  { document: { settings, plan }, schedule }: { readonly document: LiveDocument; readonly schedule?: Schedule },
-  model: string,
-): Recipes {
-  if (settings === undefined || schedule === undefined)
-    throw new ArgumentError("copy: expected a schedule, found change and costs still being measured — try again");
+export function recipes(settings: SamplingSettings, { schedule, reuse, adjustment }: CachedBy, model: string): Recipes {
   const { negativePrompt, schedulerConfig, ...sampling } = settings;
   const options = {
     ...sampling,
     ...(negativePrompt === "" ? {} : { negativePrompt }),
     ...(Object.keys(schedulerConfig).length === 0 ? {} : { schedulerConfig }),
   };
-  const cell = `import { cachedRun, generate, loadPipeline, reuseRule, show } from "blockcache";
+  const load = adjustment === undefined ? "" : "loadAdjustment, ";
+  const mend = adjustment === undefined ? "" : `, adjustment: await loadAdjustment(${JSON.stringify(adjustment)})`;
+  const cell = `import { cachedRun, generate, ${load}loadPipeline, reuseRule, show } from "blockcache";
 import type { Schedule } from "blockcache";
 
 const pipeline = await loadPipeline(${JSON.stringify(model)});
@@ -36,7 +31,7 @@ const schedule: Schedule = ${JSON.stringify(schedule)};
 const cached = await generate(pipeline, {
 ${Object.entries(options)
   .map(([name, value]) => `  ${name}: ${JSON.stringify(value)},\n`)
-  .join("")}  hooks: [cachedRun(schedule, { reuse: reuseRule(${JSON.stringify(plan.reuse)}) })],
+  .join("")}  hooks: [cachedRun(schedule, { reuse: reuseRule(${JSON.stringify(reuse)})${mend} })],
 });
 await show(cached.images);
 `;
@@ -51,7 +46,8 @@ await show(cached.images);
     ["--height", settings.height],
     ["--width", settings.width],
     ["--schedule", "schedule.json"],
-    ["--reuse", plan.reuse],
+    ["--reuse", reuse],
+    ...(adjustment === undefined ? [] : [["--adjustment", adjustment]]),
     ["--out", "cached.png"],
   ];
   const command = `printf '%s' ${quoted(JSON.stringify(schedule))} > schedule.json

@@ -6,7 +6,17 @@ import { ArgumentError } from "../errors.js";
 import { schemaProblem } from "../files/schemaProblem.js";
 
 /** Far above what people use, and small enough that nothing of this size hurts. */
-const LIMITS = { text: 4000, name: 200, steps: 1000, pixels: 4096, prompts: 100, seeds: 32, blocks: 5000, points: 500 };
+const LIMITS = {
+  text: 4000,
+  name: 200,
+  steps: 1000,
+  pixels: 4096,
+  prompts: 100,
+  seeds: 32,
+  blocks: 5000,
+  points: 500,
+  tokens: 1000,
+};
 
 const text = z.string().max(LIMITS.text);
 const name = z.string().max(LIMITS.name);
@@ -59,6 +69,7 @@ export const planSchema = z.strictObject({
   speedup: speedup.optional(),
   kinds,
   reuse: name,
+  adjusted: z.boolean().optional(),
   ends,
   maxAge: age.optional(),
   cells: z.record(name, z.record(z.string().regex(/^\d{1,5}$/), mark)),
@@ -74,6 +85,7 @@ const editSchema = z.discriminatedUnion("kind", [
         options,
         kinds,
         reuse: name,
+        adjusted: z.boolean(),
         ends,
         speedup: speedup.nullable(),
         maxAge: age.nullable(),
@@ -124,6 +136,9 @@ const runView = z.strictObject({
   final: z.boolean(),
   seconds: seconds.optional(),
 });
+const attentionRows = z
+  .array(z.strictObject({ label: name, share: z.number().min(0).max(1.001).optional(), picture }))
+  .max(LIMITS.tokens);
 const runState = z.enum(["finished", "stopped", "failed"]);
 
 /** A session on disk. */
@@ -147,6 +162,7 @@ export const sessionFileSchema = z.strictObject({
       plainKept: z.boolean().optional(),
       speedup: z.number().positive().optional(),
       predictedSpeedup: z.number().positive(),
+      adjusted: z.boolean().optional(),
       psnr: z.number().nullable().optional(),
       problem: text.optional(),
     })
@@ -163,6 +179,7 @@ export const sessionFileSchema = z.strictObject({
           evaluations: z.array(evaluation),
           timesteps: z.array(z.number()),
           pictures: z.array(picture).max(100),
+          attention: z.strictObject({ text: attentionRows, pixels: attentionRows }).optional(),
         })
         .optional(),
       problem: text.optional(),
@@ -177,6 +194,7 @@ export const sessionFileSchema = z.strictObject({
           settings: settingsSchema,
           plan: planSchema.optional(),
           schedule: checkedScheduleSchema.optional(),
+          adjusted: z.boolean().optional(),
           predictedSeconds: seconds,
           evaluations: count.optional(),
           results: z.array(z.strictObject({ error: z.number().min(0), seconds })),

@@ -1,4 +1,7 @@
 /** A session: the document that its pages and cells show, and the work behind it. */
+import { requireFitsSchedule } from "../caching/adjustment/adjustment.js";
+import type { Adjustment } from "../caching/adjustment/adjustment.js";
+import { loadAdjustment } from "../caching/adjustment/adjustmentFile.js";
 import type { NamedHeuristic } from "../caching/heuristics/registry.js";
 import { HEURISTICS } from "../caching/heuristics/registry.js";
 import type { Schedule } from "../caching/schedule/schedule.js";
@@ -19,11 +22,12 @@ import type { Recipes } from "./recipes.js";
 import type { SessionCommand, SessionFile } from "./schemas.js";
 import { reopened, sessionFile } from "./sessionFile.js";
 import { measurementKey } from "./settings.js";
+import { settingsOfSchedule } from "./settings.js";
 import type { SamplingSettings } from "./settings.js";
 import { SharedDocument } from "./sharedDocument.js";
 import { compareTask, describeTask, measureTask, stripTask, textOf } from "./tasks.js";
 import type { Workplace } from "./tasks.js";
-import type { LiveWorker, MeasuredFiles, ModelDescription } from "./worker.js";
+import type { CachedBy, LiveWorker, MeasuredFiles, ModelDescription } from "./worker.js";
 import { WorkerEndedError } from "./workerEnded.js";
 
 export interface SessionOptions {
@@ -33,6 +37,10 @@ export interface SessionOptions {
   readonly cacheFolder: string;
   /** measurements in files, for the first settings: a profile's own, where there is one */
   readonly files?: MeasuredFiles;
+  /** a schedule to begin with, and its settings */
+  readonly schedule?: Schedule;
+  /** file of a scale-shift adjustment, which is on at the start */
+  readonly adjustment?: string;
   /** changes to the model's own settings at the start */
   readonly settings?: Partial<SamplingSettings>;
   /** work goes on for so long after the last page has gone. Default: 10,000 */
@@ -62,6 +70,7 @@ export class LiveSession {
       }
     | undefined;
   #images: { readonly plain: RgbImage; readonly cached: RgbImage } | undefined;
+  #adjustment: Adjustment | undefined;
   /** key of the settings that the measured files are for */
   #fileKey: string | undefined;
   #pages = 0;
@@ -72,9 +81,10 @@ export class LiveSession {
 
   constructor(worker: LiveWorker, options: SessionOptions) {
     this.#options = options;
+    const { schedule, adjustment } = options;
     const first: LiveDocument = {
       worker: { state: "starting", message: "starting" },
-      plan: FIRST_PLAN,
+      plan: schedule === undefined ? FIRST_PLAN : editPlan(FIRST_PLAN, { kind: "import", schedule }),
       follows: true,
       history: { undo: 0, redo: 0 },
       pictures: {},
@@ -87,7 +97,7 @@ export class LiveSession {
       },
       ownHeuristics: [],
     };
-    this.#place = { worker, shared: new SharedDocument(first) };
+    this.#place = { worker, shared: new SharedDocument(first), adjustment };
     this.#agenda = new Agenda((error) => this.#fault(error));
     worker.watch((state) => {
       this.#tell({ set: { worker: state } });
@@ -115,7 +125,10 @@ export class LiveSession {
 
   /** Code that does what the page shows. Throws ArgumentError while there is no schedule. */
   recipes(): Recipes {
-    return recipes(this, this.#options.model);
+    const { document, schedule } = this;
+    if (schedule === undefined)
+      throw new ArgumentError("copy: expected a schedule, found change and costs still being measured — try again");
+    return recipes(this.#settings(), this.#cachedBy(document.plan, schedule), this.#options.model);
   }
 
   /** The pictures of the last comparison that was finished. */
@@ -261,7 +274,10 @@ export class LiveSession {
     this.#points = parts.judged?.points.length ?? 0;
     this.#images = undefined;
     // What the file shows stays until something is changed.
-    this.#measure(() => this.#findOwn());
+    this.#measure(() => {
+      this.#findOwn();
+      this.#fitAdjustment();
+    });
   }
 
   async close(): Promise<void> {
@@ -297,9 +313,14 @@ export class LiveSession {
   }
 
   async #described(model: ModelDescription): Promise<void> {
-    const { files } = this.#options;
+    const { files, schedule, adjustment } = this.#options;
     const setting = files?.profile === undefined ? undefined : (await loadProfile(files.profile)).setting;
     const [height, width] = setting?.latent_size.map((extent) => extent * model.pixelsOfLatent) ?? [];
+    if (adjustment !== undefined) {
+      this.#adjustment = await loadAdjustment(adjustment);
+      const plan = { ...this.document.plan, reuse: this.#adjustment.reuse, adjusted: true };
+      this.#tell({ set: { plan, adjustment: { file: adjustment } } });
+    }
     const settings = {
       ...model.settings,
       ...(setting === undefined
@@ -313,6 +334,7 @@ export class LiveSession {
             height,
             width,
           }),
+      ...(schedule === undefined ? {} : settingsOfSchedule(schedule)),
       ...this.#options.settings,
     };
     const judged = { ...this.document.judged, convergedSteps: CONVERGED_FACTOR * settings.steps };
@@ -359,6 +381,7 @@ export class LiveSession {
   #planChanged(): void {
     const { follows } = this.document;
     this.#findOwn();
+    this.#fitAdjustment();
     this.#outdate();
     if (follows) this.#compare();
     else this.#agenda.remove("compare");
@@ -380,6 +403,44 @@ export class LiveSession {
     }
   }
 
+  /** Tells whether the adjustment is for what the plan finds. */
+  #fitAdjustment(): void {
+    const { document } = this;
+    if (document.adjustment === undefined) return;
+    const problem = this.#adjustmentProblem();
+    if (problem === document.adjustment.problem) return;
+    this.#tell({
+      set: { adjustment: { file: document.adjustment.file, ...(problem === undefined ? {} : { problem }) } },
+    });
+  }
+
+  #adjustmentProblem(): string | undefined {
+    try {
+      const { schedule } = this;
+      if (schedule !== undefined && this.#adjustment !== undefined)
+        requireFitsSchedule(this.#adjustment, schedule, { name: this.document.plan.reuse });
+      return undefined;
+    } catch (error) {
+      return textOf(error);
+    }
+  }
+
+  /** Whether a plan's run is mended: where it asks for that, and the adjustment is for its schedule and rule. */
+  #adjusts({ adjusted, reuse }: Plan, schedule: Schedule): boolean {
+    if (!adjusted || this.#adjustment === undefined) return false;
+    try {
+      requireFitsSchedule(this.#adjustment, schedule, { name: reuse });
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #cachedBy(plan: Plan, schedule: Schedule): CachedBy {
+    const { adjustment } = this.#options;
+    return { schedule, reuse: plan.reuse, ...(this.#adjusts(plan, schedule) ? { adjustment } : {}) };
+  }
+
   #compare(): void {
     const { plan } = this.document;
     try {
@@ -387,9 +448,11 @@ export class LiveSession {
       if (schedule === undefined || this.#measurements === undefined) return;
       const predictedSpeedup = predictPlan(this.#measurements.costs, schedule, plan.reuse).speedup;
       this.#agenda.add(
-        compareTask(this.#place, { settings: this.#settings(), plan, schedule, predictedSpeedup }, (result) => {
-          this.#images = { plain: result.plain.image, cached: result.cached.image };
-        }),
+        compareTask(
+          this.#place,
+          { settings: this.#settings(), plan, cached: this.#cachedBy(plan, schedule), predictedSpeedup },
+          (result) => (this.#images = { plain: result.plain.image, cached: result.cached.image }),
+        ),
       );
     } catch (error) {
       this.#agenda.remove("compare");
@@ -402,7 +465,8 @@ export class LiveSession {
     if (measurements === undefined)
       throw new ArgumentError("judge: change and costs are still being measured — try again");
     const { plan, judged } = this.document;
-    const source = { settings: this.#settings(), measurements };
+    const adjusts = (of: Plan, schedule: Schedule): boolean => this.#adjusts(of, schedule);
+    const source = { settings: this.#settings(), measurements, adjusts };
     const heuristic = this.#heuristic(plan) ?? HEURISTICS.find(({ name }) => name === plan.heuristic);
     const fresh =
       add === "plain"

@@ -1,4 +1,5 @@
 /** How a run is sampled, as a person sets it: plain data. */
+import type { Schedule } from "../caching/schedule/schedule.js";
 import type { SampleOptions } from "../diffusion/samplingPlan.js";
 import type { SolverName } from "../diffusion/solvers/index.js";
 
@@ -20,6 +21,21 @@ export interface SamplingSettings {
 /** The settings as `sample` takes them. */
 export function sampleOptions({ negativePrompt, ...settings }: SamplingSettings): SampleOptions {
   return { ...settings, ...(negativePrompt === "" ? {} : { negativePrompt }) };
+}
+
+/** The settings that a schedule was made for. */
+export function settingsOfSchedule({
+  solver,
+  solver_config,
+  num_inference_steps,
+  guidance_scale,
+}: Schedule): Pick<SamplingSettings, "solver" | "schedulerConfig" | "steps" | "guidanceScale"> {
+  return {
+    solver: solver as SolverName,
+    schedulerConfig: solver_config ?? {},
+    steps: num_inference_steps,
+    guidanceScale: guidance_scale,
+  };
 }
 
 /** What change and costs depend on: equal texts are equal measurements. */

@@ -1,18 +1,27 @@
 /** The pieces of a session's work: each does a job with the worker, and tells the document how it goes. */
-import type { Schedule } from "../caching/schedule/schedule.js";
 import { InterruptedError } from "../errors.js";
 import type { Measurements, Plan } from "../planning/plan.js";
 import type { Task } from "./agenda.js";
 import type { Comparison, LiveMessage, RunView } from "./document.js";
 import type { SamplingSettings } from "./settings.js";
 import type { SharedDocument } from "./sharedDocument.js";
-import type { ComparisonResult, FinishedRun, LiveWorker, MeasureInput, ModelDescription, Progress } from "./worker.js";
+import type {
+  CachedBy,
+  ComparisonResult,
+  FinishedRun,
+  LiveWorker,
+  MeasureInput,
+  ModelDescription,
+  Progress,
+} from "./worker.js";
 import { WorkerEndedError } from "./workerEnded.js";
 
 /** What a task works with. */
 export interface Workplace {
   readonly worker: LiveWorker;
   readonly shared: SharedDocument;
+  /** file of the adjustment that was given */
+  readonly adjustment?: string;
 }
 
 /** In the order of urgency. */
@@ -52,13 +61,13 @@ export function measureTask(
 export interface ComparisonRequest {
   readonly settings: SamplingSettings;
   readonly plan: Plan;
-  readonly schedule: Schedule;
+  readonly cached: CachedBy;
   readonly predictedSpeedup: number;
 }
 
 export function compareTask(
   { worker, shared }: Workplace,
-  { settings, plan, schedule, predictedSpeedup }: ComparisonRequest,
+  { settings, plan, cached: by, predictedSpeedup }: ComparisonRequest,
   onDone: (result: ComparisonResult) => void,
 ): Task {
   const change = (values: Partial<Comparison>): void => {
@@ -76,6 +85,7 @@ export function compareTask(
         settings,
         plan,
         predictedSpeedup,
+        adjusted: by.adjustment !== undefined,
         lit: [],
         plain: waiting,
         cached: waiting,
@@ -84,13 +94,13 @@ export function compareTask(
       try {
         const result = await worker.run(
           "compare",
-          { settings, schedule, reuse: plan.reuse },
+          { settings, cached: by },
           {
             signal,
             onEvent: (event: LiveMessage) => shared.tell(event),
           },
         );
-        const total = schedule.timesteps.length;
+        const total = by.schedule.timesteps.length;
         const view = ({ seconds }: FinishedRun): RunView => ({ step: total, total, final: true, seconds });
         const { plain, cached, plainKept, difference, speedup, psnr } = result;
         onDone(result);

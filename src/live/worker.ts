@@ -64,13 +64,33 @@ export interface BlockStrip {
   readonly timesteps: readonly number[];
   /** one picture an evaluation, data URIs */
   readonly pictures: readonly string[];
+  /** of a spatial transformer: where it looks, at the same evaluations */
+  readonly attention?: { readonly text: readonly AttentionRow[]; readonly pixels: readonly AttentionRow[] };
 }
 
-/** A run to judge: cached where there is a schedule, else plain. */
+/** Attention to one token, or from one pixel: a map an evaluation, side by side, brighter where there is more. */
+export interface AttentionRow {
+  /** the token, or where the pixel lies */
+  readonly label: string;
+  /** of all attention, how much goes to this token: 0 to 1 */
+  readonly share?: number;
+  /** data URI */
+  readonly picture: string;
+}
+
+/** What a run is cached by. */
+export interface CachedBy {
+  readonly schedule: Schedule;
+  /** name of the reuse rule */
+  readonly reuse: string;
+  /** file of an adjustment that was fitted for them */
+  readonly adjustment?: string;
+}
+
+/** A run to judge: cached where it says what by, else plain. */
 export interface JudgedArm {
   readonly settings: SamplingSettings;
-  readonly schedule?: Schedule;
-  readonly reuse?: string;
+  readonly cached?: CachedBy;
   /** steps of the near-converged solution that it is compared with */
   readonly convergedSteps: number;
 }
@@ -105,7 +125,7 @@ export interface Jobs {
     readonly event: Progress;
   };
   readonly compare: {
-    readonly input: { readonly settings: SamplingSettings; readonly schedule: Schedule; readonly reuse: string };
+    readonly input: { readonly settings: SamplingSettings; readonly cached: CachedBy };
     readonly result: ComparisonResult;
     readonly event: ComparisonEvent;
   };

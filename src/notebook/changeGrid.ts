@@ -1,4 +1,4 @@
-import { cividis } from "./cividis.js";
+import { cividis } from "../live/cividis.js";
 import { pixelGrid } from "./pixelGrid.js";
 
 /** Change of each block so far: one row for each block, one column for each step. */

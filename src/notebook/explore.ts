@@ -32,6 +32,10 @@ export interface ExploreOptions {
   /** files of `blockcache profile` and `blockcache costs`, in place of measuring */
   readonly profile?: string;
   readonly costs?: string;
+  /** a schedule to begin with, and its settings */
+  readonly schedule?: Schedule;
+  /** file of `saveAdjustment` or `blockcache adjust`: scale-shift that the page can turn off and on */
+  readonly adjustment?: string;
   /** where measurements are kept. Default: in the user's cache folder */
   readonly cacheFolder?: string;
 }
@@ -76,11 +80,13 @@ const FRAME_PIXELS = 720;
  * @throws InterruptedError when the cell is interrupted meanwhile; ArgumentError where the port is taken or files do not fit
  */
 export async function explore(pipeline: Pipeline, options: ExploreOptions = {}): Promise<Explorer> {
-  const { heuristics = [], settings, profile, costs, height = FRAME_PIXELS } = options;
+  const { heuristics = [], settings, profile, costs, schedule, adjustment, height = FRAME_PIXELS } = options;
   const session = new LiveSession(localWorker(pipeline), {
     model: pipeline.folder.path,
     cacheFolder: options.cacheFolder ?? measurementFolder(),
     files: { profile, costs },
+    schedule,
+    adjustment,
     settings,
   });
   for (const heuristic of heuristics) session.offer(heuristic);
@@ -223,7 +229,7 @@ function valueOf<Name extends keyof ExplorerEvents>(
   return values[name]();
 }
 
-const PLAN_PARTS: readonly string[] = ["heuristic", "kinds", "reuse", "ends", "speedup", "maxAge"];
+const PLAN_PARTS: readonly string[] = ["heuristic", "kinds", "reuse", "adjusted", "ends", "speedup", "maxAge"];
 
 /** Values go where they belong by their names; what is neither a setting nor a part of the plan is the heuristic's. */
 function set(session: LiveSession, values: ExplorerValues): void {

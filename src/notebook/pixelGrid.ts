@@ -1,7 +1,6 @@
 import { bitmapUri } from "../live/bitmap.js";
+import type { Colour } from "../live/cividis.js";
 import { escapeHtml } from "./show/escapeHtml.js";
-
-export type Colour = readonly [red: number, green: number, blue: number];
 
 /** A row a block, a column a step: a picture that costs microseconds to draw. */
 export interface PixelGrid {

@@ -3,7 +3,7 @@ import type { Schedule } from "../caching/schedule/schedule.js";
 import type { SamplingHook } from "../diffusion/samplingHook.js";
 import type { Execution } from "../engine/network/observer.js";
 import { pixelGrid } from "./pixelGrid.js";
-import type { Colour } from "./pixelGrid.js";
+import type { Colour } from "../live/cividis.js";
 
 /** A schedule whose cells light up as they compute or reuse. */
 export interface ScheduleGrid {

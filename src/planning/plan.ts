@@ -27,6 +27,8 @@ export interface Plan {
   readonly kinds: readonly BlockKind[];
   /** name of the reuse rule */
   readonly reuse: string;
+  /** what stands in is mended by the adjustment that is there, where that was fitted for this schedule and rule */
+  readonly adjusted?: boolean;
   /** the window in which anything is reused: so many evaluations at either end compute */
   readonly ends: { readonly first: number; readonly last: number };
   /** the most evaluations in a row that a block may reuse for */

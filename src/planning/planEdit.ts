@@ -5,7 +5,7 @@ import type { Plan } from "./plan.js";
 
 /** The parts of a plan that are set as a whole. */
 export type PlanSettings = Partial<
-  Pick<Plan, "heuristic" | "options" | "kinds" | "reuse" | "ends"> & {
+  Pick<Plan, "heuristic" | "options" | "kinds" | "reuse" | "adjusted" | "ends"> & {
     /** null takes the target away */
     readonly speedup: number | null;
     /** null takes the limit away */

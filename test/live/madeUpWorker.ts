@@ -4,45 +4,55 @@ import type { Measurements } from "../../src/planning/plan.js";
 import type { JobKind, Jobs, LiveWorker, ModelDescription, WorkerState } from "../../src/live/worker.js";
 import { costsOf, profileOf } from "../caching/madeUp.js";
 
-const [BLOCKS, EVALUATIONS] = [4, 8];
-export const profile = profileOf([
-  Array.from({ length: BLOCKS }, (_, block) =>
-    Array.from({ length: EVALUATIONS }, (_, step) => 0.05 * (block + 1) + 0.01 * step),
-  ),
-]);
-export const measurements: Measurements = { profile, costs: costsOf(profile, [0.02, 0.01], true) };
+/** A model of so many transformers, and what was measured of it at so many evaluations. */
+export function madeUpModel(
+  blocks: number,
+  evaluations: number,
+): { readonly model: ModelDescription; readonly measurements: Measurements } {
+  const profile = profileOf([
+    Array.from({ length: blocks }, (_, block) =>
+      Array.from({ length: evaluations }, (_, step) => (0.2 * (block + 1)) / blocks + 0.01 * step),
+    ),
+  ]);
+  return {
+    measurements: { profile, costs: costsOf(profile, [0.02, 0.01], true) },
+    model: {
+      name: "made up",
+      fingerprint: "sha256:0",
+      device: "cpu",
+      precision: "float32",
+      blocks: profile.blocks.map(({ id, kind, resolution }) => ({
+        id,
+        kind,
+        resolution,
+        shape: [4, 8, 8],
+        channels: 4,
+        bytes: 1024,
+        parameters: 10,
+        sharedParameters: 0,
+        multiplyAdds: 10,
+        cacheable: true,
+      })),
+      solvers: ["ddim"],
+      settings: {
+        prompt: "a",
+        negativePrompt: "",
+        seed: 0,
+        solver: "ddim",
+        schedulerConfig: {},
+        steps: evaluations,
+        guidanceScale: 5,
+        height: 64,
+        width: 64,
+      },
+      pixelsOfLatent: 8,
+    },
+  };
+}
 
-export const model: ModelDescription = {
-  name: "made up",
-  fingerprint: "sha256:0",
-  device: "cpu",
-  precision: "float32",
-  blocks: profile.blocks.map(({ id, kind, resolution }) => ({
-    id,
-    kind,
-    resolution,
-    shape: [4, 8, 8],
-    channels: 4,
-    bytes: 1024,
-    parameters: 10,
-    sharedParameters: 0,
-    multiplyAdds: 10,
-    cacheable: true,
-  })),
-  solvers: ["ddim"],
-  settings: {
-    prompt: "a",
-    negativePrompt: "",
-    seed: 0,
-    solver: "ddim",
-    schedulerConfig: {},
-    steps: EVALUATIONS,
-    guidanceScale: 5,
-    height: 64,
-    width: 64,
-  },
-  pixelsOfLatent: 8,
-};
+const small = madeUpModel(4, 8);
+export const { measurements } = small;
+export const { profile } = measurements;
 
 const PICTURE = "data:image/png;base64,AAAA";
 const image = { width: 1, height: 1, rgb: Uint8Array.of(1, 2, 3) };
@@ -50,6 +60,8 @@ const image = { width: 1, height: 1, rgb: Uint8Array.of(1, 2, 3) };
 export interface MadeUpWorker extends LiveWorker {
   /** the kinds of jobs that were asked for, and what became of them */
   readonly log: string[];
+  /** what each was given */
+  readonly inputs: unknown[];
   become(state: WorkerState): void;
   /** the comparisons that wait, until they are let go */
   holds: boolean;
@@ -57,8 +69,9 @@ export interface MadeUpWorker extends LiveWorker {
   fail(error: Error): void;
 }
 
-export function madeUpWorker(): MadeUpWorker {
+export function madeUpWorker({ model, measurements } = small): MadeUpWorker {
   const log: string[] = [];
+  const inputs: unknown[] = [];
   const listeners: ((state: WorkerState) => void)[] = [];
   let waiting: { resolve(): void; reject(error: Error): void }[] = [];
   const results: { readonly [Kind in JobKind]: () => Jobs[Kind]["result"] } = {
@@ -73,10 +86,11 @@ export function madeUpWorker(): MadeUpWorker {
       psnr: 30,
     }),
     strip: () => ({ block: "b", evaluations: [0], timesteps: [999], pictures: [PICTURE] }),
-    judge: () => ({ error: 0.1, seconds: 1, evaluations: EVALUATIONS }),
+    judge: () => ({ error: 0.1, seconds: 1, evaluations: model.settings.steps }),
   };
   const worker: MadeUpWorker = {
     log,
+    inputs,
     holds: false,
     become: (state) => listeners.forEach((listener) => listener(state)),
     letGo() {
@@ -85,7 +99,8 @@ export function madeUpWorker(): MadeUpWorker {
     fail(error) {
       waiting.splice(0).forEach(({ reject }) => reject(error));
     },
-    async run(kind, _, { signal } = {}) {
+    async run(kind, input, { signal } = {}) {
+      inputs.push(input);
       log.push(kind);
       if (worker.holds)
         await new Promise<void>((resolve, reject) => {

@@ -1,16 +1,26 @@
 /** A session without a model: edits, runs, what is told to pages, files. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import fc from "fast-check";
-import { describe, expect, it, vi } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
+import { provenanceOf } from "../../src/caching/adjustment/adjustment.js";
+import { saveAdjustment } from "../../src/caching/adjustment/adjustmentFile.js";
+import { predictSeconds, predictSpeedup } from "../../src/caching/costs/predictSeconds.js";
+import { reuseRule } from "../../src/caching/run/reuseRule.js";
 import { ArgumentError } from "../../src/errors.js";
 import { applyMessage } from "../../src/live/document.js";
 import type { LiveDocument } from "../../src/live/document.js";
 import { commandSchema, parseChecked, sessionFileSchema } from "../../src/live/schemas.js";
 import type { SessionCommand } from "../../src/live/schemas.js";
 import { LiveSession } from "../../src/live/session.js";
+import type { CachedBy, Jobs } from "../../src/live/worker.js";
 import { WorkerEndedError } from "../../src/live/workerEnded.js";
 import { defineHeuristic } from "../../src/caching/heuristics/registry.js";
 import { threshold } from "../../src/caching/heuristics/threshold.js";
-import { madeUpWorker, profile } from "./madeUpWorker.js";
+import { measurementsFromJson } from "../../src/planning/plainData.js";
+import { planSchedule, predictPlan } from "../../src/planning/plan.js";
+import { madeUpWorker, measurements, profile } from "./madeUpWorker.js";
 import type { MadeUpWorker } from "./madeUpWorker.js";
 
 const settled = async (): Promise<void> => {
@@ -70,6 +80,102 @@ describe("edits", () => {
     session.do({ command: "undo" });
     expect(session.document.plan.options).toEqual({ delta: 0.2 });
     expect(session.document.history).toEqual({ undo: 0, redo: 1 });
+  });
+});
+
+describe("what a page plans", () => {
+  it("from the measurements as they are sent, is the session's schedule, after any edits", async () => {
+    const session = await begun();
+    session.do({ command: "follow", on: false });
+    const sent = measurementsFromJson(session.measurementsText(session.document.measured ?? "") ?? "");
+    const library = measurements.costs;
+    fc.assert(
+      fc.property(fc.array(commands, { minLength: 1, maxLength: 30 }), (list) => {
+        for (const command of list) session.do(command);
+        const { plan } = session.document;
+        const planned = planSchedule(plan, sent);
+        expect(planned).toEqual(session.schedule);
+        const { speedup, seconds } = predictPlan(sent.costs, planned, plan.reuse);
+        expect(speedup).toBe(predictSpeedup(library, planned, reuseRule(plan.reuse)));
+        expect(seconds).toBe(predictSeconds(library, planned, reuseRule(plan.reuse)));
+      }),
+    );
+  });
+});
+
+describe("a scale-shift adjustment", () => {
+  const folder = mkdtempSync(join(tmpdir(), "blockcache-session-"));
+  const file = join(folder, "adjustment.safetensors");
+  const schedule = threshold(profile, { delta: 0.2, kinds: ["transformer"] });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  async function adjusting(): Promise<{ session: LiveSession; worker: MadeUpWorker; cached: () => CachedBy }> {
+    await saveAdjustment(file, {
+      schedule: provenanceOf(schedule),
+      reuse: "linear",
+      halves: 1,
+      fit: { method: "closed-form" },
+      report: {},
+      library_version: "0",
+      blocks: { [ids[0]]: { channels: 1, terms: { scale: new Float32Array(evaluations.length).fill(0.5) } } },
+    });
+    const worker = madeUpWorker();
+    const session = new LiveSession(worker, {
+      model: "made-up",
+      cacheFolder: "/nowhere",
+      schedule,
+      adjustment: file,
+    });
+    await vi.waitUntil(() => session.document.comparison?.state === "finished");
+    const cached = (): CachedBy => (worker.inputs.at(-1) as Jobs["compare"]["input"]).cached;
+    return { session, worker, cached };
+  }
+
+  it("is on at the start for the schedule that it was fitted for, off by hand, and on again", async () => {
+    const { session, cached } = await adjusting();
+    expect(cached()).toEqual({ schedule, reuse: "linear", adjustment: file });
+    expect(session.document.comparison?.adjusted).toBe(true);
+    expect(session.recipes().command).toContain(`--adjustment ${file}`);
+    expect(session.recipes().cell).toContain(`adjustment: await loadAdjustment(${JSON.stringify(file)})`);
+    session.do({ command: "edit", edit: { kind: "set", values: { adjusted: false } } });
+    await settled();
+    expect(cached()).toEqual({ schedule, reuse: "linear" });
+    expect(session.document.comparison?.adjusted).toBe(false);
+    expect(session.recipes().command).not.toContain("--adjustment");
+    session.do({ command: "undo" });
+    await settled();
+    expect(cached().adjustment).toBe(file);
+  });
+
+  it("is not applied to another schedule or rule, and says so", async () => {
+    const { session, cached } = await adjusting();
+    session.do({ command: "edit", edit: { kind: "set", values: { options: { delta: 0.9 } } } });
+    await settled();
+    expect(session.document.adjustment?.problem).toMatch(/fitted for another schedule/);
+    expect(cached().adjustment).toBeUndefined();
+    session.do({ command: "undo" });
+    session.do({ command: "edit", edit: { kind: "set", values: { reuse: "hold" } } });
+    await settled();
+    expect(session.document.adjustment?.problem).toMatch(/fitted for the reuse rule linear/);
+    session.do({ command: "undo" });
+    await settled();
+    expect(session.document.adjustment).toEqual({ file });
+  });
+
+  it("goes with judged points; where it is not there any more, the point says so", async () => {
+    const { session, worker } = await adjusting();
+    session.do({ command: "judge", add: "this" });
+    await settled();
+    expect(worker.inputs.at(-1)).toMatchObject({ cached: { adjustment: file } });
+    session.do({ command: "judgedSet", values: { seeds: [1] } });
+    const text = JSON.stringify(session.save());
+    const other = await begun();
+    other.reopen(parseChecked(sessionFileSchema, text, "session"));
+    other.do({ command: "judging", on: true });
+    await settled();
+    expect(other.document.judged.points).toMatchObject([
+      { adjusted: true, problem: expect.stringMatching(/expected the one/) },
+    ]);
   });
 });
 

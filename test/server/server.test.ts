@@ -1,6 +1,7 @@
 /** The explorer's server as strangers meet it: raw HTTP, with a session that has no model. */
 import { request } from "node:http";
 import type { IncomingHttpHeaders } from "node:http";
+import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { LiveSession } from "../../src/live/session.js";
 import type { LiveMessage } from "../../src/live/document.js";
@@ -186,6 +187,47 @@ describe("refused:", () => {
     ])
       expect(bad === text ? 400 : (await open(bad)).status, bad.slice(0, 200)).toBe(400);
     expect(({} as { polluted?: number }).polluted).toBeUndefined();
+  });
+});
+
+describe("a session file that is changed anywhere", () => {
+  /** All places inside a value, as the keys that lead there. */
+  const placesIn = (value: unknown): string[][] =>
+    typeof value === "object" && value !== null
+      ? Object.entries(value).flatMap(([key, inner]) => [[key], ...placesIn(inner).map((rest) => [key, ...rest])])
+      : [];
+  const replaced = (value: unknown, [key, ...rest]: readonly string[], by: unknown): unknown => {
+    const copy = (Array.isArray(value) ? [...(value as unknown[])] : { ...(value as object) }) as Record<
+      string,
+      unknown
+    >;
+    copy[key] = rest.length === 0 ? by : replaced(copy[key], rest, by);
+    return copy;
+  };
+
+  it("is taken or refused, is never a fault of the server, and what was taken is served again", async () => {
+    session.do({ command: "other", do: "keep" });
+    session.do({ command: "judge", add: "this" });
+    session.do({ command: "look", block: "down_blocks.0.attentions.0" });
+    const first = (await ask("/api/session", { headers: bearer() })).body;
+    const file: unknown = JSON.parse(first);
+    const open = (text: string): Promise<Answer> =>
+      ask("/api/session", { method: "POST", headers: bearer(), body: text });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(...placesIn(file)),
+        fc.oneof(fc.jsonValue(), fc.constantFrom("__proto__", -1, 1e308, "", null, [])),
+        async (place, by) => {
+          const { status } = await open(JSON.stringify(replaced(file, place, by)));
+          expect([204, 400]).toContain(status);
+          for (const path of ["/api/session", "/api/recipes"])
+            expect([200, 400]).toContain((await ask(path, { headers: bearer() })).status);
+          expect((await command(posted({ command: "undo" }))).status).toBe(204);
+        },
+      ),
+      { numRuns: 200 },
+    );
+    expect((await open(first)).status).toBe(204);
   });
 });
 

@@ -1,12 +1,9 @@
 /** The explorer in real Chromium, with a worker process and a small model. */
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
 import type { Browser, Page } from "playwright-core";
 import sharp from "sharp";
 import ts from "typescript";
@@ -15,19 +12,20 @@ import { loadCosts } from "../../src/caching/costs/costsFile.js";
 import { predictSpeedup } from "../../src/caching/costs/predictSeconds.js";
 import { threshold } from "../../src/caching/heuristics/threshold.js";
 import { loadProfile } from "../../src/instrument/profile/profileFile.js";
-
-const CHROMIUM = "/usr/bin/chromium";
-const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
-const model = fileURLToPath(new URL("../fixtures/models/sd1-like", import.meta.url));
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const hasChromium = existsSync(CHROMIUM);
-if (!hasChromium) console.log(`skipped: the explorer in Chromium (no ${CHROMIUM}; on Debian: apt install chromium)`);
-
-/** Much longer than anything takes; what is waited for ends the waiting. */
-const PATIENCE = Number(process.env.PATIENCE ?? 300_000);
-
-/** Waits until what is read is as expected. */
-const eventually = <Value>(read: () => Promise<Value>) => expect.poll(read, { timeout: PATIENCE, interval: 50 });
+import {
+  PATIENCE,
+  delta,
+  eventually,
+  explore,
+  finished,
+  hasChromium,
+  launch,
+  main,
+  openPage,
+  seriousFaults,
+  speedup,
+  workerOf,
+} from "./page.js";
 
 describe.skipIf(!hasChromium)("the explorer's page", () => {
   const folder = mkdtempSync(join(tmpdir(), "blockcache-explorer-"));
@@ -39,22 +37,8 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
   const faults: string[] = [];
   const outside: string[] = [];
 
-  async function open(): Promise<Page> {
-    const opened = await browser.newPage({ viewport: { width: 1024, height: 700 }, acceptDownloads: true });
-    opened.setDefaultTimeout(PATIENCE);
-    opened.on("console", (message) => message.type() === "error" && faults.push(message.text()));
-    opened.on("pageerror", (error) => faults.push(error.message));
-    opened.on("request", (request) => {
-      if (!/^(http:\/\/127\.0\.0\.1:|data:|blob:)/.test(request.url())) outside.push(request.url());
-    });
-    await opened.goto(url);
-    await opened.waitForSelector(".gridframe canvas");
-    return opened;
-  }
+  const open = (): Promise<Page> => openPage(browser, url, { faults, outside });
 
-  const speedup = (of: Page = page): Promise<string> => of.locator(".predicted .speedup").first().innerText();
-  const finished = (of: Page = page): Promise<unknown> => of.waitForSelector(".banner.finished");
-  const delta = (of: Page = page) => of.getByRole("slider", { name: /δ/ });
   const cell = (of: Page = page): Promise<string> => of.locator("#active-cell").innerText();
   async function follow(on: boolean): Promise<void> {
     await page.getByLabel("on every change").setChecked(on);
@@ -62,19 +46,10 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
 
   beforeAll(async () => {
     writeFileSync(heuristic, ownHeuristic(2));
-    explorer = spawn(
-      process.execPath,
-      [main, "explore", model, "--json", "--no-open", "--cache", folder, "--heuristic", heuristic],
-      { stdio: ["ignore", "pipe", "inherit"] },
-    );
-    url = await new Promise((resolve) => {
-      explorer.stdout?.once("data", (line) =>
-        resolve((JSON.parse(String(line).split("\n")[0]) as { url: string }).url),
-      );
-    });
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-gpu"] });
+    ({ explorer, url } = await explore(["--cache", folder, "--heuristic", heuristic]));
+    browser = await launch();
     page = await open();
-    await finished();
+    await finished(page);
   }, 2 * PATIENCE);
   afterAll(async () => {
     await browser?.close();
@@ -96,10 +71,10 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
         join(folder, readdirSync(folder).find((name) => name.startsWith(kind)) ?? "");
       const [profile, costs] = [await loadProfile(file("profile-")), await loadCosts(file("costs-"))];
       for (const value of [0, 0.1, 0.35, 0.8]) {
-        await delta().fill(String(value));
-        const found = await delta().inputValue();
+        await delta(page).fill(String(value));
+        const found = await delta(page).inputValue();
         const schedule = threshold(profile, { delta: Number(found), kinds: ["transformer"] });
-        await eventually(() => speedup()).toBe(`${predictSpeedup(costs, schedule).toFixed(2)} ×`);
+        await eventually(() => speedup(page)).toBe(`${predictSpeedup(costs, schedule).toFixed(2)} ×`);
       }
     },
     PATIENCE,
@@ -121,6 +96,15 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
       await block.click();
       await page.waitForSelector(".strip img");
       await eventually(() => page.locator(".strip img").count()).toBe(6);
+      // Start, two words, end, and what fills up the prompt; then five pixels.
+      await eventually(() => page.locator(".attention img").count()).toBe(10);
+      const shares = await page.locator(".attention").first().locator("th span").allInnerTexts();
+      expect(shares.reduce((sum, share) => sum + Number.parseFloat(share), 0)).toBeGreaterThan(98);
+      for (const name of ["Save curve", "Save the attention maps: (start)"]) {
+        const download = page.waitForEvent("download");
+        await page.getByRole("button", { name, exact: true }).click();
+        expect((await download).suggestedFilename()).toMatch(/^down_blocks\.0\.attentions\.0-/);
+      }
       await page.getByRole("tab", { name: "Pictures" }).click();
     },
     PATIENCE,
@@ -135,7 +119,7 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
       const width = (await page.locator(".grid canvas").evaluate((canvas) => canvas.clientWidth)) - 160;
       const x = (column: number): number => grid.x + 158 + ((column + 0.5) * width) / 20;
       const y = (row: number): number => grid.y + 18 + (row + 0.5) * 13;
-      const before = await speedup();
+      const before = await speedup(page);
       await page.locator(".brushes").getByText("Reuse", { exact: true }).click();
       await page.mouse.move(x(3), y(1));
       await page.mouse.down();
@@ -148,7 +132,7 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
       await page.mouse.move(x(5), y(1));
       await eventually(() => page.locator(".told").innerText()).toMatch(/: computes, always/);
       await page.getByRole("button", { name: "Redo" }).click();
-      await delta().fill("0.5");
+      await delta(page).fill("0.5");
       await page.mouse.move(x(4), y(1));
       await eventually(() => page.locator(".told").innerText()).toMatch(/: reuses, painted/);
       await page.mouse.click(grid.x + 60, y(2));
@@ -158,7 +142,7 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
       await page.mouse.move(x(7), y(4));
       await eventually(() => page.locator(".told").innerText()).toMatch(/: reuses, painted/);
       await page.getByLabel("Paint a whole kind of block").selectOption({ label: "ResNet block" });
-      await eventually(() => speedup()).not.toBe(before);
+      await eventually(() => speedup(page)).not.toBe(before);
       await page.locator(".brushes").getByText("Toggle").click();
     },
     PATIENCE,
@@ -198,14 +182,14 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
       await page.getByLabel("target speed-up").check();
       await page.getByLabel("Times as fast").fill("1.15");
       await page.keyboard.press("Enter");
-      await eventually(async () => Number.parseFloat(await speedup())).toBeGreaterThanOrEqual(1.15);
+      await eventually(async () => Number.parseFloat(await speedup(page))).toBeGreaterThanOrEqual(1.15);
       await page.getByLabel("Times as fast").fill("50");
       await page.keyboard.press("Enter");
       await eventually(() => page.locator(".controls .fault").first().innerText()).toMatch(/speedup: expected at most/);
       await page.getByLabel("target speed-up").uncheck();
       await page.getByLabel("Last computed").fill("20");
       await page.keyboard.press("Enter");
-      await eventually(() => speedup()).toBe("1.00 ×");
+      await eventually(() => speedup(page)).toBe("1.00 ×");
       await page.getByLabel("Reuse rule").selectOption("linear");
     },
     PATIENCE,
@@ -217,7 +201,7 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
       await follow(false);
       await page.getByRole("button", { name: "Keep as B" }).click();
       await page.getByText("B predicted").waitFor();
-      await delta().fill("0.9");
+      await delta(page).fill("0.9");
       await eventually(async () => (await page.locator(".predicted .speedup").allInnerTexts()).length).toBe(2);
       const [a, b] = await page.locator(".predicted .speedup").allInnerTexts();
       expect(a).not.toBe(b);
@@ -227,18 +211,22 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
   );
 
   it(
-    "exports a schedule, and imports it again",
+    "exports a schedule and its picture, and imports it again",
     async () => {
       await follow(false);
       const download = page.waitForEvent("download");
       await page.getByRole("button", { name: "Export" }).click();
       const path = join(folder, "schedule.json");
       await (await download).saveAs(path);
-      const before = await speedup();
-      await delta().fill("0.95");
-      await eventually(() => speedup()).not.toBe(before);
+      const drawn = page.waitForEvent("download");
+      await page.getByRole("button", { name: "Save picture", exact: true }).click();
+      const grid = await sharp(await (await drawn).path()).metadata();
+      expect(grid.height).toBeGreaterThan(13 * 20);
+      const before = await speedup(page);
+      await delta(page).fill("0.95");
+      await eventually(() => speedup(page)).not.toBe(before);
       await page.getByLabel("Import schedule: file").setInputFiles(path);
-      await eventually(() => speedup()).toBe(before);
+      await eventually(() => speedup(page)).toBe(before);
       writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), blocks: { a: [3] } }));
       await page.getByLabel("Import schedule: file").setInputFiles(path);
       await eventually(() => page.locator(".problems").innerText()).toMatch(/schedule.*starts with 0/);
@@ -257,9 +245,9 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
         }).observe(document.querySelector(".tabpanel"), { subtree: true, childList: true, characterData: true })`);
       await page.getByLabel("Steps").fill("40");
       await page.keyboard.press("Enter");
-      await delta().fill("0.45");
+      await delta(page).fill("0.45");
       await eventually(() => page.evaluate("[...window.seen].join('\\n')")).toMatch(/cached step \d+ of 40/);
-      await finished();
+      await finished(page);
       expect(await page.evaluate("window.seen.has('Computing …')")).toBe(true);
       expect(await page.locator(".measured .speedup").innerText()).toMatch(/^\d+\.\d\d ×$/);
       await follow(false);
@@ -267,7 +255,7 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
       await page.keyboard.press("Enter");
       await page.waitForSelector(".banner.stale");
       await page.getByRole("button", { name: "Sample", exact: true }).click();
-      await finished();
+      await finished(page);
       await page.getByLabel("Steps").fill("20");
       await page.keyboard.press("Enter");
     },
@@ -281,18 +269,18 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
       await page.getByRole("tab", { name: "Judge" }).click();
       await page.getByLabel("Reference steps").fill("30");
       await page.keyboard.press("Enter");
-      await delta().fill("0.3");
-      const before = await speedup();
+      await delta(page).fill("0.3");
+      const before = await speedup(page);
       await page.getByRole("button", { name: "Judge this schedule" }).click();
       await page.getByRole("button", { name: "Plain runs" }).click();
       await eventually(async () =>
         (await page.locator(".judge tbody td:last-child").allInnerTexts()).every((count) => count === "2"),
       ).toBe(true);
       await eventually(() => page.locator(".js-plotly-plot .point").count()).toBe(7);
-      await delta().fill("0.8");
-      await eventually(() => speedup()).not.toBe(before);
+      await delta(page).fill("0.8");
+      await eventually(() => speedup(page)).not.toBe(before);
       await page.locator(".judge tbody button").first().click();
-      await eventually(() => speedup()).toBe(before);
+      await eventually(() => speedup(page)).toBe(before);
       await page.getByRole("button", { name: "Forget all" }).click();
       await page.getByRole("tab", { name: "Pictures" }).click();
     },
@@ -304,10 +292,10 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
     async () => {
       await follow(false);
       await page.getByLabel("Heuristic").selectOption("mine");
-      await eventually(() => speedup()).not.toBe("–");
-      const before = Number.parseFloat(await speedup());
+      await eventually(() => speedup(page)).not.toBe("–");
+      const before = Number.parseFloat(await speedup(page));
       writeFileSync(heuristic, ownHeuristic(5));
-      await eventually(async () => Number.parseFloat(await speedup())).toBeGreaterThan(before);
+      await eventually(async () => Number.parseFloat(await speedup(page))).toBeGreaterThan(before);
       writeFileSync(heuristic, "export default 3");
       await page.getByText(/expected a function/).waitFor();
       writeFileSync(heuristic, ownHeuristic(2));
@@ -320,19 +308,19 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
     "saves a session that opens the same",
     async () => {
       await follow(false);
-      await delta().fill("0.6");
+      await delta(page).fill("0.6");
       await page.getByRole("button", { name: "Sample", exact: true }).click();
-      await finished();
-      const [before, picture] = [await speedup(), await page.getByAltText(/^cached/).getAttribute("src")];
+      await finished(page);
+      const [before, picture] = [await speedup(page), await page.getByAltText(/^cached/).getAttribute("src")];
       const download = page.waitForEvent("download");
       await page.getByRole("button", { name: "Save", exact: true }).first().click();
       const path = join(folder, "session.json");
       await (await download).saveAs(path);
-      await delta().fill("0.1");
+      await delta(page).fill("0.1");
       await page.getByLabel("Prompt", { exact: true }).fill("something else");
       await page.keyboard.press("Enter");
       await page.getByLabel("Open: file").setInputFiles(path);
-      await eventually(() => speedup()).toBe(before);
+      await eventually(() => speedup(page)).toBe(before);
       expect(await page.getByAltText(/^cached/).getAttribute("src")).toBe(picture);
       expect(await page.getByLabel("Prompt", { exact: true }).inputValue()).not.toBe("something else");
     },
@@ -343,7 +331,7 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
     "gives code that does the same: a command and a cell, run here",
     async () => {
       await page.getByRole("button", { name: "Sample", exact: true }).click();
-      await finished();
+      await finished(page);
       await page.getByRole("button", { name: "Copy …" }).click();
       const cell = page.getByLabel("notebook cell");
       await eventually(() => cell.inputValue()).toMatch(/cachedRun\(schedule/);
@@ -375,7 +363,7 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
     async () => {
       const second = await open();
       await delta(second).fill("0.55");
-      await eventually(() => delta().inputValue()).toBe("0.55");
+      await eventually(() => delta(page).inputValue()).toBe("0.55");
       await page.getByLabel("Seed").fill("11");
       await page.getByLabel("Seed").press("Enter");
       await eventually(() => second.getByLabel("Seed").inputValue()).toBe("11");
@@ -387,12 +375,9 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
   it(
     "shows that the worker was killed, starts it again, and loses nothing",
     async () => {
-      await delta().fill("0.65");
-      const before = await speedup();
-      const child = Number(
-        readFileSync(`/proc/${explorer.pid}/task/${explorer.pid}/children`, "utf8").trim().split(" ")[0],
-      );
-      process.kill(child, "SIGKILL");
+      await delta(page).fill("0.65");
+      const before = await speedup(page);
+      process.kill(workerOf(explorer), "SIGKILL");
       await page
         .getByText(/the worker ended by SIGKILL/)
         .first()
@@ -401,9 +386,9 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
         .getByText(/the worker ended by SIGKILL/)
         .first()
         .waitFor({ state: "detached" });
-      expect(await speedup()).toBe(before);
+      expect(await speedup(page)).toBe(before);
       await page.getByRole("button", { name: "Sample", exact: true }).click();
-      await finished();
+      await finished(page);
     },
     PATIENCE,
   );
@@ -415,13 +400,7 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
       for (const tab of ["Pictures", "Block", "Judge"]) {
         await page.getByRole("tab", { name: tab }).click();
         await page.mouse.move(500, 5);
-        const found = await page.evaluate(`(() => { const module = undefined; ${axe}; return axe.run(); })()`);
-        const serious = (
-          found as { violations: { id: string; impact: string; nodes: { html: string }[] }[] }
-        ).violations
-          .filter(({ impact }) => impact === "serious" || impact === "critical")
-          .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`);
-        expect(serious).toEqual([]);
+        expect(await seriousFaults(page)).toEqual([]);
       }
       await page.getByRole("tab", { name: "Pictures" }).click();
     },

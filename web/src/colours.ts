@@ -45,7 +45,7 @@ const DARK: Ink = {
   computed: "#56b4e9",
   reuse: "#6d5322",
   reused: "#f0b040",
-  differs: "#f08fc0",
+  differs: "#ffd1e8",
   focus: "#ffffff",
   least: [32, 39, 47],
   most: [86, 180, 233],

@@ -56,74 +56,120 @@ export interface DrawnGrid {
   readonly cells: PaintedCells;
   readonly lit: readonly Lit[];
   readonly computing: boolean;
-  readonly active?: Cell;
-  readonly hoveredBlock?: string;
+  /** rows whose names stand out */
+  readonly marked: (row: number) => boolean;
 }
 
+/** What a canvas shows, as texts that are equal where the drawing is: only what differs is drawn anew. */
+interface OnCanvas {
+  readonly layout: string;
+  head: string;
+  readonly names: string[];
+  readonly cells: string[];
+}
+
+const onCanvas = new WeakMap<HTMLCanvasElement, OnCanvas>();
+
 export function drawGrid(canvas: HTMLCanvasElement, drawn: DrawnGrid): void {
-  const { blocks, schedule, other, active } = drawn;
+  const { blocks, schedule, other } = drawn;
   const columns = schedule.timesteps.length;
   const places = gridPlaces(drawn.width, blocks, columns, other !== undefined);
   const colours = ink();
-  const context = prepared(canvas, places.width, places.height);
+  const context = canvas.getContext("2d");
   if (context === null) return;
-  context.fillStyle = colours.paper;
-  context.fillRect(0, 0, places.width, places.height);
+  const layout = JSON.stringify([places, colours.paper, window.devicePixelRatio, blocks.map(({ id }) => id)]);
+  let before = onCanvas.get(canvas);
+  if (before?.layout !== layout) {
+    prepare(canvas, context, places);
+    context.fillStyle = colours.paper;
+    context.fillRect(0, 0, places.width, places.height);
+    before = { layout, head: "", names: [], cells: [] };
+    onCanvas.set(canvas, before);
+  }
   context.font = FONT;
   context.textBaseline = "middle";
 
   const first = computingCells(schedule, blocks);
   const second = other && computingCells(other, blocks);
   const done = drawn.lit.map(({ computed, reused }) => ({ computed: new Set(computed), reused: new Set(reused) }));
-  head(context, places, places.left, other === undefined ? "" : "A", drawn.computing ? done.length - 1 : undefined);
-  if (second !== undefined) head(context, places, places.secondLeft, "B", undefined);
+  const computing = drawn.computing ? done.length - 1 : undefined;
+  const head = `${other === undefined} ${computing}`;
+  if (head !== before.head) {
+    before.head = head;
+    context.fillStyle = colours.paper;
+    context.fillRect(0, 0, places.width, HEAD_HEIGHT);
+    drawHead(context, places, places.left, other === undefined ? "" : "A", computing);
+    if (other !== undefined) drawHead(context, places, places.secondLeft, "B", undefined);
+  }
 
+  const { names, cells } = before;
   blocks.forEach(({ id }, row) => {
     const y = HEAD_HEIGHT + row * ROW_HEIGHT;
-    const isMarked = id === drawn.hoveredBlock || active?.row === row;
-    context.fillStyle = isMarked ? colours.text : colours.faint;
-    context.textAlign = "right";
-    context.fillText(id, places.left - 6, y + ROW_HEIGHT / 2 + 0.5, LABEL_WIDTH - 8);
-    const marks = drawn.cells[id];
+    const name = drawn.marked(row) ? colours.text : colours.faint;
+    if (name !== names[row]) {
+      names[row] = name;
+      context.fillStyle = colours.paper;
+      context.fillRect(0, y, places.left, ROW_HEIGHT);
+      context.fillStyle = name;
+      context.textAlign = "right";
+      context.fillText(id, places.left - 6, y + ROW_HEIGHT / 2 + 0.5, LABEL_WIDTH - 8);
+    }
+    const painted = drawn.cells[id];
     for (let column = 0; column < columns; column++) {
-      const x = places.left + column * places.cellWidth;
-      const computes = first[row][column];
-      const ran = done[column]?.computed.has(id) ? "computed" : done[column]?.reused.has(id) ? "reused" : undefined;
-      cell(context, x, y, places.cellWidth, computes, colours[ran ?? (computes ? "compute" : "reuse")]);
-      if (marks?.[column] !== undefined) {
-        context.fillStyle = colours.text;
-        context.fillRect(x + places.cellWidth / 2 - 1.5, y + ROW_HEIGHT / 2 - 1.5, 3, 3);
-      }
-      if (second === undefined) continue;
-      const secondX = places.secondLeft + column * places.cellWidth;
-      cell(
-        context,
-        secondX,
-        y,
-        places.cellWidth,
-        second[row][column],
-        colours[second[row][column] ? "compute" : "reuse"],
-      );
-      if (second[row][column] === computes) continue;
-      context.strokeStyle = colours.differs;
-      context.lineWidth = 1.5;
-      for (const from of [x, secondX]) context.strokeRect(from + 1, y + 1, places.cellWidth - 2, ROW_HEIGHT - 2);
+      const look: CellLook = {
+        computes: first[row][column],
+        ran: done[column]?.computed.has(id) ? "computed" : done[column]?.reused.has(id) ? "reused" : undefined,
+        isPainted: painted?.[column] !== undefined,
+        other: second?.[row][column],
+      };
+      const text = `${look.computes} ${look.ran} ${look.isPainted} ${look.other}`;
+      const index = row * columns + column;
+      if (text === cells[index]) continue;
+      cells[index] = text;
+      drawCell(context, places, column, y, look);
     }
   });
-  if (active !== undefined) outline(context, places, active, colours.focus);
 }
 
-/** A canvas of a size in CSS pixels, sharp on every screen. */
-function prepared(canvas: HTMLCanvasElement, width: number, height: number): CanvasRenderingContext2D | null {
-  const ratio = window.devicePixelRatio;
-  const [pixelWidth, pixelHeight] = [Math.round(width * ratio), Math.round(height * ratio)];
-  if (canvas.width !== pixelWidth || canvas.height !== pixelHeight) {
-    [canvas.width, canvas.height] = [pixelWidth, pixelHeight];
-    [canvas.style.width, canvas.style.height] = [`${width}px`, `${height}px`];
+interface CellLook {
+  readonly computes: boolean;
+  /** what the run did */
+  readonly ran: "computed" | "reused" | undefined;
+  readonly isPainted: boolean;
+  /** whether it computes in the second schedule, where there is one */
+  readonly other: boolean | undefined;
+}
+
+/** A cell, and the second schedule's. */
+function drawCell(
+  context: CanvasRenderingContext2D,
+  { cellWidth, left, secondLeft }: GridPlaces,
+  column: number,
+  y: number,
+  { computes, ran, isPainted, other }: CellLook,
+): void {
+  const colours = ink();
+  const x = left + column * cellWidth;
+  const secondX = secondLeft + column * cellWidth;
+  fillCell(context, x, y, cellWidth, computes, colours[ran ?? (computes ? "compute" : "reuse")]);
+  if (isPainted) {
+    context.fillStyle = colours.text;
+    context.fillRect(x + cellWidth / 2 - 1.5, y + ROW_HEIGHT / 2 - 1.5, 3, 3);
   }
-  const context = canvas.getContext("2d");
-  context?.setTransform(ratio, 0, 0, ratio, 0, 0);
-  return context;
+  if (other === undefined) return;
+  fillCell(context, secondX, y, cellWidth, other, colours[other ? "compute" : "reuse"]);
+  if (other === computes) return;
+  context.strokeStyle = colours.differs;
+  context.lineWidth = 1.5;
+  for (const from of [x, secondX]) context.strokeRect(from + 1, y + 1, cellWidth - 2, ROW_HEIGHT - 2);
+}
+
+/** Gives a canvas a size in CSS pixels, sharp on every screen. */
+function prepare(canvas: HTMLCanvasElement, context: CanvasRenderingContext2D, { width, height }: GridPlaces): void {
+  const ratio = window.devicePixelRatio;
+  [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
+  [canvas.style.width, canvas.style.height] = [`${width}px`, `${height}px`];
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
 }
 
 /** [blocks][evaluations]: a lookup for each cell would search its list each time. */
@@ -136,7 +182,7 @@ function computingCells({ blocks: lists, timesteps }: Schedule, blocks: readonly
   });
 }
 
-function cell(
+function fillCell(
   context: CanvasRenderingContext2D,
   x: number,
   y: number,
@@ -144,12 +190,14 @@ function cell(
   computes: boolean,
   colour: string,
 ): void {
+  context.fillStyle = ink().paper;
+  context.fillRect(x, y, width, ROW_HEIGHT);
   context.fillStyle = colour;
   if (computes) context.fillRect(x + 0.5, y + 1, width - 1, ROW_HEIGHT - 2);
   else context.fillRect(x + 0.5, y + ROW_HEIGHT / 2 - 1.5, width - 1, 3);
 }
 
-function head(
+function drawHead(
   context: CanvasRenderingContext2D,
   { columns, cellWidth }: GridPlaces,
   left: number,
@@ -173,20 +221,15 @@ function head(
   if (name !== "") context.fillText(name, left - 4, HEAD_HEIGHT / 2 - 1);
 }
 
-function outline(
-  context: CanvasRenderingContext2D,
+/** Where a cell, a row or a column of the first schedule lies, in CSS pixels. */
+export function boxOf(
   { rows, columns, cellWidth, left }: GridPlaces,
   { row, column }: Cell,
-  colour: string,
-): void {
-  context.strokeStyle = colour;
-  context.lineWidth = 1.5;
-  const x = column === undefined ? left : left + column * cellWidth;
-  const y = row === undefined ? HEAD_HEIGHT : HEAD_HEIGHT + row * ROW_HEIGHT;
-  context.strokeRect(
-    x + 0.5,
-    y + 0.5,
-    (column === undefined ? columns : 1) * cellWidth - 1,
-    (row === undefined ? rows : 1) * ROW_HEIGHT - 1,
-  );
+): { left: number; top: number; width: number; height: number } {
+  return {
+    left: column === undefined ? left : left + column * cellWidth,
+    top: row === undefined ? HEAD_HEIGHT : HEAD_HEIGHT + row * ROW_HEIGHT,
+    width: (column === undefined ? columns : 1) * cellWidth,
+    height: (row === undefined ? rows : 1) * ROW_HEIGHT,
+  };
 }

@@ -2,7 +2,7 @@
  * The page's one store. Commands go to the session; what it answers is the truth, and until it answers the page shows
  * its own edits on top. Everything else is computed from that.
  */
-import { computed, effect, signal } from "@preact/signals";
+import { batch, computed, effect, signal } from "@preact/signals";
 import {
   BlockcacheError,
   HEURISTICS,
@@ -13,7 +13,7 @@ import {
 } from "blockcache/planning";
 import type { Measurements, Plan, PlanEdit, PlanSettings, Prediction, Schedule } from "blockcache/planning";
 import { applyMessage } from "../../src/live/document.js";
-import type { LiveDocument } from "../../src/live/document.js";
+import type { LiveDocument, LiveMessage } from "../../src/live/document.js";
 import type { SessionCommand } from "../../src/live/schemas.js";
 import type { SamplingSettings } from "../../src/live/settings.js";
 import { PAGE, fetchMeasurements, listen, send } from "./connection.js";
@@ -33,29 +33,58 @@ const pending = signal<readonly PendingEdit[]>([]);
 export const refusal = signal<string | undefined>(undefined);
 
 /** What the page shows. */
-export const shown = computed(() => {
+const shown = computed(() => {
   if (confirmed.value === undefined) return undefined;
   return pending.value.reduce((document, { apply }) => apply(document), confirmed.value);
 });
 
-/** A part of what is shown, that changes only when the part does. */
+/** A part of what is shown: what looks at it is drawn anew only when it changes. */
 function part<Value>(pick: (document: LiveDocument) => Value): { readonly value: Value | undefined } {
   return computed(() => shown.value && pick(shown.value));
 }
 
-export const plan = part((document) => document.plan);
-export const settings = part((document) => document.settings);
+/**
+ * A part that is edited here. What comes back from the session is equal to what the page showed at once: the same
+ * object then stays, so that nothing is planned or drawn anew.
+ */
+function edited<Value>(pick: (document: LiveDocument) => Value): { readonly value: Value | undefined } {
+  let last: { readonly value: Value | undefined; readonly text: string | undefined } = {
+    value: undefined,
+    text: undefined,
+  };
+  return computed(() => {
+    const value = shown.value && pick(shown.value);
+    if (value === last.value) return value;
+    const text = JSON.stringify(value) as string | undefined;
+    if (text !== last.text) last = { value, text };
+    return last.value;
+  });
+}
+
+export const plan = edited((document) => document.plan);
+export const settings = edited((document) => document.settings);
+export const other = edited((document) => document.other);
 export const model = part((document) => document.model);
+export const worker = part((document) => document.worker);
+export const problem = part((document) => document.problem);
+export const progress = part((document) => document.progress);
+export const history = part((document) => document.history);
+export const follows = part((document) => document.follows);
 export const comparison = part((document) => document.comparison);
-export const other = part((document) => document.other);
+export const runState = part((document) => document.comparison?.state);
+export const pictures = part((document) => document.pictures);
+export const strip = part((document) => document.strip);
 export const judged = part((document) => document.judged);
+export const adjustment = part((document) => document.adjustment);
+export const ownHeuristics = part((document) => document.ownHeuristics);
+const ownSchedule = part((document) => document.ownSchedule);
+/** key of the measurements for what is shown */
+export const measured = part((document) => document.measured);
 
 const received = signal<{ readonly key: string; readonly measurements: Measurements } | undefined>(undefined);
 /** Change and costs for the settings shown; nothing while they are measured. */
 export const measurements = computed(() =>
-  received.value !== undefined && received.value.key === shown.value?.measured
-    ? received.value.measurements
-    : undefined,
+  received.value !== undefined && received.value.key === measured.value ? received.value.measurements : undefined,
 );
 /** The last change and costs there were, to draw curves and shares from while others are measured. */
 export const lastMeasurements = computed(() => received.value?.measurements);
@@ -64,30 +93,46 @@ function isOwn({ heuristic, imported }: Plan): boolean {
   return imported === undefined && !HEURISTICS.some(({ name }) => name === heuristic);
 }
 
-/** The schedule of the plan, or why there is none. */
-export const planned = computed((): { readonly schedule?: Schedule; readonly problem?: string } => {
-  const [known, current] = [measurements.value, plan.value];
-  if (known === undefined || current === undefined) return {};
-  // A user's own heuristic is in the session, not here.
-  if (isOwn(current)) return shown.value?.ownSchedule ?? {};
+interface Attempt<Value> {
+  readonly value?: Value;
+  readonly problem?: string;
+}
+
+/** What a plan asks for may not be there: a target that nothing reaches, a rule that is not the library's. */
+function attempt<Value>(work: () => Value): Attempt<Value> {
   try {
-    return { schedule: planSchedule(current, known) };
+    return { value: work() };
   } catch (error) {
     if (error instanceof BlockcacheError) return { problem: error.message };
     throw error;
   }
-});
-export const schedule = computed(() => planned.value.schedule);
+}
 
-export const prediction = computed((): Prediction | undefined => {
-  const [known, found, current] = [measurements.value, schedule.value, plan.value];
-  return known && found && current && predictPlan(known.costs, found, current.reuse);
+const planned = computed((): Attempt<Schedule> => {
+  const [known, current] = [measurements.value, plan.value];
+  if (known === undefined || current === undefined) return {};
+  if (!isOwn(current)) return attempt(() => planSchedule(current, known));
+  // A user's own heuristic is in the session, not here.
+  const own = ownSchedule.value;
+  return own !== undefined && "schedule" in own ? { value: own.schedule } : { problem: own?.problem };
 });
+/** The schedule of the plan. */
+export const schedule = computed(() => planned.value.value);
+
+const predicted = computed((): Attempt<Prediction> => {
+  const [known, found, current] = [measurements.value, schedule.value, plan.value];
+  if (known === undefined || found === undefined || current === undefined) return {};
+  return attempt(() => predictPlan(known.costs, found, current.reuse));
+});
+export const prediction = computed(() => predicted.value.value);
+
+/** Why there is no schedule, or no prediction of it. */
+export const planProblem = computed(() => planned.value.problem ?? predicted.value.problem);
 
 export const otherPrediction = computed((): Prediction | undefined => {
   const [known, kept] = [measurements.value, other.value];
   if (known === undefined || kept === undefined || !fits(kept.schedule)) return undefined;
-  return predictPlan(known.costs, kept.schedule, kept.reuse);
+  return attempt(() => predictPlan(known.costs, kept.schedule, kept.reuse)).value;
 });
 
 /** Whether a schedule is for the evaluations that are shown. */
@@ -141,32 +186,67 @@ export function newStroke(): string {
   return `${PAGE}/${strokes++}`;
 }
 
+/** The page is drawn so often at most while messages come: what draws takes its turn from what samples. */
+const DRAWING_MILLISECONDS = 100;
+
+let waiting: LiveMessage[] = [];
+let takenAt = -Infinity;
+
+/** Takes in a message: at once after a silence, and a run's first picture; else together with those of the same moment. */
+function take(message: LiveMessage): void {
+  waiting.push(message);
+  if (message.preview?.step === 1) return takeAll();
+  if (waiting.length > 1) return;
+  const rest = takenAt + DRAWING_MILLISECONDS - performance.now();
+  if (rest <= 0) takeAll();
+  else setTimeout(takeAll, rest);
+}
+
+function takeAll(): void {
+  const messages = waiting;
+  waiting = [];
+  takenAt = performance.now();
+  if (confirmed.value === undefined) return;
+  const answered = messages.flatMap(({ answers }) => (answers?.page === PAGE ? [answers.edit] : []));
+  const last = Math.max(-1, ...answered);
+  batch(() => {
+    confirmed.value = messages.reduce<LiveDocument | undefined>(
+      (document, message) => document && applyMessage(document, message),
+      confirmed.value,
+    );
+    pending.value = pending.value.filter(({ edit: each }) => each > last);
+  });
+}
+
 /** Joins the session. */
 export function start(): void {
+  let lastTaken = -1;
   listen({
     onState(state) {
       connection.value = state;
     },
     onDocument(document) {
       documents++;
-      confirmed.value = document;
+      // It holds what the messages before it said.
+      waiting = [];
+      batch(() => {
+        confirmed.value = document;
+        pending.value = pending.value.filter((each) => each.edit > lastTaken);
+      });
     },
     onTaken(taken) {
+      lastTaken = taken;
       // A whole document that came meanwhile may have taken the place of the answer.
       pending.value = pending.value.filter((each) => each.edit > taken || each.documents === documents);
     },
-    onMessage(message) {
-      const { answers } = message;
-      if (confirmed.value !== undefined) confirmed.value = applyMessage(confirmed.value, message);
-      if (answers?.page === PAGE) pending.value = pending.value.filter((each) => each.edit > answers.edit);
-    },
+    onMessage: take,
     onRefused(refused, problem) {
       pending.value = pending.value.filter((each) => each.edit !== refused);
       refusal.value = problem;
     },
   });
   effect(() => {
-    const key = shown.value?.measured;
+    const key = measured.value;
     if (key === undefined || received.peek()?.key === key) return;
     void fetchMeasurements(key).then((text) => {
       if (text !== undefined) received.value = { key, measurements: measurementsFromJson(text) };

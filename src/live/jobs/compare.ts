@@ -1,6 +1,4 @@
 /** A cached run beside the plain one, step by step in turn, told as it happens. */
-import { cachedRun } from "../../caching/run/cachedRun.js";
-import { reuseRule } from "../../caching/run/reuseRule.js";
 import { decodeImages } from "../../diffusion/decodeImages.js";
 import { toDataUri } from "../../diffusion/image.js";
 import { latentPreview } from "../../diffusion/latentPreview.js";
@@ -13,6 +11,7 @@ import { bitmapUri } from "../bitmap.js";
 import { memory } from "../remember.js";
 import { sampleOptions } from "../settings.js";
 import type { ComparisonResult, FinishedRun, JobOptions, Jobs, RunName } from "../worker.js";
+import { cachedHook } from "./cachedHook.js";
 import { stopwatch } from "./stopwatch.js";
 
 /** How often the difference is multiplied before it is shown. */
@@ -25,11 +24,11 @@ const MILLISECONDS_BETWEEN_LIGHTS = 60;
  */
 export async function compare(
   pipeline: Pipeline,
-  { settings, schedule, reuse }: Jobs["compare"]["input"],
+  { settings, cached: by }: Jobs["compare"]["input"],
   { signal, onEvent }: JobOptions<"compare">,
 ): Promise<ComparisonResult> {
   const options = sampleOptions(settings);
-  const hook = cachedRun(schedule, { reuse: reuseRule(reuse) });
+  const hook = await cachedHook(pipeline, by);
   const preview = await latentPreview(pipeline);
   const kept = memory<FinishedRun>(pipeline, ["compared plain", settings]);
   const known = kept.get();

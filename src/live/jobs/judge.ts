@@ -1,6 +1,4 @@
 /** One run against a near-converged solution of the same noise. */
-import { cachedRun } from "../../caching/run/cachedRun.js";
-import { reuseRule } from "../../caching/run/reuseRule.js";
 import type { Pipeline } from "../../diffusion/pipeline.js";
 import { sample } from "../../diffusion/sample.js";
 import type { SampleOptions } from "../../diffusion/samplingPlan.js";
@@ -9,19 +7,20 @@ import { relativeDistances } from "../../quality/distance.js";
 import { memory } from "../remember.js";
 import { sampleOptions } from "../settings.js";
 import type { JobOptions, JudgedArm, Judgement } from "../worker.js";
+import { cachedHook } from "./cachedHook.js";
 import { stopwatch } from "./stopwatch.js";
 
 /** Samples an arm; the converged solution of its prompt and seed is sampled once and kept. */
 export async function judge(
   pipeline: Pipeline,
-  { settings, schedule, reuse = "hold", convergedSteps }: JudgedArm,
+  { settings, cached, convergedSteps }: JudgedArm,
   { signal }: JobOptions<"judge">,
 ): Promise<Judgement> {
   const options = sampleOptions(settings);
   const converging = { ...options, steps: convergedSteps };
   const kept = memory<FloatTensor>(pipeline, ["converged", converging]);
   const converged = kept.get() ?? kept.set((await run(pipeline, { ...converging, signal })).latents);
-  const hooks = schedule === undefined ? [] : [cachedRun(schedule, { reuse: reuseRule(reuse) })];
+  const hooks = cached === undefined ? [] : [await cachedHook(pipeline, cached)];
   const { latents, seconds, evaluations } = await run(pipeline, { ...options, hooks, signal });
   return { error: relativeDistances(latents, converged)[0], seconds, evaluations };
 }

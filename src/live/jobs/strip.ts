@@ -1,4 +1,4 @@
-/** What a block computes over a run: its C's first three principal components as colours. */
+/** What a block computes over a run: its C's first three principal components as colours, and where it looks. */
 import { enlarge, toDataUri } from "../../diffusion/image.js";
 import type { Pipeline } from "../../diffusion/pipeline.js";
 import { sample } from "../../diffusion/sample.js";
@@ -9,6 +9,7 @@ import { projectFeatures, toRgb } from "../../instrument/features/featureMap.js"
 import { fitComponents } from "../../instrument/features/pca.js";
 import { hook } from "../../instrument/hooks/hooks.js";
 import { sampleOptions } from "../settings.js";
+import { recordAttention } from "./attention.js";
 import type { BlockStrip, JobOptions, Jobs } from "../worker.js";
 
 const PICTURES = 6;
@@ -22,7 +23,8 @@ export async function strip(
   { signal, onEvent }: JobOptions<"strip">,
 ): Promise<BlockStrip> {
   const options = sampleOptions(settings);
-  const { timesteps } = planSampling(pipeline, options).solver;
+  const { solver, latentSize } = planSampling(pipeline, options);
+  const { timesteps } = solver;
   const evaluations = [
     ...new Set(
       Array.from({ length: PICTURES }, (_, index) => Math.round((index * (timesteps.length - 1)) / (PICTURES - 1))),
@@ -32,7 +34,11 @@ export async function strip(
   const recording = hook(block, ({ branch }) => void maps.push({ dims: branch.dims, data: branch.data.slice() }), {
     steps: evaluations,
   });
-  for await (const { index, total } of sample(pipeline, { ...options, signal, hooks: [recording] }))
+  const [height, width] = latentSize;
+  const extent = pipeline.network.blocks.find(({ id }) => id === block)?.extent({ height, width });
+  const attention = extent && recordAttention(pipeline, block, extent, settings.prompt, evaluations);
+  const hooks = [recording, ...(attention === undefined ? [] : [attention.hook])];
+  for await (const { index, total } of sample(pipeline, { ...options, signal, hooks }))
     onEvent?.({ label: `looking at ${block}`, done: index + 1, total });
   // With guidance the conditional half is the last row.
   const row = maps[0].dims[0] - 1;
@@ -46,5 +52,6 @@ export async function strip(
     evaluations,
     timesteps: evaluations.map((evaluation) => timesteps[evaluation]),
     pictures: await Promise.all(pictures.map(async (picture) => toDataUri(await enlarge(picture, factor)))),
+    ...(attention === undefined ? {} : { attention: await attention.pictures() }),
   };
 }

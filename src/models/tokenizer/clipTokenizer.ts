@@ -15,6 +15,8 @@ export interface ClipTokenizer {
    * @throws InvalidFileError where the files name no padding token
    */
   encodePrompts(prompts: readonly string[]): { readonly inputIds: Int32Array; readonly cut: readonly string[] };
+  /** A prompt's tokens as texts, start and end included and padding left out, and their places among all `length`. */
+  tokensOf(prompt: string): readonly { readonly text: string; readonly place: number }[];
   /**
    * A prompt as diffusers' pipelines rewrite it: a token that textual inversion trained as several vectors
    * (`<cat>`, `<cat>_1`, `<cat>_2`) stands for all of them.
@@ -79,16 +81,21 @@ export async function loadClipTokenizer(folder: string, positions: number): Prom
     const cut = fromLeft ? ids.slice(0, over) : ids.slice(ids.length - over);
     return { row: [start, ...kept, end], cut: decode(cut) };
   };
+  const firstPlace = (row: readonly number[]): number => (settings.paddingSide === "left" ? length - row.length : 0);
   return {
     length,
     encodePrompts(prompts) {
       const inputIds = new Int32Array(prompts.length * length).fill(padding());
       const encoded = prompts.map(encode);
       encoded.forEach(({ row }, index) => {
-        const before = settings.paddingSide === "left" ? length - row.length : 0;
-        inputIds.set(row, index * length + before);
+        inputIds.set(row, index * length + firstPlace(row));
       });
       return { inputIds, cut: encoded.map(({ cut }) => cut) };
+    },
+    tokensOf(prompt) {
+      const { row } = encode(prompt);
+      const first = firstPlace(row);
+      return row.map((id, index) => ({ text: decode([id]), place: first + index }));
     },
     expandVectors(prompt) {
       const tokens = partsOf(prompt).map((part) => (typeof part === "number" ? added.contentOf(part) : undefined));

@@ -1,7 +1,7 @@
 import type { RgbImage } from "../../diffusion/image.js";
 import { elementCount } from "../../numerics/tensor.js";
 import type { FloatTensor } from "../../numerics/tensor.js";
-import { cividis } from "../cividis.js";
+import { cividis } from "../../live/cividis.js";
 import type { CaptionedPicture } from "./picturesBundle.js";
 
 /** A tensor as pictures: a map for each of its last two dimensions' planes, in one colour scale. */

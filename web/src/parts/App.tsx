@@ -1,5 +1,5 @@
 import { useEffect } from "preact/hooks";
-import { ask, connection, model, refusal, shown } from "../store.js";
+import { ask, connection, model, problem, refusal, worker } from "../store.js";
 import { ControlPanel } from "./ControlPanel.js";
 import { Header } from "./Header.js";
 import { NetworkMap } from "./NetworkMap.js";
@@ -12,7 +12,7 @@ export function App() {
     document.addEventListener("keydown", undoByKey);
     return () => document.removeEventListener("keydown", undoByKey);
   }, []);
-  if (shown.value === undefined || model.value === undefined) return <Opening />;
+  if (model.value === undefined) return <Opening />;
   return (
     <div class="app">
       <Header />
@@ -44,30 +44,34 @@ function undoByKey(event: KeyboardEvent): void {
 
 /** While the model is opened. */
 function Opening() {
-  const worker = shown.value?.worker;
   const message =
     connection.value === "lost"
       ? "The connection to blockcache is lost. Trying again …"
-      : worker === undefined || worker.state === "ready"
+      : worker.value === undefined || worker.value.state === "ready"
         ? "Opening the model …"
-        : worker.message;
+        : worker.value.message;
   return (
     <main class="opening">
       <h1>blockcache explore</h1>
       <p role="status">{message}</p>
-      <progress aria-label="opening the model" />
+      {problem.value === undefined ? (
+        <progress aria-label="opening the model" />
+      ) : (
+        <p class="fault" role="alert">
+          {problem.value}
+        </p>
+      )}
     </main>
   );
 }
 
 /** What went wrong, in a place of its own, so that nothing jumps. */
 function Problems() {
-  const worker = shown.value?.worker;
   const texts = [
     connection.value === "lost" ? "The connection to blockcache is lost: edits wait, and trying again …" : undefined,
-    worker !== undefined && worker.state !== "ready" ? worker.message : undefined,
+    worker.value !== undefined && worker.value.state !== "ready" ? worker.value.message : undefined,
     refusal.value,
-    shown.value?.problem,
+    problem.value,
   ].filter((text) => text !== undefined);
   return (
     <div class="problems" role="status" aria-live="polite">

@@ -1,14 +1,21 @@
+import { useRef } from "preact/hooks";
 import type { BlockMapEntry } from "../../../src/instrument/blockMap.js";
 import { changeCurves, kindName, timeShares } from "../blockView.js";
 import { ink } from "../colours.js";
 import { bytes, percent } from "../format.js";
+import { saveSvg } from "../saveSvg.js";
 
-/** What is known of a block: shape, size, share of time, and how its C changes from evaluation to evaluation. */
-export function BlockCard({ block }: { readonly block: BlockMapEntry }) {
+/**
+ * What is known of a block: shape, size, share of time, and how its C changes from evaluation to evaluation.
+ *
+ * @param saves whether the curve can be saved: not in a tooltip
+ */
+export function BlockCard({ block, saves = false }: { readonly block: BlockMapEntry; readonly saves?: boolean }) {
+  const card = useRef<HTMLDivElement>(null);
   const share = timeShares.value.get(block.id);
   const curve = changeCurves.value.get(block.id);
   return (
-    <div class="card">
+    <div class="card" ref={card}>
       <h3>{block.id}</h3>
       <p>
         {kindName(block.kind)}, C {block.shape.join(" × ")}, {bytes(block.bytes)}
@@ -18,6 +25,14 @@ export function BlockCard({ block }: { readonly block: BlockMapEntry }) {
         {share === undefined ? "" : `, ${percent(share)} of an evaluation's time`}
       </p>
       {curve !== undefined && <ChangeCurve curve={curve} />}
+      {curve !== undefined && saves && (
+        <button
+          class="small"
+          onClick={() => saveSvg(card.current?.querySelector("svg") ?? null, `${block.id}-change.svg`)}
+        >
+          Save curve
+        </button>
+      )}
     </div>
   );
 }

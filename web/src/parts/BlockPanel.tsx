@@ -1,16 +1,19 @@
+import type { AttentionRow } from "../../../src/live/worker.js";
+import { percent } from "../format.js";
 import { savePicture } from "../save.js";
-import { ask, model, selectedBlock, shown } from "../store.js";
+import { ask, model, selectedBlock, settings, strip } from "../store.js";
 import { BlockCard } from "./BlockCard.js";
 
-/** The block that is looked at, and its first three principal components over the run. */
+/** The block that is looked at: its first three principal components over the run, and where it looks. */
 export function BlockPanel() {
   const block = model.value?.blocks.find(({ id }) => id === selectedBlock.value);
   if (block === undefined) return <p class="waiting">Choose a block of the network.</p>;
-  const view = shown.value?.strip?.block === block.id ? shown.value.strip : undefined;
-  const isStale = view !== undefined && JSON.stringify(view.settings) !== JSON.stringify(shown.value?.settings);
+  const view = strip.value?.block === block.id ? strip.value : undefined;
+  const attention = view?.strip?.attention;
+  const isStale = view !== undefined && JSON.stringify(view.settings) !== JSON.stringify(settings.value);
   return (
     <>
-      <BlockCard block={block} />
+      <BlockCard block={block} saves />
       <h3>First three principal components of C</h3>
       <p class={isStale ? "banner stale" : "banner"} role="status">
         {view === undefined
@@ -52,6 +55,64 @@ export function BlockPanel() {
           Save pictures
         </button>
       </div>
+      {attention !== undefined && (
+        <>
+          <AttentionRows
+            title="Attention to the prompt"
+            note="A map an evaluation, as above; each token has a scale of its own, and its share of all attention beside it."
+            {...{ block: block.id, rows: attention.text, isStale }}
+          />
+          {attention.pixels.length > 0 && (
+            <AttentionRows
+              title="Attention from a pixel to the others"
+              note="The pixel is the red one; each row has a scale of its own."
+              {...{ block: block.id, rows: attention.pixels, isStale }}
+            />
+          )}
+        </>
+      )}
     </>
+  );
+}
+
+interface AttentionRowsProps {
+  readonly title: string;
+  readonly note: string;
+  readonly block: string;
+  readonly rows: readonly AttentionRow[];
+  readonly isStale: boolean;
+}
+
+function AttentionRows({ title, note, block, rows, isStale }: AttentionRowsProps) {
+  return (
+    <section class="attention">
+      <h3>{title}</h3>
+      <p>{note}</p>
+      <table>
+        <caption class="unseen">{title}</caption>
+        <tbody>
+          {rows.map(({ label, share, picture }, row) => (
+            <tr key={row}>
+              <th scope="row">
+                {label}
+                {share !== undefined && <span>{percent(share)}</span>}
+              </th>
+              <td>
+                <img src={picture} alt={`attention, ${label}`} class={isStale ? "coarse old" : "coarse"} />
+              </td>
+              <td>
+                <button
+                  class="small"
+                  aria-label={`Save the attention maps: ${label}`}
+                  onClick={() => savePicture(picture, `${block}-attention-${row}.png`)}
+                >
+                  Save
+                </button>
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
   );
 }

@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals";
-import { ask, connection, model, refusal, shown } from "../store.js";
+import { ask, connection, history, judged, model, progress, refusal, runState, worker } from "../store.js";
 import { fetchSession, openSession } from "../connection.js";
 import { save } from "../save.js";
 import { nextTheme, theme } from "../theme.js";
@@ -10,7 +10,7 @@ const THEME_NAMES = { system: "system", light: "light", dark: "dark" } as const;
 
 export function Header() {
   const copying = useSignal(false);
-  const { undo, redo } = shown.value?.history ?? { undo: 0, redo: 0 };
+  const { undo, redo } = history.value ?? { undo: 0, redo: 0 };
   const told = (error: unknown): void => {
     refusal.value = error instanceof Error ? error.message : String(error);
   };
@@ -52,18 +52,17 @@ export function Header() {
 
 /** What is being done now. */
 function Status() {
-  const { worker, progress, comparison, judged } = shown.value ?? {};
-  const judging = judged?.runs === true;
+  const under = progress.value;
   const text =
     connection.value !== "open"
       ? "not connected"
-      : worker?.state !== "ready"
+      : worker.value?.state !== "ready"
         ? "worker not ready"
-        : progress !== undefined
-          ? progress.label
-          : comparison?.state === "computing"
+        : under !== undefined
+          ? under.label
+          : runState.value === "computing"
             ? "sampling"
-            : judging
+            : judged.value?.runs === true
               ? "judging"
               : "idle";
   const isBusy = text !== "idle";
@@ -71,7 +70,7 @@ function Status() {
     <p class="status" role="status">
       <span class={isBusy ? "dot busy" : "dot"} aria-hidden="true" />
       <span>{text}</span>
-      {progress !== undefined && <progress value={progress.done} max={progress.total} aria-label={progress.label} />}
+      {under !== undefined && <progress value={under.done} max={under.total} aria-label={under.label} />}
     </p>
   );
 }

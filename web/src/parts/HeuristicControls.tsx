@@ -1,7 +1,7 @@
 import { HEURISTICS, PLANNED_KINDS, REUSE_RULES } from "blockcache/planning";
 import type { Plan } from "blockcache/planning";
 import { kindName } from "../blockView.js";
-import { edit, model, newStroke, plan, planned, schedule, setPlan, shown } from "../store.js";
+import { adjustment, edit, model, newStroke, ownHeuristics, plan, planProblem, schedule, setPlan } from "../store.js";
 import { Check, Choice, NumberField } from "./fields.js";
 import { FileButton } from "./FileButton.js";
 import { refusal } from "../store.js";
@@ -22,7 +22,7 @@ interface PickedHeuristic {
 export function HeuristicControls() {
   const current = plan.value;
   if (current === undefined) return null;
-  const own = shown.value?.ownHeuristics ?? [];
+  const own = ownHeuristics.value ?? [];
   const all: readonly PickedHeuristic[] = [...HEURISTICS, ...own];
   const picked = all.find(({ name }) => name === current.heuristic);
   const choices = [
@@ -44,7 +44,7 @@ export function HeuristicControls() {
       />
       {picked !== undefined && <Tuning plan={current} heuristic={picked} />}
       <p class="fault" role="alert">
-        {planned.value.problem ?? ownProblem}
+        {planProblem.value ?? ownProblem}
       </p>
       <fieldset>
         <legend>Kinds that may be cached</legend>
@@ -67,9 +67,12 @@ export function HeuristicControls() {
       <Choice
         label="Reuse rule"
         value={current.reuse}
-        choices={REUSE_RULES.map(({ name }) => [name, name] as const)}
+        choices={[...new Set([...REUSE_RULES.map(({ name }) => name), current.reuse])].map(
+          (name) => [name, name] as const,
+        )}
         onValue={(reuse) => setPlan({ reuse })}
       />
+      <Adjusting plan={current} />
       <div class="pair">
         <NumberField
           label="First computed"
@@ -109,6 +112,22 @@ export function HeuristicControls() {
         </button>
       </div>
     </section>
+  );
+}
+
+/** Scale-shift on or off, where an adjustment is there. */
+function Adjusting({ plan: current }: { readonly plan: Plan }) {
+  const given = adjustment.value;
+  if (given === undefined) return null;
+  return (
+    <>
+      <Check checked={current.adjusted === true} onValue={(adjusted) => setPlan({ adjusted })}>
+        scale-shift by {given.file.split("/").at(-1)}
+      </Check>
+      <p class="note" role="status">
+        {current.adjusted && given.problem !== undefined && `Not applied: ${given.problem}`}
+      </p>
+    </>
   );
 }
 

@@ -2,7 +2,7 @@ import type { Comparison, RunView } from "../../../src/live/document.js";
 import type { RunName } from "../../../src/live/worker.js";
 import { seconds, times } from "../format.js";
 import { savePicture } from "../save.js";
-import { comparison, settings, shown } from "../store.js";
+import { adjustment, comparison, pictures, settings } from "../store.js";
 
 /** The cached picture beside the plain one, their difference, and what was measured. */
 export function PicturesPanel() {
@@ -19,7 +19,7 @@ export function PicturesPanel() {
             name={name}
             shape={shape}
             view={run?.[name]}
-            picture={shown.value?.pictures[name]}
+            picture={pictures.value?.[name]}
             note={noteOf(run, name)}
             isStale={run?.stale === true}
           />
@@ -30,7 +30,7 @@ export function PicturesPanel() {
           name="difference"
           shape={shape}
           view={run?.cached}
-          picture={shown.value?.pictures.difference}
+          picture={pictures.value?.difference}
           note="|cached − plain| × 4"
           isStale={run?.stale === true}
         />
@@ -45,6 +45,12 @@ export function PicturesPanel() {
           </dd>
           <dt>cached</dt>
           <dd>{run?.cached.seconds === undefined ? "–" : seconds(run.cached.seconds)}</dd>
+          {adjustment.value !== undefined && (
+            <>
+              <dt>scale-shift</dt>
+              <dd>{run === undefined ? "–" : run.adjusted ? "on" : "off"}</dd>
+            </>
+          )}
           <dt>PSNR</dt>
           <dd>{run?.psnr === undefined ? "–" : run.psnr === null ? "equal" : `${run.psnr.toFixed(1)} dB`}</dd>
         </dl>
@@ -79,7 +85,7 @@ function noteOf(run: Comparison | undefined, name: RunName): string {
   if (run === undefined || view === undefined) return "–";
   if (view.final) return name === "plain" && run.plainKept ? "finished before" : "finished";
   if (view.step > 0) return `step ${view.step} of ${view.total}`;
-  return run.state === "computing" && shown.value?.pictures[name] !== undefined ? "of the run before" : "–";
+  return run.state === "computing" && pictures.value?.[name] !== undefined ? "of the run before" : "–";
 }
 
 interface PictureProps {

@@ -1,4 +1,4 @@
-import { ask, comparison, model, setSettings, settings, shown } from "../store.js";
+import { ask, follows, model, runState, setSettings, settings } from "../store.js";
 import { Check, Choice, NumberField } from "./fields.js";
 
 /** Prompt, seed, solver, steps, guidance, size; and the run itself. */
@@ -7,7 +7,7 @@ export function SamplingControls() {
   const described = model.value;
   if (current === undefined || described === undefined) return null;
   const pixels = { min: described.pixelsOfLatent, max: 4096, step: described.pixelsOfLatent };
-  const isComputing = comparison.value?.state === "computing";
+  const isComputing = runState.value === "computing";
   return (
     <section aria-labelledby="sampling-title">
       <h2 id="sampling-title">Sampling</h2>
@@ -61,7 +61,7 @@ export function SamplingControls() {
         <button disabled={!isComputing} onClick={() => ask({ command: "stop" })}>
           Stop
         </button>
-        <Check checked={shown.value?.follows ?? false} onValue={(on) => ask({ command: "follow", on })}>
+        <Check checked={follows.value ?? false} onValue={(on) => ask({ command: "follow", on })}>
           on every change
         </Check>
       </div>

@@ -2,7 +2,7 @@ import { effect, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { computesAt } from "blockcache/planning";
 import type { CellMark } from "blockcache/planning";
-import { HEAD_HEIGHT, ROW_HEIGHT, drawGrid, gridPlaces, placeAt } from "../drawGrid.js";
+import { HEAD_HEIGHT, ROW_HEIGHT, boxOf, drawGrid, gridPlaces, placeAt } from "../drawGrid.js";
 import type { Cell } from "../drawGrid.js";
 import { comparison, edit, fits, hoveredBlock, model, newStroke, other, plan, schedule } from "../store.js";
 
@@ -40,8 +40,7 @@ export function ScheduleGrid({ brush }: { readonly brush: Brush }) {
         cells: plan.value?.cells ?? {},
         lit: run === undefined || run.stale ? [] : run.lit,
         computing: run?.state === "computing" && !run.stale,
-        active: pointed.value ?? (focused.value ? active.value : undefined),
-        hoveredBlock: hoveredBlock.value,
+        marked: markedRows(hoveredBlock.value, (pointed.value ?? (focused.value ? active.value : undefined))?.row),
       });
     });
     return () => {
@@ -148,6 +147,13 @@ export function ScheduleGrid({ brush }: { readonly brush: Brush }) {
             onPointerCancel={() => (stroke.current = undefined)}
             onPointerLeave={() => ([pointed.value, hoveredBlock.value] = [undefined, undefined])}
           />
+          {told !== undefined && (
+            <div
+              class="outline"
+              aria-hidden="true"
+              style={boxOf(gridPlaces(width.value, blocks, evaluations, hasOther), told)}
+            />
+          )}
           <div role="row" aria-rowindex={row + 1} class="unseen">
             <span role="gridcell" id="active-cell" aria-colindex={column + 1}>
               {blocks[row] === undefined ? "" : describe({ row, column })}
@@ -176,6 +182,12 @@ export function ScheduleGrid({ brush }: { readonly brush: Brush }) {
         : "";
     return `${id}, evaluation ${evaluation}, timestep ${found.timesteps[evaluation]}: ${does}${never}${painted}${differs}`;
   }
+}
+
+/** Which names stand out: that of the block under the pointer anywhere, and that of the row that is told. */
+function markedRows(hovered: string | undefined, told: number | undefined): (row: number) => boolean {
+  const at = hovered === undefined ? -1 : (model.value?.blocks.findIndex(({ id }) => id === hovered) ?? -1);
+  return (row) => row === told || row === at;
 }
 
 function scrollTo(canvas: HTMLCanvasElement | null, row: number): void {

@@ -2,18 +2,20 @@ import { useSignal } from "@preact/signals";
 import type { BlockKind, Prediction } from "blockcache/planning";
 import { kindName } from "../blockView.js";
 import { bytes, percent, seconds, times } from "../format.js";
+import { save } from "../save.js";
 import {
   ask,
   edit,
   fits,
+  measured,
   model,
   newStroke,
   other,
   otherPrediction,
   plan,
   prediction,
+  progress,
   schedule,
-  shown,
 } from "../store.js";
 import { GRID_KEYS, ScheduleGrid } from "./ScheduleGrid.js";
 import type { Brush } from "./ScheduleGrid.js";
@@ -92,6 +94,17 @@ export function SchedulePanel() {
         >
           Clear paint
         </button>
+        <button
+          class="small"
+          disabled={schedule.value === undefined}
+          onClick={() =>
+            document
+              .querySelector<HTMLCanvasElement>(".grid canvas")
+              ?.toBlob((picture) => picture !== null && save(picture, "schedule.png"))
+          }
+        >
+          Save picture
+        </button>
         {kept === undefined ? (
           <button
             class="small"
@@ -108,8 +121,8 @@ export function SchedulePanel() {
       </div>
       {schedule.value === undefined ? (
         <p class="waiting" role="status">
-          {shown.value?.measured === undefined
-            ? `Measuring how blocks change and what they cost for these settings, once. ${shown.value?.progress ? `${shown.value.progress.done} of ${shown.value.progress.total}` : ""}`
+          {measured.value === undefined
+            ? `Measuring how blocks change and what they cost for these settings, once. ${progress.value ? `${progress.value.done} of ${progress.value.total}` : ""}`
             : "No schedule: see the settings at the left."}
         </p>
       ) : (

@@ -1,4 +1,5 @@
-import type { Colour } from "./pixelGrid.js";
+/** Bytes. */
+export type Colour = readonly [red: number, green: number, blue: number];
 
 /** Stops of the cividis colour map, which colour-blind readers see alike (Nuñez et al. 2018). */
 const STOPS = [
