@@ -1,9 +1,10 @@
+export { adjustmentReference, openAdjustment } from "./armAdjustment.js";
 export { chooseArms, halves, NOT_WORSE } from "./choose.js";
 export type { Choice } from "./choose.js";
 export { DISTANCE_MEASURES, compareArms } from "./compare.js";
 export type { ComparedArm, DistanceMeasure } from "./compare.js";
 export { armNames } from "./result.js";
-export type { Arm, ArmResult, Distances, FailedArm, StudyResult } from "./result.js";
+export type { AdjustmentReference, Arm, ArmResult, Distances, FailedArm, StudyResult } from "./result.js";
 export { loadStudy, saveStudy } from "./resultFile.js";
 export { runStudy } from "./runStudy.js";
 export type { StudyOptions } from "./runStudy.js";

@@ -15,12 +15,12 @@ import { frechetDistance } from "../../src/quality/sets/frechet.js";
 import { runAnyJob } from "../../src/study/anyJob.js";
 import type { AnyJob } from "../../src/study/anyJob.js";
 import { evaluate, evaluationCsv, evaluationTable, loadEvaluation } from "../../src/study/evaluation/index.js";
-import type { EvaluateOptions, EvaluatedArm, Evaluation } from "../../src/study/evaluation/index.js";
+import type { EvaluateOptions, Arm, Evaluation } from "../../src/study/evaluation/index.js";
 
 const folder = mkdtempSync(join(tmpdir(), "blockcache-evaluation-"));
 const sampling = { solver: "ddim" as const, schedulerConfig: { timestep_spacing: "trailing" } };
 let pipeline: Pipeline;
-let settings: EvaluatedArm[];
+let settings: Arm[];
 let options: EvaluateOptions;
 let evaluation: Evaluation;
 
@@ -90,7 +90,7 @@ test("goes on: pictures that are there stay, a lost one is made again, more sett
   const before = statSync(kept).mtimeMs;
   rmSync(join(options.folder, "plain-6", "00000.png"));
   const reference = join(options.folder, "features", "plain-6.safetensors");
-  const more: EvaluatedArm = { name: "plain-2", solver: "ddim", steps: 2 };
+  const more: Arm = { name: "plain-2", solver: "ddim", steps: 2 };
   const again = await evaluate(pipeline, {
     ...options,
     settings: [...settings, more],

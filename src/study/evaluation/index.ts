@@ -1,8 +1,6 @@
 export { DEFAULT_METRICS, evaluate } from "./evaluate.js";
 export type { EvaluateOptions } from "./evaluate.js";
 export type {
-  AdjustmentReference,
-  EvaluatedArm,
   Estimate,
   EvaluatedSetting,
   Evaluation,

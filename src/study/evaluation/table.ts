@@ -31,7 +31,7 @@ export function evaluationTable(evaluation: Evaluation): string[] {
     setting.arm.solver,
     String(setting.arm.steps),
     cachingOf(setting),
-    setting.arm.adjustment === undefined ? "" : "✓",
+    setting.arm.cached?.adjustment === undefined ? "" : "✓",
     ...metrics.flatMap((name) => metricCells(name, setting.metrics[name])),
     withInterval(setting.images_per_second, 2),
     withInterval(setting.speedup, 2),
@@ -56,7 +56,7 @@ export function evaluationCsv(evaluation: Evaluation): string {
   ];
   const lines = evaluation.settings.map(({ arm, metrics: found, images_per_second, speedup, multiply_adds }) => [
     ...[arm.name, arm.solver, arm.steps, arm.cached?.schedule.heuristic.name, arm.cached?.parameter],
-    ...[arm.cached?.reuse, arm.adjustment?.file],
+    ...[arm.cached?.reuse, arm.cached?.adjustment?.file],
     ...metrics.flatMap((name) => {
       const metric: MetricResult | undefined = found[name];
       const { difference } = metric ?? {};
