@@ -43,5 +43,7 @@ export { sweepSlider } from "./charts/sweepSlider.js";
 export type { SweepSliderOptions } from "./charts/sweepSlider.js";
 export { sweepStrips } from "./charts/sweepStrips.js";
 export type { SweepStripsOptions } from "./charts/sweepStrips.js";
+export { tableOne } from "./charts/tableOne.js";
+export type { TableOneOptions } from "./charts/tableOne.js";
 export { applyTheme } from "./theme.js";
 export type { Theme } from "./theme.js";

@@ -9,7 +9,7 @@ export { loadStudy, saveStudy } from "./resultFile.js";
 export { runStudy } from "./runStudy.js";
 export type { StudyOptions } from "./runStudy.js";
 export { sweepArms } from "./sweepArms.js";
-export type { Sweep } from "./sweepArms.js";
+export type { NamedAdjustment, Sweep } from "./sweepArms.js";
 export { comparisonCsv, comparisonTable, verdict } from "./table.js";
 export type { Verdict } from "./table.js";
 export { CLIFF, studyWarnings } from "./warnings.js";

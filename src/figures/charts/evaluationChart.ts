@@ -10,6 +10,8 @@ export interface EvaluationMetric {
   readonly better: "less" | "more";
   /** decimals of its numbers */
   readonly decimals: number;
+  /** whose numbers they are, where they are not this table's: drawn hollow, and named in the subtitle */
+  readonly source?: string;
 }
 
 /** A measured number; without an interval where none is known. */
@@ -53,11 +55,16 @@ const FREE = { left: 0.12, right: 0.75 };
 export function evaluationChart(input: EvaluationChartInput): PlotlyFigure {
   const { metrics, settings, reference, title = "Quality and speed of each setting", theme = "light" } = input;
   const width = (1 - COLUMN_GAP * (metrics.length - 1)) / metrics.length;
+  const sources = new Set(metrics.flatMap(({ source }) => source ?? []));
   const layout: PlotlyObject = {
     title: {
       text: title,
       subtitle: {
-        text: `Points with 95 % intervals, the best number of a column bold${reference === undefined ? "" : `; dashed: ${reference}`}`,
+        text: [
+          "Points with 95 % intervals, the best number of a column bold",
+          ...(reference === undefined ? [] : [`dashed: ${reference}`]),
+          ...[...sources].map((source) => `hollow: ${source}`),
+        ].join("; "),
       },
     },
     height: MARGIN.t + MARGIN.b + ROW_HEIGHT * settings.length,
@@ -106,6 +113,7 @@ export function evaluationChart(input: EvaluationChartInput): PlotlyFigure {
     const best = metric.better === "less" ? Math.min(...values) : Math.max(...values);
     const number = (value: number): string => value.toFixed(metric.decimals);
     const compared = measured.find(({ label }) => label === reference);
+    const color = CATEGORICAL_COLOURS[metric.source === undefined ? 0 : 1];
     const axes = { type: "scatter", xaxis: `x${suffix}`, yaxis: "y" };
     return [
       ...(compared === undefined
@@ -126,7 +134,7 @@ export function evaluationChart(input: EvaluationChartInput): PlotlyFigure {
         name: metric.title,
         x: values,
         y: measured.map(({ row }) => row),
-        marker: { color: CATEGORICAL_COLOURS[0], size: 9 },
+        marker: { color, symbol: metric.source === undefined ? "circle" : "circle-open", size: 9 },
         error_x: {
           type: "data",
           symmetric: false,
@@ -134,7 +142,7 @@ export function evaluationChart(input: EvaluationChartInput): PlotlyFigure {
           arrayminus: measured.map(({ value, low }) => value - low),
           thickness: 2,
           width: 4,
-          color: translucent(CATEGORICAL_COLOURS[0], 0.7),
+          color: translucent(color, 0.7),
         },
         customdata: measured.map(({ label, value, low, high }) => [label, number(value), number(low), number(high)]),
         hovertemplate: `<b>%{customdata[0]}</b><br>${metric.title}: %{customdata[1]} (%{customdata[2]} to %{customdata[3]})<extra></extra>`,

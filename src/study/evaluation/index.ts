@@ -8,5 +8,7 @@ export type {
   MetricResult,
 } from "./evaluation.js";
 export { EVALUATION_FILE, loadEvaluation } from "./evaluationFile.js";
+export { PAPER_SOURCE, PAPER_TABLE_1, paperRowOf } from "./paperTable.js";
+export type { PaperRow } from "./paperTable.js";
 export { pictureName } from "./makePictures.js";
 export { evaluationCsv, evaluationTable } from "./table.js";

@@ -1,0 +1,70 @@
+import { metricNamed } from "../../quality/metrics.js";
+import { PAPER_SOURCE, paperRowOf } from "../../study/evaluation/paperTable.js";
+import type { PaperRow } from "../../study/evaluation/paperTable.js";
+import type { EvaluatedSetting, Evaluation } from "../../study/evaluation/evaluation.js";
+import type { PlotlyFigure } from "../figure.js";
+import { evaluationChart } from "./evaluationChart.js";
+import type { EvaluatedValue, EvaluationMetric } from "./evaluationChart.js";
+import type { Theme } from "../theme.js";
+
+export interface TableOneOptions {
+  readonly title?: string;
+  readonly theme?: Theme;
+}
+
+interface Column extends EvaluationMetric {
+  of(setting: EvaluatedSetting): EvaluatedValue | undefined;
+}
+
+/** Significant digits that tell a CLIP score's differences apart, and two for what is larger. */
+const DECIMALS: Readonly<Record<string, number>> = { "clip-score": 4 };
+
+/**
+ * An evaluation as the paper's Table 1: every metric, images a second and speed-up of each setting; beside them the paper's
+ * own FID and speed-up, where a setting is one of its rows.
+ */
+export function tableOne(evaluation: Evaluation, { title, theme }: TableOneOptions = {}): PlotlyFigure {
+  const { settings, baseline } = evaluation;
+  const names = [...new Set(settings.flatMap(({ metrics }) => Object.keys(metrics)))];
+  const columns: Column[] = [
+    ...names.map((name): Column => {
+      const metric = metricNamed(name);
+      const better = metric.betterWhen === "lower" ? "less" : "more";
+      return { title: metric.title, better, decimals: DECIMALS[name] ?? 2, of: ({ metrics }) => metrics[name] };
+    }),
+    { title: "images a second", better: "more", decimals: 2, of: (setting) => setting.images_per_second },
+    { title: "speed-up", better: "more", decimals: 2, of: ({ speedup }) => speedup },
+    ...(settings.some(({ arm }) => paperRowOf(arm) !== undefined)
+      ? [paperColumn("the paper's FID", "less", ({ fid }) => fid), paperColumn("its speed-up", "more", speedupOf)]
+      : []),
+  ];
+  return evaluationChart({
+    metrics: columns,
+    settings: settings.map((setting) => ({
+      label: setting.arm.name,
+      solver: setting.arm.solver,
+      steps: setting.arm.steps,
+      values: Object.fromEntries(columns.flatMap(({ title: name, of }) => valueOf(name, of(setting)))),
+    })),
+    reference: baseline,
+    title,
+    theme,
+  });
+}
+
+const speedupOf = ({ speedup }: PaperRow): number => speedup;
+
+function paperColumn(title: string, better: "less" | "more", of: (row: PaperRow) => number): Column {
+  return {
+    ...{ title, better, decimals: 2, source: PAPER_SOURCE },
+    of({ arm }) {
+      const row = paperRowOf(arm);
+      return row && { value: of(row) };
+    },
+  };
+}
+
+function valueOf(name: string, found: EvaluatedValue | undefined): [string, EvaluatedValue][] {
+  if (found === undefined || ![found.value, found.low ?? 0, found.high ?? 0].every(Number.isFinite)) return [];
+  return [[name, found]];
+}
