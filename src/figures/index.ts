@@ -1,4 +1,4 @@
-export { adjustmentMaps } from "./charts/adjustmentMaps.js";
+export { adjustmentMaps, chartedAdjustments } from "./charts/adjustmentMaps.js";
 export type { AdjustmentMapsOptions, ChartedAdjustment } from "./charts/adjustmentMaps.js";
 export { blockMapChart } from "./charts/blockMapChart.js";
 export type { BlockMapChartOptions } from "./charts/blockMapChart.js";

@@ -18,7 +18,14 @@ import { frechetDistance } from "../../src/quality/sets/frechet.js";
 import { adjustmentReference, openAdjustment } from "../../src/study/armAdjustment.js";
 import { runAnyJob } from "../../src/study/anyJob.js";
 import type { AnyJob } from "../../src/study/anyJob.js";
-import { evaluate, evaluationCsv, evaluationTable, loadEvaluation } from "../../src/study/evaluation/index.js";
+import {
+  PAPER_TABLE_1,
+  evaluate,
+  evaluationCsv,
+  evaluationTable,
+  loadEvaluation,
+  paperRowOf,
+} from "../../src/study/evaluation/index.js";
 import type { EvaluateOptions, Evaluation } from "../../src/study/evaluation/index.js";
 import type { Arm } from "../../src/study/result.js";
 
@@ -68,31 +75,6 @@ test("the pictures are those of generate, in the order of prompts and seeds", as
   });
   expect(await readPicture(join(options.folder, "plain-3", "00002.png"))).toEqual(images[0]);
   expect(await readPicture(join(options.folder, "plain-3", "00003.png"))).toEqual(images[1]);
-});
-
-test("an adjusted setting's pictures are those of generate with the adjustment; its file may lie elsewhere later", async () => {
-  const adjusted = settings[3];
-  const { schedule, adjustment: reference } = adjusted.cached!;
-  const adjustment = await openAdjustment(reference!);
-  const [picture, unadjusted] = await Promise.all(
-    ["adjusted-6", "cached-6"].map((name) => readPicture(join(options.folder, name, "00000.png"))),
-  );
-  expect(picture).not.toEqual(unadjusted);
-  const { images } = await generate(pipeline, {
-    ...sampling,
-    steps: 6,
-    prompt: ["red apple", "red apple"],
-    seed: [0, 1],
-    hooks: [cachedRun(schedule, { adjustment })],
-  });
-  expect(picture).toEqual(images[0]);
-
-  const moved = join(folder, "moved.safetensors");
-  renameSync(reference!.file, moved);
-  const madeAt = statSync(join(options.folder, "adjusted-6", "00000.png")).mtimeMs;
-  settings[3] = { ...adjusted, cached: { ...adjusted.cached!, adjustment: await adjustmentReference(moved) } };
-  await evaluate(pipeline, options);
-  expect(statSync(join(options.folder, "adjusted-6", "00000.png")).mtimeMs).toBe(madeAt);
 });
 
 test("each setting has its speed, its multiply-adds and every metric, with differences to the baseline", async () => {
@@ -168,6 +150,31 @@ test("jobs give the same on a queue, as text in between; an abort stops, and wha
   expect(metrics(queued)).toEqual(metrics(evaluation));
 });
 
+test("an adjusted setting's pictures are those of generate with the adjustment; its file may lie elsewhere later", async () => {
+  const adjusted = settings[3];
+  const { schedule, adjustment: reference } = adjusted.cached!;
+  const adjustment = await openAdjustment(reference!);
+  const [picture, unadjusted] = await Promise.all(
+    ["adjusted-6", "cached-6"].map((name) => readPicture(join(options.folder, name, "00000.png"))),
+  );
+  expect(picture).not.toEqual(unadjusted);
+  const { images } = await generate(pipeline, {
+    ...sampling,
+    steps: 6,
+    prompt: ["red apple", "red apple"],
+    seed: [0, 1],
+    hooks: [cachedRun(schedule, { adjustment })],
+  });
+  expect(picture).toEqual(images[0]);
+
+  const moved = join(folder, "moved.safetensors");
+  renameSync(reference!.file, moved);
+  const madeAt = statSync(join(options.folder, "adjusted-6", "00000.png")).mtimeMs;
+  settings[3] = { ...adjusted, cached: { ...adjusted.cached!, adjustment: await adjustmentReference(moved) } };
+  await evaluate(pipeline, options);
+  expect(statSync(join(options.folder, "adjusted-6", "00000.png")).mtimeMs).toBe(madeAt);
+});
+
 test("what does not fit is refused before anything is sampled", async () => {
   const empty = join(folder, "refused");
   const refused = (changes: Partial<EvaluateOptions>) => evaluate(pipeline, { ...options, folder: empty, ...changes });
@@ -187,11 +194,43 @@ test("what does not fit is refused before anything is sampled", async () => {
   const other = { ...adjustment!, sha256: "0".repeat(64) };
   await expect(
     refused({ settings: [{ ...adjusted, cached: { ...rest, schedule, adjustment: other } }] }),
-  ).rejects.toThrow(/found another file \(sha256 .*expected the adjustment that the settings were given \(sha256 0000/);
+  ).rejects.toThrow(/expected the adjustment that the settings were given \(sha256 0000.*found another file/);
   await expect(refused({ baseline: "other" })).rejects.toThrow(/baseline: expected one of plain-6, plain-3, cached-6/);
   await expect(refused({ metrics: ["fid"] })).rejects.toThrow(/metric: expected frechet/);
   expect(existsSync(empty)).toBe(false);
   await expect(evaluate(pipeline, { ...options, guidanceScale: 3 })).rejects.toThrow(
     /guidance_scale 5, and this one has 3/,
   );
+});
+
+test("the paper's numbers agree with each other: each speed-up is that of its images a second", () => {
+  let plain = PAPER_TABLE_1[0];
+  for (const row of PAPER_TABLE_1) {
+    if (row.speedup === 1) plain = row;
+    // Its images a second have two decimals, too.
+    const rounding = row.speedup * (0.005 / row.imagesPerSecond + 0.005 / plain.imagesPerSecond) + 0.005;
+    expect(Math.abs(row.imagesPerSecond / plain.imagesPerSecond - row.speedup)).toBeLessThan(rounding);
+  }
+});
+
+test("a setting that is one of the paper's has its row beside it, others have none", () => {
+  const { schedule, adjustment, ...rest } = settings[3].cached!;
+  const found = { ...rest, schedule: { ...schedule, heuristic: { name: "threshold", delta: 0.1 } } };
+  const arm = (solver: Arm["solver"], steps: number, cached?: Arm["cached"]): Arm => ({
+    name: "x",
+    solver,
+    steps,
+    cached,
+  });
+  expect(paperRowOf(arm("dpmsolver++", 14))).toMatchObject({ fid: 18.67, speedup: 1.43 });
+  expect(paperRowOf(arm("ddim", 50, { ...found, adjustment }))).toMatchObject({ fid: 15.15, imagesPerSecond: 1.56 });
+  expect(paperRowOf(arm("ddim", 20, found))).toMatchObject({ fid: 16.52, scaleShift: false });
+  expect(paperRowOf(arm("ddim", 20, settings[3].cached))).toBeUndefined();
+  expect(paperRowOf(arm("ddim", 20, { ...found, reuse: "linear" }))).toBeUndefined();
+  expect(paperRowOf(arm("ddim", 17))).toBeUndefined();
+  expect(evaluationTable(evaluation)[0]).not.toMatch(/paper/);
+  const [plain, ...others] = evaluation.settings;
+  const twenty = { ...evaluation, settings: [{ ...plain, arm: arm("ddim", 20) }, ...others] };
+  expect(evaluationTable(twenty)[1]).toMatch(/\| 17\.43 +2\.17 +1\.00$/);
+  expect(evaluationTable(twenty).at(-1)).toMatch(/paper's: Wimbauer et al\. 2024, Table 1: LDM-512/);
 });
