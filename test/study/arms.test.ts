@@ -256,7 +256,7 @@ it("an adjusted arm is one of its own, predicted by what it keeps and timed besi
   expect(mended.predictedSpeedup).toBeCloseTo(predictSpeedup(costs, schedule, { history: 2 }), 9);
   expect(await loadStudy(join(root, "adjusted"))).toEqual(found);
   done.length = 0;
-  await study("adjusted", [arms[2]], { costs, runner: counting(done) });
+  await study("adjusted", [await adjusted("adjusted", there)], { costs, runner: counting(done) });
   expect(done).toEqual([]);
   const other = { ...arms[1], cached: { ...arms[1].cached!, schedule: threshold(profile, { delta: 0 }) } };
   await expect(study("refused", [other])).rejects.toThrow(/arms: "adjusted": adjustment: fitted for another schedule/);

@@ -190,7 +190,9 @@ test("what does not fit is refused before anything is sampled", async () => {
   const [id, ...ids] = Object.keys(schedule.blocks);
   const blocks = { [id]: [0], ...Object.fromEntries(ids.map((each) => [each, schedule.blocks[each]])) };
   const withSchedule = { ...adjusted, cached: { ...rest, adjustment, schedule: { ...schedule, blocks } } };
-  await expect(refused({ settings: [withSchedule] })).rejects.toThrow(/"adjusted-6": adjustment: fitted for another sch/);
+  await expect(refused({ settings: [withSchedule] })).rejects.toThrow(
+    /"adjusted-6": adjustment: fitted for another sch/,
+  );
   const other = { ...adjustment!, sha256: "0".repeat(64) };
   await expect(
     refused({ settings: [{ ...adjusted, cached: { ...rest, schedule, adjustment: other } }] }),

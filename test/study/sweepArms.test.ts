@@ -63,7 +63,11 @@ test("further schedules are arms of their own steps, with every rule; a rule tha
 });
 
 test("an adjustment is an arm beside the one that it was fitted for; fitted for none, it is refused by name", () => {
-  const kindsOf = { heuristics: [{ heuristic: heuristicNamed("threshold"), values: [0.2, 0.4] }], kinds, plainSteps: [] };
+  const kindsOf = {
+    heuristics: [{ heuristic: heuristicNamed("threshold"), values: [0.2, 0.4] }],
+    kinds,
+    plainSteps: [],
+  };
   const { cached } = sweepArms(profile, { ...kindsOf, reuse: [hold] })[2];
   const adjustment: Adjustment = {
     schedule: provenanceOf(cached!.schedule),

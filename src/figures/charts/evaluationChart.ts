@@ -45,6 +45,8 @@ export interface EvaluationChartInput {
 const ROW_HEIGHT = 42;
 const MARGIN = { l: 210, r: 24, t: 112, b: 40 };
 const COLUMN_GAP = 0.035;
+/** Pixels that points and numbers of a column need side by side. */
+const COLUMN_WIDTH = 150;
 /** What is free to the left of a column's points and to the right, where its numbers stand: shares of their spread. */
 const FREE = { left: 0.12, right: 0.75 };
 
@@ -67,6 +69,7 @@ export function evaluationChart(input: EvaluationChartInput): PlotlyFigure {
         ].join("; "),
       },
     },
+    width: MARGIN.l + MARGIN.r + COLUMN_WIDTH * metrics.length,
     height: MARGIN.t + MARGIN.b + ROW_HEIGHT * settings.length,
     margin: MARGIN,
     showlegend: false,
@@ -106,7 +109,8 @@ export function evaluationChart(input: EvaluationChartInput): PlotlyFigure {
       domain: [column * (width + COLUMN_GAP), column * (width + COLUMN_GAP) + width],
       anchor: "y",
       range,
-      tickvals: ticks(least, most, 3),
+      tickvals: ticks(least, most, 2),
+      tickangle: 0,
       zeroline: false,
     };
     const values = measured.map(({ value }) => value);
@@ -131,19 +135,12 @@ export function evaluationChart(input: EvaluationChartInput): PlotlyFigure {
       {
         ...axes,
         mode: "markers",
+        cliponaxis: false,
         name: metric.title,
         x: values,
         y: measured.map(({ row }) => row),
         marker: { color, symbol: metric.source === undefined ? "circle" : "circle-open", size: 9 },
-        error_x: {
-          type: "data",
-          symmetric: false,
-          array: measured.map(({ value, high }) => high - value),
-          arrayminus: measured.map(({ value, low }) => value - low),
-          thickness: 2,
-          width: 4,
-          color: translucent(color, 0.7),
-        },
+        ...(measured.some(({ low, high }) => low < high) ? { error_x: intervalsOf(measured, color) } : {}),
         customdata: measured.map(({ label, value, low, high }) => [label, number(value), number(low), number(high)]),
         hovertemplate: `<b>%{customdata[0]}</b><br>${metric.title}: %{customdata[1]} (%{customdata[2]} to %{customdata[3]})<extra></extra>`,
       },
@@ -159,4 +156,16 @@ export function evaluationChart(input: EvaluationChartInput): PlotlyFigure {
     ];
   });
   return applyTheme({ data, layout }, theme);
+}
+
+function intervalsOf(measured: readonly Required<EvaluatedValue>[], color: string): PlotlyObject {
+  return {
+    type: "data",
+    symmetric: false,
+    array: measured.map(({ value, high }) => high - value),
+    arrayminus: measured.map(({ value, low }) => value - low),
+    thickness: 2,
+    width: 4,
+    color: translucent(color, 0.7),
+  };
 }

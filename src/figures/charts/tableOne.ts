@@ -1,4 +1,4 @@
-import { metricNamed } from "../../quality/metrics.js";
+import { SET_METRICS } from "../../quality/metrics.js";
 import { PAPER_SOURCE, paperRowOf } from "../../study/evaluation/paperTable.js";
 import type { PaperRow } from "../../study/evaluation/paperTable.js";
 import type { EvaluatedSetting, Evaluation } from "../../study/evaluation/evaluation.js";
@@ -20,17 +20,16 @@ interface Column extends EvaluationMetric {
 const DECIMALS: Readonly<Record<string, number>> = { "clip-score": 4 };
 
 /**
- * An evaluation as the paper's Table 1: every metric, images a second and speed-up of each setting; beside them the paper's
- * own FID and speed-up, where a setting is one of its rows.
+ * An evaluation as the paper's Table 1: every metric of sets of pictures, images a second and speed-up of each setting; beside
+ * them the paper's own FID and speed-up, where a setting is one of its rows.
  */
 export function tableOne(evaluation: Evaluation, { title, theme }: TableOneOptions = {}): PlotlyFigure {
   const { settings, baseline } = evaluation;
-  const names = [...new Set(settings.flatMap(({ metrics }) => Object.keys(metrics)))];
+  const measured = SET_METRICS.filter(({ name }) => settings.some(({ metrics }) => name in metrics));
   const columns: Column[] = [
-    ...names.map((name): Column => {
-      const metric = metricNamed(name);
-      const better = metric.betterWhen === "lower" ? "less" : "more";
-      return { title: metric.title, better, decimals: DECIMALS[name] ?? 2, of: ({ metrics }) => metrics[name] };
+    ...measured.map(({ name, title: heading, betterWhen }): Column => {
+      const better = betterWhen === "lower" ? "less" : "more";
+      return { title: heading, better, decimals: DECIMALS[name] ?? 2, of: ({ metrics }) => metrics[name] };
     }),
     { title: "images a second", better: "more", decimals: 2, of: (setting) => setting.images_per_second },
     { title: "speed-up", better: "more", decimals: 2, of: ({ speedup }) => speedup },

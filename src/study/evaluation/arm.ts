@@ -14,11 +14,7 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._+-]*$/;
  *
  * @throws ArgumentError for what does not; InvalidFileError for an adjustment's file
  */
-export async function checkArms(
-  pipeline: Pipeline,
-  sampling: EvaluationSampling,
-  arms: readonly Arm[],
-): Promise<void> {
+export async function checkArms(pipeline: Pipeline, sampling: EvaluationSampling, arms: readonly Arm[]): Promise<void> {
   if (arms.length === 0) throw new ArgumentError("settings: expected at least one, found an empty list");
   const names = new Set<string>();
   for (const arm of arms) {
