@@ -18,12 +18,17 @@ export interface ChartedAdjustment {
   readonly reusedAt: readonly number[];
 }
 
-/** An adjustment's scale and shift as {@link adjustmentMaps} draws them; both guidance halves, where each has its own. */
+/**
+ * An adjustment's scale and shift as {@link adjustmentMaps} draws them, in the order of the network; both guidance halves,
+ * where each has its own.
+ */
 export function chartedAdjustments(
   { blocks, halves, schedule: { timesteps } }: Adjustment,
   schedule: Pick<Schedule, "blocks">,
 ): ChartedAdjustment[] {
-  return Object.entries(blocks).map(([id, { channels, terms }]) => {
+  // Down, mid, up, and by number: the order in which they run.
+  const inOrder = Object.entries(blocks).sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }));
+  return inOrder.map(([id, { channels, terms }]) => {
     const width = halves * channels;
     const table = (term: "scale" | "shift"): ArrayLike<number> =>
       terms[term] ?? new Float32Array(timesteps.length * width).fill(IDENTITY[term]);
