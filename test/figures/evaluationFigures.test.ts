@@ -234,6 +234,15 @@ describe("Table 1", () => {
     expect(columns[5]).toMatchObject({ x: [1, 1.43, 1.68, 1.65] });
     expect(subtitleOf("Table 1 beside the paper's")).toMatch(/hollow: Wimbauer et al\. 2024, Table 1: LDM-512/);
   });
+  it("draws what is less than the baseline's, where that was taken, from 0", () => {
+    const [plain, fewer] = evaluation.settings;
+    const difference = { value: 0.15, low: 0.05, high: 0.3 };
+    const compared = { ...fewer, metrics: { ...fewer.metrics, frechet: { ...fewer.metrics.frechet, difference } } };
+    const { data } = tableOne({ ...evaluation, settings: [plain, compared] });
+    const [drawn] = data.filter(({ mode }) => mode === "markers");
+    expect(drawn).toMatchObject({ name: "Fréchet distance<br>− plain-20's", x: [0, 0.15] });
+    expect(drawn.error_x).toMatchObject({ array: [0, expect.closeTo(0.15, 12)] });
+  });
   it("has no such columns where no setting is one of the paper's", () => {
     const { data } = tableOne({ ...evaluation, settings: [evaluation.settings[1]] });
     expect(data.filter(({ mode }) => mode === "markers")).toHaveLength(4);
