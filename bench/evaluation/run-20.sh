@@ -21,6 +21,7 @@ sed -n 29,44p bench/evaluation/evaluate.txt > $work/speed-prompts.txt
 for baseline in plain-20 plain-14; do
   # Speeds, while nothing else runs: two minutes.
   blockcache evaluate fluent-ldm --settings bench/evaluation/settings-20.json --prompts $work/speed-prompts.txt --metrics clip-score --baseline $baseline $trailing --out $work/speed-20
-  blockcache evaluate fluent-ldm --settings bench/evaluation/settings-20.json --prompts $work/prompts.txt --metrics frechet,clip-score,latent,psnr,ssim --baseline $baseline $trailing --out $work/table-20 > $work/$baseline.txt
-  node bench/evaluation/speeds.mjs $work/table-20 $work/speed-20 $work/against-$baseline.json
+  blockcache evaluate fluent-ldm --settings bench/evaluation/settings-20.json --prompts $work/prompts.txt --metrics frechet,clip-score,latent,psnr,ssim --baseline $baseline $trailing --out $work/table-20
+  result=bench/results/evaluation-20-beside-$baseline
+  node bench/evaluation/speeds.mjs $work/table-20 $work/speed-20 $result.json > $result.md
 done

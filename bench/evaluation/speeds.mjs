@@ -1,9 +1,11 @@
 /**
- * An evaluation as bench/results keeps it: with the speeds of another one of the same settings, which was made on fewer prompts while nothing else ran.
+ * An evaluation as bench/results keeps it: with the speeds of another one of the same settings, which was made on fewer
+ * prompts while nothing else ran; prints its table.
  *
  * usage: node bench/evaluation/speeds.mjs <evaluation.json> <its speeds: evaluation.json> <out.json>
  */
 import { relative } from "node:path";
+import { evaluationTable } from "../../dist/study/evaluation/table.js";
 import { loadEvaluation, saveEvaluation } from "../../dist/study/evaluation/evaluationFile.js";
 
 const [from, speeds, out] = process.argv.slice(2);
@@ -18,4 +20,6 @@ const settings = evaluation.settings.map((setting) => {
   const arm = place === undefined ? setting.arm : { ...setting.arm, cached: { ...cached, adjustment: place } };
   return { ...setting, arm, images_per_second, speedup };
 });
-await saveEvaluation(out, { ...evaluation, machines: quiet.machines, settings });
+const result = { ...evaluation, machines: quiet.machines, settings };
+await saveEvaluation(out, result);
+console.log(["```", ...evaluationTable(result), "```"].join("\n"));
