@@ -1,17 +1,14 @@
 /** `--settings settings.json`: the list of settings that an evaluation compares. */
-import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { z } from "zod";
 import { threshold } from "../caching/heuristics/threshold.js";
 import type { Schedule } from "../caching/schedule/schedule.js";
 import { loadSchedule } from "../caching/schedule/scheduleFile.js";
 import { solverNames } from "../diffusion/solvers/index.js";
-import { InvalidFileError } from "../errors.js";
 import { readJson, validate } from "../files/json.js";
-import { unreadable } from "../files/unreadable.js";
 import { loadProfile } from "../instrument/profile/profileFile.js";
-import type { AdjustmentReference, EvaluatedArm } from "../study/evaluation/evaluation.js";
+import { adjustmentReference } from "../study/armAdjustment.js";
+import type { Arm } from "../study/result.js";
 import { kindSetOf } from "./kinds.js";
 import { loadReuseRule } from "./reuse.js";
 
@@ -34,9 +31,11 @@ const schema = z
       .refine(({ schedule, delta }) => schedule === undefined || delta === undefined, "a schedule or a delta, not both")
       .refine(({ delta, profile }) => (delta === undefined) === (profile === undefined), "delta and profile together")
       .refine(
-        ({ schedule, delta, reuse, kinds }) =>
-          schedule !== undefined || delta !== undefined || (reuse === undefined && kinds === undefined),
-        "a schedule, or a delta and a profile, beside reuse and kinds",
+        ({ schedule, delta, reuse, kinds, adjustment }) =>
+          schedule !== undefined ||
+          delta !== undefined ||
+          [reuse, kinds, adjustment].every((each) => each === undefined),
+        "a schedule, or a delta and a profile, beside reuse, kinds and adjustment",
       ),
   )
   .min(1);
@@ -47,17 +46,16 @@ type Entry = z.infer<typeof schema>[number];
  *
  * @throws InvalidFileError for what is missing or wrong in the list or in a file that it names
  */
-export async function loadEvaluationSettings(path: string): Promise<EvaluatedArm[]> {
+export async function loadEvaluationSettings(path: string): Promise<Arm[]> {
   const hint = 'for example [{ "name": "plain-20", "solver": "dpmsolver++", "steps": 20 }]';
   const entries = validate(schema, await readJson(path), { file: path, hint });
   return Promise.all(entries.map((entry) => armOf(entry, (file) => resolve(dirname(path), file))));
 }
 
-async function armOf(entry: Entry, at: (file: string) => string): Promise<EvaluatedArm> {
+async function armOf(entry: Entry, at: (file: string) => string): Promise<Arm> {
   const { name, solver, steps, delta } = entry;
   const schedule = await scheduleOf(entry, at);
-  const adjustment = entry.adjustment === undefined ? undefined : await referenceTo(at(entry.adjustment));
-  if (schedule === undefined) return { name, solver, steps, ...(adjustment === undefined ? {} : { adjustment }) };
+  if (schedule === undefined) return { name, solver, steps };
   const reuse = await loadReuseRule(entry.reuse ?? "hold");
   return {
     name,
@@ -68,8 +66,8 @@ async function armOf(entry: Entry, at: (file: string) => string): Promise<Evalua
       reuse: reuse.name,
       kinds: entry.schedule ?? kindSetOf(entry.kinds ?? "transformer").label,
       ...(delta === undefined ? {} : { parameter: delta }),
+      ...(entry.adjustment === undefined ? {} : { adjustment: await adjustmentReference(at(entry.adjustment)) }),
     },
-    ...(adjustment === undefined ? {} : { adjustment }),
   };
 }
 
@@ -80,11 +78,4 @@ async function scheduleOf(
   if (schedule !== undefined) return loadSchedule(at(schedule));
   if (delta === undefined || profile === undefined) return undefined;
   return threshold(await loadProfile(at(profile)), { delta, kinds: kindSetOf(kinds).kinds });
-}
-
-async function referenceTo(file: string): Promise<AdjustmentReference> {
-  const bytes = await readFile(file).catch((error: unknown) => {
-    throw new InvalidFileError({ file, found: unreadable(error), expected: "an adjustment" });
-  });
-  return { file, sha256: createHash("sha256").update(bytes).digest("hex") };
 }

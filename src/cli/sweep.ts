@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import type { Command } from "commander";
 import { InvalidArgumentError, Option } from "commander";
+import { loadAdjustment } from "../caching/adjustment/adjustmentFile.js";
 import { loadCosts } from "../caching/costs/costsFile.js";
 import type { NamedHeuristic } from "../caching/heuristics/registry.js";
 import { costsCaveats, requireCostsOf } from "../caching/costs/requireCosts.js";
@@ -11,6 +12,7 @@ import type { SolverName } from "../diffusion/solvers/index.js";
 import { ArgumentError } from "../errors.js";
 import { loadProfile } from "../instrument/profile/profileFile.js";
 import type { Profile } from "../instrument/profile/profile.js";
+import { adjustmentReference } from "../study/armAdjustment.js";
 import { runStudy } from "../study/runStudy.js";
 import { sweepArms } from "../study/sweepArms.js";
 import { studyWarnings } from "../study/warnings.js";
@@ -40,6 +42,7 @@ interface SweepCommandOptions extends CommonOptions {
   readonly profile: string;
   readonly heuristic?: string[];
   readonly schedule?: string[];
+  readonly adjustment?: string[];
   readonly deltas?: number[];
   readonly values?: Readonly<Record<string, readonly number[]>>;
   readonly kinds: string[];
@@ -77,6 +80,10 @@ export function sweepCommand(): Command {
     .option(
       "--schedule <files...>",
       "schedules as further arms, with each --reuse rule: edited ones, or for other numbers of steps; of the profile's solver",
+    )
+    .option(
+      "--adjustment <files...>",
+      "each a further arm: the one of the schedule that it was fitted for, with what stands in mended",
     )
     .option("--deltas <list>", "values of δ, for every heuristic that has one", numberList)
     .option(
@@ -133,10 +140,18 @@ export function sweepCommand(): Command {
           schedule: await loadSchedule(path),
         })),
       );
+      const adjustments = await Promise.all(
+        (options.adjustment ?? []).map(async (path) => ({
+          name: basename(path, ".safetensors"),
+          adjustment: await loadAdjustment(path),
+          reference: await adjustmentReference(path),
+        })),
+      );
       const arms = sweepArms(profile, {
         heuristics: heuristics.map((heuristic) => ({ heuristic, values: valuesOf(heuristic, options) })),
         kinds: options.kinds.map(kindSetOf),
         schedules,
+        adjustments,
         reuse: await loadReuseRules(options.reuse),
         plainSteps: options.plainSteps ?? PLAIN_SHARES.map((share) => Math.max(1, Math.round(share * steps))),
         costs,

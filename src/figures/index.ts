@@ -1,4 +1,4 @@
-export { adjustmentMaps } from "./charts/adjustmentMaps.js";
+export { adjustmentMaps, chartedAdjustments } from "./charts/adjustmentMaps.js";
 export type { AdjustmentMapsOptions, ChartedAdjustment } from "./charts/adjustmentMaps.js";
 export { blockMapChart } from "./charts/blockMapChart.js";
 export type { BlockMapChartOptions } from "./charts/blockMapChart.js";
@@ -43,5 +43,7 @@ export { sweepSlider } from "./charts/sweepSlider.js";
 export type { SweepSliderOptions } from "./charts/sweepSlider.js";
 export { sweepStrips } from "./charts/sweepStrips.js";
 export type { SweepStripsOptions } from "./charts/sweepStrips.js";
+export { tableOne } from "./charts/tableOne.js";
+export type { TableOneOptions } from "./charts/tableOne.js";
 export { applyTheme } from "./theme.js";
 export type { Theme } from "./theme.js";

@@ -7,7 +7,7 @@ import { throwIfAborted } from "../interruption.js";
 import { encodeData } from "./plainData.js";
 
 export interface Job<Data> {
-  /** the same for equal data */
+  /** the same for equal data, or for what it was said to be known by */
   readonly id: string;
   readonly data: Data;
 }
@@ -32,9 +32,13 @@ export type JobRunner = <Data, Result>(work: JobRun<Data, Result>) => Promise<vo
 
 const ID_DIGITS = 32;
 
-/** A job of this data. */
-export function createJob<Data>(data: Data): Job<Data> {
-  return { id: createHash("sha256").update(encodeData(data)).digest("hex").slice(0, ID_DIGITS), data };
+/**
+ * A job of this data.
+ *
+ * @param identity what its result depends on, where the data says more: where a file lies. Default: the data
+ */
+export function createJob<Data>(data: Data, identity: unknown = data): Job<Data> {
+  return { id: createHash("sha256").update(encodeData(identity)).digest("hex").slice(0, ID_DIGITS), data };
 }
 
 /** One after another, in this process. */

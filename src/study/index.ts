@@ -1,14 +1,15 @@
+export { adjustmentReference, openAdjustment } from "./armAdjustment.js";
 export { chooseArms, halves, NOT_WORSE } from "./choose.js";
 export type { Choice } from "./choose.js";
 export { DISTANCE_MEASURES, compareArms } from "./compare.js";
 export type { ComparedArm, DistanceMeasure } from "./compare.js";
 export { armNames } from "./result.js";
-export type { Arm, ArmResult, Distances, FailedArm, StudyResult } from "./result.js";
+export type { AdjustmentReference, Arm, ArmResult, Distances, FailedArm, StudyResult } from "./result.js";
 export { loadStudy, saveStudy } from "./resultFile.js";
 export { runStudy } from "./runStudy.js";
 export type { StudyOptions } from "./runStudy.js";
 export { sweepArms } from "./sweepArms.js";
-export type { Sweep } from "./sweepArms.js";
+export type { NamedAdjustment, Sweep } from "./sweepArms.js";
 export { comparisonCsv, comparisonTable, verdict } from "./table.js";
 export type { Verdict } from "./table.js";
 export { CLIFF, studyWarnings } from "./warnings.js";

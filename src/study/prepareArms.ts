@@ -1,5 +1,4 @@
 /** Arms as a study runs them: checked before anything is sampled, and each way to sample once. */
-import { cachedRun } from "../caching/run/cachedRun.js";
 import { reuseDigest } from "../caching/run/reuseDigest.js";
 import { reuseRule } from "../caching/run/reuseRule.js";
 import { checkSchedule } from "../caching/schedule/checkSchedule.js";
@@ -8,6 +7,7 @@ import type { Pipeline } from "../diffusion/pipeline.js";
 import { planEvaluations } from "../diffusion/plannedEvaluations.js";
 import type { PlannedEvaluations } from "../diffusion/plannedEvaluations.js";
 import { ArgumentError } from "../errors.js";
+import { openCachedRun } from "./armAdjustment.js";
 import type { Arm } from "./result.js";
 import { armSampling, checkDeterministic } from "./setting.js";
 import type { StudySetting } from "./setting.js";
@@ -17,7 +17,7 @@ import { isPlainRun } from "./studyJobs.js";
  * Copies of the arms, with the study's plain run among them, and those that are the same under one.
  *
  * @throws ArgumentError where names stand twice, a reuse rule is unknown or gives other weights each time, or a schedule
- *   does not fit model, solver or timesteps
+ *   or an adjustment does not fit model, solver or timesteps; InvalidFileError for an adjustment's file
  */
 export async function prepareArms(pipeline: Pipeline, setting: StudySetting, given: readonly Arm[]): Promise<Arm[]> {
   const { solver, steps } = setting;
@@ -47,11 +47,9 @@ async function prepared(pipeline: Pipeline, setting: StudySetting, arm: Arm): Pr
     throw new ArgumentError(
       `${where}: expected ${setting.solver}, as the study's plain run, found ${solver} — a study of another solver is one of its own`,
     );
-  const { reuse, kinds, parameter } = cached;
+  const { reuse, adjustment, kinds, parameter } = cached;
   const schedule = checkSchedule(cached.schedule, `${where}: schedule`);
-  const trial = cachedRun(schedule, { reuse: reuseRule(reuse) });
-  await trial.begin?.(pipeline, plan);
-  trial.end?.();
+  await checkCaching(where, { ...cached, schedule }, pipeline, plan);
   const asked = schedule.heuristic.speedup;
   return {
     name,
@@ -61,11 +59,29 @@ async function prepared(pipeline: Pipeline, setting: StudySetting, arm: Arm): Pr
       schedule,
       reuse,
       ...digestOf(where, arm, plan),
+      ...(adjustment === undefined ? {} : { adjustment }),
       ...(typeof asked === "number" ? { askedSpeedups: [asked] } : {}),
       kinds,
       ...(parameter === undefined ? {} : { parameter }),
     },
   };
+}
+
+/** Throws ArgumentError that names the arm where its schedule or its adjustment does not fit the run. */
+export async function checkCaching(
+  where: string,
+  cached: NonNullable<Arm["cached"]>,
+  pipeline: Pipeline,
+  plan: PlannedEvaluations,
+): Promise<void> {
+  try {
+    const trial = await openCachedRun(cached);
+    await trial.begin?.(pipeline, plan);
+    trial.end?.();
+  } catch (error) {
+    if (error instanceof ArgumentError) throw new ArgumentError(`${where}: ${error.message}`, { cause: error });
+    throw error;
+  }
 }
 
 /** @throws ArgumentError for a rule whose weights do not follow from its arguments: no result of it could be kept */
@@ -84,11 +100,11 @@ function digestOf(where: string, { cached }: Arm, plan: PlannedEvaluations): { r
 /** Equal for arms that run alike: a block that always computes runs as one that no schedule names. */
 function identityOf({ solver, steps, cached }: Arm): string {
   if (cached === undefined) return JSON.stringify([solver, steps]);
-  const { schedule, reuse, reuseDigest: digest } = cached;
+  const { schedule, reuse, reuseDigest: digest, adjustment } = cached;
   const reusing = Object.entries(schedule.blocks)
     .filter(([, computed]) => computed.length < schedule.timesteps.length)
     .sort(([a], [b]) => (a < b ? -1 : 1));
-  return JSON.stringify([solver, steps, reusing, reuse, digest]);
+  return JSON.stringify([solver, steps, reusing, reuse, digest, adjustment?.sha256]);
 }
 
 function joined(arm: Arm, other: Arm): Arm {

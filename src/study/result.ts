@@ -6,6 +6,13 @@ import type { Schedule } from "../caching/schedule/schedule.js";
 import type { SolverName } from "../diffusion/solvers/index.js";
 import type { Trajectory } from "../instrument/profile/profile.js";
 
+/** An adjustment as an arm and its jobs carry it: a file, and the digest that it must have. */
+export interface AdjustmentReference {
+  /** an absolute path */
+  readonly file: string;
+  readonly sha256: string;
+}
+
 /** One way to sample: plain with some number of steps, or cached. */
 export interface Arm {
   /** for people, and unique within a study: "plain 20", "threshold δ 0.2, transformers, hold" */
@@ -22,6 +29,8 @@ export interface Arm {
     readonly reuse: string;
     /** of the weights that a rule of one's own gives by this schedule: an edited rule is another arm. Set by the study */
     readonly reuseDigest?: string;
+    /** mends what stands in; fitted for this schedule and rule */
+    readonly adjustment?: AdjustmentReference;
     /** speed-ups that were asked for, where some were, by this arm and those in `also`. Set by the study */
     readonly askedSpeedups?: readonly number[];
     /** what may be cached, for people: "transformers", "all kinds"; for a schedule that was given, its name */

@@ -23,6 +23,7 @@ export const armSchema = z.object({
       schedule: scheduleSchema,
       reuse: z.string(),
       reuseDigest: z.string().optional(),
+      adjustment: z.object({ file: z.string(), sha256: z.string() }).optional(),
       askedSpeedups: numbers.optional(),
       kinds: z.string(),
       parameter: z.number().optional(),

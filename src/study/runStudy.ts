@@ -1,5 +1,6 @@
 /** Many settings on the same trajectories, measured in jobs: interruptible, distributable, resuming. */
 import { join } from "node:path";
+import { historyOf, termsOf } from "../caching/adjustment/adjustment.js";
 import { predictSeconds } from "../caching/costs/predictSeconds.js";
 import type { Costs } from "../caching/costs/costs.js";
 import { requireCostsOf } from "../caching/costs/requireCosts.js";
@@ -16,6 +17,7 @@ import { runKept } from "../jobs/jobFolder.js";
 import { requireWritable, requireWritableFolder } from "../files/outputPlace.js";
 import { whileLocked } from "../files/whileLocked.js";
 import type { FloatTensor } from "../numerics/tensor.js";
+import { openAdjustment, withoutPlace } from "./armAdjustment.js";
 import { prepareArms } from "./prepareArms.js";
 import type { Arm, ArmResult, Distances, FailedArm, StudyResult } from "./result.js";
 import { saveStudy } from "./resultFile.js";
@@ -83,7 +85,7 @@ export async function runStudy(pipeline: Pipeline, options: StudyOptions): Promi
       ...studyHead(setting, measured),
       trajectories,
       ...(repeated === 0 ? {} : { repeated }),
-      ...resultsOf(arms, measured, speedupsBy(costs, timesteps)),
+      ...resultsOf(arms, measured, await speedupsBy(costs, timesteps, arms)),
     };
     await saveStudy(path, study);
     return study;
@@ -132,9 +134,11 @@ async function measure(
     ...kept,
     // All arms of one batch, then of the next: a slow spell of the machine does not fall on one arm.
     jobs: groups.flatMap((group, index) =>
-      arms.map((arm) =>
-        createJob<ArmJob>({ kind: "arm", setting, trajectories: group, arm: alone(arm), converged: converged[index] }),
-      ),
+      arms.map((each) => {
+        const arm = alone(each);
+        const job: ArmJob = { kind: "arm", setting, trajectories: group, arm, converged: converged[index] };
+        return createJob(job, { ...job, arm: withoutPlace(arm) });
+      }),
     ),
     schema: armMeasurementSchema,
     run: (job) => runArm(pipeline, job, signal),
@@ -169,25 +173,35 @@ function studyHead(
 }
 
 /** The study's plain seconds ÷ an arm's, which may have other steps; nothing without costs, or for a plain arm. */
-function speedupsBy(costs: Costs | undefined, plainTimesteps: readonly number[]): (arm: Arm) => number | undefined {
-  return ({ cached }) =>
-    costs === undefined || cached === undefined
-      ? undefined
-      : predictSeconds(costs, { timesteps: plainTimesteps, blocks: {} }) /
-        predictSeconds(costs, cached.schedule, reuseRule(cached.reuse));
+async function speedupsBy(
+  costs: Costs | undefined,
+  plainTimesteps: readonly number[],
+  arms: readonly Arm[],
+): Promise<ReadonlyMap<Arm, number>> {
+  const speedups = new Map<Arm, number>();
+  if (costs === undefined) return speedups;
+  const plain = predictSeconds(costs, { timesteps: plainTimesteps, blocks: {} });
+  for (const arm of arms) {
+    if (arm.cached === undefined) continue;
+    const { schedule, reuse, adjustment } = arm.cached;
+    const terms = adjustment === undefined ? [] : termsOf(await openAdjustment(adjustment));
+    const history = historyOf(reuseRule(reuse), terms);
+    speedups.set(arm, plain / predictSeconds(costs, schedule, { history }));
+  }
+  return speedups;
 }
 
 /** An arm fails as a whole where it fails on one batch. */
 function resultsOf(
   arms: readonly Arm[],
   measured: readonly (readonly (ArmMeasurement | ArmFailure)[])[],
-  predicted: (arm: Arm) => number | undefined,
+  predicted: ReadonlyMap<Arm, number>,
 ): Pick<StudyResult, "results" | "failed"> {
   const results: ArmResult[] = [];
   const failed: FailedArm[] = [];
   for (const [index, arm] of arms.entries()) {
     const failure = measured[index].find(isFailure);
-    if (failure === undefined) results.push(armResult(arm, measured[index].filter(isMeasurement), predicted(arm)));
+    if (failure === undefined) results.push(armResult(arm, measured[index].filter(isMeasurement), predicted.get(arm)));
     else failed.push({ arm, reason: failure.failed });
   }
   return { results, ...(failed.length === 0 ? {} : { failed }) };

@@ -1,10 +1,8 @@
 /** What a study is cut into: plain data in, plain data out, the same here and on a worker. */
 import { cpus } from "node:os";
 import { z } from "zod";
-import { cachedRun } from "../caching/run/cachedRun.js";
 import { reuseDigest } from "../caching/run/reuseDigest.js";
 import { reuseRule } from "../caching/run/reuseRule.js";
-import type { ReuseRule } from "../caching/run/reuseRule.js";
 import { evaluationTimes } from "../diffusion/evaluationTimes.js";
 import { planEvaluations } from "../diffusion/plannedEvaluations.js";
 import { ArgumentError, NotFiniteError } from "../errors.js";
@@ -14,6 +12,7 @@ import { elementCount } from "../numerics/tensor.js";
 import type { FloatTensor } from "../numerics/tensor.js";
 import { psnr, relativeDistances } from "../quality/distance.js";
 import { ssim } from "../quality/ssim.js";
+import { openCachedRun } from "./armAdjustment.js";
 import type { Arm, Distances } from "./result.js";
 import { decodeBatch, sampleBatch, warmUp } from "./sampleBatch.js";
 import type { SampledBatch } from "./sampleBatch.js";
@@ -100,7 +99,8 @@ export async function runConverged(
  * machine and one time; then compares latents and pictures. An arm that gives no finite numbers, or whose reuse rule
  * fails, is no reason for the others to fail.
  *
- * @throws ArgumentError where the reuse rule of the arm's name is another one in this process
+ * @throws ArgumentError where the reuse rule of the arm's name is another one in this process; InvalidFileError where its
+ *   adjustment is
  */
 export async function runArm(
   pipeline: Pipeline,
@@ -108,7 +108,8 @@ export async function runArm(
   signal?: AbortSignal,
 ): Promise<ArmMeasurement | ArmFailure> {
   await warmUp(pipeline, setting, trajectories.length, signal);
-  const cached = arm.cached && cachedRun(arm.cached.schedule, { reuse: ruleOf(pipeline, setting, arm) });
+  requireSameRule(pipeline, setting, arm);
+  const cached = arm.cached && (await openCachedRun(arm.cached));
   const plain: SampledBatch[] = [];
   const own: SampledBatch[] = isPlainRun(arm, setting) ? plain : [];
   const ofPlainRun = `the plain run of ${setting.steps} steps`;
@@ -165,16 +166,12 @@ async function failingAlone<Result>(work: Promise<Result>): Promise<Result> {
   }
 }
 
-/** The rule of an arm's name, which must give the weights that the study's own process was given. */
-function ruleOf(
-  pipeline: Pipeline,
-  setting: StudySetting,
-  { name, solver, steps, cached }: Arm,
-): ReuseRule | undefined {
-  if (cached === undefined) return undefined;
+/** The rule of an arm's name must give the weights that the study's own process was given. */
+function requireSameRule(pipeline: Pipeline, setting: StudySetting, { name, solver, steps, cached }: Arm): void {
+  if (cached === undefined) return;
   const rule = reuseRule(cached.reuse);
   const plan = planEvaluations(pipeline, armSampling(pipeline, setting, { solver, steps }));
-  if (reuseDigest(cached.schedule, rule, evaluationTimes(plan.solver)) === cached.reuseDigest) return rule;
+  if (reuseDigest(cached.schedule, rule, evaluationTimes(plan.solver)) === cached.reuseDigest) return;
   throw new ArgumentError(
     `arms: "${name}": expected the study's own reuse rule ${rule.name}, found one that gives other weights in this process — start the worker anew with the study's module`,
   );

@@ -1,3 +1,5 @@
+import { scheduleDigest } from "../caching/adjustment/adjustment.js";
+import type { Adjustment } from "../caching/adjustment/adjustment.js";
 import type { Costs } from "../caching/costs/costs.js";
 import { askHeuristic } from "../caching/heuristics/askHeuristic.js";
 import type { NamedHeuristic, NamedOptions } from "../caching/heuristics/registry.js";
@@ -9,7 +11,14 @@ import type { SolverName } from "../diffusion/solvers/index.js";
 import { ArgumentError } from "../errors.js";
 import type { BlockKind } from "../graphs/block.js";
 import type { Profile } from "../instrument/profile/profile.js";
-import type { Arm } from "./result.js";
+import type { AdjustmentReference, Arm } from "./result.js";
+
+/** An adjustment with a name for people. */
+export interface NamedAdjustment {
+  readonly name: string;
+  readonly adjustment: Adjustment;
+  readonly reference: AdjustmentReference;
+}
 
 export interface Sweep {
   /** with the parameter's values to try. Default: the heuristic's own */
@@ -22,19 +31,22 @@ export interface Sweep {
   readonly plainSteps: readonly number[];
   /** further schedules, each with a name for people: edited ones, or for other numbers of steps */
   readonly schedules?: readonly { readonly name: string; readonly schedule: Schedule }[];
+  /** each is a further arm: that of its schedule and reuse rule, with what stands in mended */
+  readonly adjustments?: readonly NamedAdjustment[];
   /** for heuristics that decide by what a block costs */
   readonly costs?: Costs;
 }
 
 /**
  * Plain arms; every heuristic × value × set of kinds × reuse rule, with the schedule found from a profile; and
- * every further schedule × reuse rule.
+ * every further schedule × reuse rule; and every adjustment beside the arm that it was fitted for.
  *
- * @throws ArgumentError where a heuristic does for one of its values, or a reuse rule was not defined
+ * @throws ArgumentError where a heuristic does for one of its values, a reuse rule was not defined, or an adjustment was
+ *   fitted for none of the arms
  */
 export function sweepArms(
   profile: Profile,
-  { heuristics, kinds, reuse, plainSteps, schedules = [], costs }: Sweep,
+  { heuristics, kinds, reuse, plainSteps, schedules = [], adjustments = [], costs }: Sweep,
 ): Arm[] {
   const stray = reuse.find((rule) => reuseRule(rule.name) !== rule);
   if (stray !== undefined)
@@ -72,7 +84,22 @@ export function sweepArms(
       cached: { schedule: checkSchedule(schedule, name), reuse: rule.name, kinds: name },
     })),
   );
-  return [...plain, ...found, ...given];
+  const cached = [...found, ...given];
+  return [...plain, ...cached, ...adjustments.map((each) => adjustedArm(each, cached))];
+}
+
+/** The arm that an adjustment was fitted for, adjusted. */
+function adjustedArm({ name, adjustment, reference }: NamedAdjustment, arms: readonly Arm[]): Arm {
+  for (const arm of arms) {
+    const { cached } = arm;
+    if (cached === undefined || cached.reuse !== adjustment.reuse) continue;
+    if (scheduleDigest(cached.schedule) !== adjustment.schedule.digest) continue;
+    return { ...arm, name: `${arm.name}, ${name}`, cached: { ...cached, adjustment: reference } };
+  }
+  const { heuristic, num_inference_steps: steps, digest } = adjustment.schedule;
+  throw new ArgumentError(
+    `adjustment: ${name}: fitted for a schedule of ${heuristic.name} with ${steps} steps (${digest.slice(0, 19)}…) and the reuse rule ${adjustment.reuse}, and no arm has these (${arms.map((arm) => arm.name).join("; ")}) — give the schedule that it was fitted for`,
+  );
 }
 
 /** What a heuristic gives for a value of its parameter; where that is a speed-up, it is recorded as what was asked for. */

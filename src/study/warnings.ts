@@ -59,7 +59,12 @@ function families({ results }: StudyResult): ArmResult[][] {
   for (const result of results) {
     const { cached } = result.arm;
     if (cached?.parameter === undefined) continue;
-    const key = JSON.stringify([cached.schedule.heuristic.name, cached.reuse, cached.kinds]);
+    const key = JSON.stringify([
+      cached.schedule.heuristic.name,
+      cached.reuse,
+      cached.adjustment !== undefined,
+      cached.kinds,
+    ]);
     byFamily.set(key, [...(byFamily.get(key) ?? []), result]);
   }
   return [...byFamily.values()].map((family) =>

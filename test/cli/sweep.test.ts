@@ -119,6 +119,22 @@ describe("blockcache sweep", () => {
     });
   }, 240_000);
 
+  it("takes adjustments, each beside the arm that it was fitted for; one of no arm is refused by name", () => {
+    const schedule = ["schedule", at("p.safetensors"), "--delta", "1000", "--out", at("s1000.json")];
+    expect(run(...schedule).stderr).toBe("");
+    const adjust = ["adjust", model, "--schedule", at("s1000.json"), "--prompts", at("prompts.txt")];
+    expect(run(...adjust, "--out", at("mended.safetensors")).stderr).toBe("");
+    const swept = sweep("adjusted", "--deltas", "1000", "--adjustment", at("mended.safetensors"));
+    expect(swept.stderr).toBe("");
+    const compared = run("compare", at("adjusted"), "--csv", at("adjusted.csv"));
+    expect(compared.stdout).toMatch(/^threshold δ 1000, transformers, hold, mended +17 %/m);
+    expect(readFileSync(at("adjusted.csv"), "utf8")).toMatch(/,hold,[^,]*mended\.safetensors,/);
+    const refused = sweep("never", "--deltas", "0", "--adjustment", at("mended.safetensors"));
+    expect(refused.status).toBe(1);
+    expect(refused.stderr).toMatch(/adjustment: mended: fitted for a schedule of threshold with 6 steps/);
+    expect(existsSync(at("never"))).toBe(false);
+  }, 240_000);
+
   it("takes schedules as arms, for another number of steps too, with a user's reuse rule; the profile's scheduler config is every arm's", () => {
     // Steps of Karras' spacing: a schedule of them fits no other run.
     const config = ["--scheduler-config", "timestep_spacing=trailing", "use_karras_sigmas=true"];

@@ -1,8 +1,10 @@
 /** Figures of the scale-shift adjustment and of the paper's evaluation: numbers by hand from made-up data. */
 import { describe, expect, it } from "vitest";
 import type { RgbImage } from "../../src/diffusion/image.js";
-import { adjustmentMaps, errorByStep, evaluationChart, imageComparison } from "../../src/figures/index.js";
+import { adjustmentMaps, errorByStep, evaluationChart, imageComparison, tableOne } from "../../src/figures/index.js";
 import type { ChartedAdjustment, EvaluationChartInput, PlotlyFigure } from "../../src/figures/index.js";
+import type { EvaluatedSetting, Evaluation } from "../../src/study/evaluation/index.js";
+import type { Arm } from "../../src/study/result.js";
 import { gallery } from "./gallery.js";
 
 const flat = (value: number): RgbImage => ({ width: 16, height: 16, rgb: new Uint8Array(16 * 16 * 3).fill(value) });
@@ -67,6 +69,60 @@ const table: EvaluationChartInput = {
   reference: "plain 20",
 };
 
+const estimate = (value: number, width = 0.1) => ({ value, low: value - width, high: value + width });
+const cached: NonNullable<Arm["cached"]> = {
+  schedule: {
+    format: "blockcache-schedule",
+    version: 1,
+    model: { fingerprint: "sha256:0", name: "made up" },
+    solver: "dpmsolver++",
+    num_inference_steps: 20,
+    timesteps: Array.from({ length: 20 }, (_, index) => 999 - 50 * index),
+    guidance_scale: 5,
+    heuristic: { name: "threshold", delta: 0.2 },
+    blocks: { "mid_block.attentions.0": [0] },
+  },
+  reuse: "hold",
+  kinds: "transformers",
+};
+const evaluated = (
+  name: string,
+  steps: number,
+  [frechet, clip, speed]: readonly [number, number, number],
+  changes: Pick<Arm, "cached"> = {},
+): EvaluatedSetting => ({
+  arm: { name, solver: "dpmsolver++", steps, ...changes },
+  images_per_second: estimate(0.87 * speed, 0.02),
+  speedup: estimate(speed, 0.03),
+  multiply_adds: 1e9,
+  metrics: { frechet: estimate(frechet), "clip-score": estimate(clip, 0.002) },
+});
+const evaluation: Evaluation = {
+  format: "blockcache-evaluation",
+  version: 1,
+  sampling: {
+    model: { fingerprint: "sha256:0", name: "made up" },
+    timestep_spacing: "trailing",
+    guidance_scale: 5,
+    negative_prompt: null,
+    latent_size: [24, 24],
+    batch: 4,
+  },
+  machines: ["a machine"],
+  trajectories: [{ prompt: "a", seed: 0 }],
+  baseline: "plain-20",
+  extractor: "sha256:0",
+  settings: [
+    evaluated("plain-20", 20, [4.32, 0.2651, 1]),
+    evaluated("plain-17", 17, [4.47, 0.264, 1.14]),
+    evaluated("plain-14", 14, [4.66, 0.2621, 1.44]),
+    evaluated("cached-0.2", 20, [6.61, 0.2459, 1.53], { cached }),
+    evaluated("cached-0.2-scale-shift", 20, [5.71, 0.2559, 1.51], {
+      cached: { ...cached, adjustment: { file: "/a.safetensors", sha256: "0" } },
+    }),
+  ],
+};
+
 const errors = [
   {
     label: "cached",
@@ -89,6 +145,7 @@ const figures: Record<string, PlotlyFigure> = {
   "adjustment maps": adjustmentMaps(blocks),
   "error with and without adjustment": errorByStep(errors),
   "evaluation table": evaluationChart(table),
+  "Table 1 beside the paper's": tableOne(evaluation),
 };
 const subtitleOf = (name: string): string =>
   (figures[name].layout.title as { subtitle: { text: string } }).subtitle.text;
@@ -154,6 +211,41 @@ describe("the evaluation table", () => {
   });
   it("leaves out what was not measured", () => {
     expect(points("images a second")).toMatchObject({ x: [0.87, 1.26], y: [0, 2] });
+  });
+});
+
+describe("Table 1", () => {
+  const columns = figures["Table 1 beside the paper's"].data.filter(({ mode }) => mode === "markers") as unknown as {
+    name: string;
+    x: number[];
+    y: number[];
+    marker: { symbol: string };
+  }[];
+  it("has every metric and the speed, and beside them the paper's numbers of the same settings, hollow", () => {
+    expect(columns.map(({ name, marker }) => [name, marker.symbol])).toEqual([
+      ["Fréchet distance", "circle"],
+      ["CLIP score", "circle"],
+      ["images a second", "circle"],
+      ["speed-up", "circle"],
+      ["the paper's FID", "circle-open"],
+      ["its speed-up", "circle-open"],
+    ]);
+    expect(columns[4]).toMatchObject({ x: [17.15, 18.67, 17.58, 15.95], y: [0, 2, 3, 4] });
+    expect(columns[5]).toMatchObject({ x: [1, 1.43, 1.68, 1.65] });
+    expect(subtitleOf("Table 1 beside the paper's")).toMatch(/hollow: Wimbauer et al\. 2024, Table 1: LDM-512/);
+  });
+  it("draws what is less than the baseline's, where that was taken, from 0", () => {
+    const [plain, fewer] = evaluation.settings;
+    const difference = { value: 0.15, low: 0.05, high: 0.3 };
+    const compared = { ...fewer, metrics: { ...fewer.metrics, frechet: { ...fewer.metrics.frechet, difference } } };
+    const { data } = tableOne({ ...evaluation, settings: [plain, compared] });
+    const [drawn] = data.filter(({ mode }) => mode === "markers");
+    expect(drawn).toMatchObject({ name: "Fréchet distance<br>− plain-20's", x: [0, 0.15] });
+    expect(drawn.error_x).toMatchObject({ array: [0, expect.closeTo(0.15, 12)] });
+  });
+  it("has no such columns where no setting is one of the paper's", () => {
+    const { data } = tableOne({ ...evaluation, settings: [evaluation.settings[1]] });
+    expect(data.filter(({ mode }) => mode === "markers")).toHaveLength(4);
   });
 });
 

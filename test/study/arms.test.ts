@@ -1,8 +1,10 @@
 /** The arms of a study that are the same, that were asked for a speed-up, or that fail; its trajectories and its folder. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { saveAdjustment } from "../../src/caching/adjustment/adjustmentFile.js";
+import { fitAdjustment } from "../../src/caching/adjustment/fitAdjustment.js";
 import { measureCosts } from "../../src/caching/costs/costs.js";
 import type { Costs } from "../../src/caching/costs/costs.js";
 import { predictSeconds, predictSpeedup } from "../../src/caching/costs/predictSeconds.js";
@@ -20,6 +22,7 @@ import { loadProfile } from "../../src/instrument/profile/profileFile.js";
 import type { Profile } from "../../src/instrument/profile/profile.js";
 import { runLocally } from "../../src/jobs/job.js";
 import type { JobRunner } from "../../src/jobs/job.js";
+import { adjustmentReference } from "../../src/study/armAdjustment.js";
 import { compareArms } from "../../src/study/compare.js";
 import type { Arm } from "../../src/study/result.js";
 import { loadStudy } from "../../src/study/resultFile.js";
@@ -205,6 +208,41 @@ it("a rule defined anew under a name is another arm, whatever changed in it; one
     /arms: "mine": expected a reuse rule whose weights follow from its arguments alone, found that counts gives others each time/,
   );
   expect(reuseRule("counts").name).toBe("counts");
+});
+
+it("an adjusted arm is one of its own, predicted by what it keeps and timed beside plain; wherever its file lies it is the same", async () => {
+  const schedule = threshold(profile, { delta: 1000 });
+  const options = { prompts: ["cat face", "rocket"], terms: ["scale", "change", "shift"] as const };
+  const [here, there] = ["a", "b"].map((name) => join(root, `${name}.safetensors`));
+  await saveAdjustment(here, await fitAdjustment(pipeline, schedule, options));
+  copyFileSync(here, there);
+  const plainArm = armOf("cached", schedule);
+  const adjusted = async (name: string, file: string): Promise<Arm> => ({
+    ...plainArm,
+    name,
+    cached: { ...plainArm.cached!, adjustment: await adjustmentReference(file) },
+  });
+  const arms = [plainArm, await adjusted("adjusted", here), await adjusted("the same", there)];
+  const done: unknown[] = [];
+  const found = await study("adjusted", arms, { costs, runner: counting(done) });
+  expect(found.results.map(({ arm }) => [arm.name, arm.also])).toEqual([
+    ["plain 4", undefined],
+    ["cached", undefined],
+    ["adjusted", ["the same"]],
+  ]);
+  expect(done.length).toBe(4);
+  const [, cached, mended] = found.results;
+  expect(mended.toConverged).not.toEqual(cached.toConverged);
+  expect(mended.plainSeconds?.length).toBe(mended.seconds.length);
+  // Its change term reads two kept values, as the linear rule does.
+  expect(mended.predictedSpeedup).toBeCloseTo(predictSpeedup(costs, schedule, { history: 2 }), 9);
+  expect(await loadStudy(join(root, "adjusted"))).toEqual(found);
+  done.length = 0;
+  await study("adjusted", [await adjusted("adjusted", there)], { costs, runner: counting(done) });
+  expect(done).toEqual([]);
+  const other = { ...arms[1], cached: { ...arms[1].cached!, schedule: threshold(profile, { delta: 0 }) } };
+  await expect(study("refused", [other])).rejects.toThrow(/arms: "adjusted": adjustment: fitted for another schedule/);
+  expect(existsSync(join(root, "refused"))).toBe(false);
 });
 
 it("profile, schedule and study fit with the model's own scheduler config, and where they do not the option is named", async () => {

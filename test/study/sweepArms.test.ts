@@ -2,6 +2,8 @@ import { expect, test } from "vitest";
 import { heuristicNamed } from "../../src/caching/heuristics/registry.js";
 import { predictSpeedup } from "../../src/caching/costs/predictSeconds.js";
 import { defineReuseRule, hold, linear, quadratic } from "../../src/caching/run/reuseRule.js";
+import { provenanceOf } from "../../src/caching/adjustment/adjustment.js";
+import type { Adjustment } from "../../src/caching/adjustment/adjustment.js";
 import { sweepArms } from "../../src/study/sweepArms.js";
 import { costsOf, profileOf } from "../caching/madeUp.js";
 
@@ -58,4 +60,37 @@ test("further schedules are arms of their own steps, with every rule; a rule tha
   defineReuseRule(mine);
   expect(sweepArms(profile, { ...sweep, reuse: [mine] })[2].name).toBe("edited, mine");
   expect(() => sweepArms(profile, { ...sweep, reuse: [{ ...mine }] })).toThrow(/found another one named "mine"/);
+});
+
+test("an adjustment is an arm beside the one that it was fitted for; fitted for none, it is refused by name", () => {
+  const kindsOf = {
+    heuristics: [{ heuristic: heuristicNamed("threshold"), values: [0.2, 0.4] }],
+    kinds,
+    plainSteps: [],
+  };
+  const { cached } = sweepArms(profile, { ...kindsOf, reuse: [hold] })[2];
+  const adjustment: Adjustment = {
+    schedule: provenanceOf(cached!.schedule),
+    reuse: "hold",
+    halves: 1,
+    fit: { method: "by hand" },
+    report: {},
+    library_version: "0",
+    blocks: {},
+  };
+  const reference = { file: "/a.safetensors", sha256: "0" };
+  const named = (changes: Partial<Adjustment> = {}) => [
+    { name: "scale-shift", adjustment: { ...adjustment, ...changes }, reference },
+  ];
+  const arms = sweepArms(profile, { ...kindsOf, reuse: [linear, hold], adjustments: named() });
+  expect(arms.at(-1)).toEqual({
+    ...arms.find(({ name }) => name === "threshold δ 0.4, transformers, hold"),
+    name: "threshold δ 0.4, transformers, hold, scale-shift",
+    cached: { ...cached, adjustment: reference },
+  });
+  expect(() => sweepArms(profile, { ...kindsOf, reuse: [linear], adjustments: named() })).toThrow(
+    /adjustment: scale-shift: fitted for a schedule of threshold with 8 steps \(sha256:.*and the reuse rule hold, and no arm/,
+  );
+  const other = named({ schedule: { ...adjustment.schedule, digest: "sha256:0" } });
+  expect(() => sweepArms(profile, { ...kindsOf, reuse: [hold], adjustments: other })).toThrow(/no arm has these/);
 });

@@ -6,9 +6,11 @@ import { COST_AXES } from "../../figures/charts/armCost.js";
 import type { CostAxis } from "../../figures/charts/armCost.js";
 import { pareto } from "../../figures/charts/pareto.js";
 import { speedupScatter } from "../../figures/charts/speedupScatter.js";
+import { tableOne } from "../../figures/charts/tableOne.js";
 import { sweepCurves } from "../../figures/charts/sweepCurves.js";
 import { DISTANCE_MEASURES } from "../../study/compare.js";
 import type { DistanceMeasure } from "../../study/compare.js";
+import { loadEvaluation } from "../../study/evaluation/evaluationFile.js";
 import { loadStudy } from "../../study/resultFile.js";
 import { UsageError, openPipeline } from "../command.js";
 import type { CommonOptions } from "../command.js";
@@ -34,7 +36,7 @@ async function workOf(model: string, options: CommonOptions): Promise<NetworkWor
   }
 }
 
-/** `blockcache plot pareto`, `sweep` and `speedup`: figures of a study. */
+/** `blockcache plot pareto`, `sweep` and `speedup`: figures of a study; `table`: of an evaluation. */
 export function studyCommands(): Command[] {
   const studyCommand = (name: string, description: string): Command =>
     figureCommand(
@@ -74,5 +76,14 @@ export function studyCommands(): Command[] {
     studyCommand("speedup", "predicted against realised speed-up").action(async (path: string, options: PlotOptions) =>
       writeFigure(speedupScatter(await loadStudy(path), options), options),
     ),
+    figureCommand(
+      "table",
+      "From an evaluation: every metric and the speed of each setting beside the paper's own numbers (the paper's Table 1).",
+      "blockcache plot table table-1 --out table-1.pdf --theme print",
+    )
+      .argument("<evaluation>", "what `blockcache evaluate` wrote")
+      .action(async (path: string, options: PlotOptions) =>
+        writeFigure(tableOne(await loadEvaluation(path), options), options),
+      ),
   ];
 }

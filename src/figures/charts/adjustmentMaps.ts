@@ -1,3 +1,6 @@
+import { IDENTITY } from "../../caching/adjustment/adjustment.js";
+import type { Adjustment } from "../../caching/adjustment/adjustment.js";
+import type { Schedule } from "../../caching/schedule/schedule.js";
 import { mean } from "../../instrument/profile/statistics.js";
 import type { PlotlyFigure, PlotlyObject } from "../figure.js";
 import { NEUTRAL_COLOUR, applyTheme, colourScale, divergingColour } from "../theme.js";
@@ -13,6 +16,25 @@ export interface ChartedAdjustment {
   readonly shift: ArrayLike<number>;
   /** 0-based evaluations at which the block is reused: the others need no adjustment */
   readonly reusedAt: readonly number[];
+}
+
+/**
+ * An adjustment's scale and shift as {@link adjustmentMaps} draws them, in the order of the network; both guidance halves,
+ * where each has its own.
+ */
+export function chartedAdjustments(
+  { blocks, halves, schedule: { timesteps } }: Adjustment,
+  schedule: Pick<Schedule, "blocks">,
+): ChartedAdjustment[] {
+  // Down, mid, up, and by number: the order in which they run.
+  const inOrder = Object.entries(blocks).sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }));
+  return inOrder.map(([id, { channels, terms }]) => {
+    const width = halves * channels;
+    const table = (term: "scale" | "shift"): ArrayLike<number> =>
+      terms[term] ?? new Float32Array(timesteps.length * width).fill(IDENTITY[term]);
+    const reusedAt = [...timesteps.keys()].filter((evaluation) => !schedule.blocks[id].includes(evaluation));
+    return { id, channels: width, scale: table("scale"), shift: table("shift"), reusedAt };
+  });
 }
 
 export interface AdjustmentMapsOptions {

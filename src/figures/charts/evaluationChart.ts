@@ -10,6 +10,8 @@ export interface EvaluationMetric {
   readonly better: "less" | "more";
   /** decimals of its numbers */
   readonly decimals: number;
+  /** whose numbers they are, where they are not this table's: drawn hollow, and named in the subtitle */
+  readonly source?: string;
 }
 
 /** A measured number; without an interval where none is known. */
@@ -43,6 +45,8 @@ export interface EvaluationChartInput {
 const ROW_HEIGHT = 42;
 const MARGIN = { l: 210, r: 24, t: 112, b: 40 };
 const COLUMN_GAP = 0.035;
+/** Pixels that points and numbers of a column need side by side. */
+const COLUMN_WIDTH = 150;
 /** What is free to the left of a column's points and to the right, where its numbers stand: shares of their spread. */
 const FREE = { left: 0.12, right: 0.75 };
 
@@ -53,13 +57,19 @@ const FREE = { left: 0.12, right: 0.75 };
 export function evaluationChart(input: EvaluationChartInput): PlotlyFigure {
   const { metrics, settings, reference, title = "Quality and speed of each setting", theme = "light" } = input;
   const width = (1 - COLUMN_GAP * (metrics.length - 1)) / metrics.length;
+  const sources = new Set(metrics.flatMap(({ source }) => source ?? []));
   const layout: PlotlyObject = {
     title: {
       text: title,
       subtitle: {
-        text: `Points with 95 % intervals, the best number of a column bold${reference === undefined ? "" : `; dashed: ${reference}`}`,
+        text: [
+          "Points with 95 % intervals, the best number of a column bold",
+          ...(reference === undefined ? [] : [`dashed: ${reference}`]),
+          ...[...sources].map((source) => `hollow: ${source}`),
+        ].join("; "),
       },
     },
+    width: MARGIN.l + MARGIN.r + COLUMN_WIDTH * metrics.length,
     height: MARGIN.t + MARGIN.b + ROW_HEIGHT * settings.length,
     margin: MARGIN,
     showlegend: false,
@@ -99,13 +109,15 @@ export function evaluationChart(input: EvaluationChartInput): PlotlyFigure {
       domain: [column * (width + COLUMN_GAP), column * (width + COLUMN_GAP) + width],
       anchor: "y",
       range,
-      tickvals: ticks(least, most, 3),
+      tickvals: ticks(least, most, 2),
+      tickangle: 0,
       zeroline: false,
     };
     const values = measured.map(({ value }) => value);
     const best = metric.better === "less" ? Math.min(...values) : Math.max(...values);
     const number = (value: number): string => value.toFixed(metric.decimals);
     const compared = measured.find(({ label }) => label === reference);
+    const color = CATEGORICAL_COLOURS[metric.source === undefined ? 0 : 1];
     const axes = { type: "scatter", xaxis: `x${suffix}`, yaxis: "y" };
     return [
       ...(compared === undefined
@@ -123,19 +135,12 @@ export function evaluationChart(input: EvaluationChartInput): PlotlyFigure {
       {
         ...axes,
         mode: "markers",
+        cliponaxis: false,
         name: metric.title,
         x: values,
         y: measured.map(({ row }) => row),
-        marker: { color: CATEGORICAL_COLOURS[0], size: 9 },
-        error_x: {
-          type: "data",
-          symmetric: false,
-          array: measured.map(({ value, high }) => high - value),
-          arrayminus: measured.map(({ value, low }) => value - low),
-          thickness: 2,
-          width: 4,
-          color: translucent(CATEGORICAL_COLOURS[0], 0.7),
-        },
+        marker: { color, symbol: metric.source === undefined ? "circle" : "circle-open", size: 9 },
+        ...(measured.some(({ low, high }) => low < high) ? { error_x: intervalsOf(measured, color) } : {}),
         customdata: measured.map(({ label, value, low, high }) => [label, number(value), number(low), number(high)]),
         hovertemplate: `<b>%{customdata[0]}</b><br>${metric.title}: %{customdata[1]} (%{customdata[2]} to %{customdata[3]})<extra></extra>`,
       },
@@ -151,4 +156,16 @@ export function evaluationChart(input: EvaluationChartInput): PlotlyFigure {
     ];
   });
   return applyTheme({ data, layout }, theme);
+}
+
+function intervalsOf(measured: readonly Required<EvaluatedValue>[], color: string): PlotlyObject {
+  return {
+    type: "data",
+    symmetric: false,
+    array: measured.map(({ value, high }) => high - value),
+    arrayminus: measured.map(({ value, low }) => value - low),
+    thickness: 2,
+    width: 4,
+    color: translucent(color, 0.7),
+  };
 }

@@ -64,7 +64,7 @@ export function studyPoints(study: StudyResult, measure: DistanceMeasure): Study
             cached: {
               heuristic: arm.cached.schedule.heuristic.name,
               kinds: arm.cached.kinds,
-              reuse: arm.cached.reuse,
+              reuse: arm.cached.adjustment === undefined ? arm.cached.reuse : `${arm.cached.reuse}, adjusted`,
               parameter: arm.cached.parameter,
               setting: settingOf(arm.cached),
             },

@@ -1,3 +1,4 @@
+import sharp from "sharp";
 import { sliderPositions } from "../../figures/charts/controls.js";
 import type { PlotlyFigure } from "../../figures/figure.js";
 import { figurePng } from "../../figures/headless/export.js";
@@ -16,13 +17,20 @@ export async function figureBundle(figure: PlotlyFigure): Promise<MimeBundle> {
   return inJupyter() ? { ...bundle, "text/html": await picturesInstead(figure, title) } : bundle;
 }
 
+/** Of figures that hold photographs; lossless they fill a notebook, and their exact pixels are in the figure itself. */
+const LOSSY = { quality: 90, smartSubsample: true };
+
+async function pictureOf(figure: PlotlyFigure): Promise<string> {
+  const png = await figurePng(figure, { scale: 1 });
+  if (!JSON.stringify(figure).includes("data:image/")) return `data:image/png;base64,${png.toString("base64")}`;
+  return `data:image/webp;base64,${(await sharp(png).webp(LOSSY).toBuffer()).toString("base64")}`;
+}
+
 /** A figure as a picture; one with a slider as a picture a position and a slider that exchanges them, a few lines of script. */
 async function picturesInstead(figure: PlotlyFigure, title: string): Promise<string> {
-  const uri = async (drawn: PlotlyFigure): Promise<string> =>
-    `data:image/png;base64,${(await figurePng(drawn, { scale: 1 })).toString("base64")}`;
   const positions = sliderPositions(figure);
-  if (positions.length === 0) return `<img alt="${escapeHtml(title)}" src="${await uri(figure)}">`;
-  const sources = await Promise.all(positions.map((position) => uri(position.figure)));
+  if (positions.length === 0) return `<img alt="${escapeHtml(title)}" src="${await pictureOf(figure)}">`;
+  const sources = await Promise.all(positions.map((position) => pictureOf(position.figure)));
   const labels = positions.map(({ label }) => label);
   const move =
     "const all = this.closest('div'); const { sources, labels } = JSON.parse(all.querySelector('script').textContent); all.querySelector('img').src = sources[this.value]; all.querySelector('output').textContent = labels[this.value];";

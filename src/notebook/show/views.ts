@@ -6,9 +6,11 @@ import type { RgbImage } from "../../diffusion/image.js";
 import { changeCurves } from "../../figures/charts/changeCurves.js";
 import { pareto } from "../../figures/charts/pareto.js";
 import { scheduleChart } from "../../figures/charts/scheduleChart.js";
+import { tableOne } from "../../figures/charts/tableOne.js";
 import type { Profile } from "../../instrument/profile/profile.js";
 import { median } from "../../instrument/profile/statistics.js";
 import type { FloatTensor } from "../../numerics/tensor.js";
+import type { Evaluation } from "../../study/evaluation/evaluation.js";
 import type { StudyResult } from "../../study/result.js";
 import type { MimeBundle } from "../jupyter.js";
 import { figureBundle } from "./figureBundle.js";
@@ -48,6 +50,10 @@ const VIEWS: readonly View[] = [
   {
     takes: ({ format }) => format === "blockcache-study",
     bundle: (study: StudyResult) => figureBundle(pareto(study)),
+  },
+  {
+    takes: ({ format }) => format === "blockcache-evaluation",
+    bundle: (evaluation: Evaluation) => figureBundle(tableOne(evaluation)),
   },
   { takes: ({ setting, compute, reuse, rest }) => [setting, compute, reuse, rest].every(isFields), bundle: costs },
   // What generate() and live() return.

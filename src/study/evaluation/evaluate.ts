@@ -8,11 +8,12 @@ import { metricNamed } from "../../quality/metrics.js";
 import { pairedRatio } from "../../quality/pairedRatio.js";
 import { differenceOf, intervalOf } from "../../quality/sets/measured.js";
 import type { Measured } from "../../quality/sets/measured.js";
+import type { Arm } from "../result.js";
 import { ONLY_SPACING } from "../setting.js";
 import type { StudySettingOptions } from "../setting.js";
 import { checkArms } from "./arm.js";
 import { EVALUATION_FILE, saveEvaluation } from "./evaluationFile.js";
-import type { EvaluatedArm, EvaluatedSetting, Evaluation, EvaluationSampling, MetricResult } from "./evaluation.js";
+import type { EvaluatedSetting, Evaluation, EvaluationSampling, MetricResult } from "./evaluation.js";
 import { openJudges } from "./judges.js";
 import type { JudgeOptions, Judges } from "./judges.js";
 import { makePictures } from "./makePictures.js";
@@ -22,7 +23,7 @@ import type { SampledPictures } from "./pictureJob.js";
 
 export interface EvaluateOptions
   extends Omit<StudySettingOptions, "solver" | "steps" | "convergedSteps" | "repeats">, JudgeOptions {
-  readonly settings: readonly EvaluatedArm[];
+  readonly settings: readonly Arm[];
   readonly prompts: readonly string[];
   /** each prompt is sampled from each seed's noise */
   readonly seeds: readonly number[];

@@ -5,18 +5,6 @@ import type { Difference } from "../../quality/sets/measured.js";
 import type { Arm } from "../result.js";
 import type { StudySetting } from "../setting.js";
 
-/** A scale-shift adjustment as a job carries it: a file that every machine has, and the digest that it must have. */
-export interface AdjustmentReference {
-  readonly file: string;
-  readonly sha256: string;
-}
-
-/** One way to sample that is evaluated. */
-export interface EvaluatedArm extends Arm {
-  /** mends what caching reuses; only beside `cached` */
-  readonly adjustment?: AdjustmentReference;
-}
-
 /** What all settings of an evaluation share. */
 export type EvaluationSampling = Pick<
   StudySetting,
@@ -38,7 +26,7 @@ export interface MetricResult extends Estimate {
 
 /** One row of Table 1. */
 export interface EvaluatedSetting {
-  readonly arm: EvaluatedArm;
+  readonly arm: Arm;
   /** from prompts to final latents, decoding left out */
   readonly images_per_second: Estimate;
   /** seconds of the baseline ÷ this setting's, batch by batch */

@@ -33,7 +33,7 @@ const schema: z.ZodType<Evaluation> = z.object({
   settings: z
     .array(
       z.object({
-        arm: armSchema.extend({ adjustment: z.object({ file: z.string(), sha256: z.string() }).optional() }),
+        arm: armSchema,
         images_per_second: estimate,
         speedup: estimate,
         multiply_adds: z.number(),

@@ -12,7 +12,9 @@ import { createJob } from "../../jobs/job.js";
 import type { Job, JobRunner } from "../../jobs/job.js";
 import { runKept } from "../../jobs/jobFolder.js";
 import { VERSION } from "../../version.js";
-import type { EvaluatedArm, EvaluationSampling } from "./evaluation.js";
+import { withoutPlace } from "../armAdjustment.js";
+import type { Arm } from "../result.js";
+import type { EvaluationSampling } from "./evaluation.js";
 import { jobResultSchema, runPictures, sampledPicturesSchema } from "./pictureJob.js";
 import type { PictureJob, SampledPictures } from "./pictureJob.js";
 
@@ -20,7 +22,7 @@ export interface MakePicturesOptions {
   readonly folder: string;
   readonly sampling: EvaluationSampling;
   readonly trajectories: readonly Trajectory[];
-  readonly arms: readonly EvaluatedArm[];
+  readonly arms: readonly Arm[];
   /** Default: this process */
   readonly runner?: JobRunner;
   /** pictures done and to do in all, those found in the folder counted as done */
@@ -50,7 +52,8 @@ export async function makePictures(
   const cells = groups.flatMap((group, batch) =>
     arms.map((_, turn) => {
       const arm = arms[(turn + batch) % arms.length];
-      const job = createJob<PictureJob>({ kind: "pictures", sampling, trajectories: group, arm });
+      const data: PictureJob = { kind: "pictures", sampling, trajectories: group, arm };
+      const job = createJob(data, { ...data, arm: withoutPlace(arm) });
       const paths = group.map((_, row) => join(folder, arm.name, pictureName(batch * sampling.batch + row)));
       return { arm, batch, job, paths };
     }),

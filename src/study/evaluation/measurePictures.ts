@@ -13,7 +13,7 @@ import type { TrajectoryMetric } from "../../quality/metrics.js";
 import { readPicture } from "../../quality/pictures/readPictures.js";
 import { groupedBy, resamplings } from "../../quality/sets/bootstrap.js";
 import type { Measured } from "../../quality/sets/measured.js";
-import type { EvaluatedArm } from "./evaluation.js";
+import type { Arm } from "../result.js";
 import type { Judges } from "./judges.js";
 import { pictureName } from "./makePictures.js";
 import type { SampledPictures } from "./pictureJob.js";
@@ -21,9 +21,9 @@ import type { SampledPictures } from "./pictureJob.js";
 export interface MeasureOptions {
   readonly folder: string;
   readonly judges: Judges;
-  readonly arms: readonly EvaluatedArm[];
+  readonly arms: readonly Arm[];
   /** metrics of trajectories are against its */
-  readonly baseline: EvaluatedArm;
+  readonly baseline: Arm;
   readonly trajectories: readonly Trajectory[];
   readonly sampled: ReadonlyMap<string, readonly SampledPictures[]>;
   readonly signal?: AbortSignal;
@@ -67,7 +67,7 @@ export async function measurePictures(options: MeasureOptions): Promise<Measured
 
 async function featuresOfArm(
   extractor: Pick<FeatureExtractor, "id" | "embed">,
-  { name }: EvaluatedArm,
+  { name }: Arm,
   options: MeasureOptions,
 ): Promise<Features> {
   const { folder, signal } = options;
@@ -81,7 +81,7 @@ function pictureNamesOf({ trajectories }: MeasureOptions): string[] {
 /** The mean of a metric over all trajectories, each against the baseline's. */
 async function meanOver(
   metric: TrajectoryMetric,
-  arm: EvaluatedArm,
+  arm: Arm,
   { folder, baseline, trajectories, sampled, judges: { lpips } }: MeasureOptions,
   groups: readonly (readonly number[])[],
 ): Promise<Measured> {

@@ -4,14 +4,15 @@ import { reuseRule } from "../../caching/run/reuseRule.js";
 import type { Pipeline } from "../../diffusion/pipeline.js";
 import { planEvaluations } from "../../diffusion/plannedEvaluations.js";
 import { blockMap } from "../../instrument/blockMap.js";
+import type { Arm } from "../result.js";
 import { armSampling } from "../setting.js";
-import type { EvaluatedArm, EvaluationSampling } from "./evaluation.js";
+import type { EvaluationSampling } from "./evaluation.js";
 
 /**
  * Multiply-adds of the denoising network for one image: of every block whose branch runs, both guidance halves. What
  * merging, weighted sums and adjustments add is left out.
  */
-export function multiplyAddsOf(pipeline: Pipeline, sampling: EvaluationSampling, arm: EvaluatedArm): number {
+export function multiplyAddsOf(pipeline: Pipeline, sampling: EvaluationSampling, arm: Arm): number {
   const { solver, rowsPerImage } = planEvaluations(pipeline, armSampling(pipeline, sampling, arm));
   const { timesteps } = solver;
   const blocks = arm.cached?.schedule.blocks ?? {};

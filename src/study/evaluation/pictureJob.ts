@@ -5,18 +5,19 @@ import { encodePng } from "../../diffusion/image.js";
 import type { Pipeline } from "../../diffusion/pipeline.js";
 import type { Trajectory } from "../../instrument/profile/profile.js";
 import type { FloatTensor } from "../../numerics/tensor.js";
+import { openCachedRun } from "../armAdjustment.js";
 import { finalLatents } from "../finalLatents.js";
+import type { Arm } from "../result.js";
 import { warmUp } from "../sampleBatch.js";
 import { armSampling } from "../setting.js";
 import { latentsSchema, machine } from "../studyJobs.js";
-import { hooksOf } from "./arm.js";
-import type { EvaluatedArm, EvaluationSampling } from "./evaluation.js";
+import type { EvaluationSampling } from "./evaluation.js";
 
 export interface PictureJob {
   readonly kind: "pictures";
   readonly sampling: EvaluationSampling;
   readonly trajectories: readonly Trajectory[];
-  readonly arm: EvaluatedArm;
+  readonly arm: Arm;
 }
 
 /** What is kept of a job beside its pictures. */
@@ -44,7 +45,8 @@ export async function runPictures(
   signal?: AbortSignal,
 ): Promise<z.infer<typeof jobResultSchema>> {
   await warmUp(pipeline, sampling, trajectories.length, signal);
-  const options = { ...armSampling(pipeline, sampling, arm), hooks: hooksOf(arm), signal };
+  const hooks = arm.cached === undefined ? [] : [await openCachedRun(arm.cached)];
+  const options = { ...armSampling(pipeline, sampling, arm), hooks, signal };
   const started = performance.now();
   const latents = await finalLatents(pipeline, trajectories, options);
   const seconds = (performance.now() - started) / 1000;

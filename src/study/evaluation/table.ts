@@ -1,6 +1,7 @@
 /** An evaluation in the layout of the paper's Table 1, for people and for spreadsheets. */
 import { SET_METRICS, metricNamed } from "../../quality/metrics.js";
 import { alignedTable, csvLine } from "../table.js";
+import { PAPER_SOURCE, paperRowOf } from "./paperTable.js";
 import type { EvaluatedSetting, Estimate, Evaluation, MetricResult } from "./evaluation.js";
 
 /** ↓ or ↑, which way is better, as the paper marks its columns. */
@@ -8,10 +9,14 @@ function arrow(metric: string): string {
   return metricNamed(metric).betterWhen === "lower" ? "↓" : "↑";
 }
 
-/** Lines of a table: a row a setting, every number with its 95 % interval, differences to the baseline below it. */
+/**
+ * Lines of a table: a row a setting, every number with its 95 % interval and its difference to the baseline's; at the right
+ * the paper's own numbers, where a setting is one of its rows.
+ */
 export function evaluationTable(evaluation: Evaluation): string[] {
   const { settings, baseline } = evaluation;
   const metrics = metricNames(evaluation);
+  const hasPaperRows = settings.some(({ arm }) => paperRowOf(arm) !== undefined);
   const head = [
     "setting",
     "solver",
@@ -25,19 +30,21 @@ export function evaluationTable(evaluation: Evaluation): string[] {
     "images/s ↑",
     "speed-up ↑",
     "G multiply-adds",
+    ...(hasPaperRows ? ["| paper's FID ↓", "paper's images/s ↑", "paper's speed-up ↑"] : []),
   ];
   const rows = settings.map((setting) => [
     setting.arm.name,
     setting.arm.solver,
     String(setting.arm.steps),
     cachingOf(setting),
-    setting.arm.adjustment === undefined ? "" : "✓",
+    setting.arm.cached?.adjustment === undefined ? "" : "✓",
     ...metrics.flatMap((name) => metricCells(name, setting.metrics[name])),
     withInterval(setting.images_per_second, 2),
     withInterval(setting.speedup, 2),
     (setting.multiply_adds / 1e9).toPrecision(3),
+    ...(hasPaperRows ? paperCells(setting) : []),
   ]);
-  return [...alignedTable([head, ...rows], 5), "", ...notes(evaluation)];
+  return [...alignedTable([head, ...rows], 5), "", ...notes(evaluation), ...(hasPaperRows ? [PAPER_NOTE] : [])];
 }
 
 /** A line a setting; numbers in full, what a setting does not have is empty. */
@@ -56,7 +63,7 @@ export function evaluationCsv(evaluation: Evaluation): string {
   ];
   const lines = evaluation.settings.map(({ arm, metrics: found, images_per_second, speedup, multiply_adds }) => [
     ...[arm.name, arm.solver, arm.steps, arm.cached?.schedule.heuristic.name, arm.cached?.parameter],
-    ...[arm.cached?.reuse, arm.adjustment?.file],
+    ...[arm.cached?.reuse, arm.cached?.adjustment?.file],
     ...metrics.flatMap((name) => {
       const metric: MetricResult | undefined = found[name];
       const { difference } = metric ?? {};
@@ -93,6 +100,14 @@ function metricCells(name: string, metric: MetricResult | undefined): string[] {
     metric?.unbiased === undefined || metric.unbiased === metric.value ? "" : `, ∞ ${metric.unbiased.toFixed(digits)}`;
   const { difference } = metric ?? {};
   return [`${own}${corrected}`, difference === undefined ? "–" : withInterval(difference, digits + 1, true)];
+}
+
+const PAPER_NOTE = `paper's: ${PAPER_SOURCE}; another model, other pictures, another extractor: compare the order of rows, not numbers`;
+
+function paperCells({ arm }: EvaluatedSetting): string[] {
+  const row = paperRowOf(arm);
+  if (row === undefined) return ["|", "", ""];
+  return [`| ${row.fid.toFixed(2)}`, row.imagesPerSecond.toFixed(2), row.speedup.toFixed(2)];
 }
 
 function withInterval({ value, low, high }: Estimate, digits: number, signed = false): string {
