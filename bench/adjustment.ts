@@ -34,6 +34,7 @@ const VARIANTS: Readonly<Record<string, Omit<FitOptions, "prompts">>> = {
   default: {},
   "scale alone": { terms: ["scale"] },
   "shift alone": { terms: ["shift"] },
+  "guided halves alone": { halves: "guided" },
   "halves together": { halves: "together" },
   "halves apart": { halves: "apart" },
   "one pair a block": { per: "block" },

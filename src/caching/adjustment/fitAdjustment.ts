@@ -42,7 +42,7 @@ export interface FitOptions extends Pick<SampleOptions, "height" | "width"> {
   readonly reuse?: ReuseRule;
   /** what is fitted (adjustment.ts). Default: scale and shift, as in the paper */
   readonly terms?: readonly Term[];
-  /** Default: guided */
+  /** Default: balanced */
   readonly halves?: FitHalves;
   /** Default: branch */
   readonly target?: FitTarget;
@@ -68,7 +68,7 @@ export interface FitOptions extends Pick<SampleOptions, "height" | "width"> {
  */
 export async function fitAdjustment(pipeline: Pipeline, schedule: Schedule, options: FitOptions): Promise<Adjustment> {
   const { prompts, seeds = [0], batch = 4, reuse = hold, file, onProgress, signal } = options;
-  const { terms = ["scale", "shift"], halves = "guided", target = "branch", per = "channel" } = options;
+  const { terms = ["scale", "shift"], halves = "balanced", target = "branch", per = "channel" } = options;
   const { negativePrompt, height, width } = options;
   if (prompts.length === 0) throw new ArgumentError("prompts: expected at least one, found an empty list");
   if (seeds.length === 0) throw new ArgumentError("seeds: expected at least one, found an empty list");
