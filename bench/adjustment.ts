@@ -34,7 +34,7 @@ const VARIANTS: Readonly<Record<string, Omit<FitOptions, "prompts">>> = {
   default: {},
   "scale alone": { terms: ["scale"] },
   "shift alone": { terms: ["shift"] },
-  "guided halves alone": { halves: "guided" },
+  "what guidance makes of the halves alone": { halves: "guided" },
   "halves together": { halves: "together" },
   "halves apart": { halves: "apart" },
   "one pair a block": { per: "block" },
@@ -42,6 +42,7 @@ const VARIANTS: Readonly<Record<string, Omit<FitOptions, "prompts">>> = {
   "and the last change": { terms: ["scale", "change", "shift"] },
   "and the input's change": { terms: ["scale", "input_change", "shift"] },
   "and both": { terms: ["scale", "change", "input_change", "shift"] },
+  "and the change before": { terms: ["scale", "change", "earlier_change", "input_change", "shift"] },
 };
 
 interface Result {

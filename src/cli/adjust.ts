@@ -91,7 +91,7 @@ export function adjustCommand(): Command {
     .addOption(
       new Option(
         "--halves <how>",
-        "balanced: both guidance halves have the same coefficients, fitted as much to them as to what guidance makes of them; guided: to the latter alone; together: to the halves alone; apart: each has its own (default: balanced)",
+        "balanced: both guidance halves have the same coefficients, fitted to what guidance makes of them and, with less weight, to them; guided: to the former alone; together: to the halves alone; apart: each has its own (default: balanced)",
       ).choices(FIT_HALVES),
     )
     .addOption(

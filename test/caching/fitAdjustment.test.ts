@@ -66,12 +66,12 @@ function channelOf(map: Float32Array, channel: number, rows: readonly number[], 
 
 describe("the closed form", () => {
   const all = [...PROMPTS.keys()];
-  const asTheyAre = { rows: [...all, ...all.map((row) => row + PROMPTS.length)], guided: false };
-  const combined = { rows: all, guided: true };
+  const asTheyAre = { rows: [...all, ...all.map((row) => row + PROMPTS.length)], guided: false, weight: 1 };
+  const combined = { rows: all, guided: true, weight: 1 };
   test.each([
     ["together", [asTheyAre]],
     ["guided", [combined]],
-    ["balanced", [asTheyAre, combined]],
+    ["balanced", [{ ...asTheyAre, weight: 0.25 }, combined]],
   ] as const)("is the regression of the teacher's C on the kept one, halves %s", async (halves, parts) => {
     const branches = await plainBranches();
     const { blocks, report } = await fit(once, { halves, terms: ["scale", "shift"] });
@@ -93,7 +93,7 @@ describe("the closed form", () => {
     );
     for (let channel = 0; channel < CHANNELS; channel++) {
       // Weighted least squares is that of rows times the weights' roots.
-      const roots = xs[channel].map((_, index) => errors[units[index]] ** -0.5);
+      const roots = units.map((unit) => (parts[Math.floor(unit / PROMPTS.length)].weight / errors[unit]) ** 0.5);
       const x = xs[channel].map((value, index) => roots[index] * value);
       const y = ys[channel].map((value, index) => roots[index] * value);
       // The ridge, as rows added for it: λ Σx² (scale − 1)² + λ n shift².
