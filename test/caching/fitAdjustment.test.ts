@@ -151,6 +151,14 @@ describe("the closed form", () => {
     expect(fitted).toBeLessThan(before);
   });
 
+  test("where no block before it was reused, a block's out asks for the same as its C", async () => {
+    expect(largestDifference(await fit(once, { target: "out" }), await fit(once, { target: "branch" }))).toBeLessThan(
+      1e-3,
+    );
+    const [toOut, toBranch] = [await fit(everySecond, { target: "out" }), await fit(everySecond, { target: "branch" })];
+    expect(largestDifference(toOut, toBranch)).toBeGreaterThan(0.01);
+  });
+
   test("batches change nothing, nor does an interruption", async () => {
     const options = { terms: ["scale", "change", "input_change", "shift"] as const, reuse: linear };
     const whole = await fit(everySecond, options);
