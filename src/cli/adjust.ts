@@ -11,6 +11,8 @@ import { LOSSES } from "../caching/adjustment/distillationLoss.js";
 import type { DistillationLoss } from "../caching/adjustment/distillationLoss.js";
 import { FIT_HALVES } from "../caching/adjustment/cellFit.js";
 import type { FitHalves } from "../caching/adjustment/cellFit.js";
+import { FIT_TARGETS } from "../caching/adjustment/teacher.js";
+import type { FitTarget } from "../caching/adjustment/teacher.js";
 import { fitAdjustment } from "../caching/adjustment/fitAdjustment.js";
 import { loadSchedule } from "../caching/schedule/scheduleFile.js";
 import { judgeAdjustment } from "../study/judgeAdjustment.js";
@@ -43,6 +45,7 @@ interface AdjustCommandOptions extends CommonOptions, SizeOptions {
   readonly rate?: number;
   readonly terms?: Term[];
   readonly halves?: FitHalves;
+  readonly target?: FitTarget;
   readonly per: "channel" | "block";
   readonly negativePrompt?: string;
   readonly batch: number;
@@ -88,8 +91,14 @@ export function adjustCommand(): Command {
     .addOption(
       new Option(
         "--halves <how>",
-        "guided: both guidance halves have the same coefficients, fitted to what guidance makes of them; together: fitted to both alike; apart: each has its own (default: guided)",
+        "balanced: both guidance halves have the same coefficients, fitted to what guidance makes of them and, with less weight, to them; guided: to the former alone; together: to the halves alone; apart: each has its own (default: balanced)",
       ).choices(FIT_HALVES),
+    )
+    .addOption(
+      new Option(
+        "--target <what>",
+        "branch: stand-ins are fitted to what the block would compute; out: to what makes its output the teacher's, so that they also mend what reused blocks before it did (default: branch)",
+      ).choices(FIT_TARGETS),
     )
     .addOption(
       new Option("--per <what>", "whether each channel has coefficients of its own, or all of a block the same")
@@ -115,13 +124,13 @@ export function adjustCommand(): Command {
       const pipeline = await openPipeline(model, options);
       const progress = createProgress("fitting", "evaluations");
       const distilling = createProgress("distilling", "samplings");
-      const { terms, halves, per, batch } = options;
+      const { terms, halves, target, per, batch } = options;
       const { seeds, negativePrompt, height, width } = options;
       const sampling = { prompts, seeds, negativePrompt, height, width, reuse, signal: abortOnInterrupt() };
       const distils = options.method === "distil";
       try {
         const closedForm = await fitAdjustment(pipeline, schedule, {
-          ...{ ...sampling, terms, halves, per, batch },
+          ...{ ...sampling, terms, halves, target, per, batch },
           file: distils ? `${options.out}.closed-form` : options.out,
           onProgress: progress.update,
         });

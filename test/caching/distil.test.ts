@@ -8,11 +8,15 @@ import { distilAdjustment } from "../../src/caching/adjustment/distil.js";
 import { LOSSES } from "../../src/caching/adjustment/distillationLoss.js";
 import type { DistilOptions } from "../../src/caching/adjustment/distil.js";
 import { fitAdjustment } from "../../src/caching/adjustment/fitAdjustment.js";
+import { cachedRun } from "../../src/caching/run/cachedRun.js";
 import { regularSchedule } from "../../src/caching/schedule/regularSchedule.js";
 import type { Schedule } from "../../src/caching/schedule/schedule.js";
+import { scheduleSampling } from "../../src/caching/schedule/scheduleSampling.js";
 import { loadPipeline } from "../../src/diffusion/pipeline.js";
 import type { Pipeline } from "../../src/diffusion/pipeline.js";
 import { InterruptedError } from "../../src/errors.js";
+import { relativeDistances } from "../../src/quality/distance.js";
+import { finalLatents } from "../../src/study/finalLatents.js";
 
 const BLOCK = "down_blocks.0.attentions.0";
 const CHANNELS = 16;
@@ -88,6 +92,30 @@ describe("distillation", () => {
     await expect(interrupted).rejects.toBeInstanceOf(InterruptedError);
     expect(await distil(everySecond, start, { iterations: 4, batch: 1, file })).toEqual(whole);
     await expect(distil(everySecond, start, { iterations: 5, batch: 1, file })).rejects.toThrow(/with other options/);
+  });
+
+  describe("with prompts held out", () => {
+    const prompts = [...PROMPTS, "rocket", "sunflower"];
+
+    test("gives back the start where training harms them", async () => {
+      const { blocks, fit } = await distil(everySecond, start, { prompts, iterations: 2, rate: 30 });
+      const checks = fit.checks as { iteration: number; distance: number }[];
+      expect(checks.map(({ iteration }) => iteration)).toEqual([0, 2]);
+      expect(checks[1].distance).toBeGreaterThan(checks[0].distance);
+      for (const [id, { terms }] of Object.entries(start.blocks))
+        terms.scale?.forEach((value, index) => expect(blocks[id].terms.scale?.[index]).toBeCloseTo(value, 6));
+    });
+
+    test("gives back what came nearest to the plain run on them", async () => {
+      const adjustment = await distil(everySecond, start, { prompts, iterations: 4, rate: 0.01 });
+      const trajectories = [{ prompt: "sunflower", seed: 0 }];
+      const sampling = scheduleSampling(everySecond);
+      const plain = await finalLatents(pipeline, trajectories, sampling);
+      const hooks = [cachedRun(everySecond, { adjustment })];
+      const [distance] = relativeDistances(await finalLatents(pipeline, trajectories, { ...sampling, hooks }), plain);
+      const checks = (adjustment.fit.checks as { distance: number }[]).map((check) => check.distance);
+      expect(Math.min(...checks)).toBeCloseTo(distance, 6);
+    });
   });
 
   test("options that make no sense are refused", async () => {

@@ -66,26 +66,34 @@ function channelOf(map: Float32Array, channel: number, rows: readonly number[], 
 
 describe("the closed form", () => {
   const all = [...PROMPTS.keys()];
+  const asTheyAre = { rows: [...all, ...all.map((row) => row + PROMPTS.length)], guided: false, weight: 1 };
+  const combined = { rows: all, guided: true, weight: 1 };
   test.each([
-    ["together", [...all, ...all.map((row) => row + PROMPTS.length)], false],
-    ["guided", all, true],
-  ] as const)("is the regression of the teacher's C on the kept one, halves %s", async (halves, rows, guided) => {
+    ["together", [asTheyAre]],
+    ["guided", [combined]],
+    ["balanced", [{ ...asTheyAre, weight: 0.25 }, combined]],
+  ] as const)("is the regression of the teacher's C on the kept one, halves %s", async (halves, parts) => {
     const branches = await plainBranches();
     const { blocks, report } = await fit(once, { halves, terms: ["scale", "shift"] });
     const [{ ridge }] = report[BLOCK];
     if (ridge === null) throw new Error("left out");
     const { scale, shift } = blocks[BLOCK].terms;
-    const xs = Array.from({ length: CHANNELS }, (_, channel) => channelOf(branches[1].branch, channel, rows, guided));
-    const ys = Array.from({ length: CHANNELS }, (_, channel) => channelOf(branches[2].branch, channel, rows, guided));
-    /** of each trajectory, by the error that it has without */
-    const errors = PROMPTS.map(() => 0);
-    const imageOf = (index: number): number => Math.floor(index / PIXELS) % PROMPTS.length;
+    const numbersOf = (map: Float32Array): number[][] =>
+      Array.from({ length: CHANNELS }, (_, channel) =>
+        parts.flatMap(({ rows, guided }) => channelOf(map, channel, rows, guided)),
+      );
+    const [xs, ys] = [1, 2].map((evaluation) => numbersOf(branches[evaluation].branch));
+    // A trajectory's part counts by the error that it has without.
+    const units = parts.flatMap(({ rows }, part) =>
+      rows.flatMap((row) => Array<number>(PIXELS).fill(part * PROMPTS.length + (row % PROMPTS.length))),
+    );
+    const errors = parts.flatMap(() => PROMPTS.map(() => 0));
     xs.forEach((x, channel) =>
-      x.forEach((value, index) => (errors[imageOf(index)] += (ys[channel][index] - value) ** 2)),
+      x.forEach((value, index) => (errors[units[index]] += (ys[channel][index] - value) ** 2)),
     );
     for (let channel = 0; channel < CHANNELS; channel++) {
       // Weighted least squares is that of rows times the weights' roots.
-      const roots = xs[channel].map((_, index) => errors[imageOf(index)] ** -0.5);
+      const roots = units.map((unit) => (parts[Math.floor(unit / PROMPTS.length)].weight / errors[unit]) ** 0.5);
       const x = xs[channel].map((value, index) => roots[index] * value);
       const y = ys[channel].map((value, index) => roots[index] * value);
       // The ridge, as rows added for it: λ Σx² (scale − 1)² + λ n shift².
@@ -141,6 +149,14 @@ describe("the closed form", () => {
     expect((await errorOf(cachedRun(once))) / before).toBeCloseTo(1, 3);
     expect((await errorOf(cachedRun(once, { adjustment }))) / fitted).toBeCloseTo(1, 3);
     expect(fitted).toBeLessThan(before);
+  });
+
+  test("where no block before it was reused, a block's out asks for the same as its C", async () => {
+    expect(largestDifference(await fit(once, { target: "out" }), await fit(once, { target: "branch" }))).toBeLessThan(
+      1e-3,
+    );
+    const [toOut, toBranch] = [await fit(everySecond, { target: "out" }), await fit(everySecond, { target: "branch" })];
+    expect(largestDifference(toOut, toBranch)).toBeGreaterThan(0.01);
   });
 
   test("batches change nothing, nor does an interruption", async () => {

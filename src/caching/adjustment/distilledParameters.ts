@@ -15,6 +15,8 @@ interface Trained {
   readonly term: Term;
   /** [features, halves, channels] */
   readonly values: Float64Array;
+  /** the values that were best so far */
+  readonly best: Float64Array;
   readonly adam: AdamState;
   /** how many steps the parameters of each feature have taken */
   readonly steps: Float64Array;
@@ -37,7 +39,7 @@ export class DistilledParameters {
         const values = parametersFor(this.#features, table);
         const own = table.slice();
         this.trained.set(`${name}/${block}`, {
-          ...{ block, term: name as Term, values, table: own },
+          ...{ block, term: name as Term, values, best: values.slice(), table: own },
           adam: { mean: new Float64Array(values.length), square: new Float64Array(values.length) },
           steps: new Float64Array(this.#features[0].length),
         });
@@ -52,6 +54,14 @@ export class DistilledParameters {
   /** The tables as the parameters make them, evaluations where a block computes included: nothing reads those. */
   refresh(): void {
     for (const evaluation of this.#features.keys()) this.refreshRow(evaluation);
+  }
+
+  keepBest(): void {
+    for (const { values, best } of this.trained.values()) best.set(values);
+  }
+
+  takeBest(): void {
+    for (const { values, best } of this.trained.values()) values.set(best);
   }
 
   /** One evaluation's row of every table, before it is read. */

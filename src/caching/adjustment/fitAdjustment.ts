@@ -27,8 +27,9 @@ import { loadAdjustment, saveAdjustment } from "./adjustmentFile.js";
 import { CellFit } from "./cellFit.js";
 import type { FitHalves, Growing } from "./cellFit.js";
 import { Lockstep } from "./lockstep.js";
-import { numbers, regressorsOf } from "./regressors.js";
+import { regressorsOf } from "./regressors.js";
 import { Teacher } from "./teacher.js";
+import type { FitTarget } from "./teacher.js";
 
 /** Parts that the prompts are cut into; each is held out once. */
 const FOLDS = 4;
@@ -41,8 +42,10 @@ export interface FitOptions extends Pick<SampleOptions, "height" | "width"> {
   readonly reuse?: ReuseRule;
   /** what is fitted (adjustment.ts). Default: scale and shift, as in the paper */
   readonly terms?: readonly Term[];
-  /** Default: guided */
+  /** Default: balanced */
   readonly halves?: FitHalves;
+  /** Default: branch */
+  readonly target?: FitTarget;
   /** whether every channel has coefficients of its own, or all of a block the same. Default: channel */
   readonly per?: "channel" | "block";
   readonly negativePrompt?: string;
@@ -65,7 +68,8 @@ export interface FitOptions extends Pick<SampleOptions, "height" | "width"> {
  */
 export async function fitAdjustment(pipeline: Pipeline, schedule: Schedule, options: FitOptions): Promise<Adjustment> {
   const { prompts, seeds = [0], batch = 4, reuse = hold, file, onProgress, signal } = options;
-  const { terms = ["scale", "shift"], halves = "guided", per = "channel", negativePrompt, height, width } = options;
+  const { terms = ["scale", "shift"], halves = "balanced", target = "branch", per = "channel" } = options;
+  const { negativePrompt, height, width } = options;
   if (prompts.length === 0) throw new ArgumentError("prompts: expected at least one, found an empty list");
   if (seeds.length === 0) throw new ArgumentError("seeds: expected at least one, found an empty list");
   if (!Number.isInteger(batch) || batch < 1)
@@ -81,7 +85,7 @@ export async function fitAdjustment(pipeline: Pipeline, schedule: Schedule, opti
     fit: {
       method: "closed-form",
       terms: TERMS.filter((term) => terms.includes(term)),
-      ...{ halves, per },
+      ...{ halves, target, per },
       trajectories,
       negative_prompt: negativePrompt ?? null,
       size: height === undefined ? null : [height, width],
@@ -104,13 +108,13 @@ export async function fitAdjustment(pipeline: Pipeline, schedule: Schedule, opti
   const fit = new CellFit(growing, { terms, halves, per, folds, batches: groups.length });
 
   const runBatch = async (members: readonly Trajectory[], index: number): Promise<void> => {
-    const teacher = new Teacher(pipeline, schedule, signal);
+    const teacher = new Teacher(pipeline, schedule, target, signal);
     const mender: Mender = {
       terms,
       async coefficients(block, evaluation, parts) {
         if (evaluation.index >= known) {
-          const target = await numbers(pipeline.device, teacher.take(block.id));
-          const maps = [...(await regressorsOf(pipeline.device, terms, parts)), target];
+          const wanted = await teacher.target(block, parts.input);
+          const maps = [...(await regressorsOf(pipeline.device, terms, parts)), wanted];
           fit.add(index, block, evaluation, maps, members.map(foldOf));
           await lockstep.meet(() => fit.finish(block, evaluation));
         }

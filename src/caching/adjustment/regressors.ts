@@ -43,7 +43,7 @@ function standInOf(values: readonly Float32Array[], weights: readonly number[]):
   return values[0].map((_, index) => values.reduce((sum, value, place) => sum + weights[place] * value[index], 0));
 }
 
-function difference(one: Float32Array, other: Float32Array): Float32Array {
+export function difference(one: Float32Array, other: Float32Array): Float32Array {
   return one.map((value, index) => value - other[index]);
 }
 
