@@ -30,8 +30,8 @@ const SAMPLING = { solver: "dpmsolver++", steps: STEPS } as const;
 
 async function measure(pipeline: Pipeline, rows: number, rounds: number) {
   const costs = await measureCosts(pipeline, { rows });
-  const { setting, compute, reuse: reused, rest } = costs;
-  const blocksOnly: Costs = { setting, compute, reuse: reused, rest };
+  const nothing = Float64Array.of(0);
+  const blocksOnly: Costs = { ...costs, keep: costs.compute, reuse2: costs.reuse, reuse3: costs.reuse, text: nothing };
   const profile = await profileChange(pipeline, { ...SAMPLING, prompts: ["a"], seeds: [0] });
   const trajectories = PAPER_PRESET.prompts.slice(0, rows / 2).map((prompt, seed) => ({ prompt, seed }));
   const arms = [
