@@ -27,6 +27,8 @@ export interface OnnxRuntime {
   readonly version: string;
   readonly file: string;
   readonly call: NativeFunctions;
+  /** held, since koffi unloads a library whose object is collected, and the calls above would go nowhere */
+  readonly library: object;
 }
 
 let loaded: OnnxRuntime | undefined;
@@ -72,9 +74,10 @@ export function load(file: string): OnnxRuntime {
   } catch {
     // Another user of koffi in this process has called functions already: its sizes hold.
   }
+  let library: ReturnType<typeof koffi.load>;
   let base: bigint;
   try {
-    const library = koffi.load(file);
+    library = koffi.load(file);
     // OrtApiBase: GetApi, GetVersionString
     base = library.func("OrtGetApiBase", "void *", [])() as bigint;
   } catch (error) {
@@ -95,5 +98,5 @@ export function load(file: string): OnnxRuntime {
       return [name, koffi.decode(address, koffi.proto(result, [...parameters])) as NativeFunction];
     }),
   ) as NativeFunctions;
-  return { version, file, call };
+  return { version, file, call, library };
 }
