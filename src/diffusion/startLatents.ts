@@ -10,7 +10,7 @@ import type { Generators } from "../numerics/noise.js";
  */
 export function generatorsOf(seed: number | bigint | readonly (number | bigint)[], images: number): Generators {
   if (typeof seed === "number" || typeof seed === "bigint") return new TorchGenerator(seed);
-  if (!Array.isArray(seed))
+  if (typeof seed !== "object")
     throw new ArgumentError(`seed: expected an integer, or a list of them, found a ${typeof seed}`);
   if (seed.length !== images)
     throw new ArgumentError(`seed: expected one for each of the ${images} images, found ${seed.length}`);

@@ -69,15 +69,17 @@ export interface Recording {
 /** One stream of one card. */
 export class CudaStream {
   readonly address: Pointer;
+  /** held, as koffi unloads a library with its object */
+  readonly library: ReturnType<typeof koffi.load>;
   readonly #call: Readonly<Record<keyof typeof SIGNATURES, NativeFunction>>;
 
   /** Throws DeviceUnavailableError where CUDA's runtime library is missing, DeviceError where the card does not answer. */
   constructor() {
-    const library = openRuntime();
+    this.library = openRuntime();
     this.#call = Object.fromEntries(
       Object.entries(SIGNATURES).map(([name, [result, ...parameters]]) => [
         name,
-        library.func(name, result, [...parameters]) as NativeFunction,
+        this.library.func(name, result, [...parameters]) as NativeFunction,
       ]),
     ) as Record<keyof typeof SIGNATURES, NativeFunction>;
     this.address = this.#receive("stream", (stream) => this.#call.cudaStreamCreateWithFlags(stream, NON_BLOCKING));

@@ -25,6 +25,8 @@ export interface OnnxRuntime {
   readonly version: string;
   readonly file: string;
   readonly call: NativeFunctions;
+  /** held, since koffi unloads a library whose object is collected, and the calls above would go nowhere */
+  readonly library: object;
 }
 
 let loaded: OnnxRuntime | undefined;
@@ -66,9 +68,10 @@ function libraryFile(): string {
  */
 export function load(file: string): OnnxRuntime {
   widenCallStacks();
+  let library: ReturnType<typeof koffi.load>;
   let base: bigint;
   try {
-    const library = koffi.load(file);
+    library = koffi.load(file);
     // OrtApiBase: GetApi, GetVersionString
     base = library.func("OrtGetApiBase", "void *", [])() as bigint;
   } catch (error) {
@@ -89,5 +92,5 @@ export function load(file: string): OnnxRuntime {
       return [name, koffi.decode(address, koffi.proto(result, [...parameters])) as NativeFunction];
     }),
   ) as NativeFunctions;
-  return { version, file, call };
+  return { version, file, call, library };
 }
