@@ -157,6 +157,11 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
       await page.keyboard.press("ArrowDown");
       await page.keyboard.press("ArrowRight");
       expect(await cell()).toMatch(/evaluation 1, timestep \d+: computes, always/);
+      const [grid, outline] = [
+        await page.locator(".grid canvas").boundingBox(),
+        await page.locator(".outline").boundingBox(),
+      ];
+      expect([(outline?.y ?? 0) - (grid?.y ?? 0), outline?.height]).toEqual([18 + 13, 13]);
       await page.keyboard.press("Space");
       await eventually(() => cell()).toMatch(/evaluation 1, timestep \d+: reuses, painted/);
       await page.keyboard.press("Backspace");

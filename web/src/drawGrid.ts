@@ -221,15 +221,15 @@ function drawHead(
   if (name !== "") context.fillText(name, left - 4, HEAD_HEIGHT / 2 - 1);
 }
 
-/** Where a cell, a row or a column of the first schedule lies, in CSS pixels. */
+/** Where a cell, a row or a column of the first schedule lies, as CSS has it. */
 export function boxOf(
   { rows, columns, cellWidth, left }: GridPlaces,
   { row, column }: Cell,
-): { left: number; top: number; width: number; height: number } {
+): { left: string; top: string; width: string; height: string } {
   return {
-    left: column === undefined ? left : left + column * cellWidth,
-    top: row === undefined ? HEAD_HEIGHT : HEAD_HEIGHT + row * ROW_HEIGHT,
-    width: (column === undefined ? columns : 1) * cellWidth,
-    height: (row === undefined ? rows : 1) * ROW_HEIGHT,
+    left: `${column === undefined ? left : left + column * cellWidth}px`,
+    top: `${row === undefined ? HEAD_HEIGHT : HEAD_HEIGHT + row * ROW_HEIGHT}px`,
+    width: `${(column === undefined ? columns : 1) * cellWidth}px`,
+    height: `${(row === undefined ? rows : 1) * ROW_HEIGHT}px`,
   };
 }
