@@ -249,6 +249,7 @@ function madeUpWorker(): LiveWorker {
       latent_size: [64, 64],
     },
     device: "cpu",
+    precision: "float32",
     library_version: "0",
     trajectories: [{ prompt: "a", seed: 0 }],
     blocks,
@@ -259,8 +260,12 @@ function madeUpWorker(): LiveWorker {
   const costs = {
     setting: { fingerprint: "sha256:0", device: "cpu", rows: 2, latent_size: [64, 64] as const },
     compute: seconds(0.01),
+    keep: seconds(0.01),
     reuse: seconds(0.001),
+    reuse2: seconds(0.001),
+    reuse3: seconds(0.001),
     rest: Float64Array.of(0.01),
+    text: Float64Array.of(0),
     network: blocks.map(({ id }, index) => {
       const reads = [blocks[index - 1]?.id ?? "sample"];
       return { id, reads, merge_reads: reads, bytes_per_row: 1000 };

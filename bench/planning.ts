@@ -65,6 +65,7 @@ function makeProfile(): Profile {
       latent_size: [16, 16],
     },
     device: "cpu",
+    precision: "float32",
     library_version: "0",
     trajectories: Array.from({ length: TRAJECTORIES }, (_, seed) => ({ prompt: "a", seed })),
     blocks,
