@@ -28,10 +28,26 @@ import { writeResult } from "./results.js";
 const STEPS = 12;
 const SAMPLING = { solver: "dpmsolver++", steps: STEPS } as const;
 
+/** Costs of computing and reusing alone: keeping, weighted sums and the text take nothing, and every block runs. */
+function withoutTheRest(costs: Costs): Costs {
+  const { compute, reuse: reused } = costs;
+  const ids = Object.keys(compute);
+  return {
+    ...costs,
+    keep: compute,
+    reuse2: reused,
+    reuse3: reused,
+    text: Float64Array.of(0),
+    network: [
+      ...ids.map((id) => ({ id, reads: [], merge_reads: [], bytes_per_row: 0 })),
+      { id: "all", reads: ids, bytes_per_row: 0 },
+    ],
+  };
+}
+
 async function measure(pipeline: Pipeline, rows: number, rounds: number) {
   const costs = await measureCosts(pipeline, { rows });
-  const nothing = Float64Array.of(0);
-  const blocksOnly: Costs = { ...costs, keep: costs.compute, reuse2: costs.reuse, reuse3: costs.reuse, text: nothing };
+  const blocksOnly = withoutTheRest(costs);
   const profile = await profileChange(pipeline, { ...SAMPLING, prompts: ["a"], seeds: [0] });
   const trajectories = PAPER_PRESET.prompts.slice(0, rows / 2).map((prompt, seed) => ({ prompt, seed }));
   const arms = [

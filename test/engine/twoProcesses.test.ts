@@ -14,7 +14,9 @@ async function sampled(name: string): Promise<Buffer> {
   const file = join(scratch, `${name}.safetensors`);
   const run = ["sample", join("test", "fixtures", "models", "sd1-like"), "--prompt", "red apple", "--steps", "5"];
   const outputs = ["--out", join(scratch, `${name}.png`), "--save-latents", file];
-  const child = spawn(process.execPath, [join("dist", "cli", "main.js"), ...run, ...outputs], { stdio: "inherit" });
+  const child = spawn(process.execPath, [join("dist", "cli", "main.js"), ...run, ...outputs], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
   expect(await once(child, "exit")).toEqual([0, null]);
   return readFileSync(file);
 }
