@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
-import { readPromptLines } from "../../src/cli/promptFile.js";
+import { readPrompts } from "../../src/cli/promptFile.js";
 import { readJson } from "../../src/files/json.js";
 import { readText } from "../../src/files/text.js";
 
@@ -25,7 +25,7 @@ it.each([
 ])("%s is read", async (name, hex) => {
   const path = file(`${name}.txt`, hex);
   expect(await readText(path, "text")).toBe("café\n🍏");
-  expect(await readPromptLines(path)).toEqual(["café", "🍏"]);
+  expect(await readPrompts(path)).toEqual(["café", "🍏"]);
 });
 
 it.each([
@@ -38,12 +38,12 @@ it.each([
 ])("%s is refused", async (name, hex, message) => {
   const path = file(`${name}.txt`, hex);
   await expect(readText(path, "text")).rejects.toThrow(message);
-  await expect(readPromptLines(path)).rejects.toThrow(message);
+  await expect(readPrompts(path)).rejects.toThrow(message);
   await expect(readJson(path)).rejects.toThrow(message);
 });
 
 it("lines may end as they do on any system, and JSON may have a mark", async () => {
-  expect(await readPromptLines(file("mixed.txt", "61 0d0a 62 0d 0d 63 0a 20 0a 64"))).toEqual(["a", "b", "c", "d"]);
+  expect(await readPrompts(file("mixed.txt", "61 0d0a 62 0d 0d 63 0a 20 0a 64"))).toEqual(["a", "b", "c", "d"]);
   expect(await readJson(file("marked.json", "efbbbf 7b7d"))).toEqual({});
   expect(await readJson(file("wide.json", "fffe 5b00 5d00"))).toEqual([]);
 });

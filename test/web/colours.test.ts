@@ -4,16 +4,18 @@ import {
   filterDeficiencyDeuter,
   filterDeficiencyProt,
   filterDeficiencyTrit,
+  parse,
   wcagContrast,
 } from "culori";
+import type { Color } from "culori";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import type { Ink } from "../../web/src/colours.js";
 
-const SEEN = {
-  "full colour": (colour: string) => colour,
-  "no red": filterDeficiencyProt(1),
-  "no green": filterDeficiencyDeuter(1),
-  "no blue": filterDeficiencyTrit(1),
+const SEEN: Readonly<Record<string, (colour: string) => Color>> = {
+  "full colour": (colour) => parse(colour) as Color,
+  "no red": (colour) => filterDeficiencyProt(1)(parse(colour) as Color),
+  "no green": (colour) => filterDeficiencyDeuter(1)(parse(colour) as Color),
+  "no blue": (colour) => filterDeficiencyTrit(1)(parse(colour) as Color),
 };
 /** ΔE of CIEDE2000: 1 is just seen, and cells lie side by side. */
 const APART = 10;

@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
-import type { Browser, Page } from "playwright-core";
+import type { Browser, Locator, Page } from "playwright-core";
 import { expect } from "vitest";
 
 const CHROMIUM = "/usr/bin/chromium";
@@ -20,7 +20,8 @@ if (!hasChromium) console.log(`skipped: the explorer in Chromium (no ${CHROMIUM}
 export const PATIENCE = Number(process.env.PATIENCE ?? 300_000);
 
 /** Waits until what is read is as expected. */
-export const eventually = <Value>(read: () => Promise<Value>) => expect.poll(read, { timeout: PATIENCE, interval: 50 });
+export const eventually = <Value>(read: () => Promise<Value>): ReturnType<typeof expect.poll<Value>> =>
+  expect.poll(read, { timeout: PATIENCE, interval: 50 });
 
 export function launch(): Promise<Browser> {
   return chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-gpu"] });
@@ -72,6 +73,6 @@ export async function seriousFaults(page: Page): Promise<string[]> {
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`);
 }
 
-export const delta = (of: Page) => of.getByRole("slider", { name: /δ/ });
+export const delta = (of: Page): Locator => of.getByRole("slider", { name: /δ/ });
 export const finished = (of: Page): Promise<unknown> => of.waitForSelector(".banner.finished");
 export const speedup = (of: Page): Promise<string> => of.locator(".predicted .speedup").first().innerText();
