@@ -52,7 +52,10 @@ class RepeatingStream implements RecordingStream {
 }
 
 /** y = 2x + z, and product = x · z, of any number of numbers. */
-function open(stream: RecordingStream): { graph: NativeGraph; fed: (...numbers: number[]) => Tensor } {
+function open(
+  stream: RecordingStream,
+  underWay = { count: 0 },
+): { graph: NativeGraph; fed: (...numbers: number[]) => Tensor } {
   const { call } = onnxRuntime();
   const builder = new GraphBuilder("recorded", FLOAT32);
   const [x, z] = [builder.input("x", ["n"]), builder.input("z", ["n"])];
@@ -64,7 +67,7 @@ function open(stream: RecordingStream): { graph: NativeGraph; fed: (...numbers: 
   const { address, hostMemory, allocator } = environmentOf();
   const session = receive("compile", call.CreateSessionFromArray, address, bytes, bytes.byteLength, options);
   call.ReleaseSessionOptions(options);
-  const placement = { memory: hostMemory, runOptions: receive("run options", call.CreateRunOptions) };
+  const placement = { memory: hostMemory, runOptions: receive("run options", call.CreateRunOptions), underWay };
   const places = new Places(allocator);
   return {
     graph: new NativeGraph(session, new RecordedRuns(session, placement, stream, places)),
@@ -158,5 +161,21 @@ test("a run that is fed from the host's memory is never recorded", async () => {
     expect(read(result)).toEqual([3 * run]);
   }
   expect(stream.made).toBe(0);
+  graph.release();
+});
+
+test("nothing is recorded while another thread may launch on the stream", async () => {
+  const stream = new RepeatingStream();
+  const underWay = { count: 1 };
+  const { graph, fed } = open(stream, underWay);
+  for (let run = 0; run < 5; run++) {
+    if (run === 4) underWay.count = 0;
+    using x = fed(run);
+    using z = fed(7);
+    const [y] = await graph.run({ x, z }, ["y"]);
+    using result = y;
+    expect(read(result)).toEqual([2 * run + 7]);
+    expect(stream.made).toBe(run === 4 ? 1 : 0);
+  }
   graph.release();
 });

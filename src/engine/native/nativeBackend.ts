@@ -210,6 +210,7 @@ function deviceMemory({ stream }: ProviderSettings, name: string, session: Point
     freeBytes: stream && (() => stream.freeBytes()),
     allocator,
     places: new Places(allocator),
+    underWay: { count: 0 },
   };
 }
 

@@ -159,7 +159,9 @@ export class RecordedRuns implements SessionRuns {
   }
 
   #runAgain(form: Form, shapes: readonly Shape[], fed: Fed, outputs: readonly string[]): Tensor[] {
-    if (form.recorded === undefined && form.refused === undefined && form.runs > RUNS_BEFORE) {
+    // What another thread launches meanwhile would be recorded too, and not computed.
+    const mayRecord = form.recorded === undefined && form.refused === undefined && form.runs > RUNS_BEFORE;
+    if (mayRecord && this.#placement.underWay.count === 0) {
       try {
         form.recorded = this.#record(fed, outputs, shapes);
       } catch (error) {

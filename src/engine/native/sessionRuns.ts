@@ -17,6 +17,8 @@ export interface Placement {
   readonly runOptions: Pointer;
   /** bytes of the device's memory that are free now, where it can be asked */
   readonly freeBytes?: () => number;
+  /** runs of all sessions that may be on a worker thread now */
+  readonly underWay: { count: number };
 }
 
 /** What a run reads: names of the graph's inputs, and a tensor for each. */
@@ -99,6 +101,7 @@ export class DeviceRuns implements SessionRuns {
     const { call } = onnxRuntime();
     const memory = toHost ? environmentOf().hostMemory : this.#placement.memory;
     const binding = bindInputs(this.#session, fed.names, addressesOf(fed));
+    this.#placement.underWay.count++;
     try {
       for (const name of outputs) check(call.BindOutputToDevice(binding, textAddress(name), memory), name);
       await this.#call.run(call.RunWithBinding, this.#session, waits ? null : this.#placement.runOptions, binding);
@@ -106,6 +109,7 @@ export class DeviceRuns implements SessionRuns {
         (address) => new Tensor(new NativeValue(address, toHost ? "host" : "device")),
       );
     } finally {
+      this.#placement.underWay.count--;
       call.ReleaseIoBinding(binding);
     }
   }
