@@ -12,8 +12,9 @@ export interface SampleOptions extends EvaluationOptions, SizeConditions {
   /** one prompt, or one for each image */
   readonly prompt: string | readonly string[];
   /**
-   * What the image must not show; refused where guidance is off, but for the empty prompt. Default: the empty
-   * prompt, or zeros as its embedding where SDXL's force_zeros_for_empty_prompt says so.
+   * What the image must not show; refused where guidance is off, but for the empty prompt, and of no effect where the
+   * network is distilled. Default: the empty prompt, or zeros as its embedding where SDXL's
+   * force_zeros_for_empty_prompt says so.
    */
   readonly negativePrompt?: string | readonly string[];
   /**
@@ -72,7 +73,7 @@ export function planSampling(pipeline: Pipeline, options: SampleOptions): Sampli
   const rescale = options.guidanceRescale ?? 0;
   if (!Number.isFinite(rescale) || rescale < 0)
     throw new ArgumentError(`guidanceRescale: expected a number of 0 or more, found ${rescale}`);
-  if (!evaluations.guided) refuseGuidance(asked, options, evaluations.guidanceScale);
+  if (evaluations.guidanceScale <= 1) refuseGuidance(asked, options, evaluations.guidanceScale);
   const solver = options.solver ?? solverOfScheduler(pipeline.folder.schedulerClass);
   if (solver !== "ddim" && (options.eta ?? 0) !== 0)
     throw new ArgumentError(
@@ -98,16 +99,16 @@ function requireTexts(name: string, texts: readonly unknown[]): void {
     throw new ArgumentError(`${name}: expected a text, or a list of them, found ${typeof other}`);
 }
 
-/** What only guidance looks at would change nothing, without a word. */
+/**
+ * What only guidance looks at would change nothing, without a word. A distilled network has no guidance at any scale;
+ * there, as in diffusers, what is asked of it passes without effect.
+ */
 function refuseGuidance(
   negative: readonly (string | undefined)[],
   { guidanceRescale = 0 }: SampleOptions,
   guidanceScale: number,
 ): void {
-  const off =
-    guidanceScale > 1
-      ? "this network is distilled and takes the guidance scale as an input, so that there is no guidance: leave it out"
-      : `guidance is off at guidanceScale ${guidanceScale}: leave it out, or give a scale above 1 (--guidance-scale)`;
+  const off = `guidance is off at guidanceScale ${guidanceScale}: leave it out, or give a scale above 1 (--guidance-scale)`;
   const text = negative.find((each) => each !== undefined && each !== "");
   if (text !== undefined) throw new ArgumentError(`negativePrompt: expected none, found "${text}" — ${off}`);
   if (guidanceRescale !== 0) throw new ArgumentError(`guidanceRescale: expected 0, found ${guidanceRescale} — ${off}`);
