@@ -1,5 +1,5 @@
 /** Interrupting a cell stops its work: the kernel's process computes no more, and the kernel goes on. */
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -107,7 +107,13 @@ it.skipIf(!seesCpuTime)(
   async () => {
     const abandoned = await startKernel();
     const pid = await abandoned.pid();
-    await abandoned.run("setTimeout(() => { for (;;); }, 1000);");
+    // The loop begins when the cell's answer is here: a kernel that loops answers nothing any more.
+    const own = mkdtempSync(join(tmpdir(), "blockcache-kernel-"));
+    const begin = join(own, "begin");
+    await abandoned.run(
+      `import { existsSync } from "node:fs"; setInterval(() => { while (existsSync(${JSON.stringify(begin)})); }, 50);`,
+    );
+    writeFileSync(begin, "");
     await expect.poll(() => abandoned.busy(), { timeout: 50_000, interval: 0 }).toBeGreaterThan(IDLE);
     await abandoned.abandon();
     const isThere = (): boolean => {
@@ -118,6 +124,7 @@ it.skipIf(!seesCpuTime)(
       }
     };
     await expect.poll(isThere, { timeout: 50_000 }).toBe(false);
+    rmSync(own, { recursive: true });
   },
   240_000,
 );
