@@ -67,8 +67,7 @@ export class GraphBuilder {
   /** value → the graph's result that it is */
   readonly #results = new Map<Value, string>();
   #count = 0;
-  #isRepeatable = false;
-  #readsHost = false;
+  #mayRepeat = false;
 
   constructor(name: string, target: GraphTarget) {
     this.#name = name;
@@ -90,7 +89,6 @@ export class GraphBuilder {
 
   /** Declares an input; the name is its value. Integers are sizes, which operators take from the host's memory. */
   input(name: string, dims: readonly Dimension[], elementType: ElementType = this.precision): Value {
-    if (elementType === "int64") this.readsHost();
     this.#inputs.push({ name, elementType, dims });
     return name;
   }
@@ -127,14 +125,9 @@ export class GraphBuilder {
     return outputs;
   }
 
-  /** Says that a device may record a run and repeat it, unless an operator reads the host's memory. */
+  /** Says that a device may record a run and repeat it, unless an input is of the host's memory. */
   allowRepeating(): void {
-    this.#isRepeatable = true;
-  }
-
-  /** Says that an operator takes numbers from the host's memory at each run. */
-  readsHost(): void {
-    this.#readsHost = true;
+    this.#mayRepeat = true;
   }
 
   /** A tensor of the model folder; its shape is checked against `dims` when it is read. */
@@ -224,7 +217,7 @@ export class GraphBuilder {
     const nodes = this.#nodes.map((node) => ({ ...node, inputs: named(node.inputs), outputs: named(node.outputs) }));
     return encodeOnnxModel({
       name: this.#name,
-      isRepeatable: this.#isRepeatable && !this.#readsHost,
+      isRepeatable: this.#mayRepeat && !this.#inputs.some(({ elementType }) => elementType === "int64"),
       nodes,
       initializers: this.#constants,
       weights,

@@ -64,7 +64,7 @@ export class NativeGraph implements CompiledGraph {
 
   #free(): void {
     if (this.#running > 0) return;
-    this.#runs.release();
+    this.#runs.release?.();
     onnxRuntime().call.ReleaseSession(this.#session);
   }
 }

@@ -31,8 +31,8 @@ export interface Fed {
 export interface SessionRuns {
   /** The results that are asked for, in their order, each with one owner. Throws DeviceError. */
   run(fed: Fed, outputs: readonly string[], options: RunOptions): Promise<Tensor[]>;
-  /** Gives up what is held beside the session. */
-  release(): void;
+  /** Gives up what is held beside the session; absent where that is nothing. */
+  release?(): void;
 }
 
 /** A call that is made in place where it is short and on a worker thread where it is long, by how long it took before. */
@@ -79,10 +79,6 @@ export class HostRuns implements SessionRuns {
     );
     return Array.from(results, (address) => new Tensor(new NativeValue(address, "host")));
   }
-
-  release(): void {
-    // Nothing is held beside the session.
-  }
 }
 
 /** Runs whose results stay on the device, in memory of the session's, unless they are asked for on the host. */
@@ -112,10 +108,6 @@ export class DeviceRuns implements SessionRuns {
       this.#placement.underWay.count--;
       call.ReleaseIoBinding(binding);
     }
-  }
-
-  release(): void {
-    // Nothing is held beside the session.
   }
 }
 
