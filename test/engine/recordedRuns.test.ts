@@ -135,9 +135,12 @@ test("other shapes and other results are forms of their own; of many the oldest 
   expect(stream.launches.size).toBe(0);
 });
 
-test("where a recording is refused, every run launches its operators, and is right", async () => {
+test("where a recording is refused, every run launches its operators, and is right; why is said once", async () => {
   const stream = new RepeatingStream();
   stream.refuses = true;
+  const warnings: string[] = [];
+  const listen = ({ message }: Error): number => warnings.push(message);
+  process.on("warning", listen);
   const { graph, fed } = open(stream);
   for (let run = 0; run < 5; run++) {
     using x = fed(run);
@@ -147,6 +150,11 @@ test("where a recording is refused, every run launches its operators, and is rig
     expect(read(result)).toEqual([2 * run + 7]);
   }
   expect([stream.made, stream.replays]).toEqual([0, 0]);
+  await new Promise(setImmediate);
+  process.off("warning", listen);
+  expect(warnings).toEqual([
+    "a run cannot be recorded (cuda: record: a call of the host's cannot be repeated): its operators are launched one by one, which is slower",
+  ]);
   graph.release();
 });
 

@@ -71,8 +71,17 @@ interface Form {
   /** of the results, when it has run */
   shapes?: readonly Shape[];
   recorded?: Recorded;
-  /** why it cannot be recorded */
-  refused?: string;
+  /** whether the device refused to record it */
+  isRefused?: boolean;
+}
+
+/** Reasons that a user was told; every block of a network is refused for the same. */
+const told = new Set<string>();
+
+function tellOfRefusal(reason: string): void {
+  if (told.has(reason)) return;
+  told.add(reason);
+  process.emitWarning(`a run cannot be recorded (${reason}): its operators are launched one by one, which is slower`);
 }
 
 interface Recorded {
@@ -160,13 +169,14 @@ export class RecordedRuns implements SessionRuns {
 
   #runAgain(form: Form, shapes: readonly Shape[], fed: Fed, outputs: readonly string[]): Tensor[] {
     // What another thread launches meanwhile would be recorded too, and not computed.
-    const mayRecord = form.recorded === undefined && form.refused === undefined && form.runs > RUNS_BEFORE;
+    const mayRecord = form.recorded === undefined && form.isRefused !== true && form.runs > RUNS_BEFORE;
     if (mayRecord && this.#placement.underWay.count === 0) {
       try {
         form.recorded = this.#record(fed, outputs, shapes);
       } catch (error) {
         if (!(error instanceof DeviceError)) throw error;
-        form.refused = error.message;
+        form.isRefused = true;
+        tellOfRefusal(error.message);
       }
     }
     if (form.recorded !== undefined) return this.#replay(form.recorded, fed);
