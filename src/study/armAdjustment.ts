@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
+import { TERMS } from "../caching/adjustment/adjustment.js";
 import type { Adjustment } from "../caching/adjustment/adjustment.js";
 import { loadAdjustment } from "../caching/adjustment/adjustmentFile.js";
 import { cachedRun } from "../caching/run/cachedRun.js";
@@ -14,10 +15,16 @@ import type { AdjustmentReference, Arm } from "./result.js";
 /**
  * The adjustment in a file as an arm carries it.
  *
- * @throws InvalidFileError where the file cannot be read
+ * @throws InvalidFileError where the file cannot be read, or is no adjustment
  */
 export async function adjustmentReference(path: string): Promise<AdjustmentReference> {
   const file = resolve(path);
+  const sha256 = await digestOf(file);
+  const fitted = Object.values((await loadAdjustment(file)).blocks).flatMap(({ terms }) => Object.keys(terms));
+  return { file, sha256, terms: TERMS.filter((term) => fitted.includes(term)) };
+}
+
+async function digestOf(file: string): Promise<string> {
   const bytes = await readFile(file).catch((error: unknown) => {
     throw new InvalidFileError({
       file,
@@ -26,7 +33,7 @@ export async function adjustmentReference(path: string): Promise<AdjustmentRefer
       hint: "every machine that samples by it needs it at this path",
     });
   });
-  return { file, sha256: createHash("sha256").update(bytes).digest("hex") };
+  return createHash("sha256").update(bytes).digest("hex");
 }
 
 /**
@@ -35,11 +42,11 @@ export async function adjustmentReference(path: string): Promise<AdjustmentRefer
  * @throws InvalidFileError where the file is missing, another one than it was, or no adjustment
  */
 export async function openAdjustment({ file, sha256 }: AdjustmentReference): Promise<Adjustment> {
-  const found = await adjustmentReference(file);
-  if (found.sha256 !== sha256)
+  const found = await digestOf(file);
+  if (found !== sha256)
     throw new InvalidFileError({
       file,
-      found: `another file (sha256 ${found.sha256.slice(0, 12)}…)`,
+      found: `another file (sha256 ${found.slice(0, 12)}…)`,
       expected: `the adjustment that the settings were given (sha256 ${sha256.slice(0, 12)}…)`,
       hint: "start again with the file as it is now, or put the one of then in its place",
     });

@@ -2,6 +2,7 @@
  * What a study measured: many arms on the same trajectories, every raw value kept. Plain data, so that
  * figures, statistics and other tools read it without running anything.
  */
+import type { Term } from "../caching/adjustment/adjustment.js";
 import type { Schedule } from "../caching/schedule/schedule.js";
 import type { SolverName } from "../diffusion/solvers/index.js";
 import type { Trajectory } from "../instrument/profile/profile.js";
@@ -11,6 +12,8 @@ export interface AdjustmentReference {
   /** an absolute path */
   readonly file: string;
   readonly sha256: string;
+  /** what it mends stand-ins by; the paper's has scale and shift */
+  readonly terms: readonly Term[];
 }
 
 /** One way to sample: plain with some number of steps, or cached. */

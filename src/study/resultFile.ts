@@ -2,6 +2,7 @@
 import { stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { TERMS } from "../caching/adjustment/adjustment.js";
 import { scheduleSchema } from "../caching/schedule/checkSchedule.js";
 import { solverNames } from "../diffusion/solvers/index.js";
 import { InvalidFileError } from "../errors.js";
@@ -23,7 +24,7 @@ export const armSchema = z.object({
       schedule: scheduleSchema,
       reuse: z.string(),
       reuseDigest: z.string().optional(),
-      adjustment: z.object({ file: z.string(), sha256: z.string() }).optional(),
+      adjustment: z.object({ file: z.string(), sha256: z.string(), terms: z.array(z.enum(TERMS)) }).optional(),
       askedSpeedups: numbers.optional(),
       kinds: z.string(),
       parameter: z.number().optional(),

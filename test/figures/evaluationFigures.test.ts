@@ -118,7 +118,7 @@ const evaluation: Evaluation = {
     evaluated("plain-14", 14, [4.66, 0.2621, 1.44]),
     evaluated("cached-0.2", 20, [6.61, 0.2459, 1.53], { cached }),
     evaluated("cached-0.2-scale-shift", 20, [5.71, 0.2559, 1.51], {
-      cached: { ...cached, adjustment: { file: "/a.safetensors", sha256: "0" } },
+      cached: { ...cached, adjustment: { file: "/a.safetensors", sha256: "0", terms: ["scale", "shift"] } },
     }),
   ],
 };

@@ -226,6 +226,8 @@ test("a setting that is one of the paper's has its row beside it, others have no
   });
   expect(paperRowOf(arm("dpmsolver++", 14))).toMatchObject({ fid: 18.67, speedup: 1.43 });
   expect(paperRowOf(arm("ddim", 50, { ...found, adjustment }))).toMatchObject({ fid: 15.15, imagesPerSecond: 1.56 });
+  const richer = { ...adjustment!, terms: [...adjustment!.terms, "change" as const] };
+  expect(paperRowOf(arm("ddim", 50, { ...found, adjustment: richer }))).toBeUndefined();
   expect(paperRowOf(arm("ddim", 20, found))).toMatchObject({ fid: 16.52, scaleShift: false });
   expect(paperRowOf(arm("ddim", 20, settings[3].cached))).toBeUndefined();
   expect(paperRowOf(arm("ddim", 20, { ...found, reuse: "linear" }))).toBeUndefined();

@@ -78,7 +78,7 @@ test("an adjustment is an arm beside the one that it was fitted for; fitted for 
     library_version: "0",
     blocks: {},
   };
-  const reference = { file: "/a.safetensors", sha256: "0" };
+  const reference = { file: "/a.safetensors", sha256: "0", terms: ["scale" as const, "shift" as const] };
   const named = (changes: Partial<Adjustment> = {}) => [
     { name: "scale-shift", adjustment: { ...adjustment, ...changes }, reference },
   ];

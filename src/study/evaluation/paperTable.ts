@@ -93,9 +93,10 @@ const SOLVERS: Readonly<Partial<Record<SolverName, PaperRow["solver"]>>> = { "dp
 
 /**
  * The paper's row for the same setting: solver, steps, whether it caches by the paper's rules (threshold, hold; its δ is of
- * its own model, so any δ counts), and whether it is adjusted. Undefined where the paper has none.
+ * its own model, so any δ counts), and whether it is adjusted, by scale and shift. Undefined where the paper has none.
  */
 export function paperRowOf({ solver, steps, cached }: Arm): PaperRow | undefined {
+  if (cached?.adjustment?.terms.some((term) => term !== "scale" && term !== "shift")) return undefined;
   if (cached !== undefined && (cached.schedule.heuristic.name !== "threshold" || cached.reuse !== "hold"))
     return undefined;
   return PAPER_TABLE_1.find(
