@@ -47,6 +47,8 @@ const MARGIN = { l: 210, r: 24, t: 112, b: 40 };
 const COLUMN_GAP = 0.035;
 /** Pixels that points and numbers of a column need side by side. */
 const COLUMN_WIDTH = 150;
+/** Of these, about, the axis has; and a tick label takes so many for each character. */
+const [COLUMN_PIXELS, CHARACTER_PIXELS] = [115, 8];
 /** What is free to the left of a column's points and to the right, where its numbers stand: shares of their spread. */
 const FREE = { left: 0.12, right: 0.75 };
 
@@ -109,13 +111,13 @@ export function evaluationChart(input: EvaluationChartInput): PlotlyFigure {
       domain: [column * (width + COLUMN_GAP), column * (width + COLUMN_GAP) + width],
       anchor: "y",
       range,
-      tickvals: ticks(least, most, 2),
+      tickvals: ticksApart(least, most, (COLUMN_PIXELS * spread) / (range[1] - range[0])),
       tickangle: 0,
       zeroline: false,
     };
     const values = measured.map(({ value }) => value);
     const best = metric.better === "less" ? Math.min(...values) : Math.max(...values);
-    const number = (value: number): string => value.toFixed(metric.decimals);
+    const number = (value: number): string => value.toFixed(metric.decimals).replace("-", "−");
     const compared = measured.find(({ label }) => label === reference);
     const color = CATEGORICAL_COLOURS[metric.source === undefined ? 0 : 1];
     const axes = { type: "scatter", xaxis: `x${suffix}`, yaxis: "y" };
@@ -156,6 +158,15 @@ export function evaluationChart(input: EvaluationChartInput): PlotlyFigure {
     ];
   });
   return applyTheme({ data, layout }, theme);
+}
+
+/** Round numbers from `least` to `most`, which are so many pixels apart: as many as leave room between their labels. */
+function ticksApart(least: number, most: number, pixels: number): number[] {
+  const all = ticks(least, most, 2);
+  const longest = Math.max(...all.map((tick) => String(tick).length)) * CHARACTER_PIXELS;
+  const gap = (pixels * (all[1] - all[0])) / (most - least);
+  const every = all.length < 2 ? 1 : Math.ceil(longest / gap);
+  return all.filter((_, index) => (all.length - 1 - index) % every === 0);
 }
 
 function intervalsOf(measured: readonly Required<EvaluatedValue>[], color: string): PlotlyObject {
