@@ -1,5 +1,5 @@
 /** Figures of caching: numbers by hand from made-up studies and pictures, and the slider moved in Chromium. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -24,7 +24,8 @@ import {
 import type { PlotlyFigure, PlotlyObject, SweepPictures } from "../../src/figures/index.js";
 import { differenceMap } from "../../src/quality/index.js";
 import type { ArmResult, Distances, StudyResult } from "../../src/study/result.js";
-import { CHROMIUM, gallery, openChromium } from "./gallery.js";
+import { hasChromium, openChromium } from "../chromium.js";
+import { gallery } from "./gallery.js";
 
 const schedule: Schedule = {
   format: "blockcache-schedule",
@@ -301,7 +302,7 @@ describe("the Pareto plot", () => {
     expect(() => pareto(study, { x: "multiply-adds", work })).toThrow(/blocks of the network, found down_blocks\.0/);
     expect(() => pareto(study, { x: "multiply-adds" })).toThrow(/work: multiply-adds need the network's/);
   });
-  it.skipIf(!existsSync(CHROMIUM))("has labels that do not collide, at a page's width and at a screen's", async () => {
+  it.skipIf(!hasChromium)("has labels that do not collide, at a page's width and at a screen's", async () => {
     const folder = mkdtempSync(join(tmpdir(), "blockcache-labels-"));
     const browser = await openChromium();
     try {
@@ -427,7 +428,7 @@ describe("the slider", () => {
     expect(await shown(positions[1].figure)).toEqual([100, 200, 130, 170, 120, 120]);
   });
 
-  it.skipIf(!existsSync(CHROMIUM))("changes the pictures in an exported page", async () => {
+  it.skipIf(!hasChromium)("changes the pictures in an exported page", async () => {
     const folder = mkdtempSync(join(tmpdir(), "blockcache-slider-"));
     const browser = await openChromium();
     try {

@@ -1,42 +1,23 @@
 /** What holds for every figure: right files in each theme, and the same picture with and without a browser. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { chromium } from "playwright-core";
 import type { Browser } from "playwright-core";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { withoutControls } from "../../src/figures/charts/controls.js";
 import { exportFigure } from "../../src/figures/index.js";
 import type { PlotlyFigure, Theme } from "../../src/figures/index.js";
+import { hasChromium, openChromium } from "../chromium.js";
 import { POPPLER, pdfPage, pdfPicture, svgWords } from "./readPdf.js";
-
-export const CHROMIUM = "/usr/bin/chromium";
-if (!existsSync(CHROMIUM))
-  console.log(`skipped: figures in Chromium (no ${CHROMIUM}; on Debian: apt install chromium)`);
-
-export function openChromium(): Promise<Browser> {
-  return chromium.launch({
-    executablePath: CHROMIUM,
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-    ],
-  });
-}
 
 /** Declares the tests of each figure. */
 export function gallery(figures: Readonly<Record<string, PlotlyFigure>>, themes: readonly Theme[]): void {
   const folder = mkdtempSync(join(tmpdir(), "blockcache-gallery-"));
   let browser: Browser | undefined;
   beforeAll(async () => {
-    if (existsSync(CHROMIUM)) browser = await openChromium();
+    if (hasChromium) browser = await openChromium();
   });
   afterAll(async () => {
     await browser?.close();
@@ -82,7 +63,7 @@ export function gallery(figures: Readonly<Record<string, PlotlyFigure>>, themes:
       await expectAlike(readFileSync(at("png")), pdfPicture(at("pdf"), width, height));
     });
 
-    it.skipIf(!existsSync(CHROMIUM))("looks in Chromium as it does without", async () => {
+    it.skipIf(!hasChromium)("looks in Chromium as it does without", async () => {
       const [width, height] = [900, 600];
       const { data, layout } = withoutControls(figure);
       await exportFigure(

@@ -1,12 +1,13 @@
 /** The notebooks through the real kernel, and opened in real JupyterLab in Chromium. */
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { CHROMIUM, openBrowser, startLab } from "./lab.js";
+import { hasChromium, openChromium } from "../chromium.js";
+import { startLab } from "./lab.js";
 import type { Lab } from "./lab.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -76,9 +77,6 @@ describe.each(names)("%s", (name) => {
 
 const SLIDER_NOTEBOOK = "04-thresholds-and-heuristics.ipynb";
 
-const hasChromium = existsSync(CHROMIUM);
-if (!hasChromium) console.log(`skipped: JupyterLab in Chromium (no ${CHROMIUM}; on Debian: apt install chromium)`);
-
 describe.skipIf(!hasChromium)("in JupyterLab", () => {
   let lab: Lab;
   let browser: Browser;
@@ -86,7 +84,7 @@ describe.skipIf(!hasChromium)("in JupyterLab", () => {
 
   beforeAll(async () => {
     lab = await startLab();
-    browser = await openBrowser();
+    browser = await openChromium();
     page = await browser.newPage({ viewport: { width: 1400, height: 1000 } });
   }, 240_000);
   afterAll(async () => {

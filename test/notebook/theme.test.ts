@@ -10,12 +10,12 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { errorByStep } from "../../src/figures/index.js";
 import type { Theme } from "../../src/figures/index.js";
-import { CHROMIUM, openChromium } from "../figures/gallery.js";
+import { hasChromium, openChromium } from "../chromium.js";
 import { freePort } from "../freePort.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const python = join(root, ".venv", process.platform === "win32" ? "Scripts/python.exe" : "bin/python");
-const possible = existsSync(CHROMIUM) && existsSync(python);
+const possible = hasChromium && existsSync(python);
 if (!existsSync(python)) console.log("skipped: figures in JupyterLab's theme (no .venv; `npm start` makes it)");
 
 /** A notebook as nbclient leaves it: executed, and not signed by this user. */

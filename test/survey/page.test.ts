@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { CHROMIUM, openChromium } from "../figures/gallery.js";
+import { hasChromium, openChromium } from "../chromium.js";
 import { trialsOf } from "../../src/survey/index.js";
 import { makeEvaluation } from "./madeUp.js";
 
@@ -66,7 +66,7 @@ const votes = (rater: string): { index: number; choice: string; left: string }[]
     .map((line) => JSON.parse(line) as { index: number; choice: string; left: string });
 };
 
-describe.skipIf(!existsSync(CHROMIUM))("in Chromium", () => {
+describe.skipIf(!hasChromium)("in Chromium", () => {
   beforeAll(async () => {
     await makeEvaluation(folder, PICTURES);
     browser = await openChromium();
