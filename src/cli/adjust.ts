@@ -15,6 +15,8 @@ import { FIT_TARGETS } from "../caching/adjustment/teacher.js";
 import type { FitTarget } from "../caching/adjustment/teacher.js";
 import { fitAdjustment } from "../caching/adjustment/fitAdjustment.js";
 import { loadSchedule } from "../caching/schedule/scheduleFile.js";
+import { isStream, outputPlace } from "../files/outputPlace.js";
+import { distinctTrajectories } from "../instrument/profile/trajectories.js";
 import { judgeAdjustment } from "../study/judgeAdjustment.js";
 import type { JudgedAdjustment } from "../study/judgeAdjustment.js";
 import {
@@ -29,6 +31,7 @@ import {
   print,
 } from "./command.js";
 import type { CommonOptions, SizeOptions } from "./command.js";
+import { outputFile } from "./outputs.js";
 import { createProgress } from "./progress.js";
 import { PROMPT_FILE, readPrompts } from "./promptFile.js";
 import { loadReuseRule, reuseOption } from "./reuse.js";
@@ -110,7 +113,11 @@ export function adjustCommand(): Command {
     .option("--width <pixels>", "with --height: both or neither", positiveInteger)
     .option("--batch <n>", "trajectories sampled together", positiveInteger, 4)
     .addOption(reuseOption("what stands in for a block, and is mended"))
-    .requiredOption("--out <file>", "safetensors to write; one of the same setting is gone on with")
+    .addOption(
+      outputFile("--out <file>", "safetensors to write; one of the same setting is gone on with", [
+        ".safetensors",
+      ]).makeOptionMandatory(),
+    )
     .action(async (model: string, options: AdjustCommandOptions, given: Command) => {
       const training = ["iterations", "loss", "parameters", "rate"].find(
         (name) => given.getOptionValueSource(name) === "cli",
@@ -129,9 +136,11 @@ export function adjustCommand(): Command {
       const sampling = { prompts, seeds, negativePrompt, height, width, reuse, signal: abortOnInterrupt() };
       const distils = options.method === "distil";
       try {
+        // A device or a pipe gets the adjustment once, at the end.
+        const keeps = !isStream(await outputPlace(options.out));
         const closedForm = await fitAdjustment(pipeline, schedule, {
           ...{ ...sampling, terms, halves, target, per, batch },
-          file: distils ? `${options.out}.closed-form` : options.out,
+          file: keeps ? `${options.out}${distils ? ".closed-form" : ""}` : undefined,
           onProgress: progress.update,
         });
         progress.stop();
@@ -139,18 +148,19 @@ export function adjustCommand(): Command {
         const adjustment = distils
           ? await distilAdjustment(pipeline, schedule, closedForm, {
               ...{ ...sampling, iterations, loss, parameters, rate },
-              file: `${options.out}.state`,
+              file: keeps ? `${options.out}.state` : undefined,
               onProgress: distilling.update,
             })
           : closedForm;
         await saveAdjustment(options.out, adjustment);
-        if (distils) for (const kept of [".closed-form", ".state"]) await rm(`${options.out}${kept}`, { force: true });
+        if (keeps && distils)
+          for (const kept of [".closed-form", ".state"]) await rm(`${options.out}${kept}`, { force: true });
         distilling.stop();
         const judged =
           testPrompts === undefined
             ? undefined
             : await judgeAdjustment(pipeline, schedule, adjustment, {
-                trajectories: testPrompts.flatMap((prompt) => seeds.map((seed) => ({ prompt, seed }))),
+                trajectories: distinctTrajectories(pipeline, testPrompts, seeds),
                 sampling: { negativePrompt, height, width },
                 ...{ reuse, signal: sampling.signal },
               });

@@ -16,6 +16,7 @@ import {
 } from "./command.js";
 import type { CommonOptions, SizeOptions } from "./command.js";
 import { loadEvaluationSettings } from "./evaluationSettings.js";
+import { outputFile, outputFolder } from "./outputs.js";
 import { createProgress } from "./progress.js";
 import { PROMPT_FILE, readPrompts } from "./promptFile.js";
 import { redisOption, runnerFor } from "./redis.js";
@@ -54,7 +55,12 @@ export function evaluateCommand(): Command {
     )
     .requiredOption("--prompts <file>", PROMPT_FILE)
     .option("--seeds <list>", "seeds separated by commas", integerList, [0])
-    .requiredOption("--out <folder>", "everything is kept in it: pictures by setting, features, evaluation.json")
+    .addOption(
+      outputFolder(
+        "--out <folder>",
+        "everything is kept in it: pictures by setting, features, evaluation.json",
+      ).makeOptionMandatory(),
+    )
     .option("--metrics <list>", METRICS.map(({ name }) => name).join(", "), nameList, DEFAULT_METRICS)
     .option("--baseline <name>", "setting that the others are compared with (default: the first)")
     .option("--extractor <model>", "of the features: what `blockcache features` takes", DEFAULT_EXTRACTOR)
@@ -71,7 +77,7 @@ export function evaluateCommand(): Command {
     .option("--width <pixels>", "image width", positiveInteger)
     .option("--batch <n>", "pictures sampled together", positiveInteger, 4)
     .addOption(redisOption())
-    .option("--csv <file>", "also write the table, numbers in full")
+    .addOption(outputFile("--csv <file>", "also write the table, numbers in full", [".csv"]))
     .action(async (model: string, options: EvaluateCommandOptions) => {
       const settings = await loadEvaluationSettings(options.settings);
       const prompts = await readPrompts(options.prompts);

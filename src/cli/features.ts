@@ -5,6 +5,7 @@ import { openExtractor } from "../quality/features/extractor.js";
 import { pictureNames } from "../quality/pictures/readPictures.js";
 import { abortOnInterrupt, command, counted, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
+import { outputFile } from "./outputs.js";
 import { createProgress } from "./progress.js";
 
 interface FeaturesCommandOptions extends CommonOptions {
@@ -25,7 +26,11 @@ export function featuresCommand(): Command {
       "a CLIP folder in transformers' layout, fluent-clip, an Inception-v3 .safetensors with pytorch-fid's names, or an .onnx file",
     )
     .requiredOption("--images <folder>", "png, jpeg and webp, taken in the order of their names")
-    .requiredOption("--out <file>", "safetensors to write: features [pictures, width]; the names are in its metadata")
+    .addOption(
+      outputFile("--out <file>", "safetensors to write: features [pictures, width]; the names are in its metadata", [
+        ".safetensors",
+      ]).makeOptionMandatory(),
+    )
     .option("--mixed-sizes", "take pictures of several sizes, each resized on its own")
     .action(async (model: string, options: FeaturesCommandOptions) => {
       const { images: folder, out } = options;

@@ -5,6 +5,8 @@ import type { Command } from "commander";
 import { Option } from "commander";
 import { ArgumentError } from "../errors.js";
 import { isStream, outputPlace, requireWritable, requireWritableFolder } from "../files/outputPlace.js";
+import { EVALUATION_FILE } from "../study/evaluation/evaluationFile.js";
+import { STUDY_FILE } from "../study/resultFile.js";
 import { UsageError } from "./usageError.js";
 
 /** An option that names an output: its value is checked by {@link checkOutputs}. */
@@ -103,9 +105,10 @@ async function checkOutput(
   }
 }
 
-/** The files that a command reads where it is given a path: that file, or the study in that folder. */
+/** The files that a command reads where it is given a path: that file, or the result in that folder. */
 function inputFiles(path: string): string[] {
-  return existsSync(path) ? [path, join(path, "study.json")].filter((file) => existsSync(file)) : [];
+  const results = [STUDY_FILE, EVALUATION_FILE].map((name) => join(path, name));
+  return existsSync(path) ? [path, ...results].filter((file) => existsSync(file)) : [];
 }
 
 /** What the folder of a model holds besides its model_index.json. */

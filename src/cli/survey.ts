@@ -5,6 +5,7 @@ import { alignedTable } from "../study/table.js";
 import { Survey, serveSurvey, votesCsv } from "../survey/index.js";
 import type { Share, SurveyResult } from "../survey/index.js";
 import { abortOnInterrupt, exampleText, nonNegativeInteger } from "./command.js";
+import { checkOutputs, outputFile } from "./outputs.js";
 
 interface SurveyCommandOptions {
   readonly a: string;
@@ -26,9 +27,10 @@ export function surveyCommand(): Command {
     .requiredOption("--b <name>", "another one, about as fast")
     .option("--port <n>", "of the page; 0: any that is free", nonNegativeInteger, 0)
     .option("--results", "only print what the votes so far say")
-    .option("--csv <file>", "write every vote")
+    .addOption(outputFile("--csv <file>", "write every vote", [".csv"]))
     .option("--json", 'for machines: one line { "url" } first, then one line with the result')
     .option("--verbose", "print the stack trace of an error")
+    .hook("preAction", (_, called) => checkOutputs(called))
     .addHelpText("after", exampleText("blockcache survey table-1 --a plain-14 --b cached-20 --csv votes.csv"))
     .action(async (folder: string, options: SurveyCommandOptions) => {
       const survey = await Survey.open(folder, options.a, options.b);

@@ -3,7 +3,7 @@ import { constants } from "node:fs";
 import { access, open, readlink, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { ArgumentError } from "../errors.js";
-import { release, reserveTemporary } from "./temporaries.js";
+import { release, removeAbandoned, reserveTemporary } from "./temporaries.js";
 
 export type OutputPlace =
   /** a file, or none yet: a temporary one beside it takes its name; `kept` is what stays of one that is there */
@@ -72,6 +72,7 @@ export async function requireWritable(path: string): Promise<void> {
   const folder = dirname(place.path);
   try {
     if ((await nearestFolder(folder)) !== folder) return;
+    await removeAbandoned(folder);
     // What a folder allows is known for sure when a file is made in it.
     const probe = reserveTemporary(folder, basename(place.path));
     try {

@@ -7,7 +7,7 @@ import { chmod, chown, mkdir, open, rename } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { ArgumentError } from "../errors.js";
+import { fullDisk, isFullDisk } from "./fullDisk.js";
 import { outputPlace } from "./outputPlace.js";
 import type { OutputPlace } from "./outputPlace.js";
 import { release, removeAbandoned, reserveTemporary } from "./temporaries.js";
@@ -49,7 +49,7 @@ export async function beginOutput(path: string): Promise<Output> {
       try {
         await put(temporary, place);
       } catch (error) {
-        throw ofFullDisk(path, error);
+        throw isFullDisk(error) ? fullDisk(path) : error;
       } finally {
         await abandon();
       }
@@ -67,17 +67,9 @@ export async function replaceFile(path: string, write: (temporary: string) => Pr
     await write(output.temporary);
   } catch (error) {
     await output.abandon();
-    throw ofFullDisk(path, error);
+    throw isFullDisk(error) ? fullDisk(path) : error;
   }
   await output.commit();
-}
-
-/** Node names the temporary file, or none. */
-function ofFullDisk(path: string, error: unknown): unknown {
-  const isFull = error instanceof Error && "code" in error && (error.code === "ENOSPC" || error.code === "EDQUOT");
-  return isFull
-    ? new ArgumentError(`${path}: expected room for it, found a full disk (ENOSPC) — free some, or name another place`)
-    : error;
 }
 
 let isStdoutTaken = false;

@@ -29,7 +29,8 @@ export async function release(path: string): Promise<void> {
 
 /** Removes the temporary files that processes of this machine left in a folder when they were killed. */
 export async function removeAbandoned(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) {
+  // Where names may not be listed, others must not be removed.
+  for (const name of await readdir(folder).catch(() => [])) {
     const [, host, pid] = PATTERN.exec(name) ?? [];
     if (host !== HOST || inUse.has(join(folder, name))) continue;
     // An earlier process may have had this one's id.

@@ -2,10 +2,12 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, open, readFile, realpath, rm, stat } from "node:fs/promises";
 import { hostname } from "node:os";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import { ArgumentError, InUseError } from "../errors.js";
+import { fullDisk, isFullDisk } from "./fullDisk.js";
+import { requireResumable, requireWritable, requireWritableFolder } from "./outputPlace.js";
 
 /** Who holds a lock: what `<file>.lock` says. */
 const holderSchema = z.object({
@@ -56,6 +58,30 @@ export async function whileLocked<Result>(file: string, work: () => Promise<Resu
   }
 }
 
+/**
+ * Does work that writes to `file` after each part of it, and goes on from there when it is called again; without a file it
+ * is work like any other.
+ *
+ * @throws ArgumentError where the file cannot be written and read again; InUseError where someone else is writing it
+ */
+export async function whileKeptIn<Result>(file: string | undefined, work: () => Promise<Result>): Promise<Result> {
+  if (file === undefined) return work();
+  await requireResumable(file);
+  return whileLocked(file, work);
+}
+
+/**
+ * Does work that fills a folder, which may not be there yet; `file` in it is the result.
+ *
+ * @throws ArgumentError where files cannot be written there; InUseError where someone else is filling the folder
+ */
+export async function whileFilling<Result>(folder: string, file: string, work: () => Promise<Result>): Promise<Result> {
+  await requireWritableFolder(folder);
+  const path = join(folder, file);
+  await requireWritable(path);
+  return whileLocked(path, work);
+}
+
 async function take(file: string, path: string, holder: Holder): Promise<void> {
   if (await create(path, holder)) return;
   const other = await settled(path);
@@ -76,10 +102,18 @@ async function create(path: string, holder: Holder): Promise<boolean> {
   try {
     await mkdir(dirname(path), { recursive: true });
     const handle = await open(path, "wx");
-    await handle.writeFile(JSON.stringify(holder)).finally(() => handle.close());
+    try {
+      await handle.writeFile(JSON.stringify(holder));
+    } catch (error) {
+      await rm(path, { force: true });
+      throw error;
+    } finally {
+      await handle.close();
+    }
     return true;
   } catch (error) {
     if (codeOf(error) === "EEXIST") return false;
+    if (isFullDisk(error)) throw fullDisk(path);
     throw new ArgumentError(
       `${path}: expected a folder that can be written, found that it cannot (${codeOf(error)}) — give another file`,
     );

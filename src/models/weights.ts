@@ -1,5 +1,5 @@
 /** A component's weights as diffusers publishes them: one safetensors file or several, plain or a variant. */
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { InvalidFileError } from "../errors.js";
@@ -33,7 +33,7 @@ export interface Weights {
  * @throws InvalidFileError where there are none; UnsupportedError for pickled ones
  */
 export async function openWeights(folder: string, basename: WeightsName, preferred?: string): Promise<Weights> {
-  const present = existsSync(folder) ? await readdir(folder) : [];
+  const present = existsSync(folder) ? (await readdir(folder)).filter((name) => isFile(join(folder, name))) : [];
   const readIndex = (name: string): Promise<unknown> => readJson(join(folder, name));
   const names = (await findWeights(folder, present, basename, readIndex, { variant: preferred })).files;
   const files: SafetensorsFile[] = [];
@@ -44,6 +44,11 @@ export async function openWeights(folder: string, basename: WeightsName, preferr
     throw error;
   }
   return weightsOf(files);
+}
+
+/** Links followed: one that leads nowhere is no file, as for diffusers. */
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 }
 
 /** The tensors of one or several open files; of two with one name, the last file's. */

@@ -19,8 +19,7 @@ import { planEvaluations } from "../diffusion/plannedEvaluations.js";
 import type { SampleOptions } from "../diffusion/samplingPlan.js";
 import { ArgumentError } from "../errors.js";
 import { throwIfAborted } from "../interruption.js";
-import { requireResumable } from "../files/outputPlace.js";
-import { whileLocked } from "../files/whileLocked.js";
+import { whileKeptIn } from "../files/whileLocked.js";
 import type { Trajectory } from "../instrument/profile/profile.js";
 import { mean } from "../instrument/profile/statistics.js";
 import type { FloatTensor } from "../numerics/tensor.js";
@@ -100,9 +99,7 @@ export async function refineOnTrajectory(
       `trajectories: expected each once, found "${repeated.prompt}" from seed ${repeated.seed} twice — it would weigh twice`,
     );
   const search = (): Promise<Refined> => refine(pipeline, checkSchedule(start, "start"), options);
-  if (file === undefined) return search();
-  await requireResumable(file);
-  return whileLocked(file, search);
+  return whileKeptIn(file, search);
 }
 
 async function refine(pipeline: Pipeline, start: Schedule, options: RefineOptions): Promise<Refined> {

@@ -59,6 +59,9 @@ const schema = z.object({
   failed: z.array(z.object({ arm: armSchema, reason: z.string() })).optional(),
 });
 
+/** The result, in the folder that `runStudy` filled. */
+export const STUDY_FILE = "study.json";
+
 /** Writes a result; the file is replaced in one go. */
 export async function saveStudy(path: string, study: StudyResult): Promise<void> {
   const text = JSON.stringify(study, (_, value: unknown) => (value === Infinity ? "Infinity" : value));
@@ -75,7 +78,7 @@ export async function loadStudy(path: string): Promise<StudyResult> {
     (found) => found.isDirectory(),
     () => false,
   );
-  const file = isFolder ? join(path, "study.json") : path;
+  const file = isFolder ? join(path, STUDY_FILE) : path;
   const study = validate(schema, await readJson(file), {
     file,
     hint: "it must be a study as `blockcache sweep` writes it; an interrupted one has none yet: run it again",

@@ -14,13 +14,12 @@ import { batches, distinctTrajectories } from "../instrument/profile/trajectorie
 import { createJob } from "../jobs/job.js";
 import type { Job, JobRunner } from "../jobs/job.js";
 import { runKept } from "../jobs/jobFolder.js";
-import { requireWritable, requireWritableFolder } from "../files/outputPlace.js";
-import { whileLocked } from "../files/whileLocked.js";
+import { whileFilling } from "../files/whileLocked.js";
 import type { FloatTensor } from "../numerics/tensor.js";
 import { openAdjustment, withoutPlace } from "./armAdjustment.js";
 import { prepareArms } from "./prepareArms.js";
 import type { Arm, ArmResult, Distances, FailedArm, StudyResult } from "./result.js";
-import { saveStudy } from "./resultFile.js";
+import { STUDY_FILE, saveStudy } from "./resultFile.js";
 import { armSampling, resolveSetting } from "./setting.js";
 import type { StudySetting, StudySettingOptions } from "./setting.js";
 import { openFolder, writeConverged } from "./studyFolder.js";
@@ -74,10 +73,7 @@ export async function runStudy(pipeline: Pipeline, options: StudyOptions): Promi
   const arms = await prepareArms(pipeline, setting, given);
   const trajectories = distinctTrajectories(pipeline, prompts, seeds);
   const repeated = prompts.length * seeds.length - trajectories.length;
-  const path = join(folder, "study.json");
-  await requireWritableFolder(folder);
-  await requireWritable(path);
-  return whileLocked(path, async () => {
+  return whileFilling(folder, STUDY_FILE, async () => {
     await openFolder(folder, setting);
     const measured = await measure(pipeline, setting, arms, trajectories, { folder, runner, onProgress, signal });
     const { timesteps } = planEvaluations(pipeline, armSampling(pipeline, setting, setting)).solver;
@@ -87,7 +83,7 @@ export async function runStudy(pipeline: Pipeline, options: StudyOptions): Promi
       ...(repeated === 0 ? {} : { repeated }),
       ...resultsOf(arms, measured, await speedupsBy(costs, timesteps, arms)),
     };
-    await saveStudy(path, study);
+    await saveStudy(join(folder, STUDY_FILE), study);
     return study;
   });
 }

@@ -42,8 +42,13 @@ interface Answer {
   readonly body: string | Buffer;
 }
 
-/** Serves until closed. `port` 0 takes any that is free. Throws node's own error where the port is taken. */
+/**
+ * Serves until closed. `port` 0 takes any that is free.
+ *
+ * @throws ArgumentError where votes cannot be kept; node's own error where the port is taken
+ */
 export async function serveSurvey(survey: Survey, port = 0): Promise<SurveyServer> {
+  await survey.requireWritable();
   const token = randomBytes(24).toString("base64url");
   const server = createServer((request, response) => {
     const { port: own } = server.address() as AddressInfo;

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
 import { ArgumentError, InvalidFileError } from "../errors.js";
+import { requireWritableFolder } from "../files/outputPlace.js";
 import { loadEvaluation, pictureName } from "../study/evaluation/index.js";
 import type { Evaluation } from "../study/evaluation/index.js";
 import { surveyResult } from "./results.js";
@@ -85,6 +86,11 @@ export class Survey {
           });
       }
     return new Survey(folder, evaluation, a, b);
+  }
+
+  /** Finds out, before anyone is asked, that votes can be kept. Throws ArgumentError where they cannot. */
+  requireWritable(): Promise<void> {
+    return requireWritableFolder(this.#votes);
   }
 
   /** Throws ArgumentError for what cannot name a rater. */

@@ -121,11 +121,46 @@ describe("refused before the work, with exit code 2", () => {
       ],
       /--out: x\.json: expected a file of its own/,
     ],
+    [
+      ["adjust", NO_MODEL, "--schedule", "s.json", "--prompts", "prompts.txt", "--out", "s.json"],
+      /--out: s\.json: expected a file of its own/,
+    ],
+    [
+      ["adjust", NO_MODEL, "--schedule", "s.json", "--prompts", "prompts.txt", "--out", "folder.png"],
+      /--out: folder\.png: expected a file that can be written, found a folder/,
+    ],
+    [
+      ["features", NO_MODEL, "--images", "study", "--out", "x.npz"],
+      /--out: expected a name that ends in \.safetensors, found "x\.npz"/,
+    ],
+    [
+      ["evaluate", NO_MODEL, "--settings", "s.json", "--prompts", "prompts.txt", "--out", "p.safetensors"],
+      /--out: p\.safetensors: expected a folder that can be written/,
+    ],
+    [
+      ["evaluate", NO_MODEL, "--settings", "s.json", "--prompts", "prompts.txt", "--out", "x", "--csv", "prompts.txt"],
+      /--csv: prompts\.txt: expected a file of its own/,
+    ],
+    [
+      ["survey", "study", "--a", "one", "--b", "two", "--csv", "folder.png"],
+      /--csv: folder\.png: expected a file that can be written, found a folder/,
+    ],
+    [
+      ["plot", "table", "study", "--out", "study/evaluation.json"],
+      /--out: study\/evaluation\.json: expected a file of its own/,
+    ],
   ])("%j", (args, message) => {
     symlinkSync("p.safetensors", at("link.json"));
     execFileSync("ln", [at("p.safetensors"), at("hard.json")]);
     for (const name of ["folder.png", "study", "m/unet"]) mkdirSync(at(name), { recursive: true });
-    for (const name of ["prompts.txt", "s.json", "study/study.json", "m/model_index.json", "m/unet/w.safetensors"])
+    for (const name of [
+      "prompts.txt",
+      "s.json",
+      "study/study.json",
+      "study/evaluation.json",
+      "m/model_index.json",
+      "m/unet/w.safetensors",
+    ])
       writeFileSync(at(name), "kept");
     const before = readdirSync(folder, { recursive: true }).sort();
     const { status, stderr } = run(...args);

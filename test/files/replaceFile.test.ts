@@ -138,7 +138,7 @@ describe("what a killed process left", () => {
       const left = readdirSync(folder).filter((name) => name !== "b.json");
       expect(left).toHaveLength(1);
       expect(left[0]).toContain(`-${living.pid}-`);
-      // A check before the work removes nothing of others and leaves nothing of its own.
+      // A check before the work removes nothing of the living and leaves nothing of its own.
       await requireWritable(at("b.json"));
       expect(readdirSync(folder)).toHaveLength(2);
     } finally {
@@ -147,6 +147,23 @@ describe("what a killed process left", () => {
     }
     await write(at("b.json"));
     expect(readdirSync(folder)).toEqual(["b.json"]);
+  });
+
+  it.skipIf(isRoot)("is left where the folder may be written and not listed", async () => {
+    chmodSync(folder, 0o333);
+    await write(at("b.json"));
+    await requireWritable(at("c.json"));
+    chmodSync(folder, 0o755);
+    expect(readdirSync(folder)).toEqual(["b.json"]);
+  });
+
+  it("is removed by the check before the work too, which may be killed itself", async () => {
+    const dead = spawn(process.execPath, ["-e", ""]);
+    await new Promise((resolve) => dead.once("exit", resolve));
+    const mine = reserveTemporary(folder, "a.json");
+    writeFileSync(mine.replace(`-${process.pid}-`, `-${dead.pid}-`), "half");
+    await requireWritable(at("a.json"));
+    expect(readdirSync(folder)).toEqual([]);
   });
 
   it("is not what this process is writing", async () => {

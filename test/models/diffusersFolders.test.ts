@@ -1,5 +1,5 @@
 /** What of a folder is read, against diffusers and transformers; the fixture is made by test/fixtures/folders.py. */
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -78,6 +78,21 @@ describe("weights", () => {
     const weights = await openWeights(folder, name, variant ?? undefined);
     expect((await weights.read("marker", [1])).data[0]).toBe(read);
     expect([...weights.names()].sort()).toEqual(["another", "marker"]);
+    await weights.close();
+  });
+});
+
+describe("what is no file is not there, as for diffusers, which asks pathlib's is_file", () => {
+  it.each([
+    ["a link that leads nowhere", (path: string) => symlinkSync("nowhere", path)],
+    ["a folder", (path: string) => mkdirSync(path)],
+  ])("%s in the place of an index", async (_, make) => {
+    const folder = mkdtempSync(join(scratch, "weights-"));
+    const single = join(folder, "diffusion_pytorch_model.safetensors");
+    await writeSafetensors(single, new Map([["a", { dtype: "F32", dims: [1], data: Float32Array.of(3) }]]));
+    make(`${single}.index.json`);
+    const weights = await openWeights(folder, "diffusion_pytorch_model");
+    expect(weights.files).toEqual([single]);
     await weights.close();
   });
 });

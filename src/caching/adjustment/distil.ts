@@ -9,13 +9,14 @@
  */
 import { existsSync } from "node:fs";
 import { ArgumentError } from "../../errors.js";
+import { whileKeptIn } from "../../files/whileLocked.js";
 import { throwIfAborted } from "../../interruption.js";
 import type { Pipeline } from "../../diffusion/pipeline.js";
 import { sample } from "../../diffusion/sample.js";
 import type { SamplingHook } from "../../diffusion/samplingHook.js";
 import type { SampleOptions } from "../../diffusion/samplingPlan.js";
 import { NetworkGradients } from "../../engine/network/networkGradients.js";
-import { batches } from "../../instrument/profile/trajectories.js";
+import { batches, distinctTrajectories } from "../../instrument/profile/trajectories.js";
 import type { Trajectory } from "../../instrument/profile/profile.js";
 import { adjustmentMender } from "../run/adjustmentMender.js";
 import { mendedRun } from "../run/cachedRun.js";
@@ -69,11 +70,12 @@ export interface DistilOptions extends Pick<SampleOptions, "height" | "width"> {
 }
 
 /**
- * Trains the coefficients of an adjustment, from where they are: the closed form is a good start.
+ * Trains the coefficients of an adjustment, from where they are: the closed form is a good start. A trajectory that is
+ * asked for twice counts once.
  *
- * @throws ArgumentError for options that make no sense, an adjustment for another schedule or rule, or a `file` of another
- *   setting; UnsupportedError in float16; InterruptedError on abort, after which the same call goes on from the last
- *   whole iteration
+ * @throws ArgumentError for options that make no sense, an adjustment for another schedule or rule, or a `file` that cannot
+ *   be written or is of another setting; InUseError where another distillation is writing it; UnsupportedError in float16;
+ *   InterruptedError on abort, after which the same call goes on from the last whole iteration
  */
 export async function distilAdjustment(
   pipeline: Pipeline,
@@ -81,7 +83,16 @@ export async function distilAdjustment(
   start: Adjustment,
   options: DistilOptions,
 ): Promise<Adjustment> {
-  const { prompts, seeds = [0], reuse = hold, batch = 2, iterations = 50, file, onProgress, signal } = options;
+  return whileKeptIn(options.file, () => distil(pipeline, schedule, start, options));
+}
+
+async function distil(
+  pipeline: Pipeline,
+  schedule: Schedule,
+  start: Adjustment,
+  options: DistilOptions,
+): Promise<Adjustment> {
+  const { prompts: asked, seeds = [0], reuse = hold, batch = 2, iterations = 50, file, onProgress, signal } = options;
   const { loss = "output", parameters: kind = "table", rate = 0.003, clip = 1 } = options;
   const { negativePrompt, height, width } = options;
   requireFitsSchedule(start, schedule, reuse);
@@ -90,8 +101,9 @@ export async function distilAdjustment(
       throw new ArgumentError(`${name}: expected an integer of 1 or more, found ${value}`);
   for (const [name, value] of Object.entries({ rate, clip }))
     if (!(value > 0)) throw new ArgumentError(`${name}: expected a number above 0, found ${value}`);
-  const trajectories = prompts.flatMap((prompt) => seeds.map((seed) => ({ prompt, seed })));
+  const trajectories = distinctTrajectories(pipeline, asked, seeds);
   if (trajectories.length === 0) throw new ArgumentError("prompts, seeds: expected at least one of each, found none");
+  const prompts = [...new Set(trajectories.map(({ prompt }) => prompt))];
 
   const terms = termsOf(start);
   const setting = {

@@ -6,12 +6,13 @@
  */
 import { existsSync } from "node:fs";
 import { ArgumentError } from "../../errors.js";
+import { whileKeptIn } from "../../files/whileLocked.js";
 import { throwIfAborted } from "../../interruption.js";
 import type { Pipeline } from "../../diffusion/pipeline.js";
 import { sample } from "../../diffusion/sample.js";
 import type { SamplingHook } from "../../diffusion/samplingHook.js";
 import type { SampleOptions } from "../../diffusion/samplingPlan.js";
-import { batches } from "../../instrument/profile/trajectories.js";
+import { batches, distinctTrajectories } from "../../instrument/profile/trajectories.js";
 import type { Trajectory } from "../../instrument/profile/profile.js";
 import { VERSION } from "../../version.js";
 import { adjustmentMender } from "../run/adjustmentMender.js";
@@ -61,22 +62,28 @@ export interface FitOptions extends Pick<SampleOptions, "height" | "width"> {
 
 /**
  * Fits an adjustment to a schedule. All trajectories advance together, one evaluation at a time: each keeps its latents
- * and its cache, beside the fit's sums, which do not grow with them.
+ * and its cache, beside the fit's sums, which do not grow with them. A trajectory that is asked for twice counts once.
  *
- * @throws ArgumentError for options that make no sense, a schedule that does not fit the model, or a `file` of another
- *   setting; InterruptedError on abort, after which the same call goes on from the last whole evaluation
+ * @throws ArgumentError for options that make no sense, a schedule that does not fit the model, or a `file` that cannot be
+ *   written or is of another setting; InUseError where another fit is writing it; InterruptedError on abort, after which
+ *   the same call goes on from the last whole evaluation
  */
 export async function fitAdjustment(pipeline: Pipeline, schedule: Schedule, options: FitOptions): Promise<Adjustment> {
-  const { prompts, seeds = [0], batch = 4, reuse = hold, file, onProgress, signal } = options;
+  return whileKeptIn(options.file, () => fitAll(pipeline, schedule, options));
+}
+
+async function fitAll(pipeline: Pipeline, schedule: Schedule, options: FitOptions): Promise<Adjustment> {
+  const { prompts: asked, seeds = [0], batch = 4, reuse = hold, file, onProgress, signal } = options;
   const { terms = ["scale", "shift"], halves = "balanced", target = "branch", per = "channel" } = options;
   const { negativePrompt, height, width } = options;
-  if (prompts.length === 0) throw new ArgumentError("prompts: expected at least one, found an empty list");
+  if (asked.length === 0) throw new ArgumentError("prompts: expected at least one, found an empty list");
   if (seeds.length === 0) throw new ArgumentError("seeds: expected at least one, found an empty list");
   if (!Number.isInteger(batch) || batch < 1)
     throw new ArgumentError(`batch: expected an integer of 1 or more, found ${batch}`);
   if (terms.length === 0 || terms.some((term) => !TERMS.includes(term)))
     throw new ArgumentError(`terms: expected some of ${TERMS.join(", ")}, found ${terms.join(", ") || "none"}`);
-  const trajectories = prompts.flatMap((prompt) => seeds.map((seed) => ({ prompt, seed })));
+  const trajectories = distinctTrajectories(pipeline, asked, seeds);
+  const prompts = [...new Set(trajectories.map(({ prompt }) => prompt))];
   const evaluations = schedule.timesteps.length;
   let growing: Growing = {
     schedule: provenanceOf(schedule),

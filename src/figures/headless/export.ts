@@ -4,6 +4,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { dirname, extname, join } from "node:path";
 import sharp from "sharp";
 import { ArgumentError } from "../../errors.js";
+import { requireWritable } from "../../files/outputPlace.js";
 import { replaceFile } from "../../files/replaceFile.js";
 import { withoutControls } from "../charts/controls.js";
 import type { PlotlyFigure } from "../figure.js";
@@ -34,20 +35,28 @@ const POINTS_PER_PIXEL = 0.75;
  * Writes a figure; the ending says how: `.html` (interactive, offline), `.svg`, `.png`, `.pdf` (vector),
  * `.json`. The file is replaced in one go. Equal figures give equal bytes.
  *
- * @throws ArgumentError for another ending
+ * @throws ArgumentError for another ending, or a file that cannot be written, before anything is drawn
  */
 export async function exportFigure(figure: PlotlyFigure, path: string, options: ExportOptions = {}): Promise<void> {
+  const ending = extname(path).toLowerCase();
+  const format = FIGURE_FORMATS.find((each) => each === ending);
+  if (format === undefined)
+    throw new ArgumentError(`${path}: expected a name that ends in ${FIGURE_FORMATS.join(", ")}, found "${ending}"`);
+  await requireWritable(path);
   const content = await fileContent(
     options.theme === undefined ? figure : applyTheme(figure, options.theme),
-    path,
+    format,
     options,
   );
   await replaceFile(path, (temporary) => writeFile(temporary, content));
 }
 
-async function fileContent(figure: PlotlyFigure, path: string, options: ExportOptions): Promise<string | Buffer> {
-  const ending = extname(path).toLowerCase();
-  switch (ending) {
+async function fileContent(
+  figure: PlotlyFigure,
+  format: (typeof FIGURE_FORMATS)[number],
+  options: ExportOptions,
+): Promise<string | Buffer> {
+  switch (format) {
     case ".html":
       return figureHtml(figure);
     case ".svg":
@@ -61,8 +70,6 @@ async function fileContent(figure: PlotlyFigure, path: string, options: ExportOp
       );
     case ".json":
       return JSON.stringify(figure);
-    default:
-      throw new ArgumentError(`${path}: expected a name that ends in ${FIGURE_FORMATS.join(", ")}, found "${ending}"`);
   }
 }
 

@@ -6,8 +6,7 @@ import { negativePromptOf, planEvaluations } from "../../diffusion/plannedEvalua
 import { samplingRecord } from "../../diffusion/samplingRecord.js";
 import { sample } from "../../diffusion/sample.js";
 import type { SampleOptions } from "../../diffusion/samplingPlan.js";
-import { requireResumable } from "../../files/outputPlace.js";
-import { whileLocked } from "../../files/whileLocked.js";
+import { whileKeptIn } from "../../files/whileLocked.js";
 import { createJob, runLocally } from "../../jobs/job.js";
 import type { JobRunner } from "../../jobs/job.js";
 import { VERSION } from "../../version.js";
@@ -74,9 +73,7 @@ export async function profileChange(pipeline: Pipeline, options: ProfileOptions)
 
   const trajectories = distinctTrajectories(pipeline, prompts, seeds);
   const measure = (): Promise<Profile> => measureAll(pipeline, trajectories, options);
-  if (file === undefined) return measure();
-  await requireResumable(file);
-  return whileLocked(file, measure);
+  return whileKeptIn(file, measure);
 }
 
 async function measureAll(

@@ -3,6 +3,8 @@ import { join } from "node:path";
 import type { Pipeline } from "../../diffusion/pipeline.js";
 import { negativePromptOf, planEvaluations } from "../../diffusion/plannedEvaluations.js";
 import { ArgumentError } from "../../errors.js";
+import { whileFilling } from "../../files/whileLocked.js";
+import { distinctTrajectories } from "../../instrument/profile/trajectories.js";
 import type { JobRunner } from "../../jobs/job.js";
 import { metricNamed } from "../../quality/metrics.js";
 import { pairedRatio } from "../../quality/pairedRatio.js";
@@ -44,11 +46,13 @@ export interface EvaluateOptions
 export const DEFAULT_METRICS = ["frechet", "clip-score"];
 
 /**
- * Makes the pictures of every setting on prompts × seeds, times them in turn, and takes every metric of them. The folder
+ * Makes the pictures of every setting on prompts × seeds, times them in turn, and takes every metric of them. A trajectory
+ * that is asked for twice counts once. The folder
  * then holds `<setting>/00000.png` …, `features/<setting>.safetensors`, `jobs/` and `evaluation.json`, the result.
  *
- * @throws ArgumentError where a setting does not fit, a metric lacks what it needs, or the folder holds an evaluation of
- *   another sampling; InvalidFileError for what is damaged in it; InterruptedError on abort
+ * @throws ArgumentError where a setting does not fit, a metric lacks what it needs, or the folder cannot be written or holds
+ *   an evaluation of another sampling; InUseError where another evaluation is filling the folder; InvalidFileError for what
+ *   is damaged in it; InterruptedError on abort
  */
 export async function evaluate(pipeline: Pipeline, options: EvaluateOptions): Promise<Evaluation> {
   const { settings: arms, prompts, seeds, folder, metrics: names = DEFAULT_METRICS } = options;
@@ -61,35 +65,39 @@ export async function evaluate(pipeline: Pipeline, options: EvaluateOptions): Pr
     throw new ArgumentError(
       `baseline: expected one of ${arms.map(({ name }) => name).join(", ")}, found "${options.baseline}"`,
     );
-  const trajectories = prompts.flatMap((prompt) => seeds.map((seed) => ({ prompt, seed })));
-  const judges = await openJudges(names.map(metricNamed), trajectories.length, options);
-  try {
-    const sampled = await makePictures(pipeline, { ...options, sampling, trajectories, arms });
-    const measured = await measurePictures({ ...options, judges, arms, baseline, trajectories, sampled });
-    const evaluation: Evaluation = {
-      format: "blockcache-evaluation",
-      version: 1,
-      sampling,
-      machines: [...new Set([...sampled.values()].flat().map(({ machine }) => machine))],
-      trajectories,
-      baseline: baseline.name,
-      ...provenanceOf(judges),
-      settings: arms.map((arm): EvaluatedSetting => {
-        const [own, base] = [arm, baseline].map(({ name }) => sampled.get(name) ?? []);
-        return {
-          arm,
-          images_per_second: ratio(own.map(imagesOf), own.map(secondsOf)),
-          speedup: ratio(base.map(secondsOf), own.map(secondsOf)),
-          multiply_adds: multiplyAddsOf(pipeline, sampling, arm),
-          metrics: resultsOf(measured[arm.name], arm === baseline ? {} : measured[baseline.name]),
-        };
-      }),
-    };
-    await saveEvaluation(join(folder, EVALUATION_FILE), evaluation);
-    return evaluation;
-  } finally {
-    await judges.dispose();
-  }
+  const trajectories = distinctTrajectories(pipeline, prompts, seeds);
+  const repeated = prompts.length * seeds.length - trajectories.length;
+  return whileFilling(folder, EVALUATION_FILE, async () => {
+    const judges = await openJudges(names.map(metricNamed), trajectories.length, options);
+    try {
+      const sampled = await makePictures(pipeline, { ...options, sampling, trajectories, arms });
+      const measured = await measurePictures({ ...options, judges, arms, baseline, trajectories, sampled });
+      const evaluation: Evaluation = {
+        format: "blockcache-evaluation",
+        version: 1,
+        sampling,
+        machines: [...new Set([...sampled.values()].flat().map(({ machine }) => machine))],
+        trajectories,
+        ...(repeated === 0 ? {} : { repeated }),
+        baseline: baseline.name,
+        ...provenanceOf(judges),
+        settings: arms.map((arm): EvaluatedSetting => {
+          const [own, base] = [arm, baseline].map(({ name }) => sampled.get(name) ?? []);
+          return {
+            arm,
+            images_per_second: ratio(own.map(imagesOf), own.map(secondsOf)),
+            speedup: ratio(base.map(secondsOf), own.map(secondsOf)),
+            multiply_adds: multiplyAddsOf(pipeline, sampling, arm),
+            metrics: resultsOf(measured[arm.name], arm === baseline ? {} : measured[baseline.name]),
+          };
+        }),
+      };
+      await saveEvaluation(join(folder, EVALUATION_FILE), evaluation);
+      return evaluation;
+    } finally {
+      await judges.dispose();
+    }
+  });
 }
 
 /** Metrics with their intervals, and their differences to what the baseline has too. */

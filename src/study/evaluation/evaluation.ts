@@ -45,6 +45,8 @@ export interface Evaluation {
   readonly machines: readonly string[];
   /** in the order of the pictures' numbers */
   readonly trajectories: readonly Trajectory[];
+  /** those that were asked for again, and count once */
+  readonly repeated?: number;
   /** name of the setting that all others are compared with */
   readonly baseline: string;
   /** what the features of set metrics are of, and the pictures that they are compared with */

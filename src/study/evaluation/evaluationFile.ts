@@ -27,6 +27,7 @@ const schema: z.ZodType<Evaluation> = z.object({
   }),
   machines: z.array(z.string()),
   trajectories: z.array(z.object({ prompt: z.string(), seed: z.number() })).min(1),
+  repeated: z.number().int().positive().optional(),
   baseline: z.string(),
   extractor: z.string(),
   reference: z.object({ name: z.string(), pictures: z.number() }).optional(),

@@ -1,4 +1,5 @@
 /** An evaluation in the layout of the paper's Table 1, for people and for spreadsheets. */
+import { repeatedTrajectories } from "../../instrument/profile/trajectories.js";
 import { SET_METRICS, metricNamed } from "../../quality/metrics.js";
 import { alignedTable, csvLine } from "../table.js";
 import { PAPER_SOURCE, paperRowOf } from "./paperTable.js";
@@ -123,10 +124,11 @@ function cachingOf({ arm: { cached } }: EvaluatedSetting): string {
   return `✓ ${heuristic.name}${cached.parameter === undefined ? "" : ` ${cached.parameter}`}, ${cached.reuse}`;
 }
 
-function notes({ sampling, trajectories, reference, extractor, machines }: Evaluation): string[] {
+function notes({ sampling, trajectories, repeated, reference, extractor, machines }: Evaluation): string[] {
   const prompts = new Set(trajectories.map(({ prompt }) => prompt)).size;
   return [
     `${sampling.model.name}, guidance ${sampling.guidance_scale}, ${trajectories.length} pictures of ${prompts} prompts; 95 % intervals by bootstrap over prompts, of times over batches`,
+    ...(repeated === undefined ? [] : [repeatedTrajectories(repeated)]),
     ...(reference === undefined
       ? []
       : [
