@@ -43,6 +43,9 @@ const LEAST_PROMPTS = 4;
 /** What one prompt in so many is held out of. */
 const HELD_OUT_ONE_IN = 4;
 
+/** In each round every prompt is sampled from other noise: so far are the seeds of one round from those of the next. */
+const SEEDS_BETWEEN_ROUNDS = 2 ** 20;
+
 export interface DistilOptions extends Pick<SampleOptions, "height" | "width"> {
   readonly prompts: readonly string[];
   /** Default: 0 */
@@ -129,7 +132,8 @@ async function distil(
     if (checks.length === 0) await check();
     while (losses.length < iterations) {
       const members = groups[losses.length % groups.length];
-      losses.push(await iterate(members, losses.length + 1));
+      const round = Math.floor(losses.length / groups.length);
+      losses.push(await iterate(members, round, losses.length + 1));
       if (losses.length % groups.length === 0 || losses.length === iterations) await check();
       throwIfAborted(signal, "distilling");
       if (file !== undefined) await saveDistillation(file, setting, schedule, trained, progress);
@@ -152,7 +156,7 @@ async function distil(
   }
 
   /** One sampling of the student, with a step at each evaluation that reuses. */
-  async function iterate(members: readonly Trajectory[], iteration: number): Promise<number> {
+  async function iterate(members: readonly Trajectory[], round: number, iteration: number): Promise<number> {
     const record = new StudentRecord();
     const found: number[] = [];
     const mender: Mender = {
@@ -213,7 +217,7 @@ async function distil(
       ...scheduleSampling(schedule),
       ...{ negativePrompt, height, width, signal },
       prompt: members.map(({ prompt }) => prompt),
-      seed: members.map(({ seed }) => seed),
+      seed: members.map(({ seed }) => seed + round * SEEDS_BETWEEN_ROUNDS),
       hooks: [hook],
     });
     for await (const _ of run);

@@ -112,16 +112,32 @@ function layerNormalization(context: RuleContext): readonly (Value | undefined)[
   return [normalised(graph, x, Number(node.attributes.epsilon), graph.node("Mul", [only(context), scale]))];
 }
 
+/** A convolution's weights [out, in, height, width] as [in, out, height, width], rows and columns from last to first. */
+function turned(graph: GraphBuilder, weight: Value): Value {
+  const [last, beforeFirst, axes, steps] = [
+    [-1, -1],
+    [-1000, -1000],
+    [2, 3],
+    [-1, -1],
+  ].map((each) => graph.integers(each));
+  const swapped = graph.node("Transpose", [weight], { perm: [1n, 0n, 2n, 3n] });
+  return graph.node("Slice", [swapped, last, beforeFirst, axes, steps]);
+}
+
 /**
- * The transposed convolution. With a stride some rows of the input may be in no window: it is enlarged to have them
+ * The transposed convolution; without a stride an ordinary one with the weights turned, which has the faster kernels. With a stride some rows of the input may be in no window: it is enlarged to have them
  * all, and cut to the input's extent.
  */
 function convolution(context: RuleContext): readonly (Value | undefined)[] {
   const { graph, node } = context;
   const { kernel_shape, strides, pads } = node.attributes as Record<string, readonly bigint[]>;
   const [x, weight] = node.inputs;
-  if (strides.every((stride) => stride === 1n))
-    return [graph.node("ConvTranspose", [only(context), weight], { kernel_shape, strides, pads })];
+  if (strides.every((stride) => stride === 1n)) {
+    const [top, left, bottom, right] = pads;
+    const [height, width] = kernel_shape;
+    const around = [height - 1n - top, width - 1n - left, height - 1n - bottom, width - 1n - right];
+    return [graph.node("Conv", [only(context), turned(graph, weight)], { kernel_shape, strides, pads: around })];
+  }
   const whole = graph.node("ConvTranspose", [only(context), weight], {
     kernel_shape,
     strides,
@@ -138,11 +154,11 @@ function convolution(context: RuleContext): readonly (Value | undefined)[] {
 function matMul(context: RuleContext): readonly (Value | undefined)[] {
   const { graph, node, isActive } = context;
   const [a, b] = node.inputs;
-  const turned = (value: Value): Value =>
+  const transposed = (value: Value): Value =>
     graph.node("Transpose", [value], { perm: graph.isWeight(value) ? [1n, 0n] : [0n, 1n, 3n, 2n] });
   return [
-    isActive(0) ? graph.node("MatMul", [only(context), turned(b)]) : undefined,
-    isActive(1) ? graph.node("MatMul", [turned(a), only(context)]) : undefined,
+    isActive(0) ? graph.node("MatMul", [only(context), transposed(b)]) : undefined,
+    isActive(1) ? graph.node("MatMul", [transposed(a), only(context)]) : undefined,
   ];
 }
 
