@@ -34,10 +34,10 @@ const KEYS = [
 ] as const;
 
 /**
- * The time ids of an image. Throws ArgumentError where one is no pair of numbers.
+ * The time ids of an image. Throws ArgumentError where one is not a pair of numbers.
  *
- * With several images and negative sizes diffusers 0.42 gives rows of the two halves in turn, which does not
- * fit the order of the text embeddings; here each half has its own.
+ * With several images and negative sizes, diffusers 0.42 gives the rows of the two halves in turn, which does not fit
+ * the order of the text embeddings; here each half has its own rows together.
  */
 export function timeIdsOf(given: SizeConditions, imageSize: Pair): TimeIds {
   for (const key of KEYS) {

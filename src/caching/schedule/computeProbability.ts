@@ -49,7 +49,7 @@ export function computeProbability(
   return Object.fromEntries([...counts].map(([id, count]) => [id, count.map((each) => each / resamples)]));
 }
 
-/** Comma-separated, a line a block and a column an evaluation: the probability that it computes. */
+/** Comma-separated, one line per block and one column per evaluation: the probability that it computes. */
 export function probabilityCsv(probability: ComputeProbability): string {
   const [first = []] = Object.values(probability);
   return `${[["block", ...first.keys()].join(","), ...Object.entries(probability).map(([id, values]) => [id, ...values].join(","))].join("\n")}\n`;
