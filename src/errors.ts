@@ -65,7 +65,7 @@ export class DeviceError extends BlockcacheError {
   override name = "DeviceError";
 }
 
-/** Something was used after it was given back: a tensor, a graph, a pipeline. */
+/** Something was used after it was released: a tensor, a graph, a pipeline. */
 export class ReleasedError extends BlockcacheError {
   override name = "ReleasedError";
 }
@@ -86,9 +86,9 @@ export type HubRefusal =
   | "offline"
   /** no answer, or one that says that the hub is down */
   | "unreachable"
-  /** the connection broke again and again; what has come is kept and resumed */
+  /** the connection broke again and again; what has arrived is kept, and the next try resumes */
   | "cut"
-  /** what came is not what the hub lists: wrong size or hash, or an answer that makes no sense */
+  /** what arrived is not what the hub lists: wrong size or hash, or an answer that makes no sense */
   | "damaged"
   /** the cache's disk has no room */
   | "disk-full"
