@@ -1,6 +1,6 @@
 /**
  * The errors a caller can act on. Every message says where, the rule, the value
- * found and how to mend it, in one line.
+ * found and how to fix it, in one line.
  */
 
 /** Base of all errors that this library throws on purpose. */
@@ -18,7 +18,7 @@ export interface FileProblem {
   readonly found: string;
   /** What the rule asks for. */
   readonly expected: string;
-  /** How to mend it. */
+  /** How to fix it. */
   readonly hint?: string;
 }
 
@@ -95,7 +95,7 @@ export type HubRefusal =
   /** the cache's folder may not be written */
   | "not-writable";
 
-/** A model could not be fetched from the Hugging Face hub; the message says how to mend it. */
+/** A model could not be fetched from the Hugging Face hub; the message says what to do. */
 export class HubError extends BlockcacheError {
   override name = "HubError";
   readonly reason: HubRefusal;

@@ -53,7 +53,7 @@ interface AdjustCommandOptions extends CommonOptions, SizeOptions {
   readonly out: string;
 }
 
-/** `blockcache adjust`: per-channel coefficients that mend what stands in for a reused block. */
+/** `blockcache adjust`: fits per-channel coefficients that correct what stands in for a reused block. */
 export function adjustCommand(): Command {
   return command(
     "adjust",
@@ -97,7 +97,7 @@ export function adjustCommand(): Command {
     .addOption(
       new Option(
         "--target <what>",
-        "branch: stand-ins are fitted to what the block would compute; out: to what makes its output the teacher's, so that they also mend what reused blocks before it did (default: branch)",
+        "branch: stand-ins are fitted to what the block would compute; out: to what makes its output the teacher's, so that they also correct what reused blocks before it did (default: branch)",
       ).choices(FIT_TARGETS),
     )
     .addOption(
@@ -109,7 +109,7 @@ export function adjustCommand(): Command {
     .option("--height <pixels>", "default: what the model was trained at", positiveInteger)
     .option("--width <pixels>", "with --height: both or neither", positiveInteger)
     .option("--batch <n>", "trajectories sampled together", positiveInteger, 4)
-    .addOption(reuseOption("what stands in for a block, and is mended"))
+    .addOption(reuseOption("what stands in for a block, before it is corrected"))
     .requiredOption("--out <file>", "safetensors to write; an unfinished one of the same setting is continued")
     .action(async (model: string, options: AdjustCommandOptions, given: Command) => {
       const training = ["iterations", "loss", "parameters", "rate"].find(

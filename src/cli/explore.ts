@@ -42,7 +42,10 @@ export function exploreCommand(): Command {
     .option("--profile <file>", "what `blockcache profile` wrote, instead of measuring change")
     .option("--costs <file>", "what `blockcache costs` wrote, instead of timing blocks")
     .option("--schedule <file>", "a schedule to begin with: what `blockcache schedule` wrote")
-    .option("--adjustment <file>", "mend what stands in: what `blockcache adjust` wrote for this schedule")
+    .option(
+      "--adjustment <file>",
+      "correct what stands in for reused blocks, with what `blockcache adjust` wrote for this schedule",
+    )
     .option("--cache <folder>", "where measurements are kept (default: blockcache/explore in the user's cache folder)")
     .option("--heuristic <modules...>", "modules of your own heuristics; reloaded when they change")
     .action(async (model: string, options: ExploreOptions) => {

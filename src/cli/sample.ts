@@ -129,7 +129,10 @@ export function sampleCommand(): Command {
   return withFinding(sampling)
     .option("--costs <file>", "what `blockcache costs` wrote, for --speedup and --latency")
     .addOption(reuseOption("what stands in for a block that does not compute"))
-    .option("--adjustment <file>", "mend what stands in: what `blockcache adjust` wrote for this schedule")
+    .option(
+      "--adjustment <file>",
+      "correct what stands in for reused blocks, with what `blockcache adjust` wrote for this schedule",
+    )
     .addOption(
       new Option("--allow <mismatches...>", "use a schedule made for another model or solver").choices([
         "model",

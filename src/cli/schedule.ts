@@ -67,7 +67,7 @@ export function scheduleCommand(): Command {
     )
     .action(async (path: string, options: ScheduleCommandOptions, given: Command) => {
       if (options.bootstrap === undefined) refuseWithout(given, "--bootstrap", ["resamples"]);
-      // A user's own heuristic is told the rule, and may look at it.
+      // A user's own heuristic is given the rule, and may use it even without costs.
       if (options.costs === undefined && !isModulePath(options.heuristic)) refuseWithout(given, "--costs", ["reuse"]);
       const profile = await loadProfile(path);
       const heuristic = await loadHeuristic(options.heuristic);

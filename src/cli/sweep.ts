@@ -83,7 +83,7 @@ export function sweepCommand(): Command {
     )
     .option(
       "--adjustment <files...>",
-      "a further arm for each: the schedule that it was fitted for, with its stand-ins mended",
+      "a further arm for each: the schedule that it was fitted for, with its stand-ins corrected",
     )
     .option("--deltas <list>", "values of δ, for every heuristic that has one", numberList)
     .option(

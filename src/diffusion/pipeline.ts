@@ -81,7 +81,7 @@ export class Pipeline {
     return typeof sample_size === "number" ? [sample_size, sample_size] : [sample_size[0], sample_size[1]];
   }
 
-  /** SDXL's network is told the image's size and crop. */
+  /** SDXL's network has the image's size and crop as inputs. */
   get takesSizeConditions(): boolean {
     return this.folder.unet.addition_embed_type === "text_time";
   }

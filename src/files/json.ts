@@ -24,7 +24,7 @@ export async function readJson(path: string): Promise<unknown> {
       file: path,
       found: error instanceof Error ? error.message.replace(/\s+/g, " ") : "no JSON",
       expected: "JSON",
-      hint: "mend it, or fetch it again from where it came",
+      hint: "fix it, or get it again from its source",
     });
   }
 }
@@ -37,7 +37,7 @@ export async function writeJson(path: string, value: unknown): Promise<void> {
 /**
  * A value of a file, checked against a schema.
  *
- * @param where the file, the field in it that holds the value (none: the whole file), and how to mend it
+ * @param where the file, the field in it that holds the value (none: the whole file), and how to fix it
  * @throws InvalidFileError that names the first field that breaks the schema
  */
 export function validate<Schema extends z.ZodType>(

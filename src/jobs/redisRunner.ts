@@ -16,7 +16,7 @@ export interface RedisRunnerOptions {
 
 /** Milliseconds between polls for finished jobs. */
 const LOOK = 250;
-/** After so many polls: are all jobs still in the queue, and how many workers are there? */
+/** Polls between two checks whether all jobs are still in the queue, and how many workers there are. */
 const LOOKS_A_CHECK = 20;
 /** Seconds that Redis keeps a result that no coordinator has taken. */
 const KEPT = 7 * 24 * 3600;

@@ -27,7 +27,7 @@ export interface Plan {
   readonly kinds: readonly BlockKind[];
   /** name of the reuse rule */
   readonly reuse: string;
-  /** whether stand-ins are mended by the loaded adjustment, where that was fitted for this schedule and rule */
+  /** whether stand-ins are corrected by the loaded adjustment, if that was fitted for this schedule and rule */
   readonly adjusted?: boolean;
   /** the window in which anything is reused: this many evaluations at either end compute */
   readonly ends: { readonly first: number; readonly last: number };

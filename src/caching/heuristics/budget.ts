@@ -8,9 +8,9 @@ import type { ReuseRule } from "../run/reuseRule.js";
 /** Either `speedup` or `seconds`, as predicted from costs. */
 export interface Budget {
   readonly costs: Costs;
-  /** at least so many times faster than the plain run */
+  /** at least this many times faster than the plain run */
   readonly speedup?: number;
-  /** at most so many seconds per sampling, decoding left out */
+  /** at most this many seconds per sampling, decoding left out */
   readonly seconds?: number;
   /** the reuse rule that the run will use; its sums cost time. Default: hold */
   readonly reuse?: Pick<ReuseRule, "history">;

@@ -11,7 +11,7 @@ import type { NamedHeuristic, NamedOptions } from "./registry.js";
 
 /** Halvings of the search: finer than any profile's values. */
 const HALVINGS = 50;
-/** Where a parameter has no greatest value: after so many doublings without any change, none is expected. */
+/** Where a parameter has no greatest value: after this many doublings without any change, none is expected. */
 const IDLE_DOUBLINGS = 20;
 /** What sums of the same seconds in another order may differ by. */
 const ROUNDING = 1e-9;

@@ -7,7 +7,7 @@ import { followsInput } from "./mendedSum.js";
 import type { Coefficients, Mender } from "./mendedSum.js";
 import type { ReuseRule } from "./reuseRule.js";
 
-/** Mends stand-ins by an adjustment: a finished one, or one that is still being fitted while the run goes on. */
+/** Corrects stand-ins by an adjustment: a finished one, or one that is still being fitted while the run goes on. */
 export function adjustmentMender(
   { blocks, halves }: Pick<Adjustment, "blocks" | "halves">,
   terms: readonly Term[],

@@ -21,7 +21,7 @@ import type { Schedule } from "../schedule/schedule.js";
 export interface CachedRunOptions {
   /** what stands in for C. Default: hold, as in the paper */
   readonly reuse?: ReuseRule;
-  /** mends what stands in for C; fitted for this schedule and rule. Default: none */
+  /** corrects what stands in for C; must be fitted for this schedule and rule. Default: none */
   readonly adjustment?: Adjustment;
   /** Mismatches between schedule and run that are tolerated. Default: none */
   readonly allow?: readonly ScheduleMismatch[];

@@ -1,4 +1,4 @@
-/** A stand-in for C, mended by coefficients for each channel (adjustment.ts has the terms). */
+/** A stand-in for C, corrected ("mended") by coefficients for each channel (adjustment.ts has the terms). */
 import { hasMerge } from "../../graphs/block.js";
 import type { Block } from "../../graphs/block.js";
 import type { Evaluation } from "../../engine/network/observer.js";
@@ -20,7 +20,7 @@ export interface StandInParts {
 /** The numbers of each term that differs from {@link IDENTITY}: [halves, channels] */
 export type Coefficients = Readonly<Partial<Record<Term, Float32Array>>>;
 
-/** Says how stand-ins are mended while a run goes on. */
+/** Says, during a run, how stand-ins are corrected. */
 export interface Mender {
   /** the terms that it may use: they decide what is kept */
   readonly terms: readonly Term[];
@@ -36,7 +36,7 @@ export function followsInput(block: Block): boolean {
   return hasMerge(block) && block.inputs[0].dims[1] === block.channels;
 }
 
-/** The mended stand-in: one weighted sum over what it is made of. */
+/** The corrected stand-in: one weighted sum over what it is made of. */
 export function mendedSum(
   { kept, weights, input }: StandInParts,
   coefficients: Coefficients,

@@ -19,9 +19,9 @@ export interface BootstrapOptions {
 }
 
 /**
- * The probability that a cell (block × evaluation) computes, by the bootstrap over trajectories: as many as
- * the profile has are drawn with replacement, and the schedule is found anew (Efron & Tibshirani 1993,
- * chapter 6). 0 and 1 are cells that do not depend on which prompts and seeds were profiled.
+ * The probability that a cell (block × evaluation) computes, by the bootstrap over trajectories: as many as the profile
+ * has are drawn with replacement, and a schedule is found from each such draw (Efron & Tibshirani 1993, chapter 6). 0
+ * and 1 are cells that do not depend on which prompts and seeds were profiled.
  *
  * @param find a heuristic with its options: `(profile) => threshold(profile, { delta: 0.2 })`
  */

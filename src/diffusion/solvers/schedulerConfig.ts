@@ -51,7 +51,7 @@ export function fromConfig<Schema extends z.ZodObject>(
   throw new InvalidFileError({
     file: "scheduler_config.json",
     ...schemaProblem(parsed.error, passedOver),
-    hint: "mend the model's file, or give another value (--scheduler-config on the command line)",
+    hint: "fix the model's file, or give another value (--scheduler-config on the command line)",
   });
 }
 

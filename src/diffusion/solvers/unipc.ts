@@ -1,6 +1,6 @@
 /**
- * UniPC, a predictor and a corrector of one form (Zhao et al. 2023, arXiv 2302.04867). The corrector repeats a step
- * once the network has been evaluated at its end, and costs no evaluation of its own.
+ * UniPC, a predictor and a corrector of the same form (Zhao et al. 2023, arXiv 2302.04867). The corrector repeats a
+ * step once the network has been evaluated at its end, and costs no evaluation of its own.
  *
  * Notation (paper → here); s is the level a step starts from, t the one it ends at
  *   x, x̃^c       latents, corrected

@@ -179,8 +179,8 @@ export class NativeBackend implements Backend {
     // CUDA's sessions keep an arena of pinned memory too: without it, a copy from the host's memory ends in a callback
     // that frees memory, which CUDA forbids there, and the process is aborted.
     if (provider !== "CUDA") check(call.AddSessionConfigEntry(options, "session.use_env_allocators", "1"), "session");
-    // A memory pattern takes all of a run's memory in one piece, which the shared arena must then find: 5 % slower on
-    // the CPU.
+    // A memory pattern allocates all of a run's memory as one block, which the shared arena must then find: 5 % slower
+    // on the CPU.
     check(call.DisableMemPattern(options), "session");
     if (provider === undefined) return;
     const [keys, values] = [textAddresses(Object.keys(providerOptions)), textAddresses(Object.values(providerOptions))];

@@ -8,7 +8,7 @@ import type { Device } from "../device.js";
 import type { Tensor } from "../tensor.js";
 import { upload } from "../transfer.js";
 
-/** What the network is told besides latents and time. */
+/** The network's inputs besides latents and time. */
 export interface NetworkConditions {
   /** text embedding [batch, tokens, width] */
   readonly encoderHiddenStates: FloatTensor;

@@ -20,9 +20,9 @@ interface Column extends EvaluationMetric {
 const DECIMALS: Readonly<Record<string, number>> = { "clip-score": 4 };
 
 /**
- * An evaluation as the paper's Table 1: every metric of sets of pictures, images a second and speed-up of each setting; beside
- * them the paper's own FID and speed-up, where a setting is one of its rows. Metrics are drawn as differences from the
- * baseline, picture by picture, because settings differ far less than sets of prompts do.
+ * An evaluation as the paper's Table 1: every metric of sets of pictures, images per second and speed-up of each
+ * setting; next to them the paper's own FID and speed-up, where a setting is one of its rows. Metrics are drawn as
+ * differences from the baseline, picture by picture, because settings differ far less than sets of prompts do.
  */
 export function tableOne(evaluation: Evaluation, { title, theme }: TableOneOptions = {}): PlotlyFigure {
   const { settings, baseline } = evaluation;

@@ -45,8 +45,8 @@ export function procrustesRotation(reference: PrincipalComponents, components: P
  * Turns separately fitted components (of another step, say) so that they lie as near as possible
  * to a reference: equal colours then mean equal directions, and maps of different steps can be
  * compared. The space they span, its total variance and all distances between projected pixels stay the same; within it
- * the axes are no longer ordered by variance nor uncorrelated, so `explainedVariance` is that along each turned axis:
- * Σⱼ Rᵢⱼ² λⱼ.
+ * the axes are no longer ordered by variance or uncorrelated, so `explainedVariance` is that along each turned axis: Σⱼ
+ * Rᵢⱼ² λⱼ.
  *
  * To follow a run step by step, align each step's components to the aligned ones of the step before.
  *

@@ -24,7 +24,7 @@ export interface HookedBlock {
 }
 
 /**
- * What a hook is told: where it is called, and the results that it asked for, copied into JavaScript's memory, so that
+ * What a hook is given: where it is called, and the results that it asked for, copied into JavaScript's memory, so that
  * it may keep them: `branch`, C before the residual: [rows, channels, height, width], [rows, tokens, width] inside a
  * transformer; and `out`, the block's output, of the same shape.
  */

@@ -49,7 +49,7 @@ export function readConfig<S extends z.ZodObject>(
       );
     }
   }
-  return validate(schema, json, { file, hint: "mend the file, or download it again as it was published" });
+  return validate(schema, json, { file, hint: "fix the file, or download it again as it was published" });
 }
 
 /** A rule between keys. */
