@@ -40,7 +40,7 @@ export class UnsupportedError extends BlockcacheError {
   override name = "UnsupportedError";
 }
 
-/** The caller's own arguments are off: an unknown block, a latent size the network cannot take. */
+/** The caller's own arguments are wrong: an unknown block, a latent size the network cannot take. */
 export class ArgumentError extends BlockcacheError {
   override name = "ArgumentError";
 }

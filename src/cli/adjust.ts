@@ -105,7 +105,10 @@ export function adjustCommand(): Command {
         .choices(["channel", "block"])
         .default("channel"),
     )
-    .option("--negative-prompt <text>", "as the adjustment is to be used (default: as `blockcache sample`)")
+    .option(
+      "--negative-prompt <text>",
+      "the one that the adjustment will be used with (default: as in `blockcache sample`)",
+    )
     .option("--height <pixels>", "default: what the model was trained at", positiveInteger)
     .option("--width <pixels>", "with --height: both or neither", positiveInteger)
     .option("--batch <n>", "trajectories sampled together", positiveInteger, 4)

@@ -44,7 +44,7 @@ export function command(usage: string, description: string, example: string): Co
     .hook("preAction", (_, called) => checkOutputs(called));
 }
 
-/** What stands below a command's help. */
+/** What is printed below a command's help. */
 export function exampleText(example: string): string {
   return `\nExample:\n  ${example}\n`;
 }

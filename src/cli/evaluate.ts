@@ -61,7 +61,7 @@ export function evaluateCommand(): Command {
     .option("--clip <folder>", "model for the CLIP score", DEFAULT_EXTRACTOR)
     .option(
       "--reference <file>",
-      "features of pictures as they should be, by the same extractor (default with fluent-clip: its training pictures of the 3D style)",
+      "features of reference pictures (what the model should produce), by the same extractor (default with fluent-clip: its training pictures of the 3D style)",
     )
     .option("--lpips <file>", 'for the metric lpips: safetensors of lpips.LPIPS(net="alex").state_dict()')
     .option("--guidance-scale <number>", "for all settings (default: 5)", finiteNumber)

@@ -18,7 +18,7 @@ export async function runnerFor(url: string | undefined, pipeline: Pipeline): Pr
   const onWorkers = (workers: number): void =>
     void process.stderr.write(
       workers === 0
-        ? `no worker is there: start some with \`blockcache worker --redis ${url}\`\n`
+        ? `no worker is running: start some with \`blockcache worker --redis ${url}\`\n`
         : `${workers} workers\n`,
     );
   return redisRunner({ url, model: await jobModelOf(pipeline), onWorkers });

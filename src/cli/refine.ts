@@ -47,10 +47,13 @@ export function refineCommand(): Command {
     .option("--latency <time>", "or the budget as seconds per sampling, such as 0.8s", seconds)
     .requiredOption("--prompt <text...>", "one or more prompts, sampled together in every run")
     .option("--seeds <list>", "each prompt from each seed's noise", integerList, [0])
-    .option("--negative-prompt <text>", "as the schedule will be used (default: as in `blockcache sample`)")
+    .option(
+      "--negative-prompt <text>",
+      "the one that the schedule will be used with (default: as in `blockcache sample`)",
+    )
     .option(
       "--height <pixels>",
-      "as the schedule will be used (default: what the model was trained at)",
+      "the one that the schedule will be used at (default: what the model was trained at)",
       positiveInteger,
     )
     .option("--width <pixels>", "with --height: both or neither", positiveInteger)

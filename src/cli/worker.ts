@@ -22,13 +22,13 @@ interface WorkerCommandOptions extends CommonOptions {
 export function workerCommand(): Command {
   return command(
     "worker",
-    "Do the jobs of sweeps and profiles that were started with --redis, until Ctrl-C; the job in hand is then finished first.",
+    "Do the jobs of sweeps and profiles that were started with --redis, until Ctrl-C, which lets the current job finish first.",
     "blockcache worker --redis redis://127.0.0.1:6379",
   )
     .option("--redis <url>", "where the queue is", DEFAULT_REDIS)
     .option(
       "--lost-after <seconds>",
-      "after so long without a sign of life, another worker takes over this one's job",
+      "after this long without a sign of life, this worker's job goes to another one",
       positiveInteger,
       60,
     )

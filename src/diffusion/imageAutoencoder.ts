@@ -78,7 +78,7 @@ export class ImageAutoencoder {
     return widest * (widest > LARGEST_WHOLE_BYTES ? WIDEST_AT_ONCE.inBands : WIDEST_AT_ONCE.whole);
   }
 
-  /** Gives up all graphs. */
+  /** Releases all graphs. */
   async dispose(): Promise<void> {
     for (const runner of [this.#decoder, this.#bandedDecoder, this.#encoder]) (await runner.take())?.dispose();
   }

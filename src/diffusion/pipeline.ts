@@ -111,7 +111,7 @@ export class Pipeline {
     return this.#autoencoder.encode(pixels);
   }
 
-  /** Gives up everything that is compiled; samplings that are under way end with a ReleasedError. */
+  /** Releases everything that is compiled; samplings that are under way end with a ReleasedError. */
   async dispose(): Promise<void> {
     await this.network.dispose();
     await this.text.dispose();

@@ -130,7 +130,7 @@ export class TextEncoders {
     return ELEMENT_BYTES[this.#device.precision] * waiting.reduce((sum, count) => sum + count, 0);
   }
 
-  /** Gives up all graphs. */
+  /** Releases all graphs. */
   async dispose(): Promise<void> {
     for (const encoder of this.#encoders) (await encoder.take())?.dispose();
   }

@@ -33,7 +33,7 @@ export interface CompiledGraph {
    * @throws DeviceError where the device refuses: no memory, lost, no such operator; ReleasedError after `release`
    */
   run(feeds: Readonly<Record<string, Tensor>>, outputs: readonly string[], options?: RunOptions): Promise<Tensor[]>;
-  /** Gives up the graph; its memory is freed once runs that are under way have ended. */
+  /** Releases the graph; its memory is freed once runs that are under way have ended. */
   release(): void;
 }
 

@@ -83,7 +83,7 @@ export class BandedDecoder {
     }
   }
 
-  /** Gives up all graphs. */
+  /** Releases all graphs. */
   dispose(): void {
     this.#head.dispose();
     for (const { runner } of this.#steps) runner.dispose();

@@ -7,7 +7,7 @@ import type { Backend } from "./backend.js";
 import { releaseAll } from "./tensor.js";
 import { download, upload } from "./transfer.js";
 
-/** Heads of Stable Diffusion 1.x, 2.x and XL, and a text encoder's, whose scores are biased. */
+/** Heads of Stable Diffusion 1.x, 2.x and XL, and a text encoder's, whose scores have a bias (its mask). */
 const CASES = [
   { headWidth: 40 },
   { headWidth: 64 },

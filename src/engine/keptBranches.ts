@@ -39,13 +39,13 @@ export class KeptBranches<Note> {
     this.#peakBytes = Math.max(this.#peakBytes, this.#bytes);
   }
 
-  /** Gives up a block's values. */
+  /** Releases a block's values. */
   drop(id: string): void {
     for (const kept of this.of(id)) this.#release(kept);
     this.#kept.delete(id);
   }
 
-  /** Gives up everything. */
+  /** Releases everything. */
   clear(): void {
     for (const id of [...this.#kept.keys()]) this.drop(id);
   }

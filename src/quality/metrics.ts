@@ -40,7 +40,7 @@ export interface PictureSet {
   readonly features: Features;
   /** the prompt of each picture, as features of the same CLIP */
   readonly texts?: Features;
-  /** pictures as they should be: a set of them, or its statistics */
+  /** reference pictures (what the model should produce): a set of them, or its statistics */
   readonly reference?: Features | FeatureStatistics;
 }
 

@@ -63,7 +63,7 @@ export function withinBudget(
   if (reached * (1 + ROUNDING) >= speedupCeiling(costs, fastest.schedule, Object.keys(fastest.schedule.blocks)))
     throw unreachable(budget, timesteps, fastest.seconds);
   throw new ArgumentError(
-    `speedup: expected at most ${reached.toFixed(3)}, which the heuristic ${name} reaches at ${parameter} ${fastest.value}, found ${asked} — ${parameter === "speedup" ? "it was to plan for that itself" : "with other bounds the search tries other values"}`,
+    `speedup: expected at most ${reached.toFixed(3)}, which the heuristic ${name} reaches at ${parameter} ${fastest.value}, found ${asked} — ${parameter === "speedup" ? "the heuristic itself should have planned for that" : "with other bounds the search tries other values"}`,
   );
 }
 

@@ -31,7 +31,7 @@ export interface Fed {
 export interface SessionRuns {
   /** The results that are asked for, in their order, each with one owner. Throws DeviceError. */
   run(fed: Fed, outputs: readonly string[], options: RunOptions): Promise<Tensor[]>;
-  /** Gives up what is held besides the session; absent where that is nothing. */
+  /** Releases what is held besides the session; absent where that is nothing. */
   release?(): void;
 }
 

@@ -168,7 +168,7 @@ export class BlockNetwork {
     return this.#sum(block, formOf(standIn, false), standIn, {}, { waits: true });
   }
 
-  /** Gives up every graph. An evaluation that is under way ends with an error at its next block. */
+  /** Releases every graph. An evaluation that is under way ends with an error at its next block. */
   async dispose(): Promise<void> {
     this.#disposed = true;
     await this.#graphs.releaseAll();

@@ -131,7 +131,7 @@ export class NetworkGradients {
     return known.get();
   }
 
-  /** Gives up every graph. */
+  /** Releases every graph. */
   async dispose(): Promise<void> {
     for (const graph of this.#graphs.values()) (await graph.take())?.release();
   }

@@ -76,7 +76,7 @@ export class StageGraphs {
     return this.#get(block, JSON.stringify(form), () => standInGraph(block, form, this.#device, OUT));
   }
 
-  /** Gives up a stage's graphs; they are made again when next needed. */
+  /** Releases a stage's graphs; they are made again when next needed. */
   async release(stage: Stage | Block): Promise<void> {
     const graphs = this.#graphs.get(stage);
     this.#graphs.delete(stage);
@@ -89,7 +89,7 @@ export class StageGraphs {
     }
   }
 
-  /** Gives up every graph. */
+  /** Releases every graph. */
   async releaseAll(): Promise<void> {
     for (const stage of [...this.#graphs.keys()]) await this.release(stage);
   }

@@ -42,7 +42,7 @@ export async function startSums(device: Device, current: Tensor, previous: Tenso
   return sums;
 }
 
-/** The sums, once the device has computed them; all are given up, even where one cannot be read. */
+/** The sums, once the device has computed them; all are released, even where one cannot be read. */
 export async function readSums(device: Device, started: readonly StartedSums[]): Promise<RowSums[]> {
   const read: RowSums[] = [];
   try {
@@ -54,7 +54,7 @@ export async function readSums(device: Device, started: readonly StartedSums[]):
   }
 }
 
-/** Gives up sums that nobody reads. */
+/** Releases sums that nobody reads. */
 export function dropSums(started: readonly StartedSums[]): void {
   for (const sums of started) if (sums instanceof Tensor) sums.release();
 }

@@ -28,7 +28,7 @@ export function distinctTrajectories(
 
 /** The warning about trajectories that were asked for more than once. */
 export function repeatedTrajectories(count: number): string {
-  return `${count} of the trajectories stand${count === 1 ? "s" : ""} there more than once (the same tokens and seed): each counts once`;
+  return `${count} of the trajectories ${count === 1 ? "is" : "are"} listed more than once (the same tokens and seed): each counts once`;
 }
 
 /** Trajectories in groups that are sampled together. */
