@@ -1,12 +1,12 @@
 /**
- * What an adjustment removes of the caching error, by how it is fitted: the final latents' relative L2 distance to the
- * plain run on prompts that neither the profile nor the fit has seen, by the paper's threshold schedule of the embedded
- * model.
+ * How much of the caching error an adjustment removes, by how it is fitted: the final latents' relative L2 distance to
+ * the plain run on prompts that neither the profile nor the fit has seen, with the paper's threshold schedule on the
+ * embedded model.
  *
  *   npm run bench:adjustment -- [--deltas 0.2,0.4] [--steps 20] [--fit 8] [--test 24] [--only default,richest]
  *
- * Writes bench/results/adjustment-<steps>.md and .json (every trajectory, and what each fit says of its own error) after
- * each fit. Fits that the .json holds are not made again: delete it after a change of the library.
+ * Writes bench/results/adjustment-<steps>.md and .json (every trajectory, and what each fit reports about its own
+ * error) after each fit. Fits that the .json holds are not made again: delete it after a change of the library.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";

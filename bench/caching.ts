@@ -5,9 +5,9 @@
  *
  *   npm run bench:caching -- [--steps 20|50] [--solver dpmsolver++|ddim] [--spacing trailing|leading|linspace] [--prompts 16]
  *
- * Goes on where it was interrupted. Writes bench/results/caching-<steps>.md and study-<steps>.json (every raw value;
- * `blockcache compare` and `blockcache plot pareto` read it), with the solver's and the spacing's name where they
- * are not the defaults.
+ * Continues where it was interrupted. Writes bench/results/caching-<steps>.md and study-<steps>.json (every raw value;
+ * `blockcache compare` and `blockcache plot pareto` read it), with the solver's and the spacing's name where they are
+ * not the defaults.
  */
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
@@ -45,7 +45,10 @@ import { studyWarnings } from "../src/study/warnings.js";
 import { writeResult } from "./results.js";
 
 const SOLVER = "dpmsolver++";
-/** Every number of steps starts at the last timestep; with another, fewer steps may start at less noise than the noise given. */
+/**
+ * Every number of steps starts at the last timestep; with another spacing, fewer steps may start at a lower noise level
+ * than that of the noise given.
+ */
 const SPACING = "trailing";
 const BATCH = 8;
 const TRANSFORMERS = { label: "transformers", kinds: ["transformer"] as readonly BlockKind[] };
@@ -53,10 +56,10 @@ const ALL_KINDS = { label: "all kinds", kinds: CACHEABLE_KINDS };
 /** Where conv_out is reused nothing before it is read, so that the whole evaluation costs nothing. */
 const WHOLE_NETWORK = { label: "whole network", kinds: ["conv_out"] as readonly BlockKind[] };
 
-/** Whole evaluations are skipped; with more steps than the plain run's, between evaluations that are as many or fewer. */
+/** Whole evaluations are skipped; with more steps than the plain run, as many or fewer of them compute. */
 interface Spaced {
   readonly steps: number;
-  /** every how many evaluations the network computes between its ends */
+  /** between its ends the network computes once in this many evaluations */
   readonly interval: number;
   readonly first: number;
   readonly last: number;
@@ -125,8 +128,8 @@ const QUESTIONS: Readonly<Record<string, Question>> = {
 };
 
 /**
- * diffusers' DDIM goes on by ⌊1000 / N⌋ timesteps: a number of steps that does not divide 1000 leaves noise behind
- * (61 steps: 24 timesteps' worth), in plain runs and cached ones. Only those that do are compared.
+ * diffusers' DDIM advances by ⌊1000 / N⌋ timesteps: a number of steps that does not divide 1000 leaves noise behind (61
+ * steps: 24 timesteps' worth), in plain runs and cached ones. Only numbers that do are compared.
  */
 const DDIM_QUESTIONS: Readonly<Record<string, Question>> = {
   "20": {
@@ -230,7 +233,7 @@ async function spacedArm(
   };
 }
 
-/** Measured once a study: what is planned by them stays the same when it goes on. */
+/** Measured once per study, so that plans made from them stay the same when it continues. */
 async function keptCosts(pipeline: Pipeline, path: string): Promise<Costs> {
   if (!existsSync(path)) await saveCosts(path, await measureCosts(pipeline, { rows: 2 * BATCH }));
   return loadCosts(path);
@@ -251,12 +254,12 @@ function choiceLines(measure: DistanceMeasure, study: Parameters<typeof chooseAr
 function told({ result, speedup, againstPlain, atEqualLatency }: ComparedArm): string {
   const interval = (of: ComparedArm["againstPlain"]): string =>
     `${of.ratio.toFixed(2)} (${of.low.toFixed(2)}–${of.high.toFixed(2)})`;
-  return `**${result.arm.name}**, speed-up ${speedup.toFixed(2)}, distance ÷ plain's ${interval(againstPlain)}, ÷ plain's at equal latency ${atEqualLatency === undefined ? "outside of the plain runs" : interval(atEqualLatency)}`;
+  return `**${result.arm.name}**, speed-up ${speedup.toFixed(2)}, distance ÷ plain's ${interval(againstPlain)}, ÷ plain's at equal latency ${atEqualLatency === undefined ? "outside the plain runs" : interval(atEqualLatency)}`;
 }
 
 /**
- * Whole evaluations skipped, against plain sampling with as many evaluations: what the seconds of single runs
- * cannot blur. Skipping costs next to nothing, so that this is equal latency too.
+ * Whole evaluations skipped, against plain sampling with as many evaluations: a comparison that timing noise cannot
+ * blur. Skipping costs next to nothing, so that this is equal latency too.
  */
 function atEqualEvaluations(study: StudyResult): string[] {
   const plain = study.results

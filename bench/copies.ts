@@ -2,12 +2,12 @@
 import type { Backend } from "../src/engine/backend.js";
 import type { Device } from "../src/engine/device.js";
 
-/** Bytes that went up to the device and came down from it, and how often graphs ran. */
+/** Bytes uploaded to the device and downloaded from it, and how often graphs ran. */
 export interface Copies {
   upBytes: number;
   downBytes: number;
   runs: number;
-  /** runs at whose end the device was waited for */
+  /** runs that waited for the device at their end */
   waits: number;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Seconds a step (one UNet evaluation) of the block-by-block engine against one single ONNX session
- * and against PyTorch + diffusers, the sides taking turns in one run on the same weights.
+ * Seconds per step (one UNet evaluation) of the block-by-block engine against one single ONNX session and against
+ * PyTorch + diffusers, the sides taking turns in one run on the same weights.
  *
  *   npm run bench:engine -- [--sd15] [--threads 2]      BLOCKCACHE_PYTHON=python with torch and diffusers
  *
@@ -40,7 +40,7 @@ const EMBEDDED = join("models", "fluent-ldm");
 interface Footprint {
   readonly loadSeconds: number;
   readonly peakBytes: number;
-  /** pages that one evaluation asked Linux for, others before it */
+  /** pages that one evaluation asked Linux for, after others had run */
   readonly pageFaults?: number;
   /** longest wait of the event loop during that evaluation */
   readonly loopMilliseconds?: number;
@@ -61,7 +61,7 @@ interface Case {
   readonly rounds: number;
   /** counted evaluations of a turn after one that is not counted (turns.ts) */
   readonly following: number;
-  /** what splitting may cost beside the single session */
+  /** what splitting may cost compared with the single session */
   readonly splitGoal: number;
 }
 
@@ -70,7 +70,7 @@ interface Shape extends InputShape {
   /** folder of the UNet component */
   readonly unetFolder: string;
   readonly cases: readonly Case[];
-  /** of diffusers; bfloat16 is left out where a processor that emulates it takes many minutes an evaluation */
+  /** of diffusers; bfloat16 is left out where a processor that emulates it takes many minutes per evaluation */
   readonly peerTypes: readonly ("float32" | "bfloat16")[];
 }
 
@@ -188,7 +188,7 @@ async function measureCase(
   };
 }
 
-/** Load time and memory of one side alone, in a process of its own. */
+/** Load time and memory of one side by itself, in a process of its own. */
 function footprintOf(side: string, unetFolder: string, threads: number): Footprint {
   const output = execFileSync(
     process.execPath,
@@ -215,7 +215,7 @@ async function printFootprint(side: string, shape: Shape, threads: number): Prom
   const peakBytes = await peakResidentBytes();
   await evaluate();
   const faultsBefore = process.resourceUsage().minorPageFault;
-  // How long anything else has to wait for its turn meanwhile.
+  // How long anything else has to wait for its turn during an evaluation.
   const delay = monitorEventLoopDelay({ resolution: 1 });
   delay.enable();
   await evaluate();

@@ -1,10 +1,10 @@
 /**
- * The explorer's page in Chromium: how long a move of δ takes, how soon the first picture comes after a change, what
- * the page costs a run, and what a stretch of random edits leaves behind.
+ * The explorer's page in Chromium: how long a move of δ takes, how soon the first picture comes after a change, how
+ * much the page slows a run down, and what a long series of random edits leaves behind.
  *
  *   npm run build && npm run bench:explorer -- [--pairs 8] [--minutes 60] [slider] [watching] [soak]
  *
- * Writes bench/results/explorer.json and explorer.md; parts that are not named keep what they had there.
+ * Writes bench/results/explorer.json and explorer.md; parts that are not named keep their earlier results.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -27,10 +27,10 @@ import { madeUpModel, madeUpWorker } from "../test/live/madeUpWorker.js";
 import { writeResult } from "./results.js";
 
 const MODEL = join("models", "fluent-ldm");
-/** Measurements stay for the next run. */
+/** Measurements are kept here for the next run. */
 const CACHE = join(".cache", "bench", "explore");
 const [BLOCKS, EVALUATIONS] = [100, 50];
-/** What does not come in this time never will. */
+/** What has not come by then never will. */
 const PATIENCE_MILLISECONDS = 300_000;
 
 interface Results {
@@ -178,7 +178,7 @@ async function watching(browser: Browser, pairs: number): Promise<NonNullable<Re
     if (pair > 0) overhead.push(withPage / without);
     console.error(`pair ${pair}: ${withPage.toFixed(2)} s with the page, ${without.toFixed(2)} s without`);
   }
-  // The plain run of the last seed is kept: a change waits for the cached one alone.
+  // The plain run of the last seed is kept, so that a change only waits for the cached one.
   const plainSeconds = session.document.comparison?.plain.seconds ?? NaN;
   const evaluation = plainSeconds / schedule.timesteps.length;
   session.do({ command: "follow", on: true });
@@ -260,7 +260,7 @@ async function soak(browser: Browser, minutes: number): Promise<Soaked> {
   }
   const after = await measure();
   before ??= after;
-  // What is on its way has come when the speed-up stays.
+  // Two seconds are enough for changes that are still on their way to arrive.
   await page.waitForTimeout(2000);
   const speedup = (of: Page): Promise<string> => of.locator(".predicted .speedup").first().innerText();
   const fresh = await opened(browser, server.url);
@@ -280,7 +280,10 @@ async function opened(browser: Browser, url: string): Promise<Page> {
   return page;
 }
 
-/** Waits for the document to be so. Throws Error where it does not come to that in five minutes, or the session says why. */
+/**
+ * Waits until the document satisfies `isSo`. Throws Error where it does not within five minutes, or where the session
+ * reports a problem.
+ */
 function until(session: LiveSession, what: string, isSo: (document: LiveDocument) => boolean): Promise<void> {
   return new Promise((resolve, reject) => {
     const end = (settle: () => void): void => {

@@ -1,11 +1,11 @@
 /**
- * What a GPU gives, in one command: parity of each device with `cpu` on tiny folders, seconds a step on SD-1.5
- * and SDXL shapes beside PyTorch + diffusers on cuda, and the bytes copied between host and device.
+ * What a GPU gives, in one command: parity of each device with `cpu` on tiny folders, seconds per step on SD-1.5 and
+ * SDXL shapes beside PyTorch + diffusers on cuda, and the bytes copied between host and device.
  *
  *   npm run bench:gpu -- [--devices webgpu,cuda] [--shapes sd15,sdxl] [--tiny]
  *     BLOCKCACHE_PYTHON=python with torch (CUDA) and diffusers
  *
- * `--tiny` runs the smallest folder only, in float32, to see that the bench works. Writes bench/results/gpu.json and
+ * `--tiny` runs only the smallest folder, in float32, to see that the bench works. Writes bench/results/gpu.json and
  * gpu.md; gpu-tiny with `--tiny`, gpu-software-vulkan where VK_ICD_FILENAMES names a software driver.
  */
 import { spawnSync } from "node:child_process";
@@ -27,7 +27,7 @@ import { SD15_UNET, SDXL_UNET } from "./shapes.js";
 const FIXTURES = join("test", "fixtures", "models");
 const TINIEST = join(FIXTURES, "lcm-like");
 
-/** In a process of its own, so that a driver's crash ends nothing else. */
+/** Runs in a process of its own, so that a driver's crash ends nothing else. */
 function parityOf(device: string, precision: string, folders: readonly string[]): ParityResult {
   const script = fileURLToPath(new URL("gpuParity.js", import.meta.url));
   const { stdout, stderr, status, signal } = spawnSync(process.execPath, [script, device, precision, ...folders], {
@@ -108,7 +108,7 @@ async function main(): Promise<void> {
   const folders = values.tiny ? [TINIEST] : readdirSync(FIXTURES).map((name) => join(FIXTURES, name));
   const parity: ParityResult[] = [];
   const engines: EngineResult[] = [];
-  // Written after each part, so that a machine that is taken away leaves what it found.
+  // Written after each part, so that the results so far remain if the machine is taken away.
   const name = software ? "gpu-software-vulkan" : values.tiny ? "gpu-tiny" : "gpu";
   const machine = `${card()}; ${cpus()[0].model}, ${cpus().length} cores; Node ${process.version}; load average ${load.toFixed(2)} at the start.`;
   const write = async (): Promise<void> => {

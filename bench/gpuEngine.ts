@@ -1,4 +1,4 @@
-/** Seconds a step on GPUs: ours on each device beside PyTorch + diffusers on cuda, in turns on the same weights. */
+/** Seconds per step on GPUs: ours on each device beside PyTorch + diffusers on cuda, in turns on the same weights. */
 import { readFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ export interface EngineShape extends InputShape {
   readonly name: string;
   readonly rounds: number;
   readonly precision: "float16" | "float32";
-  /** device → at most this much of diffusers' time, as it is and by torch.compile */
+  /** device → at most this share of diffusers' time, without and with torch.compile */
   readonly goals?: Readonly<Record<string, { readonly eager: number; readonly compiled: number }>>;
 }
 
@@ -34,7 +34,7 @@ export interface EngineResult {
   readonly timings: Timings;
 }
 
-/** Counted evaluations of a turn, after one that is not: a card that has rested takes its time to clock up. */
+/** Counted evaluations of a turn, after one that is not counted: an idle card takes a while to clock up. */
 const FOLLOWING = 4;
 /** Rows of the batch: one guided image. */
 const BATCH = 2;
@@ -43,7 +43,7 @@ const MEASURING = ", measuring change";
 const EAGER = "diffusers on cuda";
 const COMPILED = "diffusers on cuda, compiled";
 
-/** @param folder of a UNet; scratch files go there too */
+/** @param unetFolder holds the UNet @param scratch for temporary files */
 export async function measureEngine(
   shape: EngineShape,
   unetFolder: string,
@@ -92,7 +92,7 @@ export async function measureEngine(
       try {
         const peer = await Peer.open(command);
         peers.push(peer);
-        // A side that cannot compute is found out before the turns begin.
+        // A side that cannot compute is found before the turns begin.
         const first = await peer.run(inputsFile);
         if (!Number.isFinite(first.meanAbsoluteOutput)) throw new Error("its output is not a number");
         if (first.copies !== undefined) copies[name] = first.copies;

@@ -1,5 +1,6 @@
 /**
- * Our networks on one device against `cpu`, on tiny folders, in a process of its own; a line of JSON a folder.
+ * Our networks on one device against `cpu`, on tiny folders, in a process of its own; prints one line of JSON per
+ * folder.
  *
  * usage: gpuParity.js DEVICE PRECISION FOLDER…
  */
@@ -31,12 +32,12 @@ export type RelativeError = number | null;
 export interface FolderParity {
   readonly folder: string;
   readonly network: RelativeError;
-  /** blocks whose C was compared, those inside transformers too */
+  /** blocks whose C was compared, including those inside transformers */
   readonly blocks: number;
   readonly worstBlock: { readonly id: string; readonly error: RelativeError };
   /** final latents of DDIM, guidance 5 */
   readonly latents: RelativeError;
-  /** of every block at every evaluation of that sampling, summed on the device */
+  /** change of every block at every evaluation of that sampling, with sums taken on the device */
   readonly change: RelativeError;
   /** final latents where every second evaluation reuses all kinds of block, extrapolated linearly */
   readonly cachedLatents: RelativeError;
@@ -54,7 +55,10 @@ interface Results {
   readonly skippedLatents: FloatTensor;
 }
 
-/** Network output, every C, change, plain, cached and skipped final latents, of the inputs that test/fixtures/models.py drew. */
+/**
+ * Network output, every C, change, plain, cached and skipped final latents, for the inputs that test/fixtures/models.py
+ * drew.
+ */
 async function compute(pipeline: Pipeline, reference: SafetensorsFile): Promise<Results> {
   const branches = new Map<string, FloatTensor>();
   const hooks = ["all", "**.attn1", "**.attn2", "**.ff"].map((pattern) =>
@@ -143,5 +147,5 @@ try {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;
 }
-// Drivers' threads may keep the process alive, or crash it on an orderly way out.
+// Drivers' threads may keep the process alive, or crash it during an orderly exit.
 process.exit();

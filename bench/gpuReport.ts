@@ -6,11 +6,11 @@ export interface ParityResult {
   readonly device: string;
   readonly precision: string;
   readonly folders: readonly FolderParity[];
-  /** why it did not run, or not to its end */
+  /** why it did not run, or did not finish */
   readonly skipped?: string;
 }
 
-/** At most, in float32; float16 is only told. */
+/** The largest error allowed in float32; for float16 it is only reported. */
 const GOAL = 1e-3;
 
 export function gpuReport(

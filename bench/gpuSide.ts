@@ -1,9 +1,9 @@
 /**
- * Our network on one device, in a process of its own that speaks engine_peer.py's lines, so that a driver's
- * crash ends one side only.
+ * Our network on one device, in a process of its own that speaks engine_peer.py's protocol, so that a driver's crash
+ * ends only one side.
  *
- * usage: gpuSide.js UNET_FOLDER DEVICE PRECISION; then a line for each evaluation: a file of inputs, after "change "
- * where the change of every block is measured too
+ * usage: gpuSide.js UNET_FOLDER DEVICE PRECISION; then one line per evaluation on stdin: a file of inputs, preceded by
+ * "change " where the change of every block is also measured
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -66,7 +66,7 @@ function answer(line: object): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
-/** Most resident host memory so far; unknown, 0, where there is no /proc. */
+/** Most resident host memory so far; 0 where there is no /proc. */
 async function peakBytes(): Promise<number> {
   const status = await readFile("/proc/self/status", "utf8").catch(() => "");
   return Number(/VmHWM:\s*(\d+)/.exec(status)?.[1] ?? 0) * 1024;
@@ -79,5 +79,5 @@ try {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;
 }
-// Drivers' threads may keep the process alive, or crash it on an orderly way out.
+// Drivers' threads may keep the process alive, or crash it during an orderly exit.
 process.exit();

@@ -5,7 +5,7 @@ import { elementCount } from "../src/numerics/tensor.js";
 import type { FloatTensor } from "../src/numerics/tensor.js";
 import type { UNetInputs } from "../src/engine/network/unetInputs.js";
 
-/** of every evaluation; engine_peer.py has it too */
+/** of every evaluation; the same as in engine_peer.py */
 export const TIMESTEP = 601;
 
 export interface InputShape {

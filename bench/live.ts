@@ -1,7 +1,7 @@
 /**
- * What watching costs: `live` (the image forms beside the change of each block) against `generate` of the
- * same image, in pairs, each pair in an order drawn anew. Jupyter's side is a stand-in that encodes every
- * display message as the kernel does before it is sent.
+ * What watching costs: `live` (the image forms beside the change of each block) against `generate` of the same image,
+ * in pairs, each pair in a random order. Jupyter's side is a stand-in that encodes every display message as the kernel
+ * does before it is sent.
  *
  *   npm run bench:live -- [--pairs 60] [--steps 20] [--size 192] [--threads 2]
  *
@@ -19,9 +19,9 @@ import { live } from "../src/notebook/live.js";
 import { writeResult } from "./results.js";
 
 const GOAL = 1.05;
-/** Pixels a side, the embedded model's own. */
+/** Side of the image in pixels, the embedded model's own. */
 const SIZE = 192;
-/** Between two runs, so that no side's threads and garbage fall on the other. */
+/** Pause between two runs, so that no side's threads and garbage burden the other. */
 const REST_MILLISECONDS = 250;
 
 /** Takes the place of tslab's display channel (src/notebook/jupyter.ts finds it by its path); counts what it is given. */

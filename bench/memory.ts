@@ -1,6 +1,6 @@
 /**
- * Peak resident memory (VmHWM) of loading, one guided sampling step and decoding one image, float32 on cpu, with
- * random weights of a published model's shape, in a process of its own.
+ * Peak resident memory (VmHWM) of loading, one guided sampling step and decoding one image, float32 on cpu, with random
+ * weights in a published model's shape, in a process of its own.
  *
  *   npm run bench:memory -- [--shape sd15] [--shape sdxl] [--size 512]
  *
@@ -33,7 +33,7 @@ interface Shape {
   readonly textEncoders: readonly object[];
   /** pixels, each way */
   readonly size: number;
-  /** bytes in all */
+  /** bytes, in total */
   readonly goal: number;
 }
 
@@ -94,7 +94,7 @@ async function writeModel(folder: string, { unet, textEncoders }: Shape): Promis
   await writeFile(join(folder, "model_index.json"), JSON.stringify(index));
 }
 
-/** Runs the phases in this process, the peak set back before each. */
+/** Runs the phases in this process, resetting the peak before each. */
 async function measure(folder: string, size: number): Promise<Phase[]> {
   const phases: Phase[] = [];
   const inPhase = async <T>(phase: string, work: () => Promise<T>): Promise<T> => {

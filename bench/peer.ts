@@ -25,7 +25,7 @@ export interface DiffusersOptions {
   readonly dtype: "float32" | "float16" | "bfloat16";
   readonly threads: number;
   readonly device?: "cpu" | "cuda";
-  /** by torch.compile */
+  /** with torch.compile */
   readonly compiled?: boolean;
 }
 
@@ -59,7 +59,8 @@ export class Peer {
   }
 
   /**
-   * Starts a command that speaks engine_peer.py's lines; throws where it ends before it has loaded, with its last words.
+   * Starts a command that speaks engine_peer.py's line protocol. Throws, with the last line of its standard error, if
+   * it ends before it has loaded.
    *
    * @param env the environment. Default: this process's
    */
@@ -77,7 +78,7 @@ export class Peer {
       const { value, done } = (await answers.next()) as IteratorResult<string, undefined>;
       if (!done) return value;
       await closed;
-      throw new Error(lastWords || `${command} ${args[0]} ended without a word`);
+      throw new Error(lastWords || `${command} ${args[0]} ended without a message`);
     };
     return new Peer(child, nextAnswer, JSON.parse(await nextAnswer()) as PeerStart);
   }

@@ -1,10 +1,10 @@
 /**
- * How long a heuristic takes to plan anew from a stored profile of 100 blocks × 50 steps × 64 trajectories.
+ * How long a heuristic takes to plan again from a stored profile of 100 blocks × 50 steps × 64 trajectories.
  *
  *   npm run bench:planning
  *
- * The profile and the costs are made up (seeded): planning time does not depend on whose they are, and no
- * model of that many blocks comes with the library. Writes bench/results/planning.md and .json.
+ * The profile and the costs are made up (seeded): planning time does not depend on which model they belong to, and the
+ * library includes no model of that many blocks. Writes bench/results/planning.md and .json.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
@@ -20,7 +20,7 @@ import { median } from "../src/instrument/profile/statistics.js";
 import { writeResult } from "./results.js";
 
 const [BLOCKS, STEPS, TRAJECTORIES, WINDOW] = [100, 50, 64, 8];
-/** Of each heuristic, at each of its default values. */
+/** For each heuristic and each of its default values. */
 const REPEATS = 7;
 
 const generator = new MersenneTwister(0);

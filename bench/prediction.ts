@@ -1,5 +1,5 @@
 /**
- * Predicted against realised speed-up of whole samplings of the embedded model, at several sizes of batch.
+ * Predicted against realised speed-up of whole samplings of the embedded model, at several batch sizes.
  *
  *   npm run bench:prediction -- [--rows 2,16] [--rounds 7]
  *

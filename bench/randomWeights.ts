@@ -42,8 +42,8 @@ export async function writeComponent(
 const PATTERN = 1 << 16;
 
 /**
- * Uniform in ±√(3 / fan in), which keeps the variance of activations; norms are the identity. Every tensor has
- * numbers of its own: onnxruntime holds equal weights of a session once.
+ * Uniform in ±√(3 / fan in), which keeps the variance of activations; norms are the identity. No two matrices
+ * are equal: onnxruntime keeps equal weights of a session only once.
  */
 function randomWeight(name: string, dims: readonly number[]): Uint16Array {
   const length = elementCount(dims);

@@ -1,13 +1,13 @@
 /**
  * How much of the ideal speed-up a cached run really reaches. Ideal: plain time minus the time of the skipped
- * branches, as the same blocks took in the plain evaluations beside it.
+ * branches, as measured for the same blocks in the plain evaluations of the same run.
  *
  *   npm run bench:realised -- [--shapes embedded,sd15] [--device webgpu] [--precision float16]
  *
- * Network evaluations alone, by the hook that sampling uses, every second of them reusing; plain and cached
- * take turns. A GPU may go on computing while the next block is begun, so there seconds of blocks, and the ideal,
- * mean nothing and are not told. Writes bench/results/realised.md and .json (every second), with the device and
- * precision in their names where it is not cpu.
+ * Only network evaluations are timed, with the hook that sampling uses; every second one reuses. Plain and cached take
+ * turns. A GPU may still be computing when the next block starts, so there the seconds of single blocks, and with them
+ * the ideal, mean nothing and are not reported. Writes bench/results/realised.md and .json (every second), with the
+ * device and precision in their names where it is not cpu.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
@@ -81,7 +81,7 @@ async function measure(pipeline: Pipeline, shape: Shape) {
   }));
 }
 
-/** One entry a round. */
+/** One entry per round. */
 function ratiosOf(
   timings: readonly Realised[],
 ): Record<"plainSeconds" | "realised" | "ideal" | "share", readonly number[]> {
@@ -104,7 +104,7 @@ async function measureSd15(embedded: Pipeline): Promise<Awaited<ReturnType<typeo
       () => openWeights(folder, "diffusion_pytorch_model"),
       embedded.device,
     );
-    // The hook reads nothing of a pipeline but its network, device and solver; the other parts are the embedded model's.
+    // Of a pipeline the hook reads only its network, device and solver; the other parts are the embedded model's.
     const measured = await measure(new Pipeline(embedded.folder, embedded.device, network, embedded.text), {
       name: "SD-1.5 shape",
       rows: 2,

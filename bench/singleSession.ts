@@ -23,7 +23,7 @@ export function wholeGraph(unet: UNet): GraphBuilder {
     if (value === undefined) throw new TypeError(`${name} is read before anything computes it`);
     return value;
   };
-  // What no stage gives is fed.
+  // What no stage produces becomes an input of the graph.
   const feed = ({ value, dims, elementType }: BlockInput): void => {
     if (!values.has(value)) values.set(value, graph.input(value, dims, elementType));
   };
@@ -40,7 +40,7 @@ export function wholeGraph(unet: UNet): GraphBuilder {
   return graph;
 }
 
-/** Compiles the whole network; all weights are in JavaScript's memory meanwhile. */
+/** Compiles the whole network; meanwhile all weights are in JavaScript's memory. */
 export async function openSingleSession(unet: UNet, weights: Weights, { backend }: Device): Promise<CompiledGraph> {
   return backend.compile(await wholeGraph(unet).encode(weights));
 }

@@ -11,7 +11,7 @@ export interface Ratio {
   readonly what: string;
   readonly over: string;
   readonly under: string;
-  /** at most; absent where the ratio is only told */
+  /** upper limit; absent where the ratio is only reported */
   readonly goal?: number;
 }
 
@@ -23,7 +23,7 @@ export interface MeasuredRatio extends Ratio {
   readonly met?: boolean;
 }
 
-/** Between two turns: the threads of the side before spin for up to 200 ms (OpenMP's default) before they sleep. */
+/** Pause between two turns: the previous side's threads spin for up to 200 ms (OpenMP's default) before they sleep. */
 const REST_MILLISECONDS = 250;
 
 function shuffled<T>(items: readonly T[]): T[] {
@@ -35,9 +35,9 @@ function shuffled<T>(items: readonly T[]): T[] {
 
 /**
  * @param label of the progress line
- * @param following evaluations of a turn that are counted after one that is not, as a sampling's follow one another:
- *   the first finds what the other sides left in the caches. With 0 that one is counted itself
- * @returns seconds of an evaluation, a mean a turn, and the mean of |output| of each side
+ * @param following counted evaluations of a turn, after a first one that is not counted because it finds in the caches
+ *   what the other sides left there; evaluations of a sampling follow one another too. With 0 the first is counted
+ * @returns seconds of an evaluation, one mean per turn, and the mean of |output| of each side
  */
 export async function takeTurns(
   label: string,
@@ -53,7 +53,7 @@ export async function takeTurns(
     outputs[name] = (await side()).meanAbsoluteOutput;
   }
   for (let round = 0; round < rounds; round++) {
-    // Another order each time, so that none always comes after the same one.
+    // A new order each time, so that no side always comes after the same other one.
     for (const [name, side] of shuffled([...sides])) {
       await new Promise((resolve) => setTimeout(resolve, REST_MILLISECONDS));
       let { seconds } = await side();
@@ -67,7 +67,9 @@ export async function takeTurns(
   return { timings, outputs };
 }
 
-/** Those of the wanted ratios whose sides ran, each a round's seconds over the same round's. */
+/**
+ * Those of the wanted ratios whose sides both ran: one side's seconds of a round over the other's of the same round.
+ */
 export function pairedRatios(wanted: readonly Ratio[], timings: Readonly<Timings>): readonly MeasuredRatio[] {
   return wanted
     .filter(({ over, under }) => over in timings && under in timings)

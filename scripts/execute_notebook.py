@@ -1,6 +1,6 @@
-"""Executes one notebook in place through its kernel; one JSON line a cell on standard output.
+"""Executes one notebook in place through its kernel; progress is JSON lines on standard output.
 
-The file is replaced in one go, and only when every cell has run. What says nothing about the results stays out of it:
+The file is replaced in one go, and only when every cell has run. What has no bearing on the results is left out:
 times of day, and addresses of servers that end with the kernel. Cells with the tag "times" show how long something
 took, which differs at every run: they keep the outputs that they have for their source, unless --times asks for new ones.
 """
@@ -38,7 +38,7 @@ def without_addresses(value):
 
 
 def timed_outputs(cells) -> dict:
-    """The outputs of cells with times, by cell, where they were made by the source that stands there."""
+    """The outputs of cells with times, by cell, where they were made by the present source."""
     return {
         cell.id: cell.outputs
         for cell in cells
@@ -68,7 +68,7 @@ def main(path: str, new_times: bool) -> int:
         notebook,
         timeout=CELL_TIMEOUT_SECONDS,
         kernel_name="tslab",
-        # How text was cut into messages says nothing.
+        # How text was split into messages depends on timing alone.
         coalesce_streams=True,
         resources={"metadata": {"path": os.path.dirname(os.path.abspath(path))}},
         on_cell_start=started,

@@ -11,9 +11,9 @@ const options = [
   `--ServerApp.root_dir=${root}`,
   `--FileContentsManager.preferred_dir=${join(root, "notebooks")}`,
   ...HIDDEN.map((glob) => `--ContentsManager.hide_globs=${glob}`),
-  // The kernel sends text in few messages; a figure may well be larger than what Jupyter lets through by default.
+  // A figure can exceed the data rate that Jupyter allows by default. (The kernel sends text in few messages anyway.)
   "--ZMQChannelsWebsocketConnection.limit_rate=False",
-  // Settings that a user has not changed: neither news nor the question whether to fetch any.
+  // Defaults that users can still change: no news, and no question whether to fetch any.
   `--LabApp.app_settings_dir=${join(root, "notebooks", "jupyter", "lab")}`,
 ];
 if (process.getuid?.() === 0) options.push("--allow-root");

@@ -29,7 +29,7 @@ export const jupyterEnvironment = {
   PYTHONDONTWRITEBYTECODE: "1",
 };
 
-/** Does what is not done yet. Ends the process with a plain message where it cannot. */
+/** Does those steps that are not done yet. If one fails, ends the process with a plain message. */
 export function setUp() {
   mkdirSync(jupyterEnvironment.IPYTHONDIR, { recursive: true });
   const node = process.versions.node.split(".").map(Number);

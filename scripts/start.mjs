@@ -1,6 +1,6 @@
 /**
- * `npm start`: set up, execute the notebooks, write the figures, say what was made. `npm start -- 04-….ipynb` executes
- * that one; with `--times` cells that show times show this run's.
+ * `npm start`: sets up, executes the notebooks, writes the figures, lists what was made. `npm start -- 04-….ipynb`
+ * executes that one only; with `--times`, cells that show durations show this run's.
  */
 import { spawn } from "node:child_process";
 import { readdirSync, statSync } from "node:fs";
@@ -24,7 +24,7 @@ for (const { notebook, cells, milliseconds } of summaries)
   console.log(`  notebooks/${notebook}  ${cells} cells, ${seconds(milliseconds)}`);
 if (!newTimes)
   console.log(
-    "Cells that show how long something took keep the times that they have; `npm start -- --times` shows yours.",
+    "Cells that show how long something took keep the times stored in them; `npm start -- --times` shows yours.",
   );
 console.log("Figures:");
 for (const file of readdirSync(join(root, "figures")).sort()) {
@@ -56,7 +56,7 @@ async function execute(notebook) {
   const status = child.exitCode ?? (await new Promise((resolve) => child.once("exit", resolve)));
   process.removeListener("SIGINT", stop);
   if (process.stdout.isTTY) process.stdout.write("\n");
-  if (status !== 0) fail(`notebooks/${notebook} failed; the error stands above, and the notebook is as it was`);
+  if (status !== 0) fail(`notebooks/${notebook} failed; see the error above; the notebook is unchanged`);
   return { notebook, cells: total, milliseconds: Date.now() - begun };
 }
 

@@ -1,4 +1,4 @@
-/** `npm test`: set up, the checks of form, then every test; the last line counts them. Arguments go to vitest, alone. */
+/** `npm test`: set-up, static checks, then every test; the last line counts them. With arguments: vitest alone. */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -49,7 +49,7 @@ const { status } = spawnSync(process.execPath, vitest, {
 const { numPassedTests, numFailedTests, numPendingTests, numFailedTestSuites } = JSON.parse(
   readFileSync(report, "utf8"),
 );
-// A file that does not even load has failed without a test to its name.
+// A file that does not even load has failed although no test of it is counted.
 const failed = Math.max(numFailedTests, status === 0 ? 0 : Math.max(1, numFailedTestSuites > 0 ? numFailedTests : 1));
 console.log(`${numPassedTests} passed, ${failed} failed, ${numPendingTests} skipped`);
 process.exitCode = status ?? 1;

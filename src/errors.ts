@@ -1,6 +1,6 @@
 /**
  * The errors a caller can act on. Every message says where, the rule, the value
- * found and how to mend it, in one line.
+ * found and how to fix it, in one line.
  */
 
 /** Base of all errors that this library throws on purpose. */
@@ -18,7 +18,7 @@ export interface FileProblem {
   readonly found: string;
   /** What the rule asks for. */
   readonly expected: string;
-  /** How to mend it. */
+  /** How to fix it. */
   readonly hint?: string;
 }
 
@@ -40,7 +40,7 @@ export class UnsupportedError extends BlockcacheError {
   override name = "UnsupportedError";
 }
 
-/** The caller's own arguments are off: an unknown block, a latent size the network cannot take. */
+/** The caller's own arguments are wrong: an unknown block, a latent size the network cannot take. */
 export class ArgumentError extends BlockcacheError {
   override name = "ArgumentError";
 }
@@ -65,7 +65,7 @@ export class DeviceError extends BlockcacheError {
   override name = "DeviceError";
 }
 
-/** Something was used after it was given back: a tensor, a graph, a pipeline. */
+/** Something was used after it was released: a tensor, a graph, a pipeline. */
 export class ReleasedError extends BlockcacheError {
   override name = "ReleasedError";
 }
@@ -86,16 +86,16 @@ export type HubRefusal =
   | "offline"
   /** no answer, or one that says that the hub is down */
   | "unreachable"
-  /** the connection broke again and again; what has come is kept and resumed */
+  /** the connection broke again and again; what has arrived is kept, and the next try resumes */
   | "cut"
-  /** what came is not what the hub lists: wrong size or hash, or an answer that makes no sense */
+  /** what arrived is not what the hub lists: wrong size or hash, or an answer that makes no sense */
   | "damaged"
   /** the cache's disk has no room */
   | "disk-full"
   /** the cache's folder may not be written */
   | "not-writable";
 
-/** A model could not be fetched from the Hugging Face hub; the message says how to mend it. */
+/** A model could not be fetched from the Hugging Face hub; the message says what to do. */
 export class HubError extends BlockcacheError {
   override name = "HubError";
   readonly reason: HubRefusal;

@@ -1,7 +1,7 @@
 /**
- * Work that can be stopped from outside although nobody passed it a signal, as a notebook stops its cells. The
- * signal goes with the asynchronous context, so that what one piece of work began stops with it wherever it has
- * got to, and what others began does not.
+ * Work that can be stopped from outside although nobody passed it a signal, as a notebook stops its cells. The signal
+ * travels with the asynchronous context, so that everything that one piece of work started stops with it, wherever it
+ * has got to, and what others started does not.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { InterruptedError } from "./errors.js";
@@ -9,7 +9,8 @@ import { InterruptedError } from "./errors.js";
 const surrounding = new AsyncLocalStorage<AbortSignal>();
 
 /**
- * Runs `work`; every long call of the library in it stops when `signal` aborts, as if each had been given it.
+ * Runs `work`; every long call of this library inside it stops when `signal` aborts, as if the signal had been passed
+ * to each.
  *
  * @returns what `work` returns
  */
@@ -29,8 +30,8 @@ export function stopSignal(signal?: AbortSignal): AbortSignal | undefined {
 }
 
 /**
- * @param signal the caller's; that of the surrounding work ({@link interruptible}) is looked at in any case
- * @param what is under way, for the message
+ * @param signal the caller's; that of the surrounding work ({@link interruptible}) is checked in any case
+ * @param what what is under way, for the message
  * @throws InterruptedError where one of the two has aborted
  */
 export function throwIfAborted(signal: AbortSignal | undefined, what: string): void {

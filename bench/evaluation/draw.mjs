@@ -13,7 +13,10 @@ import { join } from "node:path";
 
 const PACKAGE = "emojibase-data@17.0.0";
 const SETS = { "fit.txt": [0, 20], "evaluate.txt": [20, 180] };
-/** emojibase's numbers of groups that are no pictures of things: parts of emoji, and flags, which differ in colours alone. */
+/**
+ * Group numbers, in emojibase, of what is not a picture of a thing: parts of emoji, and flags, which differ only in
+ * colour.
+ */
 const LEFT_OUT = [undefined, 2, 9];
 
 const folder = mkdtempSync(join(tmpdir(), "prompts-"));

@@ -56,11 +56,11 @@ interface AdjustCommandOptions extends CommonOptions, SizeOptions {
   readonly out: string;
 }
 
-/** `blockcache adjust`: coefficients of each channel that mend what stands in for a reused block. */
+/** `blockcache adjust`: fits per-channel coefficients that correct what stands in for a reused block. */
 export function adjustCommand(): Command {
   return command(
     "adjust",
-    "Fit a scale and a shift of each channel, so that a reused block's stand-in is nearer to what it would have computed; interrupt it and run it again to go on.",
+    "Fit a scale and a shift for each channel, so that a reused block's stand-in is nearer to what it would have computed. If interrupted, run it again to continue.",
     "blockcache adjust fluent-ldm --schedule schedule.json --prompts fit.txt --seeds 0 --out adjustment.safetensors",
   )
     .argument("<model>", MODEL)
@@ -94,27 +94,30 @@ export function adjustCommand(): Command {
     .addOption(
       new Option(
         "--halves <how>",
-        "balanced: both guidance halves have the same coefficients, fitted to what guidance makes of them and, with less weight, to them; guided: to the former alone; together: to the halves alone; apart: each has its own (default: balanced)",
+        "balanced: both guidance halves have the same coefficients, fitted to what guidance makes of them and, with less weight, to the halves themselves; guided: only to the former; together: only to the halves; apart: each half has its own (default: balanced)",
       ).choices(FIT_HALVES),
     )
     .addOption(
       new Option(
         "--target <what>",
-        "branch: stand-ins are fitted to what the block would compute; out: to what makes its output the teacher's, so that they also mend what reused blocks before it did (default: branch)",
+        "branch: stand-ins are fitted to what the block would compute; out: to what makes its output the teacher's, so that they also correct what reused blocks before it did (default: branch)",
       ).choices(FIT_TARGETS),
     )
     .addOption(
-      new Option("--per <what>", "whether each channel has coefficients of its own, or all of a block the same")
+      new Option("--per <what>", "whether each channel has its own coefficients, or all channels of a block share them")
         .choices(["channel", "block"])
         .default("channel"),
     )
-    .option("--negative-prompt <text>", "as the adjustment is to be used (default: as `blockcache sample`)")
+    .option(
+      "--negative-prompt <text>",
+      "the one that the adjustment will be used with (default: as in `blockcache sample`)",
+    )
     .option("--height <pixels>", "default: what the model was trained at", positiveInteger)
     .option("--width <pixels>", "with --height: both or neither", positiveInteger)
     .option("--batch <n>", "trajectories sampled together", positiveInteger, 4)
-    .addOption(reuseOption("what stands in for a block, and is mended"))
+    .addOption(reuseOption("what stands in for a block, before it is corrected"))
     .addOption(
-      outputFile("--out <file>", "safetensors to write; one of the same setting is gone on with", [
+      outputFile("--out <file>", "safetensors to write; an unfinished one of the same setting is continued", [
         ".safetensors",
       ]).makeOptionMandatory(),
     )

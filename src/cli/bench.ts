@@ -38,7 +38,7 @@ interface BenchCommandOptions extends CommonOptions {
   readonly rounds: number;
 }
 
-/** A schedule with a rule, and its timings, one a round. */
+/** A schedule with a rule, and its timings, one per round. */
 interface TimedArm {
   readonly name: string;
   readonly schedule: Schedule;
@@ -64,10 +64,10 @@ export function benchCommand(): Command {
         `sets of kinds for the ceiling and for regular schedules, each of ${KINDS.join(", ")} joined by +, or all`,
       ).default(["transformer", "all"]),
     )
-    .option("--interval <n>", "of the regular schedules", positiveInteger, 2)
+    .option("--interval <n>", "interval of the regular schedules", positiveInteger, 2)
     .addOption(reuseListOption("what stands in for a block that does not compute"))
     .option("--rows <n>", "rows of a network evaluation: twice the images with guidance", positiveInteger, 2)
-    .option("--rounds <n>", "how often each is timed, plain and cached in turn", positiveInteger, 5)
+    .option("--rounds <n>", "how many times each is timed, plain and cached in turn", positiveInteger, 5)
     .action(async (model: string, options: BenchCommandOptions, called: Command) => {
       if (options.schedule !== undefined) refuseBeside(called, "--schedule", ["interval"]);
       const rules = await loadReuseRules(options.reuse);
@@ -114,7 +114,7 @@ export function benchCommand(): Command {
         }));
         const rows = arms.map((arm) => summaryOf(arm, costs));
         print(options, { secondsAnEvaluation: evaluation, ceilings, arms: rows }, [
-          `${(1000 * evaluation).toFixed(1)} ms an evaluation of ${options.rows} rows; ceiling over ${schedules[0].schedule.timesteps.length} evaluations: ${ceilings.map(({ kinds, speedup }) => `${kinds} ${speedup.toFixed(2)}`).join(", ")}`,
+          `${(1000 * evaluation).toFixed(1)} ms per evaluation of ${options.rows} rows; ceiling over ${schedules[0].schedule.timesteps.length} evaluations: ${ceilings.map(({ kinds, speedup }) => `${kinds} ${speedup.toFixed(2)}`).join(", ")}`,
           ...table(rows),
         ]);
       } finally {

@@ -23,7 +23,7 @@ export interface CommonOptions {
   readonly verbose?: boolean;
 }
 
-/** A subcommand with the options that all have, and an example at the end of its help. */
+/** A subcommand with the options that all of them share, and an example at the end of its help. */
 export function command(usage: string, description: string, example: string): Command {
   return new Command(usage)
     .description(description)
@@ -36,7 +36,7 @@ export function command(usage: string, description: string, example: string): Co
         .default("float32"),
     )
     .option("--tf32", "on cuda, multiply float32 with 10 bits of mantissa: faster, and about 1e-3 off")
-    .option("--threads <n>", "threads inside an operator, on cpu (default: one a core)", positiveInteger)
+    .option("--threads <n>", "threads inside an operator, on cpu (default: one per core)", positiveInteger)
     .option("--config <model>", "for a model in a single file: a folder or id that has its configs and tokenizer")
     .option("--json", "print the result as JSON, for machines")
     .option("--verbose", "print the stack trace of an error")
@@ -44,7 +44,7 @@ export function command(usage: string, description: string, example: string): Co
     .hook("preAction", (_, called) => checkOutputs(called));
 }
 
-/** What stands below a command's help. */
+/** What is printed below a command's help. */
 export function exampleText(example: string): string {
   return `\nExample:\n  ${example}\n`;
 }
@@ -61,7 +61,7 @@ export function refuseBeside(command: Command, other: string, options: readonly 
   if (stray !== undefined) throw new UsageError(`${command.name()}: ${flagOf(stray)} has no effect beside ${other}`);
 }
 
-/** `--pair-window` of commander's name `pairWindow`. */
+/** `--pair-window` from commander's name `pairWindow`. */
 function flagOf(name: string): string {
   return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
@@ -75,7 +75,7 @@ export function counted(count: number, one: string, many = `${one}s`): string {
 export const MODEL =
   "a folder in the diffusers layout, a Hugging Face id (owner/name, owner/name@revision), a single .safetensors file, or fluent-ldm";
 
-/** Loads a model with progress on a terminal; Ctrl-C stops it, and a download goes on there next time. */
+/** Loads a model with progress on a terminal; Ctrl-C stops it, and a download continues from there next time. */
 export async function openPipeline(model: string, options: CommonOptions): Promise<Pipeline> {
   const downloading = createProgress("downloading", "MiB");
   const compiling = createProgress("compiling blocks", "blocks");
@@ -110,7 +110,10 @@ export function mebibytes(bytes: number): string {
   return `${(bytes / MEBIBYTE).toFixed(1)} MiB`;
 }
 
-/** Prints a result: JSON with `--json`, else the lines made for people; on stderr where stdout has the output itself. */
+/**
+ * Prints a result: JSON with `--json`, else the lines made for people; on stderr where stdout carries the output
+ * itself.
+ */
 export function print(options: Pick<CommonOptions, "json">, result: unknown, lines: readonly string[]): void {
   const stream = stdoutIsOutput() ? process.stderr : process.stdout;
   stream.write(options.json ? `${JSON.stringify(result)}\n` : `${lines.join("\n")}\n`);
@@ -170,7 +173,10 @@ export interface SizeOptions {
   readonly width?: number;
 }
 
-/** `--height` and `--width` as a latent size; nothing without them. Throws UsageError for one of them, or an odd size. */
+/**
+ * `--height` and `--width` as a latent size; nothing without them. Throws UsageError where one is missing, or the
+ * autoencoder cannot make that size.
+ */
 export function latentSizeOf(
   { height, width }: SizeOptions,
   { vaeScaleFactor: factor }: Pipeline,

@@ -35,7 +35,10 @@ export function compareCommand(): Command {
     "Cached, or plain with fewer steps? Each arm of a study at equal latency, with 95 % intervals over prompts × seeds; and what one half of the prompts chooses, reported on the other.",
     "blockcache compare study --csv study.csv",
   )
-    .argument("<studies...>", "folders that `blockcache sweep` filled, or their study.json; each is a table of its own")
+    .argument(
+      "<studies...>",
+      "folders that `blockcache sweep` filled, or their study.json; each becomes a table of its own",
+    )
     .addOption(
       new Option(
         "--measure <name>",

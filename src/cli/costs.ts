@@ -24,7 +24,7 @@ interface CostsCommandOptions extends CommonOptions, SizeOptions {
   readonly out: string;
 }
 
-/** `blockcache costs`: seconds of every block's computing and reusing, on this machine. */
+/** `blockcache costs`: seconds that computing and reusing each block takes on this machine. */
 export function costsCommand(): Command {
   return command(
     "costs",
@@ -35,7 +35,7 @@ export function costsCommand(): Command {
     .option("--rows <n>", "rows of a network evaluation: twice the images with guidance", positiveInteger, 2)
     .option("--height <pixels>", "image height (default: what the model was trained at)", positiveInteger)
     .option("--width <pixels>", "image width", positiveInteger)
-    .option("--samples <n>", "evaluations timed of each kind", positiveInteger, 9)
+    .option("--samples <n>", "how many evaluations of each kind are timed", positiveInteger, 9)
     .addOption(outputFile("--out <file>", "safetensors to write", [".safetensors"]).makeOptionMandatory())
     .action(async (model: string, options: CostsCommandOptions) => {
       const pipeline = await openPipeline(model, options);
@@ -72,7 +72,7 @@ export function costsCommand(): Command {
             secondsOfText: text,
           },
           [
-            `${options.out}: ${counted(Object.keys(costs.compute).length, "block")} at ${latentSize.join("×")} latents, ${milliseconds(evaluation)} an evaluation of ${counted(options.rows, "row")}, and ${milliseconds(text)} for the text once`,
+            `${options.out}: ${counted(Object.keys(costs.compute).length, "block")} at ${latentSize.join("×")} latents, ${milliseconds(evaluation)} per evaluation of ${counted(options.rows, "row")}, and ${milliseconds(text)} for the text once`,
             `all blocks together: ${Object.entries(groups)
               .map(([group, seconds]) => `${group} ${milliseconds(seconds)}`)
               .join(", ")}`,

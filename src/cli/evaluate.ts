@@ -41,43 +41,43 @@ interface EvaluateCommandOptions extends CommonOptions, SizeOptions {
   readonly csv?: string;
 }
 
-/** `blockcache evaluate`: the paper's Table 1, of settings and prompts of one's own. */
+/** `blockcache evaluate`: the paper's Table 1, for your own settings and prompts. */
 export function evaluateCommand(): Command {
   return command(
     "evaluate",
-    "Make pictures by several settings and compare them: Fréchet distance, CLIP score and more, images/s, multiply-adds, with 95 % intervals (the paper's Table 1). Interrupt it and run it again to go on.",
+    "Make pictures by several settings and compare them: Fréchet distance, CLIP score and more, images/s, multiply-adds, with 95 % intervals (the paper's Table 1). If interrupted, run it again to continue.",
     "blockcache evaluate fluent-ldm --settings settings.json --prompts prompts.txt --seeds 0 --out table-1",
   )
     .argument("<model>", MODEL)
     .requiredOption(
       "--settings <file>",
-      'JSON: a list of { "name", "solver", "steps" }, where it caches with "schedule": file, or "delta": number and "profile": file; then "reuse", "kinds" and "adjustment": file too',
+      'JSON: a list of { "name", "solver", "steps" }; to cache, add "schedule": file, or "delta": number and "profile": file, and if you like "reuse", "kinds" and "adjustment": file',
     )
     .requiredOption("--prompts <file>", PROMPT_FILE)
     .option("--seeds <list>", "seeds separated by commas", integerList, [0])
     .addOption(
       outputFolder(
         "--out <folder>",
-        "everything is kept in it: pictures by setting, features, evaluation.json",
+        "where everything is kept: pictures by setting, features, evaluation.json",
       ).makeOptionMandatory(),
     )
     .option("--metrics <list>", METRICS.map(({ name }) => name).join(", "), nameList, DEFAULT_METRICS)
     .option("--baseline <name>", "setting that the others are compared with (default: the first)")
-    .option("--extractor <model>", "of the features: what `blockcache features` takes", DEFAULT_EXTRACTOR)
-    .option("--clip <folder>", "for the CLIP score", DEFAULT_EXTRACTOR)
+    .option("--extractor <model>", "model for the features: any that `blockcache features` takes", DEFAULT_EXTRACTOR)
+    .option("--clip <folder>", "model for the CLIP score", DEFAULT_EXTRACTOR)
     .option(
       "--reference <file>",
-      "features of pictures as they should be, by the same extractor (default with fluent-clip: its training pictures of the 3D style)",
+      "features of reference pictures (what the model should produce), by the same extractor (default with fluent-clip: its training pictures of the 3D style)",
     )
     .option("--lpips <file>", 'for the metric lpips: safetensors of lpips.LPIPS(net="alex").state_dict()')
-    .option("--guidance-scale <number>", "of all settings (default: 5)", finiteNumber)
-    .option("--negative-prompt <text>", "of all settings")
+    .option("--guidance-scale <number>", "for all settings (default: 5)", finiteNumber)
+    .option("--negative-prompt <text>", "for all settings")
     .addOption(schedulerConfigOption())
     .option("--height <pixels>", "image height (default: what the model was trained at)", positiveInteger)
     .option("--width <pixels>", "image width", positiveInteger)
     .option("--batch <n>", "pictures sampled together", positiveInteger, 4)
     .addOption(redisOption())
-    .addOption(outputFile("--csv <file>", "also write the table, numbers in full", [".csv"]))
+    .addOption(outputFile("--csv <file>", "also write the table, with unrounded numbers", [".csv"]))
     .action(async (model: string, options: EvaluateCommandOptions) => {
       const settings = await loadEvaluationSettings(options.settings);
       const prompts = await readPrompts(options.prompts);

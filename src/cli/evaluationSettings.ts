@@ -19,7 +19,7 @@ const schema = z
         name: z.string(),
         solver: z.enum(solverNames),
         steps: z.number().int().positive(),
-        /** a file, as all paths here from the settings file's folder */
+        /** a file; like all paths here, relative to the settings file's folder */
         schedule: z.string().optional(),
         /** the paper's threshold on a profile */
         delta: z.number().nonnegative().optional(),

@@ -39,15 +39,18 @@ export function exploreCommand(): Command {
     .argument("<model>", MODEL)
     .option("--port <n>", "port on 127.0.0.1 (default: one that is free)", nonNegativeInteger, 0)
     .option("--no-open", "print the link, and open no browser")
-    .option("--profile <file>", "what `blockcache profile` wrote, in place of measuring change")
-    .option("--costs <file>", "what `blockcache costs` wrote, in place of timing blocks")
+    .option("--profile <file>", "what `blockcache profile` wrote, instead of measuring change")
+    .option("--costs <file>", "what `blockcache costs` wrote, instead of timing blocks")
     .option("--schedule <file>", "a schedule to begin with: what `blockcache schedule` wrote")
-    .option("--adjustment <file>", "mend what stands in: what `blockcache adjust` wrote for this schedule")
+    .option(
+      "--adjustment <file>",
+      "correct what stands in for reused blocks, with what `blockcache adjust` wrote for this schedule",
+    )
     .option("--cache <folder>", "where measurements are kept (default: blockcache/explore in the user's cache folder)")
-    .option("--heuristic <modules...>", "modules of your own heuristics; loaded anew when they change")
+    .option("--heuristic <modules...>", "modules of your own heuristics; reloaded when they change")
     .action(async (model: string, options: ExploreOptions) => {
       const { device, precision, threads, config, profile, costs, adjustment } = options;
-      // A file that is wrong is found before a model is opened.
+      // A faulty file is reported before the model is opened, which may take long.
       const schedule = options.schedule === undefined ? undefined : await loadSchedule(options.schedule);
       if (adjustment !== undefined) await loadAdjustment(adjustment);
       if (profile !== undefined) await loadProfile(profile);
@@ -87,7 +90,7 @@ async function serve(session: LiveSession, worker: LiveWorker, options: ExploreO
   if (problem !== undefined) throw new BlockcacheError(problem);
 }
 
-/** Editors write in several goes. */
+/** Editors save in several writes: the module is loaded when they have been quiet for this long. */
 const SETTLED_MILLISECONDS = 100;
 
 /** Offers a user's own heuristic, and again whenever its file changes. @returns ends the watching */
@@ -101,7 +104,7 @@ async function offerModule(session: LiveSession, path: string): Promise<() => vo
       session.offer({ name, problem: error instanceof Error ? error.message : String(error) });
     }
   };
-  // What is wrong from the start is a slip.
+  // A module that does not load at the start is a mistake on the command line, and ends the command.
   session.offer(await loadHeuristic(path, version++));
   let timer: NodeJS.Timeout | undefined;
   // The folder, because editors put a new file in the old one's place.
@@ -116,7 +119,10 @@ async function offerModule(session: LiveSession, path: string): Promise<() => vo
   };
 }
 
-/** Opens the link through a file of the user's own: on the command line of a browser everybody could read its token. */
+/**
+ * Opens the link through a file of the user's own: on a browser's command line, everybody on the machine could read its
+ * token.
+ */
 async function openInBrowser(url: string): Promise<void> {
   if (process.platform === "linux" && !process.env.DISPLAY && !process.env.WAYLAND_DISPLAY) return;
   const folder = await mkdtemp(join(tmpdir(), "blockcache-explore-"));

@@ -1,4 +1,4 @@
-/** From a profile to a schedule, as `schedule`, `sample --profile` and `transfer` are told how. */
+/** From a profile to a schedule, by the options that `schedule`, `sample --profile` and `transfer` share. */
 import type { Command } from "commander";
 import type { Costs } from "../caching/costs/costs.js";
 import { askHeuristic } from "../caching/heuristics/askHeuristic.js";
@@ -21,12 +21,16 @@ export interface FindOptions extends HeuristicOptions {
 /** Adds the options of a heuristic, and how it is tuned. */
 export function withFinding(command: Command): Command {
   return withHeuristic(command)
-    .option("--delta <d>", "as --option delta=<d>: how much change a cache may miss", finiteNumber)
-    .option("--interval <n>", "as --option interval=<n>: every how many evaluations a block computes", positiveInteger)
+    .option("--delta <d>", "the same as --option delta=<d>: how much change a cache may miss", finiteNumber)
+    .option(
+      "--interval <n>",
+      "the same as --option interval=<n>: a block computes once in n evaluations",
+      positiveInteger,
+    )
     .option("--speedup <factor>", "tune the heuristic to a predicted speed-up; needs --costs", finiteNumber)
     .option(
       "--latency <time>",
-      "tune it to predicted seconds of a sampling, such as 0.8s or 800ms; needs --costs",
+      "tune it to predicted seconds per sampling, such as 0.8s or 800ms; needs --costs",
       seconds,
     );
 }
@@ -48,7 +52,8 @@ export const FINDING = [
  * The schedule that the options ask for.
  *
  * @param reuse the rule that the run will use: its sums count in a budget
- * @throws UsageError where the heuristic does not have an option, or is not told how to be tuned; what it throws itself
+ * @throws UsageError where the heuristic does not have an option, or nothing says how to tune it; whatever the
+ *   heuristic throws
  */
 export function findSchedule(
   heuristic: NamedHeuristic,
@@ -86,7 +91,7 @@ export function findSchedule(
   return withinBudget(heuristic, profile, { costs, reuse, speedup, seconds: latency }, named);
 }
 
-/** What a heuristic would not look at is a slip. */
+/** An option that the heuristic would ignore is a mistake. */
 function checkOptions(
   { name, parameter, options: known }: NamedHeuristic,
   { delta, interval, option = {} }: FindOptions,

@@ -15,7 +15,7 @@ interface ForwardOptions extends CommonOptions {
   readonly hooks?: string;
 }
 
-/** What some networks take besides. */
+/** Further inputs that some networks take. */
 const CONDITIONS = { text_embeds: "[batch, width]", time_ids: "[batch, ids]", timestep_cond: "[batch, width]" };
 
 /** `blockcache forward`: one network evaluation on given tensors. */

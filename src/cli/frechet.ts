@@ -21,14 +21,14 @@ export function frechetCommand(): Command {
     "Distance between two sets of features, with a 95 % interval over pictures (bootstrap).",
     "blockcache frechet cached.safetensors photos.safetensors --metric kid",
   )
-    .argument("<a>", "what `blockcache features` wrote of the pictures in question")
-    .argument("<b>", "the same of the reference pictures; for Fréchet distances their mean and covariance will do")
+    .argument("<a>", "what `blockcache features` wrote for the pictures in question")
+    .argument("<b>", "the same for the reference pictures; for Fréchet distances, their mean and covariance are enough")
     .addOption(
       new Option("--metric <name>", "which distance").choices(DISTANCES.map(({ name }) => name)).default("frechet"),
     )
     .option(
       "--resamples <n>",
-      "of the bootstrap; 0: the distance alone, where thousands of pictures and numbers make an interval too slow",
+      "of the bootstrap; 0 gives the distance alone, for sets so large that an interval would take too long",
       nonNegativeInteger,
       RESAMPLES,
     )

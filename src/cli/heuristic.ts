@@ -23,14 +23,14 @@ export interface HeuristicOptions {
 }
 
 /** What `--heuristic` takes, for help texts. */
-export const HEURISTIC_NAMES = `one of ${HEURISTICS.map(({ name, parameter }) => `${name} (${parameter})`).join(", ")}, by the option that each is tuned by; or the path of a module whose default export is one`;
+export const HEURISTIC_NAMES = `one of ${HEURISTICS.map(({ name, parameter }) => `${name} (${parameter})`).join(", ")}, with the option that tunes it in brackets; or the path of a module whose default export is a heuristic`;
 
 /** Adds the options that choose a heuristic and the blocks that it may cache. */
 export function withHeuristic(command: Command): Command {
   return command
     .option("--heuristic <name>", HEURISTIC_NAMES, "threshold")
     .option("--option <key=value>", "an option of the heuristic; may be repeated", keyValue)
-    .addOption(kindsOption("which kinds may be cached (default: transformer; with --pattern all)"))
+    .addOption(kindsOption("which kinds may be cached (default: transformer; with --pattern, all)"))
     .option("--pattern <pattern>", "which blocks may be cached, such as down_blocks.*.attentions.*")
     .option(
       "--resolutions <sizes...>",
@@ -48,7 +48,7 @@ export function cacheableOf({
   return { kinds, pattern, resolutions };
 }
 
-// JSON has no word for it, and zod's numbers leave it out.
+// zod's numbers leave Infinity out.
 const bound = z.union([z.number(), z.literal(Infinity)]);
 
 const moduleSchema = z.object({
@@ -62,7 +62,7 @@ const moduleSchema = z.object({
 /**
  * A heuristic by its name or by the path of a module: its default export is the function, and `parameter`
  * (the option that --speedup and sweeps vary), `values`, `bounds`, `integer` may stand beside it. What it
- * returns is checked. A module that was loaded before is read anew under another version.
+ * returns is checked. A module that was loaded before is loaded afresh under another version.
  */
 export async function loadHeuristic(name: string, version?: number): Promise<NamedHeuristic> {
   if (!isModulePath(name)) {

@@ -11,7 +11,7 @@ interface InspectOptions extends CommonOptions, SizeOptions {
   readonly inside?: boolean;
 }
 
-/** `blockcache inspect`: every hook of a model with kind, shape, size and share of time. */
+/** `blockcache inspect`: every block of a model with kind, shape, size and share of time. */
 export function inspectCommand(): Command {
   return command(
     "inspect",
@@ -43,9 +43,9 @@ export function inspectCommand(): Command {
 /** Bytes, of the denoising network unless said otherwise. */
 interface Memory {
   readonly weights: number;
-  /** of them, held twice once every block has been reused */
+  /** the part of the weights that is held twice once every block has been reused */
   readonly shared_weights: number;
-  /** C of every cacheable block, once, for one batch row: what `hold` keeps; guidance has two rows an image */
+  /** C of every cacheable block, once, for one batch row: what `hold` keeps; guidance has two rows per image */
   readonly cache_per_row: number;
   /** the whole process now: sessions and their working memory after evaluations of two rows, the text encoder, Node itself */
   readonly process: number;
@@ -64,9 +64,9 @@ function memoryOf({ device, network }: Pipeline, blocks: readonly BlockMapEntry[
 
 function memoryLines(memory: Memory): string[] {
   return [
-    `weights ${mebibytes(memory.weights)}, held once; ${mebibytes(memory.shared_weights)} of them a second time where all blocks are reused (the ResNet blocks' shortcuts)`,
-    `cache ${mebibytes(memory.cache_per_row)} a batch row where every cacheable block keeps its C; guidance has two rows an image`,
-    `process ${mebibytes(memory.process)} resident, sessions and their working memory at two rows included`,
+    `weights ${mebibytes(memory.weights)}, held once; ${mebibytes(memory.shared_weights)} of them twice where all blocks are reused (the ResNet blocks' shortcuts)`,
+    `cache ${mebibytes(memory.cache_per_row)} per batch row where every cacheable block keeps its C; guidance has two rows per image`,
+    `process ${mebibytes(memory.process)} resident, including sessions and their working memory at two rows`,
   ];
 }
 

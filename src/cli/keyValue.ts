@@ -1,7 +1,7 @@
 /** `key=value` options. */
 import { InvalidArgumentError } from "commander";
 
-/** `key=value` beside the ones before it; a value is JSON where it reads as such, else the text itself. */
+/** Adds one `key=value` to those before it; a value is read as JSON where it is JSON, else it is the text itself. */
 export function keyValue(
   text: string,
   before: Readonly<Record<string, unknown>> = {},

@@ -61,10 +61,12 @@ for (const subcommand of [
 // commander ends the process with 1 on wrong usage; the contract says 2.
 for (const each of [program, ...program.commands.flatMap((child) => [child, ...child.commands])]) each.exitOverride();
 
-// Whoever reads a pipe may have enough before its end, as `head` does.
+// A reader may close the pipe before we are done, as `head` does.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : FAILED));
 
-/** Node reads the command line as UTF-8 and puts U+FFFD where it is none: a prompt would become another one. */
+/**
+ * Node reads the command line as UTF-8 and puts U+FFFD where it is not: the prompt would silently become another one.
+ */
 function refuseBrokenText(): void {
   const broken = process.argv.find((text) => text.includes("\ufffd"));
   if (broken !== undefined)

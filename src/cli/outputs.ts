@@ -11,9 +11,9 @@ import { UsageError } from "./usageError.js";
 
 /** An option that names an output: its value is checked by {@link checkOutputs}. */
 export class OutputOption extends Option {
-  /** the endings that say how the file is written, in lower case; none for a folder */
+  /** the endings that say in which format the file is written, in lower case; none for a folder */
   readonly endings: readonly string[];
-  /** what a device or a pipe gets, whose name has no ending */
+  /** the format for a device or a pipe, whose name has no ending */
   readonly ofStream: string | undefined;
 
   constructor(flags: string, description: string, endings: readonly string[], ofStream = soleOf(endings)) {
@@ -26,8 +26,8 @@ export class OutputOption extends Option {
 /**
  * `--out <file>` and the like.
  *
- * @param endings the formats there are, such as `.json` and `.csv`; a name has one of them, in any case. Where there
- *   is only one, it may have none
+ * @param endings the possible formats, such as `.json` and `.csv`; a name must end in one of them, in upper or lower
+ *   case. Where there is only one, the name may have no ending
  * @param ofStream the format for a device or a pipe, whose name has no ending. Default: the only one
  */
 export function outputFile(
@@ -44,11 +44,11 @@ export function outputFolder(flags: string, description: string): OutputOption {
   return new OutputOption(flags, description, []);
 }
 
-/** Options whose values are texts, whatever files are called like them. */
+/** Options whose values are texts, even where a file happens to have that name. */
 const TEXTS: readonly string[] = ["prompt", "negativePrompt"];
 
 /**
- * Before a command runs: every output can be written, in a format that there is, and is neither an input nor another
+ * Checks, before a command runs, that every output can be written in a known format and is neither an input nor another
  * output.
  *
  * @throws UsageError
@@ -68,8 +68,8 @@ export async function checkOutputs(command: Command): Promise<void> {
 }
 
 /**
- * @param inputs what is read, by identity
- * @param taken the options of the outputs before, by identity; this one is added
+ * @param inputs the files that are read, by identity
+ * @param taken the outputs checked before this one, by identity; this one is added
  */
 async function checkOutput(
   option: OutputOption,
@@ -105,7 +105,7 @@ async function checkOutput(
   }
 }
 
-/** The files that a command reads where it is given a path: that file, or the result in that folder. */
+/** The files that a command may read when it is given a path: the file itself, or the result in that folder. */
 function inputFiles(path: string): string[] {
   const results = [STUDY_FILE, EVALUATION_FILE].map((name) => join(path, name));
   return existsSync(path) ? [path, ...results].filter((file) => existsSync(file)) : [];
@@ -122,7 +122,7 @@ const COMPONENTS: readonly string[] = [
   "vae",
 ];
 
-/** A file that belongs to a model's folder; nothing for others. */
+/** Says so where a file belongs to a model's folder; undefined for all others. */
 function modelFile(path: string): string | undefined {
   if (!existsSync(path)) return undefined;
   const folder = dirname(path);
@@ -131,7 +131,7 @@ function modelFile(path: string): string | undefined {
   return isIndex || isPart ? "one of a model's" : undefined;
 }
 
-/** One text for a file, whatever name it is reached by. */
+/** The same text for the same file, whichever name it is reached by. */
 function identityOf(path: string): string {
   if (!existsSync(path)) return path;
   const { dev, ino } = statSync(path, { bigint: true });

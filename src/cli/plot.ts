@@ -8,7 +8,7 @@ import { studyCommands } from "./plot/study.js";
 
 /** `blockcache plot`: figures as .html, .svg, .png, .pdf or .json, by the ending of --out. */
 export function plotCommand(): Command {
-  // It has no options of its own: commander would give it those that stand behind a figure's name.
+  // It has no options of its own: commander would take those after a figure's name for them.
   const plot = new Command("plot")
     .description("Draw a figure: of a profile, a schedule, a study or a model.")
     .addHelpText("after", exampleText("blockcache plot change profile.safetensors --out curves.html curves.pdf"));

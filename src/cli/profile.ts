@@ -70,7 +70,7 @@ const SAMPLING = [
 export function profileCommand(): Command {
   return command(
     "profile",
-    "Measure the change of every block's branch over many prompts and seeds; interrupt it and run it again to go on.",
+    "Measure the change of every block's branch over many prompts and seeds. If interrupted, run it again to continue.",
     "blockcache profile fluent-ldm --prompts prompts.txt --seeds 0,1 --steps 20 --solver ddim --out profile.safetensors",
   )
     .argument("[model]", `${MODEL}; left out with --merge`)
@@ -80,22 +80,24 @@ export function profileCommand(): Command {
     .addOption(new Option("--solver <name>", "default: what the model's scheduler asks for").choices(solverNames))
     .addOption(schedulerConfigOption())
     .option("--guidance-scale <w>", "classifier-free guidance (default: 5)", finiteNumber)
-    .option("--negative-prompt <text>", "default: the empty prompt, or what the model takes for none")
+    .option("--negative-prompt <text>", "default: the empty prompt, or what the model uses when there is none")
     .option("--height <pixels>", "default: what the model was trained at", positiveInteger)
     .option("--width <pixels>", "with --height: both or neither", positiveInteger)
     .option("--batch <n>", "trajectories sampled together", positiveInteger, 4)
     .option(
       "--pair-window <n>",
-      "also measure change between all steps at most so many apart, for the heuristics direct and smoothcache",
+      "also measure change between all steps up to n apart, for the heuristics direct and smoothcache",
       positiveInteger,
     )
     .addOption(
-      new Option("--preset <name>", "paper: its measurement, 32 prompts × 2 seeds at guidance 5").choices(["paper"]),
+      new Option("--preset <name>", "paper: as the paper measured, 32 prompts × 2 seeds at guidance 5").choices([
+        "paper",
+      ]),
     )
     .option("--merge <profiles...>", "join these profiles of the same setting instead of sampling")
     .addOption(redisOption())
     .addOption(
-      outputFile("--out <file>", "safetensors to write; one of the same setting is gone on with", [
+      outputFile("--out <file>", "safetensors to write; an unfinished one of the same setting is continued", [
         ".safetensors",
       ]).makeOptionMandatory(),
     )

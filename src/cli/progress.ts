@@ -6,7 +6,7 @@ export interface Progress {
   readonly stop: () => void;
 }
 
-/** Bar, rate and time left on standard error; nothing when that is no terminal. */
+/** Bar, rate and time left on standard error; nothing when that is not a terminal. */
 export function createProgress(label: string, unit: string): Progress {
   if (!process.stderr.isTTY) return { update: () => undefined, stop: () => undefined };
   const bar = new cliProgress.SingleBar(
@@ -26,7 +26,7 @@ export function createProgress(label: string, unit: string): Progress {
         first = { time: performance.now(), done };
         bar.start(total, done, { rate: "–" });
       }
-      // The rate counts this run's work alone: what was resumed took no time now.
+      // The rate counts only this run's work: what was resumed took no time.
       const seconds = (performance.now() - first.time) / 1000;
       bar.update(done, { rate: seconds > 0 ? ((done - first.done) / seconds).toFixed(1) : "–" });
     },

@@ -6,7 +6,8 @@ import { readText } from "../files/text.js";
 export const PROMPT_FILE = "text with one prompt per line, or a JSON array of strings";
 
 /**
- * `--prompts prompts.txt`: one prompt per line, empty lines left out; or `prompts.json`, an array of strings as they are.
+ * `--prompts prompts.txt`: one prompt per line, without empty lines; or `prompts.json`, an array of strings, taken as
+ * they are.
  *
  * @throws InvalidFileError where it is neither, or there is no prompt
  */
@@ -31,7 +32,7 @@ export async function readPrompts(path: string): Promise<readonly string[]> {
   });
 }
 
-/** A list or an object; nothing for text: a prompt may be a number. */
+/** The list or object that the text is as JSON; undefined for any other text, since a prompt may be a number. */
 function jsonIn(text: string): object | undefined {
   try {
     const parsed: unknown = JSON.parse(text);

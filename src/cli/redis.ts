@@ -1,4 +1,4 @@
-/** `--redis`: jobs go to the workers of a queue instead of this process. */
+/** `--redis`: jobs go to a queue's workers instead of running in this process. */
 import { Option } from "commander";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import type { JobRunner } from "../jobs/job.js";
@@ -8,17 +8,17 @@ import { redisRunner } from "../jobs/redisRunner.js";
 export function redisOption(): Option {
   return new Option(
     "--redis <url>",
-    "let `blockcache worker` processes do the work, over this Redis (redis://127.0.0.1:6379)",
+    "let `blockcache worker` processes do the work, through this Redis (redis://127.0.0.1:6379)",
   );
 }
 
-/** The runner that `--redis` asks for; nothing without it. */
+/** The runner that `--redis` asks for; undefined without it. */
 export async function runnerFor(url: string | undefined, pipeline: Pipeline): Promise<JobRunner | undefined> {
   if (url === undefined) return undefined;
   const onWorkers = (workers: number): void =>
     void process.stderr.write(
       workers === 0
-        ? `no worker is there: start some with \`blockcache worker --redis ${url}\`\n`
+        ? `no worker is running: start some with \`blockcache worker --redis ${url}\`\n`
         : `${workers} workers\n`,
     );
   return redisRunner({ url, model: await jobModelOf(pipeline), onWorkers });

@@ -44,19 +44,22 @@ export function refineCommand(): Command {
     .argument("<schedule>", "where the search starts: what `blockcache schedule` wrote, within the budget")
     .requiredOption("--costs <file>", "what `blockcache costs` wrote")
     .option("--speedup <factor>", "the budget, as predicted", finiteNumber)
-    .option("--latency <time>", "or as seconds of a sampling, such as 0.8s", seconds)
+    .option("--latency <time>", "or the budget as seconds per sampling, such as 0.8s", seconds)
     .requiredOption("--prompt <text...>", "one or more prompts, sampled together in every run")
     .option("--seeds <list>", "each prompt from each seed's noise", integerList, [0])
-    .option("--negative-prompt <text>", "as the schedule is to be used (default: as `blockcache sample`)")
+    .option(
+      "--negative-prompt <text>",
+      "the one that the schedule will be used with (default: as in `blockcache sample`)",
+    )
     .option(
       "--height <pixels>",
-      "as the schedule is to be used (default: what the model was trained at)",
+      "the one that the schedule will be used at (default: what the model was trained at)",
       positiveInteger,
     )
     .option("--width <pixels>", "with --height: both or neither", positiveInteger)
     .addOption(reuseOption("what stands in for a block that does not compute"))
-    .option("--runs <n>", "at most so many cached samplings", positiveInteger, 300)
-    .addOption(outputFile("--state <file>", "written after each run; the same command goes on from it", [".json"]))
+    .option("--runs <n>", "at most n cached samplings", positiveInteger, 300)
+    .addOption(outputFile("--state <file>", "written after each run; the same command continues from it", [".json"]))
     .addOption(outputFile("--out <file>", "schedule to write", [".json"]).makeOptionMandatory())
     .action(async (model: string, path: string, options: RefineCommandOptions) => {
       if ((options.speedup === undefined) === (options.latency === undefined))

@@ -44,8 +44,7 @@ const moduleSchema = z.object({
 
 /**
  * A rule by its name or by the path of a module: its default export gives the weights, and `history`, how many
- * values are kept (default: 1), may stand beside it. The rule is called what the file is, and is known in this
- * process by that name.
+ * values are kept (default: 1), may stand beside it. The rule has the file's name, and is known by it in this process.
  */
 export async function loadReuseRule(name: string): Promise<ReuseRule> {
   if (!isModulePath(name)) return reuseRule(name);

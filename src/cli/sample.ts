@@ -89,7 +89,7 @@ export function sampleCommand(): Command {
     .requiredOption("--prompt <text...>", "one or more prompts")
     .option(
       "--negative-prompt <text>",
-      "what the image must not show (default: the empty prompt, or what the model takes for none)",
+      "what the image must not show (default: the empty prompt, or what the model uses when there is none)",
     )
     .option("--seed <n>", "seed of the noise, as torch's CPU generator draws it", nonNegativeInteger, 0)
     .option("--steps <n>", "num_inference_steps", positiveInteger, 20)
@@ -111,25 +111,28 @@ export function sampleCommand(): Command {
       "SDXL: where the image is said to be cropped (default: 0,0)",
       integerPair,
     )
-    .option("--target-size <height,width>", "SDXL: default: the image's own", integerPair)
+    .option("--target-size <height,width>", "SDXL: the size that is aimed at (default: the image's own)", integerPair)
     .option("--clip-skip <n>", "leave out the text encoder's last n layers", nonNegativeInteger, 0)
     .option("--latents <file>", "safetensors with latents [images, channels, height, width], unit normal")
     .addOption(outputFile("--out <file>", "PNG to write; several images are put side by side", [".png"]))
     .addOption(
-      outputFile("--save-latents <file>", "safetensors to write: latents, final, before the autoencoder", [
+      outputFile("--save-latents <file>", "safetensors to write: the final latents, before the autoencoder", [
         ".safetensors",
       ]),
     )
-    .option("--check-blocks", "end at the first block that gives NaN or infinity, and name it; takes time")
+    .option("--check-blocks", "stop at the first block that gives NaN or infinity, and name it; slower")
     .option("--schedule <file>", "cache by this schedule: what `blockcache schedule` wrote")
     .option(
       "--profile <file>",
-      "cache by the schedule that a heuristic finds in this profile, told how by the options below, as `blockcache schedule` is",
+      "cache by the schedule that a heuristic finds in this profile; the options below are those of `blockcache schedule`",
     );
   return withFinding(sampling)
     .option("--costs <file>", "what `blockcache costs` wrote, for --speedup and --latency")
     .addOption(reuseOption("what stands in for a block that does not compute"))
-    .option("--adjustment <file>", "mend what stands in: what `blockcache adjust` wrote for this schedule")
+    .option(
+      "--adjustment <file>",
+      "correct what stands in for reused blocks, with what `blockcache adjust` wrote for this schedule",
+    )
     .addOption(
       new Option("--allow <mismatches...>", "use a schedule made for another model or solver").choices([
         "model",
@@ -236,14 +239,14 @@ function plannedCacheBytes(
   return peakCacheBytes(networkOutline(pipeline, latentSize), schedule, rows, reuse, mending);
 }
 
-/** What would have no effect is a slip. */
+/** An option that would have no effect is a mistake. */
 function checkCaching({ schedule, profile, allow, adjustment, reuse }: SampleCommandOptions, given: Command): void {
   const finding = [...FINDING, "costs"].find((name) => given.getOptionValueSource(name) === "cli");
   if (schedule !== undefined && profile !== undefined)
     throw new UsageError("sample: expected --schedule or --profile, found both");
   if (profile === undefined && finding !== undefined)
     throw new UsageError(
-      `sample: --${finding} goes with --profile${schedule === undefined ? "" : "; a schedule says itself what computes"}`,
+      `sample: --${finding} goes with --profile${schedule === undefined ? "" : "; a schedule already says what computes"}`,
     );
   const caching = { allow: allow !== undefined, adjustment: adjustment !== undefined, reuse: reuse !== "hold" };
   const alone = Object.entries(caching).find(([, isGiven]) => isGiven)?.[0];

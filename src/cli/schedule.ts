@@ -45,18 +45,18 @@ export function scheduleCommand(): Command {
   withFinding(schedule)
     .option(
       "--costs <file>",
-      "what `blockcache costs` wrote; predicts the speed-up and its ceiling, and counts the cache's memory",
+      "what `blockcache costs` wrote, to predict the speed-up and its ceiling, and to count the cache's memory",
     )
     .addOption(reuseOption("the rule that the run will use, whose sums cost time"));
   return withEdits(schedule)
     .addOption(
       outputFile(
         "--bootstrap <file>",
-        ".csv to write: the probability that each cell computes, over resampled trajectories; before edits",
+        ".csv to write: the probability that each cell computes, over resampled trajectories, before edits",
         [".csv"],
       ),
     )
-    .option("--resamples <n>", "of the bootstrap", positiveInteger, 200)
+    .option("--resamples <n>", "how often the bootstrap resamples", positiveInteger, 200)
     .addOption(
       outputFile(
         "--out <file>",
@@ -67,7 +67,7 @@ export function scheduleCommand(): Command {
     )
     .action(async (path: string, options: ScheduleCommandOptions, given: Command) => {
       if (options.bootstrap === undefined) refuseWithout(given, "--bootstrap", ["resamples"]);
-      // A heuristic of one's own is told the rule, and may look at it.
+      // A user's own heuristic is given the rule, and may use it even without costs.
       if (options.costs === undefined && !isModulePath(options.heuristic)) refuseWithout(given, "--costs", ["reuse"]);
       const profile = await loadProfile(path);
       const heuristic = await loadHeuristic(options.heuristic);
@@ -107,7 +107,7 @@ function report(schedule: Schedule, costs: Costs | undefined, reuse: ReuseRule, 
     ...(predicted === undefined
       ? []
       : [
-          `${typeof asked === "number" ? `asked for a speed-up of ${askedText(asked)}, ` : ""}predicted speed-up ${predicted.speedup.toFixed(2)} of at most ${predicted.ceiling.toFixed(2)} with these blocks, ${predicted.seconds.toFixed(3)} s a sampling of ${counted(predicted.rows, "row")}`,
+          `${typeof asked === "number" ? `asked for a speed-up of ${askedText(asked)}, ` : ""}predicted speed-up ${predicted.speedup.toFixed(2)} of at most ${predicted.ceiling.toFixed(2)} with these blocks, ${predicted.seconds.toFixed(3)} s per sampling of ${counted(predicted.rows, "row")}`,
         ]),
     ...(cacheBytes === undefined ? [] : [`at most ${mebibytes(cacheBytes)} kept`]),
   ];

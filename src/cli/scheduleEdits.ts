@@ -20,8 +20,8 @@ export interface EditOptions {
 export function withEdits(command: Command): Command {
   return command
     .option("--perturb <seed>", "move computing evaluations by one, at random", nonNegativeInteger)
-    .option("--union <schedule>", "compute also where this one does")
-    .option("--max-age <n>", "no cache is reused for more evaluations than this", nonNegativeInteger)
+    .option("--union <schedule>", "also compute where this schedule does")
+    .option("--max-age <n>", "no cache is reused for more than n evaluations", nonNegativeInteger)
     .option("--first <n>", "the first n evaluations compute", nonNegativeInteger)
     .option("--last <n>", "the last n evaluations compute", nonNegativeInteger)
     .option(

@@ -16,16 +16,16 @@ interface SurveyCommandOptions {
   readonly json?: boolean;
 }
 
-/** `blockcache survey`: people asked, blind (the paper's Table 2). */
+/** `blockcache survey`: asks people, blind (the paper's Table 2). */
 export function surveyCommand(): Command {
   return new Command("survey")
     .description(
-      "Ask people which of two settings of an evaluation makes better pictures: a page on this machine, blind, sides and order at random, until Ctrl-C; then the votes (the paper's Table 2).",
+      "Ask people which of two settings of an evaluation makes better pictures: serves a page on this machine, blind and with sides and order at random, until Ctrl-C; then prints the votes (the paper's Table 2).",
     )
     .argument("<folder>", "what `blockcache evaluate` filled")
     .requiredOption("--a <name>", "one setting of the evaluation")
     .requiredOption("--b <name>", "another one, about as fast")
-    .option("--port <n>", "of the page; 0: any that is free", nonNegativeInteger, 0)
+    .option("--port <n>", "port of the page; 0: any that is free", nonNegativeInteger, 0)
     .option("--results", "only print what the votes so far say")
     .addOption(outputFile("--csv <file>", "write every vote", [".csv"]))
     .option("--json", 'for machines: one line { "url" } first, then one line with the result')
@@ -71,7 +71,7 @@ function resultLines(result: SurveyResult): string[] {
       row(b, result.b_wins),
     ]),
     "",
-    `${votes} votes by ${raters.length} raters${excluded.length === 0 ? "" : `; left out, as they chose spoilt pictures: ${excluded.join(", ")}`}`,
+    `${votes} votes by ${raters.length} raters${excluded.length === 0 ? "" : `; left out, because they chose spoilt pictures: ${excluded.join(", ")}`}`,
     `agreement between raters (Krippendorff's α): ${agreement?.toFixed(2) ?? "–"}; the same choice when asked again: ${consistency === undefined ? "–" : percent(consistency)}`,
   ];
 }

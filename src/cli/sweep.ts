@@ -61,34 +61,34 @@ interface SweepCommandOptions extends CommonOptions {
   readonly out: string;
 }
 
-/** Where nothing is said: these shares of the steps, plain, for the comparison at equal latency. */
+/** Plain arms by default: these shares of the steps, for the comparison at equal latency. */
 const PLAIN_SHARES = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
 /** `blockcache sweep`: many schedules and plain runs on the same trajectories. */
 export function sweepCommand(): Command {
   return command(
     "sweep",
-    "Measure many cached settings and plain runs against a near-converged solution on the same prompts and seeds; interrupt it and run it again to go on.",
+    "Measure many cached settings and plain runs against a near-converged solution on the same prompts and seeds. If interrupted, run it again to continue.",
     "blockcache sweep fluent-ldm --profile profile.safetensors --heuristic threshold --deltas 0.05,0.1,0.2 --reuse hold,linear --kinds transformer all --prompts prompts.txt --seeds 0,1 --out study",
   )
     .argument("<model>", MODEL)
     .requiredOption(
       "--profile <file>",
-      "what `blockcache profile` wrote; every arm is sampled as it was: solver, scheduler config, steps, guidance and size",
+      "what `blockcache profile` wrote; every arm is sampled as the profile was: solver, scheduler config, steps, guidance and size",
     )
     .option("--heuristic <names...>", `${HEURISTIC_NAMES} (default: threshold; none with --schedule)`)
     .option(
       "--schedule <files...>",
-      "schedules as further arms, with each --reuse rule: edited ones, or for other numbers of steps; of the profile's solver",
+      "schedules as further arms, with each --reuse rule, such as edited ones or ones for other numbers of steps; they must be for the profile's solver",
     )
     .option(
       "--adjustment <files...>",
-      "each a further arm: the one of the schedule that it was fitted for, with what stands in mended",
+      "a further arm for each: the schedule that it was fitted for, with its stand-ins corrected",
     )
     .option("--deltas <list>", "values of δ, for every heuristic that has one", numberList)
     .option(
       "--values <name=list...>",
-      "values of a heuristic's parameter: uniform=2,3,4 (default: its own)",
+      "values of a heuristic's parameter, such as uniform=2,3,4 (default: its own)",
       namedLists,
     )
     .addOption(
@@ -112,13 +112,13 @@ export function sweepCommand(): Command {
     )
     .option("--converged-steps <n>", "num_inference_steps of the near-converged reference", positiveInteger, 200)
     .option("--batch <n>", "trajectories sampled together", positiveInteger, 4)
-    .option("--repeats <n>", "timed samplings of each batch and arm", positiveInteger, 1)
-    .option("--costs <file>", "what `blockcache costs` wrote: predicts speed-ups, and some heuristics need it")
+    .option("--repeats <n>", "how many times each batch and arm is sampled and timed", positiveInteger, 1)
+    .option("--costs <file>", "what `blockcache costs` wrote, to predict speed-ups; some heuristics need it")
     .addOption(redisOption())
     .addOption(
       outputFolder(
         "--out <folder>",
-        "everything is kept in it; one of the same setting is gone on with",
+        "where everything is kept; an unfinished study of the same setting is continued",
       ).makeOptionMandatory(),
     )
     .action(async (model: string, options: SweepCommandOptions, given: Command) => {
@@ -224,7 +224,7 @@ function checkAgrees({ setting }: Profile, { profile, steps, solver, timestepSpa
   }
 }
 
-/** The values that the options give a heuristic; nothing where it has its own. */
+/** The values that the options give a heuristic; undefined where it uses its own. */
 function valuesOf(
   { name, parameter }: NamedHeuristic,
   { values, deltas }: SweepCommandOptions,

@@ -4,7 +4,8 @@ import type { SafetensorsFile } from "../files/safetensors.js";
 import type { FloatTensor } from "../numerics/tensor.js";
 
 /**
- * Reads named tensors of a safetensors file as float32, integers too; each must be there with so many dimensions.
+ * Reads named tensors of a safetensors file as float32, integers too; each must be there, with as many dimensions as
+ * its layout.
  *
  * @param wanted name → layout, for example `[batch, tokens, width]`
  * @param optional likewise; these may be absent
@@ -39,7 +40,7 @@ export async function readTensors(
   }
 }
 
-/** torch makes timesteps and sizes int64 where nothing else is said. */
+/** torch makes timesteps and sizes int64 by default. */
 async function readNumbers(file: SafetensorsFile, name: string): Promise<FloatTensor> {
   const entry = file.tensors.get(name);
   if (entry?.dtype !== "I64" && entry?.dtype !== "I32") return file.readFloat32(name);

@@ -45,7 +45,7 @@ interface TransferCommandOptions extends CommonOptions, FindOptions {
 export function transferCommand(): Command {
   const transfer = command(
     "transfer",
-    "How a schedule found in one setting does in others: prompts, guidance, size, solver, steps.",
+    "Show how a schedule found in one setting does in others: prompts, guidance, size, solver, steps.",
     "blockcache transfer steps20.safetensors steps50.safetensors --delta 0.2",
   ).argument("<profiles...>", "what `blockcache profile` wrote, of one model; two or more");
   return withFinding(transfer)
@@ -54,7 +54,12 @@ export function transferCommand(): Command {
       "for heuristics with a budget: what `blockcache costs` wrote, one for each size of the profiles",
     )
     .option("--model <model>", "also sample with this model, and measure how far each schedule is from the plain run")
-    .option("--trajectories <n>", "with --model: how many of each profile's are sampled", positiveInteger, 2)
+    .option(
+      "--trajectories <n>",
+      "with --model: how many of each profile's trajectories are sampled",
+      positiveInteger,
+      2,
+    )
     .addOption(reuseOption("what stands in for a block that does not compute"))
     .addOption(outputFile("--out <file>", ".csv to write", [".csv"]))
     .action(async (paths: string[], options: TransferCommandOptions, given: Command) => {
@@ -88,7 +93,7 @@ export function transferCommand(): Command {
     });
 }
 
-/** The costs of the profile's own size. Throws ArgumentError where there are some, and none is of its model and size. */
+/** The costs of the profile's own size. Throws ArgumentError where costs are given, but none for its model and size. */
 function costsFor({ setting }: Profile, costs: readonly Costs[]): Costs | undefined {
   const own = costs.find((each) => each.setting.latent_size.join() === setting.latent_size.join()) ?? costs[0];
   if (own !== undefined) requireCostsOf(own, setting.model, setting.latent_size);

@@ -11,7 +11,7 @@ export function isModulePath(name: string): boolean {
 /**
  * What a module exports.
  *
- * @param version a module that was imported before is read anew under another version
+ * @param version a module that was imported before is loaded afresh under another version
  * @throws InvalidFileError where it cannot be imported
  */
 export async function importModule(

@@ -11,7 +11,7 @@ interface VaeOptions extends CommonOptions {
   readonly out: string;
 }
 
-/** `blockcache vae`: the autoencoder, either way. */
+/** `blockcache vae`: the autoencoder, in either direction. */
 export function vaeCommand(): Command {
   return command(
     "vae",

@@ -22,13 +22,13 @@ interface WorkerCommandOptions extends CommonOptions {
 export function workerCommand(): Command {
   return command(
     "worker",
-    "Do jobs of sweeps and profiles that were started with --redis, until Ctrl-C; the job in hand is finished.",
+    "Do the jobs of sweeps and profiles that were started with --redis, until Ctrl-C, which lets the current job finish first.",
     "blockcache worker --redis redis://127.0.0.1:6379",
   )
     .option("--redis <url>", "where the queue is", DEFAULT_REDIS)
     .option(
       "--lost-after <seconds>",
-      "without a sign of life, another worker takes this one's job",
+      "after this long without a sign of life, this worker's job goes to another one",
       positiveInteger,
       60,
     )
@@ -67,7 +67,7 @@ interface Models {
   readonly close: () => Promise<void>;
 }
 
-/** Keeps the model of the last job open: the next job is mostly of the same. */
+/** Keeps the model of the last job open: the next job mostly needs the same one. */
 function oneModelAtATime({ device, precision, threads, config }: CommonOptions): Models {
   let last: Pipeline | undefined;
   const close = async (): Promise<void> => {

@@ -1,4 +1,4 @@
-/** From a plan to what the network is told: text, sizes, guidance. */
+/** From a plan to what the network is conditioned on: text, sizes, guidance. */
 import { throwIfAborted } from "../interruption.js";
 import type { FloatTensor } from "../numerics/tensor.js";
 import type { AddedConditions, NetworkConditions } from "../engine/network/unetInputs.js";

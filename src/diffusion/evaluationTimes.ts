@@ -5,7 +5,7 @@ import type { Solver } from "./solvers/solver.js";
 
 /** Where a network evaluation stands in time, by three clocks. */
 export interface EvaluationTime {
-  /** 0-based in sampling order: the step index for solvers of one evaluation a step */
+  /** 0-based in sampling order: the step index for solvers with one evaluation per step */
   readonly evaluation: number;
   /** training timestep, falling */
   readonly timestep: number;

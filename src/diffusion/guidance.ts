@@ -21,9 +21,8 @@ export function guide(unconditional: FloatTensor, conditional: FloatTensor, guid
 
 /**
  * Guidance rescale: gives each image of the guided output the standard deviation of the
- * conditional one, and mixes that with the guided output by `guidanceRescale` (0 leaves it
- * as it is, 1 takes the rescaled one alone). Standard deviations are unbiased and taken
- * over all elements of an image.
+ * conditional one, and mixes that with the guided output by `guidanceRescale` (0 leaves it as it is, 1 takes only the
+ * rescaled one). Standard deviations are unbiased and taken over all elements of an image.
  *
  * Source: Lin et al. 2023 (arXiv 2305.08891), section 3.4; diffusers' `rescale_noise_cfg`.
  *

@@ -17,7 +17,7 @@ export interface RgbImage {
  *
  * @param text keyword → text, kept in the file (the prompt and settings, say); Pillow reads it
  *   as `image.text`.
- * @throws ArgumentError when `rgb` is not width × height × 3 long, or a keyword is no PNG keyword.
+ * @throws ArgumentError when `rgb` is not width × height × 3 long, or a keyword is not one that PNG allows.
  */
 export async function encodePng(image: RgbImage, text: Readonly<Record<string, string>> = {}): Promise<Buffer> {
   return withPngText(await raw(image).png().toBuffer(), text);
@@ -45,8 +45,8 @@ export async function enlarge(image: RgbImage, factor: number): Promise<RgbImage
 }
 
 /**
- * Writes a PNG ({@link encodePng}), to a temporary name beside the target first, so that an
- * interrupted write leaves no half picture.
+ * Writes a PNG ({@link encodePng}), first under a temporary name beside the target, so that an interrupted write leaves
+ * no broken picture.
  *
  * @throws the file system's own error when the folder is missing or not writable.
  */

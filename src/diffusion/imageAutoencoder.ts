@@ -12,10 +12,16 @@ import { Lazy } from "../engine/lazy.js";
 import { upload } from "../engine/transfer.js";
 import { stack } from "../numerics/tensorRows.js";
 
-/** An image whose widest feature maps take more is decoded in bands. They are 256 MiB at 512×512 pixels for Stable Diffusion's decoder. */
+/**
+ * An image whose widest feature maps take more than this is decoded in bands. They are 256 MiB at 512×512 pixels for
+ * Stable Diffusion's decoder.
+ */
 const LARGEST_WHOLE_BYTES = 128 * 2 ** 20;
 
-/** How many such tensors decoding holds at once: whole, as bench/memory measured it; in bands, counted from the steps and rounded up. */
+/**
+ * How many of those maps decoding holds at once: measured by bench/memory for the whole image; counted from the steps,
+ * and rounded up, for bands.
+ */
 const WIDEST_AT_ONCE = { whole: 7, inBands: 4 } as const;
 
 /** The two halves are compiled when first used. */
@@ -66,13 +72,13 @@ export class ImageAutoencoder {
     return decoderGraph(this.#folder.vae, this.#target(), ATTENTION_NAMES).weightBytes();
   }
 
-  /** Bytes, about, that decoding one image takes besides weights. */
+  /** About how many bytes decoding one image takes besides the weights. */
   decodeBytes([height, width]: readonly [height: number, width: number]): number {
     const widest = this.#widestBytes(height, width);
     return widest * (widest > LARGEST_WHOLE_BYTES ? WIDEST_AT_ONCE.inBands : WIDEST_AT_ONCE.whole);
   }
 
-  /** Gives up all graphs. */
+  /** Releases all graphs. */
   async dispose(): Promise<void> {
     for (const runner of [this.#decoder, this.#bandedDecoder, this.#encoder]) (await runner.take())?.dispose();
   }
@@ -105,7 +111,10 @@ export class ImageAutoencoder {
     }
   }
 
-  /** SDXL's autoencoder overflows in half precision; its pipeline computes it in float32 where force_upcast says so. */
+  /**
+   * SDXL's autoencoder overflows in half precision: where force_upcast says so, it is computed in float32, as in
+   * diffusers' pipeline.
+   */
   #target(): GraphTarget {
     const { pipelineClass, vae } = this.#folder;
     return pipelineClass === "StableDiffusionXLPipeline" && vae.force_upcast

@@ -12,7 +12,7 @@ import { TorchGenerator } from "../numerics/noise.js";
 import { pixelsToImages } from "./pixels.js";
 import type { Pipeline } from "./pipeline.js";
 
-/** latents [batch, channels, height, width] → one small picture a row */
+/** latents [batch, channels, height, width] → one small picture per row */
 export type LatentPreview = (latents: FloatTensor) => RgbImage[];
 
 const previews = new WeakMap<Pipeline, Lazy<LatentPreview>>();
@@ -28,9 +28,9 @@ export function latentPreview(pipeline: Pipeline): Promise<LatentPreview> {
   return preview.get();
 }
 
-/** Flat latents say what a channel does to the colour; this many of them fit four channels well. */
+/** Flat latents show what each channel does to the colour; this many of them fit four channels well. */
 const SAMPLES = 64;
-/** Latents a side of each sample: one beyond the decoder's border effects. */
+/** Side of each sample, in latents: large enough that the decoder's border effects do not fill it. */
 const SIDE = 4;
 
 async function fit(pipeline: Pipeline): Promise<LatentPreview> {

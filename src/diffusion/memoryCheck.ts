@@ -1,4 +1,4 @@
-/** Refuses, before anything is computed, what would not fit in memory. */
+/** Refuses samplings that would not fit in memory, before anything is computed. */
 import { ArgumentError } from "../errors.js";
 import { activationBytes } from "../graphs/activationBytes.js";
 import { DEVICES } from "../engine/devices.js";
@@ -9,13 +9,13 @@ import type { SamplingPlan } from "./samplingPlan.js";
 /** The rest is left to JavaScript, to other processes and to what the estimate does not see. */
 const USABLE_SHARE = 0.9;
 
-/** The square image that is proposed instead has a multiple of so many latents, each way. */
+/** The sides of the square image that is proposed instead are multiples of this many latents. */
 const LATENT_STEP = 8;
 
 type Size = readonly [height: number, width: number];
 
 /**
- * Checks a sampling run on `cpu` against the memory that is free now; a GPU's memory cannot be asked for.
+ * Checks a sampling run on `cpu` against the memory that is free now; a GPU's free memory is not known here.
  *
  * @param available bytes that may be taken
  * @throws ArgumentError that names the largest batch that fits, or the largest square image where not even one does
@@ -29,8 +29,8 @@ export function requireMemory(
   const { latentSize } = plan;
   const { unet, keptBytes } = pipeline.network;
   const images = plan.prompts.length;
-  // All images are evaluated together, and then decoded one by one in the same memory. What that keeps of earlier runs
-  // is taken already.
+  // All images are evaluated together, and then decoded one by one in the same memory. What the sessions keep from
+  // earlier runs is taken already.
   const needed = (count: number, latents: Size): number => {
     const rows = plan.rowsPerImage * count;
     const evaluated = rows * activationBytes(unet, { height: latents[0], width: latents[1] });

@@ -7,9 +7,9 @@ const WHITE = 255;
  * Pictures of one size side by side, row by row from the top left, white between them and in the
  * places left over in the last row.
  *
- * @param columns pictures a row.
+ * @param columns pictures per row.
  * @param gap pixels between neighbours; none at the border.
- * @throws ArgumentError with no images, images of different sizes, or columns or gap off.
+ * @throws ArgumentError with no images, images of different sizes, or invalid columns or gap.
  */
 export function montage(images: readonly RgbImage[], columns: number, gap: number): RgbImage {
   if (!Number.isInteger(columns) || columns < 1 || !Number.isInteger(gap) || gap < 0) {

@@ -27,7 +27,7 @@ export interface NoiseScheduleConfig {
   readonly beta_start: number;
   readonly beta_end: number;
   readonly beta_schedule: BetaSchedule;
-  /** Given, these are the betas, and start, end and schedule do not count. */
+  /** If given, these are the betas, and start, end and schedule have no effect. */
   readonly trained_betas: readonly number[] | null;
   /** Shift and stretch √ᾱ so that the last training timestep is pure noise. Default: false */
   readonly rescale_betas_zero_snr?: boolean;
@@ -44,7 +44,7 @@ const SMALLEST_ALPHA_CUMPROD = 2 ** -24;
  *
  * Source: diffusers/schedulers/scheduling_ddim.py, `DDIMScheduler.__init__`.
  *
- * @throws ArgumentError if trained_betas has not num_train_timesteps entries
+ * @throws ArgumentError if trained_betas does not have num_train_timesteps entries
  */
 export function alphasCumprod(config: NoiseScheduleConfig): Float32Array {
   const betas = betasOf(config);
@@ -54,7 +54,7 @@ export function alphasCumprod(config: NoiseScheduleConfig): Float32Array {
 /**
  * ᾱ_t with a last entry above 0 also where the schedule ends in pure noise, so that σ = √((1 − ᾱ) / ᾱ) is finite.
  *
- * @throws ArgumentError if trained_betas has not num_train_timesteps entries
+ * @throws ArgumentError if trained_betas does not have num_train_timesteps entries
  */
 export function positiveAlphasCumprod(config: NoiseScheduleConfig): Float32Array {
   const alphas = alphasCumprod(config);

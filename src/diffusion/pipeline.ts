@@ -14,7 +14,7 @@ import { ImageAutoencoder } from "./imageAutoencoder.js";
 import { TextEncoders } from "./textEncoders.js";
 import type { EncodedPrompts } from "./textEncoders.js";
 
-/** `signal` stops compiling too. */
+/** `signal` stops downloading and compiling. */
 export interface LoadOptions extends DeviceOptions, Omit<OpenOptions, "variant"> {
   /** called as the network's stages are compiled */
   readonly onProgress?: (done: number, total: number) => void;
@@ -27,7 +27,7 @@ export interface LoadOptions extends DeviceOptions, Omit<OpenOptions, "variant">
  * @param model what `openModel` takes: a folder in the diffusers layout, a single file, `fluent-ldm`, or an id
  *   on the Hugging Face hub (`owner/name`, `owner/name@revision`). Precision float16 takes the fp16 variant of
  *   the weights where there is one
- * @throws ArgumentError for a text that names no model, an unknown device, or float16 on cpu; InvalidFileError,
+ * @throws ArgumentError for text that names no model, an unknown device, or float16 on cpu; InvalidFileError,
  *   UnsupportedError for what is wrong in the model's files; HubError where the hub does not give it;
  *   DeviceUnavailableError; InterruptedError
  */
@@ -81,7 +81,7 @@ export class Pipeline {
     return typeof sample_size === "number" ? [sample_size, sample_size] : [sample_size[0], sample_size[1]];
   }
 
-  /** SDXL's network is told the image's size and crop. */
+  /** SDXL's network has the image's size and crop as inputs. */
   get takesSizeConditions(): boolean {
     return this.folder.unet.addition_embed_type === "text_time";
   }
@@ -91,7 +91,7 @@ export class Pipeline {
     return this.text.waitingWeightBytes + this.#autoencoder.waitingWeightBytes;
   }
 
-  /** Bytes, about, that decoding one image takes besides weights. */
+  /** About how many bytes decoding one image takes besides the weights. */
   decodeBytes(latentSize: readonly [height: number, width: number]): number {
     return this.#autoencoder.decodeBytes(latentSize);
   }
@@ -111,7 +111,7 @@ export class Pipeline {
     return this.#autoencoder.encode(pixels);
   }
 
-  /** Gives up everything that is compiled; samplings that are under way end with a ReleasedError. */
+  /** Releases everything that is compiled; samplings that are under way end with a ReleasedError. */
   async dispose(): Promise<void> {
     await this.network.dispose();
     await this.text.dispose();

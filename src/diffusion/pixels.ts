@@ -4,9 +4,8 @@ import type { FloatTensor } from "../numerics/tensor.js";
 import type { RgbImage } from "./image.js";
 
 /**
- * The VAE decoder's output as pictures, to the bit as diffusers does it (VaeImageProcessor:
- * `denormalize`, then `numpy_to_pil`): (x · 0.5 + 0.5) clamped to 0…1, times 255, rounded half to
- * even, each step in float32.
+ * The VAE decoder's output as pictures, exactly as diffusers makes them (VaeImageProcessor: `denormalize`, then
+ * `numpy_to_pil`): (x · 0.5 + 0.5) clamped to 0…1, times 255, rounded half to even, each step in float32.
  *
  * @param pixels [batch, 3, height, width], nominally −1…1.
  * @throws ArgumentError for another shape; NotFiniteError for NaN (diffusers gives a black picture and a warning).

@@ -64,12 +64,12 @@ export function planEvaluations(pipeline: Pipeline, options: EvaluationOptions):
   return { solver, guidanceScale, guided, rowsPerImage: guided ? 2 : 1, latentSize: latentSize(pipeline, options) };
 }
 
-/** The negative prompt that counts where this one is asked for; null where zeros stand in for its embedding. */
+/** The negative prompt that is used where this one is asked for; null where zeros stand in for its embedding. */
 export function negativePromptOf({ folder }: Pipeline, asked: string | undefined): string | null {
   return asked === undefined && folder.forceZerosForEmptyPrompt ? null : (asked ?? "");
 }
 
-/** As in diffusers, keys of other scheduler classes pass without effect; what none of them knows is a slip. */
+/** As in diffusers, keys of other scheduler classes pass without effect; a key that none of them knows is a mistake. */
 function refuseUnknownKeys(schedulerConfig: EvaluationOptions["schedulerConfig"]): void {
   if (schedulerConfig === undefined) return;
   const known = schedulerKeys();

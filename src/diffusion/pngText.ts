@@ -10,7 +10,7 @@ const KEYWORD = /^(?! )[\x20-\x7e\xa1-\xff]{1,79}(?<! )$/;
  * Adds one iTXt chunk (UTF-8, uncompressed; PNG specification, third edition, 11.3.3.4) for each
  * entry right after the header. sharp can read such text but not write it.
  *
- * @throws ArgumentError for a keyword that PNG does not allow, or a text with a NUL character.
+ * @throws ArgumentError for a keyword that PNG does not allow, or text with a NUL character.
  */
 export function withPngText(png: Buffer, text: Readonly<Record<string, string>>): Buffer {
   const chunks = Object.entries(text).map(([keyword, value]) => {

@@ -1,4 +1,4 @@
-/** Classifier-free guided sampling as an async generator: bars, hooks and recorders consume it. */
+/** Classifier-free guided sampling as an async generator: progress bars, hooks and recorders consume it. */
 import type { FloatTensor } from "../numerics/tensor.js";
 import type { Evaluation } from "../engine/network/observer.js";
 import { conditionsOf } from "./conditioning.js";
@@ -21,7 +21,10 @@ export interface SamplingStep {
   /** number of evaluations */
   readonly total: number;
   readonly timestep: number;
-  /** after this evaluation [images, channels, height, width]; a copy, as predictedOriginal: the run goes on as it was */
+  /**
+   * after this evaluation [images, channels, height, width]; a copy, like predictedOriginal: changing it does not
+   * change the run
+   */
   readonly latents: FloatTensor;
   /** x0 as predicted at this evaluation */
   readonly predictedOriginal: FloatTensor;
@@ -107,7 +110,7 @@ async function* run(
   }
 }
 
-/** Solvers go on from what they yield. */
+/** Solvers continue from what they yield, so consumers get copies. */
 function copyOf({ dims, data }: FloatTensor): FloatTensor {
   return { dims: [...dims], data: data.slice() };
 }

@@ -18,7 +18,7 @@ export interface SampledEvaluations {
 }
 
 /**
- * Looks into the network during sampling. One life: `begin`, then an observer's calls for each evaluation
+ * Looks into the network during sampling. In order: `begin`, then an observer's calls for each evaluation
  * (engine/network/observer.ts), then `end`.
  */
 export interface SamplingHook extends BlockObserver {
@@ -39,7 +39,7 @@ export interface SamplingHook extends BlockObserver {
 const taken = new WeakSet<SamplingHook>();
 
 /**
- * Takes hooks for one sampling, until {@link endAll}: what they keep, such as a cache, is of that one alone.
+ * Takes hooks for one sampling, until {@link endAll}: what they keep, such as a cache, belongs to that one alone.
  *
  * @throws ArgumentError where another sampling has one of them, or the list has it twice
  */

@@ -12,9 +12,9 @@ export interface SampleOptions extends EvaluationOptions, SizeConditions {
   /** one prompt, or one for each image */
   readonly prompt: string | readonly string[];
   /**
-   * What the image must not show; refused where guidance is off, but for the empty prompt, and of no effect where the
-   * network is distilled. Default: the empty prompt, or zeros as its embedding where SDXL's
-   * force_zeros_for_empty_prompt says so.
+   * What the image must not show; refused where guidance is off, unless it is empty, and of no effect where the network
+   * is distilled. Default: the empty prompt, or zeros as its embedding where SDXL's force_zeros_for_empty_prompt says
+   * so.
    */
   readonly negativePrompt?: string | readonly string[];
   /**
@@ -22,9 +22,9 @@ export interface SampleOptions extends EvaluationOptions, SizeConditions {
    * a single seed draws the noise of all images in one go, as diffusers does.
    */
   readonly seed?: number | bigint | readonly (number | bigint)[];
-  /** φ of Lin et al. 2023, section 3.4; with guidance. Default: 0 */
+  /** φ of Lin et al. 2023, section 3.4; needs guidance. Default: 0 */
   readonly guidanceRescale?: number;
-  /** η, of DDIM alone. Default: 0 */
+  /** η, only for DDIM. Default: 0 */
   readonly eta?: number;
   /** Default: 1 */
   readonly imagesPerPrompt?: number;
@@ -92,7 +92,7 @@ export function planSampling(pipeline: Pipeline, options: SampleOptions): Sampli
   };
 }
 
-/** A notebook's cell may hold anything. */
+/** A notebook's cell may pass anything. */
 function requireTexts(name: string, texts: readonly unknown[]): void {
   const other = texts.find((each) => typeof each !== "string");
   if (other !== undefined)
@@ -100,8 +100,8 @@ function requireTexts(name: string, texts: readonly unknown[]): void {
 }
 
 /**
- * What only guidance looks at would change nothing, without a word. A distilled network has no guidance at any scale;
- * there, as in diffusers, what is asked of it passes without effect.
+ * With guidance off, options that only guidance reads would silently change nothing. A distilled network has no
+ * guidance at any scale; there, as in diffusers, they pass without effect.
  */
 function refuseGuidance(
   negative: readonly (string | undefined)[],

@@ -3,7 +3,7 @@ import { ArgumentError } from "../errors.js";
 
 type Pair = readonly [height: number, width: number];
 
-/** What SDXL is told of the image's size and crop, in pixels. Other models take none of it. */
+/** The image's size and crop, in pixels, as SDXL's network gets them. Other models have no such inputs. */
 export interface SizeConditions {
   /** the size that the image would have had before it was scaled to this one. Default: the image's own */
   readonly originalSize?: Pair;
@@ -11,7 +11,7 @@ export interface SizeConditions {
   readonly cropsCoordsTopLeft?: readonly [top: number, left: number];
   /** Default: the image's own */
   readonly targetSize?: Pair;
-  /** The unconditional half is told other sizes only where both negative sizes are given. */
+  /** The unconditional half gets other sizes only where both negative sizes are given. */
   readonly negativeOriginalSize?: Pair;
   readonly negativeTargetSize?: Pair;
   /** Default: (0, 0) */
@@ -34,10 +34,10 @@ const KEYS = [
 ] as const;
 
 /**
- * The time ids of an image. Throws ArgumentError where one is no pair of numbers.
+ * The time ids of an image. Throws ArgumentError where one is not a pair of numbers.
  *
- * With several images and negative sizes diffusers 0.42 gives rows of the two halves in turn, which does not
- * fit the order of the text embeddings; here each half has its own.
+ * With several images and negative sizes, diffusers 0.42 gives the rows of the two halves in turn, which does not fit
+ * the order of the text embeddings; here each half has its own rows together.
  */
 export function timeIdsOf(given: SizeConditions, imageSize: Pair): TimeIds {
   for (const key of KEYS) {

@@ -6,7 +6,7 @@ import type { Generators } from "../numerics/noise.js";
 /**
  * The generators of a seed: one for all images, or one each for a list.
  *
- * @throws ArgumentError where a list has not as many seeds as there are images
+ * @throws ArgumentError where a list does not have as many seeds as there are images
  */
 export function generatorsOf(seed: number | bigint | readonly (number | bigint)[], images: number): Generators {
   if (typeof seed === "number" || typeof seed === "bigint") return new TorchGenerator(seed);
@@ -21,7 +21,7 @@ export function generatorsOf(seed: number | bigint | readonly (number | bigint)[
  * Unit-normal latents of these dims, drawn where none are given.
  *
  * @param dims [images, channels, height, width]
- * @throws ArgumentError where those given are of other dims
+ * @throws ArgumentError where the given ones have other dims
  */
 export function startLatents(
   dims: readonly number[],

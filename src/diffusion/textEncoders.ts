@@ -19,17 +19,17 @@ export interface EncodedPrompts {
   readonly inputIds: readonly Int32Array[];
   /** [prompts, tokens, width] */
   readonly promptEmbeds: FloatTensor;
-  /** [prompts, projection_dim]; SDXL's alone */
+  /** [prompts, projection_dim]; only SDXL's */
   readonly pooledPromptEmbeds?: FloatTensor;
 }
 
 export interface EncodePromptsOptions {
   /**
-   * how many of the text encoders' last layers to leave out, as diffusers' clip_skip; the pooled embedding is the
-   * last layer's in every case. Default: 0
+   * how many of the text encoders' last layers to leave out, as diffusers' clip_skip; the pooled embedding always comes
+   * from the last layer. Default: 0
    */
   readonly clipSkip?: number;
-  /** a token of textual inversion stands for all of its vectors, as in diffusers' pipelines. Default: false */
+  /** a textual inversion token stands for all of its vectors, as in diffusers' pipelines. Default: false */
   readonly expandVectors?: boolean;
 }
 
@@ -42,7 +42,7 @@ export class TextEncoders {
   readonly #penultimate: boolean;
   readonly #device: Device;
   readonly #encoders: readonly Lazy<ClipTextEncoder>[];
-  /** what was said of prompts that are cut: once each */
+  /** warnings already given of prompts that are cut: each is given once */
   readonly #said = new Set<string>();
 
   private constructor(folder: ModelFolder, tokenizers: readonly ClipTokenizer[], device: Device) {
@@ -72,10 +72,10 @@ export class TextEncoders {
   }
 
   /**
-   * Tokenizes and encodes prompts (padded and truncated to the model's length). What of a prompt is cut is said on
-   * the console, once.
+   * Tokenizes and encodes prompts (padded and truncated to the model's length). Where a prompt is cut, a warning on the
+   * console says what is left out, once.
    *
-   * @throws ArgumentError where there are not as many layers; InvalidFileError for a token without an embedding;
+   * @throws ArgumentError where there are not that many layers; InvalidFileError for a token without an embedding;
    *   InvalidFileError, UnsupportedError for the weights
    */
   async encode(
@@ -115,7 +115,7 @@ export class TextEncoders {
         field: "vocab_size",
         found: String(config.vocab_size),
         expected: `more than ${beyond}, the id of a token of the prompt`,
-        hint: "the tokenizer has tokens that the text encoder has no embedding of; save both together after adding tokens",
+        hint: "the tokenizer has tokens that the text encoder has no embedding for; save both together after adding tokens",
       });
     return inputIds;
   }
@@ -130,7 +130,7 @@ export class TextEncoders {
     return ELEMENT_BYTES[this.#device.precision] * waiting.reduce((sum, count) => sum + count, 0);
   }
 
-  /** Gives up all graphs. */
+  /** Releases all graphs. */
   async dispose(): Promise<void> {
     for (const encoder of this.#encoders) (await encoder.take())?.dispose();
   }

@@ -1,6 +1,6 @@
 /**
  * NumPy's sequences, in float64 and with NumPy's rounding, from which diffusers takes its
- * timesteps. One integer off sends the network another timestep, so these are exact.
+ * timesteps. Being off by one would give the network another timestep, so these are exact.
  */
 
 /** How the inference timesteps lie among the training timesteps (arXiv 2305.08891, Table 2). */

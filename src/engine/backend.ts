@@ -1,4 +1,4 @@
-/** What the engine needs of a runtime, whichever it is: one of these serves one device. */
+/** What the engine needs from a runtime, whichever it is; each backend serves one device. */
 import type { ElementType, OnnxModel } from "../graphs/onnx.js";
 import type { ElementArray, Tensor, TensorLocation } from "./tensor.js";
 
@@ -10,9 +10,12 @@ export interface HostNumbers {
 }
 
 export interface RunOptions {
-  /** results that the processor will read: they are given in host memory. Default: where the device keeps its tensors */
+  /**
+   * whether the results are put in host memory, for the processor to read. Default: false, they stay where the device
+   * keeps its tensors
+   */
   readonly toHost?: boolean;
-  /** Whether the device has finished when the run returns; else it may still be computing. Default: false */
+  /** whether the device has finished when the run returns; otherwise it may still be computing. Default: false */
   readonly waits?: boolean;
 }
 
@@ -23,14 +26,14 @@ export interface CompiledGraph {
   /** the graph's results, in its order */
   readonly outputs: readonly string[];
   /**
-   * Computes the results that are asked for, in their order; each has one owner, the caller. Tensors that are fed
-   * stay their owners', who keep them until the run is over.
+   * Computes the results that are asked for, in their order; each has one owner, the caller. Tensors that are fed still
+   * belong to their owners, who must keep them until the run is over.
    *
    * @param feeds the graph's inputs by name
    * @throws DeviceError where the device refuses: no memory, lost, no such operator; ReleasedError after `release`
    */
   run(feeds: Readonly<Record<string, Tensor>>, outputs: readonly string[], options?: RunOptions): Promise<Tensor[]>;
-  /** Gives up the graph; its memory is given back when runs that are under way have ended. */
+  /** Releases the graph; its memory is freed once runs that are under way have ended. */
   release(): void;
 }
 
@@ -39,15 +42,15 @@ export interface Backend {
   /** Compiles a graph. Throws DeviceError where the device has no room for it or no such operator. */
   compile(model: OnnxModel): Promise<CompiledGraph>;
   /**
-   * A tensor in host memory, for numbers that JavaScript writes through its `view()`: zeros at first, and given back
-   * when it is released, where an array of JavaScript's would wait for the collector.
+   * A tensor in host memory, for numbers that JavaScript writes through its `view()`: zeros at first. Its memory is
+   * given back when it is released, whereas a JavaScript array would wait for the garbage collector.
    */
   allocate(type: ElementType, dims: readonly number[]): Tensor;
   /**
-   * Copies numbers to the device's memory, or to the host's for what operators read there (sizes); the tensor has one
+   * Copies numbers to the device's memory, or to the host's where operators read them there (sizes); the tensor has one
    * owner, the caller.
    */
   upload(numbers: HostNumbers, location?: TensorLocation): Tensor;
-  /** Copies a tensor's numbers to JavaScript's memory, when everything that makes them is done. */
+  /** Copies a tensor's numbers to JavaScript's memory, once everything that computes them is done. */
   download(tensor: Tensor): Promise<ElementArray>;
 }

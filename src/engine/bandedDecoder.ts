@@ -11,7 +11,7 @@ import { GraphRunner } from "./graphRunner.js";
 import type { Tensor } from "./tensor.js";
 import { download, upload } from "./transfer.js";
 
-/** Bytes of a band's input: enough for the cores, little beside the image's own tensors. */
+/** Bytes of a band's input: enough to keep the cores busy, little compared with the image's own tensors. */
 const BAND_BYTES = 8 * 2 ** 20;
 
 interface RunnableStep {
@@ -20,9 +20,8 @@ interface RunnableStep {
 }
 
 /**
- * Decodes one image band by band, in float32. At its largest, three tensors of the image are in host memory (a
- * ResNet block's input, middle and output) and the work on one band.
- * Equal to decoding whole up to rounding.
+ * Decodes one image band by band, in float32. At most, host memory holds three tensors of the whole image (a ResNet
+ * block's input, middle and output) and the work on one band. Equal to decoding the whole image, up to rounding.
  */
 export class BandedDecoder {
   readonly #device: Device;
@@ -84,13 +83,13 @@ export class BandedDecoder {
     }
   }
 
-  /** Gives up all graphs. */
+  /** Releases all graphs. */
   dispose(): void {
     this.#head.dispose();
     for (const { runner } of this.#steps) runner.dispose();
   }
 
-  /** A step's output over the whole image; the caller's to release. */
+  /** A step's output over the whole image; the caller must release it. */
   async #run(
     step: BandStep,
     runner: GraphRunner,
@@ -107,7 +106,8 @@ export class BandedDecoder {
       for (let start = 0; start < height; start += rows) {
         const end = Math.min(height, start + rows);
         const [above, below] = [Math.max(0, start - 1), Math.min(height, end + 1)];
-        // The kernel reads one row each way: of zeros at the edge; of two enlarged ones, one is cut off.
+        // The kernel reads one row beyond the band each way: zeros at the image's edge; where the step enlarges, that
+        // row becomes two, and one is cut off.
         const [top, bottom] = [start === 0 ? 1 : 1 - scale, end === height ? 1 : 1 - scale];
         const band: Record<string, FloatTensor> = {
           ...statistics,
@@ -133,7 +133,7 @@ export class BandedDecoder {
   }
 }
 
-/** The numbers of a host tensor in place. */
+/** The numbers of a host tensor, without copying. */
 function hostNumbers(tensor: Tensor): FloatTensor {
   return { dims: tensor.dims, data: tensor.view() as Float32Array };
 }

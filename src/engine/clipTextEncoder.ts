@@ -13,7 +13,7 @@ import { download } from "./transfer.js";
 export interface EncodedText {
   /** [prompts, tokens, width] float32 */
   readonly hiddenStates: FloatTensor;
-  /** [prompts, projection_dim] float32; there where the encoder has a projection */
+  /** [prompts, projection_dim] float32; present where the encoder has a projection */
   readonly pooled?: FloatTensor;
 }
 
@@ -24,7 +24,7 @@ export interface EncodeTextOptions {
   readonly normed: boolean;
 }
 
-/** A CLIP text encoder ready to run, one graph for each layer: any layer's hidden states can be had. */
+/** A CLIP text encoder ready to run, with one graph per layer, so that any layer's hidden states can be read. */
 export class ClipTextEncoder {
   readonly #device: Device;
   readonly #tokens: number;

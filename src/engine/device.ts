@@ -56,7 +56,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   }
 }
 
-/** The first of the table's devices that is taken automatically here, computes in this precision, and runs. */
+/** The first of the table's devices that may be chosen automatically here, computes in this precision, and runs. */
 async function openAutomatically(options: DeviceOptions, precision: Precision): Promise<Device> {
   for (const name of Object.keys(DEVICES) as DeviceName[]) {
     const { automatic, precisions } = DEVICES[name];
@@ -70,7 +70,7 @@ async function openAutomatically(options: DeviceOptions, precision: Precision): 
   return open("cpu", "float32", options);
 }
 
-/** What was found of a device's attention, once in a process. */
+/** What the check of a device's attention found: made once per process. */
 const attentionChecks = new Map<DeviceName, Promise<boolean>>();
 
 async function open(name: DeviceName, precision: Precision, { threads, tf32 = false }: DeviceOptions): Promise<Device> {

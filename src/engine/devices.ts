@@ -1,4 +1,4 @@
-/** Every device that graphs can run on, a row each: nothing else in the library asks for a device by its name. */
+/** Every device that graphs can run on, one row each: nothing else in the library asks for a device by its name. */
 import type { Precision } from "../graphs/graphBuilder.js";
 import { CudaStream, missingCudaLibraries } from "./native/cuda.js";
 import type { ProviderSettings } from "./native/nativeBackend.js";
@@ -14,7 +14,7 @@ export interface OpenSettings {
 }
 
 export interface DeviceKind {
-  /** what it needs, for the error where it is not there */
+  /** what it needs, for the error where it is missing */
   readonly howToGet: string;
   readonly precisions: readonly Precision[];
   /** its memory is the host's: how much is free can be asked for, and what does not fit is refused before it runs */
@@ -25,9 +25,9 @@ export interface DeviceKind {
   readonly diffusionOperators: readonly Precision[];
   /** runs are recorded and launched as one */
   readonly recordsRuns: boolean;
-  /** where "auto" takes it; in the order of the table's candidates (device.ts) */
+  /** whether "auto" may choose it on a platform; it takes the first in the table that runs (device.ts) */
   readonly automatic: (platform: NodeJS.Platform) => boolean;
-  /** what is missing for it here, where that can be told without opening it. Default: nothing is told */
+  /** what is missing for it here, where that can be found out without opening it. Default: unknown */
   readonly missing?: () => readonly string[];
   /** how onnxruntime's sessions are made for it. Throws DeviceUnavailableError, DeviceError */
   readonly settings: (open: OpenSettings) => ProviderSettings;
@@ -41,7 +41,7 @@ export const DEVICES: Readonly<Record<DeviceName, DeviceKind>> = {
     precisions: ["float32", "float16"],
     usesHostMemory: false,
     checksAttention: false,
-    // In float32 plain operators: GroupNorm adds up in an order of chance.
+    // In float32, plain operators: the fused GroupNorm adds up in no fixed order, so that runs would differ.
     diffusionOperators: ["float16"],
     recordsRuns: true,
     automatic: () => true,
@@ -57,7 +57,7 @@ export const DEVICES: Readonly<Record<DeviceName, DeviceKind>> = {
           has_user_compute_stream: "1",
           user_compute_stream: String(stream.address),
           use_tf32: tf32 ? "1" : "0",
-          // NVIDIA's convolutions of float16 are channels last, whatever they are given.
+          // NVIDIA's float16 convolutions work with channels last, whatever they are given.
           prefer_nhwc: precision === "float16" ? "1" : "0",
           cudnn_conv_algo_search: "HEURISTIC",
           arena_extend_strategy: "kSameAsRequested",
@@ -73,7 +73,8 @@ export const DEVICES: Readonly<Record<DeviceName, DeviceKind>> = {
     checksAttention: true,
     diffusionOperators: [],
     recordsRuns: false,
-    // On Linux an adapter may be a software one, which nothing tells apart: there it must be asked for by name.
+    // On Linux an adapter may be a software one, and nothing tells it from a real one: there it must be asked for by
+    // name.
     automatic: (platform) => platform !== "linux",
     settings: () => ({ provider: "WebGPU", memory: "WebGPU_Buf" }),
   },

@@ -7,7 +7,7 @@ import type { Backend } from "./backend.js";
 import { releaseAll } from "./tensor.js";
 import { download, upload } from "./transfer.js";
 
-/** Heads of Stable Diffusion 1.x, 2.x and XL, and a text encoder's, whose scores are biased. */
+/** Heads of Stable Diffusion 1.x, 2.x and XL, and a text encoder's, whose scores have a bias (its mask). */
 const CASES = [
   { headWidth: 40 },
   { headWidth: 64 },
@@ -18,15 +18,15 @@ const CASES = [
 const [ROWS, QUERIES, KEYS, HEADS] = [2, 64, 77, 2];
 
 /**
- * Whether MultiHeadAttention gives, in float32 at these sizes, what plain operators give. onnxruntime 1.30's on webgpu
- * does on an NVIDIA card, and is a quarter off from 64 tokens on under Chromium's software Vulkan.
+ * Whether MultiHeadAttention gives, in float32 at these sizes, what plain operators give. On webgpu, onnxruntime 1.30's
+ * does on an NVIDIA card, and is a quarter off, from 64 tokens upwards, under Chromium's software Vulkan.
  */
 export async function fusedAttentionIsRight(backend: Backend): Promise<boolean> {
   try {
     const [fused, plain] = [await attend(backend, true), await attend(backend, false)];
     return fused.every((value, index) => Math.abs(value - plain[index]) < 1e-3);
   } catch {
-    // Plain operators will do, or say why not when they are used.
+    // Plain operators may still work, or will say why not when they are used.
     return false;
   }
 }

@@ -48,7 +48,7 @@ export class GraphRunner {
     return (await compileAll(graphs, weights, device)).map((graph) => new GraphRunner(graph, device));
   }
 
-  /** @param feeds the graph's inputs by name; they are given up, and released */
+  /** @param feeds the graph's inputs by name; this call releases them */
   async run(feeds: Readonly<Record<string, Tensor>>): Promise<FloatTensor> {
     try {
       const [result] = await this.#graph.run(feeds, this.#graph.outputs, { toHost: true });

@@ -1,9 +1,9 @@
 import type { Tensor } from "./tensor.js";
 
-/** A value of C, and what is to be known of it later. */
+/** A value of C, with a note of what must be known of it later. */
 export interface KeptBranch<Note> {
   readonly branch: Tensor;
-  /** the block's input then, where it is kept too */
+  /** the block's input at that time, where it is kept too */
   readonly input?: Tensor;
   readonly note: Note;
 }
@@ -30,7 +30,7 @@ export class KeptBranches<Note> {
     return this.#kept.get(id) ?? [];
   }
 
-  /** Keeps a value as its newest owner, and the block's input with it; the oldest goes beyond `history`. */
+  /** Keeps a value as one more owner, and the block's input with it; beyond `history` values the oldest is released. */
   keep(id: string, branch: Tensor, note: Note, input?: Tensor): void {
     const values = [...this.of(id), { branch: branch.retain(), input: input?.retain(), note }];
     for (const oldest of values.splice(0, values.length - this.#history)) this.#release(oldest);
@@ -39,13 +39,13 @@ export class KeptBranches<Note> {
     this.#peakBytes = Math.max(this.#peakBytes, this.#bytes);
   }
 
-  /** Gives up a block's values. */
+  /** Releases a block's values. */
   drop(id: string): void {
     for (const kept of this.of(id)) this.#release(kept);
     this.#kept.delete(id);
   }
 
-  /** Gives up everything. */
+  /** Releases everything. */
   clear(): void {
     for (const id of [...this.#kept.keys()]) this.drop(id);
   }

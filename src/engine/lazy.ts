@@ -1,4 +1,4 @@
-/** Something that is made when it is first asked for, and once more where that failed. */
+/** Something that is made when it is first asked for, and made again where that failed. */
 export class Lazy<T> {
   readonly #make: () => Promise<T>;
   #made: Promise<T> | undefined;
@@ -23,7 +23,7 @@ export class Lazy<T> {
     return making;
   }
 
-  /** What there is, given up to the caller; the next `get` makes it anew. */
+  /** Hands what there is over to the caller; the next `get` makes it afresh. */
   async take(): Promise<T | undefined> {
     const made = this.#made;
     this.#made = undefined;

@@ -4,8 +4,8 @@ import type { Device } from "./device.js";
 import { Lazy } from "./lazy.js";
 
 /**
- * Small graphs that serve a device for as long as it lives, one for each key. One that could not be made is tried
- * again when it is next asked for.
+ * Small graphs that a device keeps for as long as it lives, one per key. A graph that could not be made is tried again
+ * when next asked for.
  *
  * @param model the graph for the parts of a key
  */

@@ -3,7 +3,7 @@ import { ELEMENT_BYTES } from "../graphs/onnx.js";
 import type { ElementType } from "../graphs/onnx.js";
 import { elementCount } from "../numerics/tensor.js";
 
-/** Where a tensor's numbers lie: in memory that the processor reads, or on the device alone. */
+/** Where a tensor's numbers lie: in memory that the processor reads, or only on the device. */
 export type TensorLocation = "host" | "device";
 
 /** Numbers as the processor sees them; float16 as its bits. */
@@ -14,9 +14,9 @@ export interface TensorStorage {
   readonly location: TensorLocation;
   readonly type: ElementType;
   readonly dims: readonly number[];
-  /** The numbers in place, on the host alone. */
+  /** The numbers in place; only for those on the host. */
   view(): ElementArray;
-  /** Fills `target` with the numbers from the index `from` on, on the host alone. */
+  /** Fills `target` with the numbers from the index `from` on; only for those on the host. */
   copyTo(target: ElementArray, from: number): void;
   /** Gives the memory back. */
   free(): void;
@@ -25,7 +25,7 @@ export interface TensorStorage {
 /** tensors that have been made and not yet given back, in this process */
 let live = 0;
 
-/** How many tensors have an owner now: 0 when everything that ran has ended. */
+/** How many tensors have an owner now: 0 once everything that ran has ended. */
 export function liveTensors(): number {
   return live;
 }
@@ -34,7 +34,7 @@ export function liveTensors(): number {
  * Numbers in a backend's memory.
  *
  * Who owns what: a tensor has one owner when it is made; whoever keeps it beyond the call in which it was shown
- * calls `retain()`, and every owner calls `release()` once, the last of which gives the memory back.
+ * calls `retain()`, and every owner calls `release()` once; the last release gives the memory back.
  */
 export class Tensor {
   readonly location: TensorLocation;
@@ -62,7 +62,7 @@ export class Tensor {
     return elementCount(this.dims) * ELEMENT_BYTES[this.type];
   }
 
-  /** Whether it has an owner beside the one who asks, so that its numbers must stay as they are. */
+  /** Whether it has an owner besides the one who asks, so that its numbers must stay as they are. */
   get isShared(): boolean {
     return this.#owners > 1;
   }
@@ -81,9 +81,9 @@ export class Tensor {
   }
 
   /**
-   * The numbers in place, without a copy: for work that ends before the tensor does. What must outlive it is copied.
-   * Each view counts as memory of JavaScript's until the garbage collector has found that nobody uses it: what looks
-   * at every block of every evaluation takes copies ({@link copyTo}).
+   * The numbers in place, without a copy: for work that ends before the tensor does. Copy what must outlive it. Each
+   * view counts as JavaScript memory until the garbage collector finds that nobody uses it: code that looks at every
+   * block of every evaluation should copy instead ({@link copyTo}).
    *
    * @throws ReleasedError after the last owner's release; TypeError for a tensor on a device
    */

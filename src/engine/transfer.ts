@@ -1,4 +1,4 @@
-/** Numbers between JavaScript and a device. */
+/** Moves numbers between JavaScript and a device. */
 import { toHalf } from "../numerics/half.js";
 import type { FloatTensor } from "../numerics/tensor.js";
 import { widenFloat16 } from "../numerics/widen.js";
@@ -11,7 +11,10 @@ export interface OnBackend {
   readonly backend: Backend;
 }
 
-/** Copies numbers to the device, in the element type that the graph's input asks for; the tensor is the caller's to release. */
+/**
+ * Copies numbers to the device, in the element type that the graph's input asks for; the caller must release the
+ * tensor.
+ */
 export function upload({ backend }: OnBackend, { dims, data }: FloatTensor, precision: Precision = "float32"): Tensor {
   return backend.upload({ type: precision, dims, data: precision === "float16" ? toHalf(data) : data });
 }

@@ -7,14 +7,14 @@ import { FONT_FAMILY } from "./headless/fonts.js";
  * - `light`: on a white page or notebook (default)
  * - `dark`: on a dark notebook
  * - `print`: black on white for a two-column paper; its lengths are multiplied by
- *   `PRINT_POINTS_PER_PIXEL` when exported, so that letters come out at 7 pt
+ *   `PRINT_POINTS_PER_PIXEL` when exported, so that text comes out at 7 pt
  */
 export type Theme = "light" | "dark" | "print";
 
-/** Size of the letters of every figure, in pixels. */
+/** Font size of every figure, in pixels. */
 export const FONT_SIZE = 12;
 
-/** Printed points a layout pixel of the `print` theme: the letters of 12 pixels print at 7 pt. */
+/** Printed points per layout pixel of the `print` theme: text of 12 pixels prints at 7 pt. */
 export const PRINT_POINTS_PER_PIXEL = 7 / FONT_SIZE;
 
 /** Layout width in pixels that fills a 6.9 inch page in the `print` theme. */
@@ -35,8 +35,8 @@ const INKS: Readonly<Record<Theme, Ink>> = {
 };
 
 /**
- * Okabe & Ito's qualitative palette (https://jfly.uni-koeln.de/color/), with a brown in place of its black and yellow,
- * which vanish on a dark and on a white page. Told apart by colour-blind eyes too.
+ * Okabe & Ito's qualitative palette (https://jfly.uni-koeln.de/color/), with a brown instead of its black and yellow,
+ * which vanish on a dark and on a white page. Colour-blind readers can tell these colours apart too.
  */
 export const CATEGORICAL_COLOURS = [
   "#0072B2",
@@ -48,10 +48,10 @@ export const CATEGORICAL_COLOURS = [
   "#944b40",
 ] as const;
 
-/** For what is there to compare with: stands off a white and a dark page alike. */
+/** For what others are compared with: visible on a white and on a dark page alike. */
 export const NEUTRAL_COLOUR = "#7f8791";
 
-/** A colour (#rrggbb) that lets through what lies behind it; `opacity` is 0 to 1. */
+/** A colour (#rrggbb) that lets what is behind it shine through; `opacity` is 0 to 1. */
 export function translucent(colour: string, opacity: number): string {
   return `${colour}${Math.round(255 * opacity)
     .toString(16)
@@ -119,7 +119,7 @@ function template(theme: Theme): PlotlyObject {
         bordercolor: ink.faint,
         font: { size: FONT_SIZE - 1, color: ink.text },
       },
-      // The print theme has a size of its own: a page's width. The others fill the place they are shown in.
+      // Only the print theme has its own width, that of a page. The others fill the place they are shown in.
       ...(theme === "print" ? { width: PRINT_WIDTH } : {}),
     },
   };
@@ -132,7 +132,7 @@ export function themeOf({ layout }: PlotlyFigure): Theme | undefined {
 
 /**
  * The same figure in another theme: colours, fonts and line colours change, data and layout stay.
- * The theme is a Plotly template, so whatever the figure sets itself wins; its name stands in `layout.meta.theme`.
+ * The theme is a Plotly template, so that whatever the figure sets itself wins; its name is in `layout.meta.theme`.
  */
 export function applyTheme(figure: PlotlyFigure, theme: Theme): PlotlyFigure {
   return {

@@ -5,25 +5,26 @@ import { replaceFile } from "./replaceFile.js";
 import { schemaProblem } from "./schemaProblem.js";
 import { readText } from "./text.js";
 
-// Python writes numbers that JSON does not have, such as diffusers' `"lambda_min_clipped": -Infinity`. Strings match first, so that these words stay as they are inside them.
+// Python writes numbers that JSON does not have, such as diffusers' `"lambda_min_clipped": -Infinity`. Strings match
+// first, so that these words inside a string stay as they are.
 const STRING_OR_PYTHON_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?Infinity|NaN/g;
 
 /**
  * Reads a JSON file; Python's bare -Infinity, Infinity and NaN become strings of that name.
  *
- * @throws InvalidFileError where it is missing, no JSON, or neither UTF-8 nor marked UTF-16
+ * @throws InvalidFileError where it is missing, is not JSON, or is neither UTF-8 nor UTF-16 with a mark
  */
 export async function readJson(path: string): Promise<unknown> {
   const text = await readText(path, "a JSON file");
   try {
     return JSON.parse(text.replace(STRING_OR_PYTHON_NUMBER, (match) => (match.startsWith('"') ? match : `"${match}"`)));
   } catch (error) {
-    // The message quotes the text, its line breaks too.
+    // The message quotes the text, including its line breaks.
     throw new InvalidFileError({
       file: path,
       found: error instanceof Error ? error.message.replace(/\s+/g, " ") : "no JSON",
       expected: "JSON",
-      hint: "mend it, or take it anew from where it came",
+      hint: "fix it, or get it again from its source",
     });
   }
 }
@@ -36,7 +37,7 @@ export async function writeJson(path: string, value: unknown): Promise<void> {
 /**
  * A value of a file, checked against a schema.
  *
- * @param where the file, where in it the value stands (nothing for all of it), and how to mend it
+ * @param where the file, the field in it that holds the value (none: the whole file), and how to fix it
  * @throws InvalidFileError that names the first field that breaks the schema
  */
 export function validate<Schema extends z.ZodType>(

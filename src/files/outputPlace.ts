@@ -1,4 +1,4 @@
-/** Where an output goes: what stands under its name decides how it can be written. */
+/** Where an output goes: what is there under its name decides how it can be written. */
 import { constants } from "node:fs";
 import { access, open, readlink, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
@@ -6,7 +6,9 @@ import { ArgumentError } from "../errors.js";
 import { release, removeAbandoned, reserveTemporary } from "./temporaries.js";
 
 export type OutputPlace =
-  /** a file, or none yet: a temporary one beside it takes its name; `kept` is what stays of one that is there */
+  /**
+   * a file, or none yet: a temporary one beside it takes its name; `kept` is what it inherits from the one it replaces
+   */
   | { readonly kind: "file"; readonly path: string; readonly kept?: Kept }
   /** a file that must stay the same one: it has other names, or its folder cannot be written */
   | { readonly kind: "in-place"; readonly path: string }
@@ -15,7 +17,7 @@ export type OutputPlace =
   /** a descriptor that this process was given, such as /dev/stdout */
   | { readonly kind: "descriptor"; readonly path: string; readonly descriptor: number };
 
-/** Of a file that is replaced. */
+/** What a new file inherits from the one that it replaces. */
 export interface Kept {
   readonly mode: number;
   readonly uid: number;
@@ -27,11 +29,11 @@ export function isStream({ kind }: OutputPlace): boolean {
   return kind === "stream" || kind === "descriptor";
 }
 
-/** As many links in a row as Linux follows. */
+/** Links in a row; Linux follows no more either. */
 const MAX_LINKS = 40;
 
 /**
- * What stands under an output's name, links followed.
+ * What is there under an output's name, after following links.
  *
  * @throws ArgumentError where no file can be written there
  */
@@ -62,7 +64,7 @@ export async function outputPlace(path: string): Promise<OutputPlace> {
 }
 
 /**
- * Finds out, before any work, that an output can be written.
+ * Makes sure, before any work, that an output can be written.
  *
  * @throws ArgumentError where it cannot
  */
@@ -73,7 +75,7 @@ export async function requireWritable(path: string): Promise<void> {
   try {
     if ((await nearestFolder(folder)) !== folder) return;
     await removeAbandoned(folder);
-    // What a folder allows is known for sure when a file is made in it.
+    // Only making a file in a folder shows for sure what it allows.
     const probe = reserveTemporary(folder, basename(place.path));
     try {
       await (await open(probe, "wx")).close();
@@ -86,18 +88,19 @@ export async function requireWritable(path: string): Promise<void> {
 }
 
 /**
- * Finds out, before any work, that a file can be written after each part of it, and read again by the call that goes on.
+ * Makes sure, before any work, that a file can be written after each part of the work, and read again by the call that
+ * continues it.
  *
  * @throws ArgumentError where it cannot; also for a device or a pipe, from which nothing is read back
  */
 export async function requireResumable(path: string): Promise<void> {
   await requireWritable(path);
   if (isStream(await outputPlace(path)))
-    throw refused(path, "a device or a pipe, from which what was done cannot be read again");
+    throw refused(path, "a device or a pipe, from which finished work cannot be read again");
 }
 
 /**
- * Finds out, before any work, that files can be written into a folder, which may not be there yet.
+ * Makes sure, before any work, that files can be written into a folder, which may not exist yet.
  *
  * @throws ArgumentError where they cannot
  */
@@ -125,7 +128,7 @@ async function followLinks(path: string): Promise<string> {
   throw refused(path, "links that go round in a circle");
 }
 
-/** The folder itself, or the nearest one above it that is there: the others are made when the output is. */
+/** The folder itself, or the nearest existing one above it: the others are made when the output is. */
 async function nearestFolder(folder: string): Promise<string> {
   const found = await stat(folder).catch(unlessMissing);
   if (found === undefined) return nearestFolder(dirname(folder));

@@ -1,6 +1,6 @@
 /**
- * How every output is written: whole, or not at all. A file keeps its mode, its owner and the links to it; devices and
- * pipes get the bytes themselves.
+ * How every output is written: as a whole, or not at all. A replaced file keeps its mode, its owner and the links to
+ * it; devices and pipes get the bytes directly.
  */
 import { constants, createReadStream, createWriteStream } from "node:fs";
 import { chmod, chown, mkdir, open, rename } from "node:fs/promises";
@@ -16,15 +16,15 @@ import { release, removeAbandoned, reserveTemporary } from "./temporaries.js";
 export interface Output {
   /** an empty file to fill */
   readonly temporary: string;
-  /** Puts it in its place; where that fails nothing is left of it. */
+  /** Puts it in its place; where that fails, nothing of it is left. */
   commit(): Promise<void>;
-  /** Removes what was written; what stood in its place is as it was. */
+  /** Removes what was written; what was there before stays as it was. */
   abandon(): Promise<void>;
 }
 
 /**
- * Begins an output; its folder is made where it is missing: what took hours is not lost to a name. What killed
- * processes left beside it is removed.
+ * Begins an output; its folder is made where it is missing, so that hours of work are not lost to a mistyped name.
+ * Temporary files that killed processes left beside it are removed.
  *
  * @throws ArgumentError where no file can be written there, from `commit` too where the disk is full; the file system's
  *   own error
@@ -58,8 +58,8 @@ export async function beginOutput(path: string): Promise<Output> {
 }
 
 /**
- * Replaces a file in one go: `write` fills a temporary file, which then takes its place. Where `write` fails,
- * nothing is left of it and the file is as it was.
+ * Replaces a file in one go: `write` fills a temporary file, which then takes its place. Where `write` fails, nothing
+ * of it is left and the file is as it was.
  */
 export async function replaceFile(path: string, write: (temporary: string) => Promise<void>): Promise<void> {
   const output = await beginOutput(path);
@@ -74,7 +74,7 @@ export async function replaceFile(path: string, write: (temporary: string) => Pr
 
 let isStdoutTaken = false;
 
-/** Whether an output went to the standard output: what is said to people belongs elsewhere then. */
+/** Whether an output went to the standard output: messages for people then belong elsewhere. */
 export function stdoutIsOutput(): boolean {
   return isStdoutTaken;
 }
@@ -82,11 +82,11 @@ export function stdoutIsOutput(): boolean {
 /** Makes the temporary file, with the mode and the owner of the one that it will replace. */
 async function createAs(temporary: string, place: OutputPlace): Promise<void> {
   const kept = place.kind === "file" ? place.kept : undefined;
-  // Others may not read what is copied into a file that they may not read.
+  // A copy in the shared temporary folder must not be readable by those who may not read its target.
   const handle = await open(temporary, "wx", kept?.mode ?? (place.kind === "file" ? 0o666 : 0o600));
   await handle.close();
   if (kept === undefined) return;
-  // Only root can give files away; for others they become their own.
+  // Only root can give files away; anybody else's become their own.
   await chown(temporary, kept.uid, kept.gid).catch(() => undefined);
   await chmod(temporary, kept.mode);
 }
@@ -97,7 +97,7 @@ async function put(temporary: string, place: OutputPlace): Promise<void> {
       await rename(temporary, place.path);
       return;
     } catch (error) {
-      // A single file that is mounted cannot be replaced, only filled.
+      // A file that is itself a mount point cannot be replaced, only filled.
       if (!(error instanceof Error && "code" in error && error.code === "EBUSY")) throw error;
     }
   }

@@ -14,7 +14,7 @@ import type { FloatTensor } from "../numerics/tensor.js";
 import { widenBfloat16, widenFloat16, widenFloat64 } from "../numerics/widen.js";
 import { MAX_BYTES_AT_ONCE, writeFully } from "./writeFully.js";
 
-/** Bits of one element: every dtype that the Python library (safetensors 0.8) opens; most are never read here. */
+/** Bits of one element: of every dtype that the Python library (safetensors 0.8) opens; most are never read here. */
 const ELEMENT_BITS = {
   F4: 4,
   F6_E2M3: 6,
@@ -60,7 +60,7 @@ export interface SafetensorsFile {
   readonly path: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly tensors: ReadonlyMap<string, TensorEntry>;
-  /** The same file with other tensors: views into its bytes, nothing is copied. Closing one closes both. */
+  /** The same file with other tensors: views into its bytes, without copying. Closing one closes both. */
   withTensors(tensors: ReadonlyMap<string, TensorEntry>): SafetensorsFile;
   /** One tensor, F64, F32, F16 or BF16, as float32. */
   readFloat32(name: string): Promise<FloatTensor>;
@@ -128,7 +128,7 @@ function fileOf(path: string, handle: FileHandle, { metadata, tensors }: Header)
           field: name,
           found: dtype,
           expected: "F64, F32, F16 or BF16",
-          hint: "convert the tensor, quantised weights are not supported",
+          hint: "convert the tensor: quantised weights are not supported",
         });
       }
       const { buffer } = await readRaw(name);
@@ -166,7 +166,7 @@ async function readHeader(path: string, handle: FileHandle): Promise<Header> {
   if (!information.isFile())
     throw new InvalidFileError({
       file: path,
-      found: information.isDirectory() ? "a folder" : "no regular file",
+      found: information.isDirectory() ? "a folder" : "something other than a regular file",
       expected: "a safetensors file",
     });
   const { size } = information;
@@ -186,7 +186,7 @@ async function readHeader(path: string, handle: FileHandle): Promise<Header> {
       field: "header length",
       found: String(length),
       expected: `at most ${MAX_HEADER_BYTES} bytes`,
-      hint: "this is no safetensors file",
+      hint: "this is not a safetensors file",
     });
   const dataStart = LENGTH_BYTES + Number(length);
   if (dataStart > size)
@@ -311,7 +311,7 @@ export interface SafetensorsWriter {
 /**
  * Begins a file; its folder is made where it is missing.
  *
- * @param path gets the file only when it is closed; one that is there stays as it is until then
+ * @param path the file gets this name only when it is closed; one that is already there stays as it is until then
  * @param layout every tensor that will be written, by name
  * @throws ArgumentError where no file can be written there; the file system's own error where the disk is full
  */
@@ -323,7 +323,7 @@ export async function createSafetensorsWriter(
   const entries: Record<string, unknown> = Object.keys(metadata).length === 0 ? {} : { __metadata__: metadata };
   const offsets = new Map<string, number>();
   let end = 0;
-  // Wide elements first, as the safetensors crate lays them out: every tensor is then aligned.
+  // Wide elements first, as the safetensors crate lays them out: this aligns every tensor.
   const ordered = [...layout].sort(([, a], [, b]) => ELEMENT_BITS[b.dtype] - ELEMENT_BITS[a.dtype]);
   for (const [name, { dtype, dims }] of ordered) {
     const length = (elementCount(dims) * ELEMENT_BITS[dtype]) / 8;
@@ -376,7 +376,7 @@ export async function createSafetensorsWriter(
   };
 }
 
-/** Writes a whole file in one go. Throws the file system's own error; nothing is left of the file then. */
+/** Writes a whole file in one go. Throws the file system's own error, and leaves nothing of the file then. */
 export async function writeSafetensors(
   path: string,
   tensors: ReadonlyMap<string, OutgoingTensor>,

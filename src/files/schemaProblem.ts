@@ -24,7 +24,7 @@ export function schemaProblem({ issues: [issue] }: z.core.$ZodError, value: unkn
   };
 }
 
-/** Names of types as zod has them, where JSON's readers have others. */
+/** Zod's names of types, in words that people use for JSON. */
 const TYPES: Readonly<Record<string, string>> = {
   int: "a whole number",
   number: "a number",
@@ -63,7 +63,7 @@ function expectation(issue: Issue): string {
   }
 }
 
-/** What one of several forms asks for, where its issue lies inside of the value. */
+/** What one of several allowed forms asks for, where its issue lies inside the value. */
 function within(issue: Issue): string {
   if (issue.path.length === 0) return expectation(issue);
   if (typeof issue.path[0] === "number") return "a list of such";
@@ -76,7 +76,7 @@ function bounded(origin: string, relation: string, limit: number | bigint): stri
   return `${origin === "string" ? "a string" : "a number"} ${relation} ${limit}${origin === "string" ? " characters" : ""}`;
 }
 
-/** A value in few words; JSON has none for NaN, infinities, big integers, maps, sets and typed arrays. */
+/** A value in a few words; JSON cannot say NaN, infinities, big integers, maps, sets and typed arrays. */
 function said(value: unknown): string {
   if (typeof value === "function") return "a function";
   if (typeof value !== "object" || value === null)

@@ -1,27 +1,27 @@
-/** Files that are written beside an output before they take its name, and what a killed process leaves of them. */
+/** Files that are written beside an output before they take its name, and what killed processes leave of them. */
 import { createHash, randomUUID } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 
-/** Longer names would not fit a file system's 255 bytes with what is put behind them. */
+/** A longer name, with what is appended to it, might not fit a file system's 255 bytes. */
 const MAX_NAME = 60;
-/** This machine: process ids mean nothing on another that writes to the same disk. */
+/** Stands for this machine: its process ids mean nothing on another that writes to the same disk. */
 const HOST = createHash("sha256").update(hostname()).digest("hex").slice(0, 8);
 const PATTERN = /\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.tmp$/;
 
 /** Names that this process is writing to. */
 const inUse = new Set<string>();
 
-/** A new name for a temporary file; it is known to be in use until {@link release}. */
+/** A new name for a temporary file; it counts as in use until {@link release}. */
 export function reserveTemporary(folder: string, name: string): string {
   const path = join(folder, `${name.slice(0, MAX_NAME)}.${HOST}-${process.pid}-${randomUUID().slice(0, 8)}.tmp`);
   inUse.add(path);
   return path;
 }
 
-/** Ends a reservation; the file is removed where it is still there. */
+/** Ends a reservation, and removes the file if it is still there. */
 export async function release(path: string): Promise<void> {
   await rm(path, { force: true });
   inUse.delete(path);
@@ -44,7 +44,7 @@ function isAlive(pid: number): boolean {
   } catch (error) {
     return error instanceof Error && "code" in error && error.code === "EPERM";
   }
-  // Killed, and not yet waited for by its parent: Linux still knows it.
+  // Linux still lists a process that was killed and not yet waited for by its parent.
   const status = `/proc/${pid}/stat`;
   if (!existsSync(status)) return true;
   const state = /\) (\w)/.exec(readFileSync(status, "utf8"))?.[1];

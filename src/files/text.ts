@@ -1,4 +1,4 @@
-/** Text files as people's programs write them. */
+/** Text files, as various programs write them. */
 import { readFile } from "node:fs/promises";
 import { InvalidFileError } from "../errors.js";
 import { unreadable } from "./unreadable.js";
@@ -15,9 +15,9 @@ const MARKS: readonly (readonly [bytes: readonly number[], encoding: string])[] 
 const HINT = "save it as UTF-8, for example: iconv -f LATIN1 -t UTF-8 old.txt > new.txt";
 
 /**
- * A file's text: UTF-8, or UTF-16 with a byte-order mark, as PowerShell's `>` writes it. The mark is no part of it.
+ * A file's text: UTF-8, or UTF-16 with a byte-order mark, as PowerShell's `>` writes it. The mark is not part of it.
  *
- * @param expected of the file, for messages
+ * @param expected what the file should be, for messages
  * @throws InvalidFileError where it cannot be read, or is in another encoding
  */
 export async function readText(path: string, expected: string): Promise<string> {
@@ -36,16 +36,16 @@ export async function readText(path: string, expected: string): Promise<string> 
   try {
     text = new TextDecoder(encoding, { fatal: true }).decode(bytes);
   } catch {
-    return refuse(encoding === "utf-8" ? placeOfFault(bytes) : `bytes that are no ${encoding.toUpperCase()}`);
+    return refuse(encoding === "utf-8" ? placeOfFault(bytes) : `bytes that are not ${encoding.toUpperCase()}`);
   }
-  // UTF-16 without a mark is UTF-8 as well where its letters are English ones.
+  // UTF-16 without a mark is also valid UTF-8 where its letters are ASCII.
   if (text.includes("\0")) return refuse("zero bytes, as in UTF-16 without a byte-order mark");
   return text;
 }
 
-/** Where the first byte stands that is no UTF-8: Latin-1 has such for each letter with an accent. */
+/** Where the first byte that is not UTF-8 stands: Latin-1 has one for each letter with an accent. */
 function placeOfFault(bytes: Uint8Array): string {
   const text = new TextDecoder("utf-8").decode(bytes);
   const line = text.slice(0, text.indexOf("\ufffd")).split("\n").length;
-  return `bytes in line ${line} that are no UTF-8 (Latin-1, or no text at all)`;
+  return `bytes in line ${line} that are not UTF-8 (Latin-1, or no text at all)`;
 }

@@ -1,4 +1,4 @@
-/** One process at a time works at a file. */
+/** Lets one process at a time work on a file. */
 import { randomUUID } from "node:crypto";
 import { mkdir, open, readFile, realpath, rm, stat } from "node:fs/promises";
 import { hostname } from "node:os";
@@ -14,28 +14,30 @@ const holderSchema = z.object({
   token: z.string(),
   host: z.string(),
   pid: z.number().int(),
-  /** when the process began, where the system says it: a later process may have the same number */
+  /** when the process began, where the system tells: a later process may have the same number */
   began: z.string().optional(),
   since: z.string(),
 });
 type Holder = z.infer<typeof holderSchema>;
 
-/** Milliseconds in which a lock file is written, and in which two that take one over see each other. */
+/**
+ * Milliseconds within which a lock file is written, and two processes that take over the same lock notice each other.
+ */
 const SETTLING = 100;
 /** tokens of the locks that this process holds */
 const held = new Set<string>();
 
 /**
- * Does work while no other process, nor another call in this one, works at the file: two that read it, add to it and
- * write it would lose what one of them added. The lock is `<file>.lock` beside it; that of a process which died is
- * taken over.
+ * Does work while no other process, nor another call in this one, works on the file: two that both read it, add to it
+ * and write it would lose what one of them added. The lock is `<file>.lock` beside it; the lock of a process that died
+ * is taken over.
  *
  * @throws InUseError where someone else holds the lock; ArgumentError where the folder cannot be written
  */
 export async function whileLocked<Result>(file: string, work: () => Promise<Result>): Promise<Result> {
   // Several names may lead to one file.
   const target = await realpath(file).catch(() => file);
-  // A device or a pipe is not read, added to and written.
+  // A device or a pipe is not read back, so that nothing can be lost.
   if ((await stat(target).catch(() => undefined))?.isFile() === false) return work();
   const path = `${target}.lock`;
   const holder: Holder = {
@@ -87,17 +89,17 @@ async function take(file: string, path: string, holder: Holder): Promise<void> {
   const other = await settled(path);
   if (other !== undefined && (await isWorking(other)))
     throw new InUseError(
-      `${file}: process ${other.pid} on ${other.host} has been writing it since ${other.since} — wait for it, or give another file${other.host === holder.host ? "" : `; if that process is no more, delete ${path}`}`,
+      `${file}: process ${other.pid} on ${other.host} has been writing it since ${other.since} — wait for it, or give another file${other.host === holder.host ? "" : `; if that process has ended, delete ${path}`}`,
     );
   await rm(path, { force: true });
   const created = await create(path, holder);
-  // Another one may have seen the same dead process, and removed the new lock as the old one.
+  // Another process may have seen the same dead one, and removed the new lock instead of the old one.
   await delay(SETTLING);
   if (created && (await readHolder(path))?.token === holder.token) return;
   return take(file, path, holder);
 }
 
-/** Whether the lock is ours now. */
+/** Makes the lock; false where there is one already. */
 async function create(path: string, holder: Holder): Promise<boolean> {
   try {
     await mkdir(dirname(path), { recursive: true });
@@ -124,7 +126,7 @@ function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : String(error);
 }
 
-/** The holder, once its lock file is written; none where that was cut off. */
+/** The holder, once its lock file is written; undefined where writing it was cut off. */
 async function settled(path: string): Promise<Holder | undefined> {
   const holder = await readHolder(path);
   if (holder !== undefined) return holder;
@@ -140,7 +142,7 @@ async function readHolder(path: string): Promise<Holder | undefined> {
   }
 }
 
-/** Of a process on another machine nothing is known: it may be working. */
+/** Nothing is known about a process on another machine: it may be working. */
 async function isWorking({ host, pid, began, token }: Holder): Promise<boolean> {
   if (host !== hostname()) return true;
   if (pid === process.pid) return held.has(token);
@@ -152,7 +154,7 @@ async function isWorking({ host, pid, began, token }: Holder): Promise<boolean> 
   return began === undefined || began === (await beginningOf(pid));
 }
 
-/** When a process began, on Linux: in clock ticks of the machine. Nothing for one that ended and is still listed. */
+/** When a process began, on Linux, in the machine's clock ticks; undefined for one that ended and is still listed. */
 async function beginningOf(pid: number): Promise<string | undefined> {
   const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
   // After the name, which may hold anything: state, then 18 others, then the time (proc(5)).

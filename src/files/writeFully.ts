@@ -1,6 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 
-/** Node 20 aborts where it is asked to read or write 2 GiB or more at once. */
+/** Node 20 aborts when asked to read or write 2 GiB or more at once. */
 export const MAX_BYTES_AT_ONCE = 2 ** 30;
 
 /** Writes all of the bytes at a position: one `write` may take fewer, as on a disk that is nearly full. */

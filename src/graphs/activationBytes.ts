@@ -4,12 +4,12 @@ import type { UNet } from "./unet.js";
 
 /**
  * Feature maps, of the size of a block's output, that onnxruntime holds at once while it runs the block: a
- * transformer's feed-forward layer widens its tokens by eight and keeps halves and products beside them; the
- * others hold inputs, normalised and activated copies. Counted from the graphs, on the high side.
+ * transformer's feed-forward layer widens its tokens eightfold and keeps halves and products besides; the others hold
+ * inputs, normalised and activated copies. Counted from the graphs, on the high side.
  */
 const TENSORS_AT_WORK = { transformer: 28, other: 10 } as const;
 
-/** Bytes, about, that are held at once while a block runs in float32, for each batch row. */
+/** About how many bytes are held at once while a block runs in float32, per batch row. */
 function workBytes(block: Block, latents: Extent): number {
   return resultBytes(block, latents) * TENSORS_AT_WORK[block.kind === "transformer" ? "transformer" : "other"];
 }
@@ -20,8 +20,8 @@ function resultBytes(block: Block, latents: Extent): number {
 }
 
 /**
- * Bytes, about, that an evaluation takes besides weights, for each batch row in float32: every skip connection, and the
- * work of the largest block. All blocks work in the same memory, one after the other.
+ * About how many bytes an evaluation takes besides the weights, per batch row in float32: every skip connection, and
+ * the work of the largest block. All blocks work in the same memory, one after the other.
  */
 export function activationBytes(unet: UNet, latents: Extent): number {
   const blocks = unet.stages.filter(isBlock);

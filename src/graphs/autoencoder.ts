@@ -8,7 +8,7 @@ import { attention, cast, conv2d, doubleNearest, fromTokens, groupNorm, linear, 
 import { resnetBranch, resnetMerge } from "./resnetBlock.js";
 import type { ResnetBlock } from "./resnetBlock.js";
 
-/** of every GroupNorm */
+/** ε of every GroupNorm */
 export const AUTOENCODER_EPSILON = 1e-6;
 
 /** What the projections of the mid block's attention are called in the weights file. */
@@ -16,7 +16,7 @@ export type AttentionNames = readonly [query: string, key: string, value: string
 
 export const ATTENTION_NAMES: AttentionNames = ["to_q", "to_k", "to_v", "to_out.0"];
 
-/** Names from before diffusers 0.17, which Stable Diffusion 1.x was published with. */
+/** Names from before diffusers 0.17; Stable Diffusion 1.x was published with them. */
 export const DEPRECATED_ATTENTION_NAMES: AttentionNames = ["query", "key", "value", "proj_attn"];
 
 /** latents [batch, latent_channels, height, width] float32, already divided by scaling_factor → image [batch, 3, …] in about −1…1 */

@@ -1,7 +1,7 @@
 /**
  * The decoder of an autoencoder for images too large to decode whole: everything after the mid block as steps of
- * one convolution each, which run over bands of rows. What makes tiles show seams is that each would normalise by
- * itself; here a step's GroupNorm takes the statistics of the whole image, so bands give what the whole would.
+ * one convolution each, which run over bands of rows. Independent tiles show seams because each normalises by itself;
+ * here a step's GroupNorm takes the statistics of the whole image, so that bands give what the whole would.
  */
 import type { AutoencoderConfig } from "../models/configs/autoencoder.js";
 import { AUTOENCODER_EPSILON } from "./autoencoder.js";
@@ -10,7 +10,10 @@ import type { GraphTarget } from "./graphBuilder.js";
 import { activation, conv2d, doubleNearest } from "./layers.js";
 import type { Activation } from "./layers.js";
 
-/** y = conv(act(norm(x))) + shortcut(residual), or conv of x enlarged twice; 3×3, so a band reads one row more each way */
+/**
+ * y = conv(act(norm(x))) + shortcut(residual), or conv(x doubled in size); the kernel is 3×3, so that a band reads one
+ * more row each way
+ */
 export interface BandStep {
   readonly conv: string;
   readonly inChannels: number;
@@ -66,9 +69,9 @@ export function decoderSteps(config: AutoencoderConfig): readonly BandStep[] {
 export const BAND_INPUTS = {
   /** rows of the input with those above and below that the kernel reads [1, channels, rows, width] */
   x: "x",
-  /** int64 [8], ONNX's Pad: zero rows at the image's edge; negative where enlarged rows are too many */
+  /** int64 [8], ONNX's Pad: zero rows at the image's edge; negative to cut off surplus enlarged rows */
   pads: "pads",
-  /** of each channel's group over the whole image [channels] */
+  /** statistics of each channel's group over the whole image [channels] */
   mean: "mean",
   variance: "variance",
   /** rows of the residual, without those around */

@@ -20,7 +20,7 @@ export type BlockKind =
   | "attn2"
   | "ff";
 
-/** Latent-like extent of feature maps. */
+/** Height and width of feature maps. */
 export interface Extent {
   readonly height: number;
   readonly width: number;
@@ -70,7 +70,7 @@ export interface Block extends Stage {
 export interface BlockAttention {
   readonly to: "pixels" | "text";
   /**
-   * The mean over heads of the attention's weights: [batch, queries, keys], rows of sum 1.
+   * The mean over heads of the attention's weights: [batch, queries, keys], each row with sum 1.
    *
    * @param inputs the block's
    * @param queries int64 [queries]: the pixels, row by row from the top left, whose weights are asked for

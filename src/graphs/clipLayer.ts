@@ -2,7 +2,7 @@ import type { GraphBuilder, Value } from "./graphBuilder.js";
 import { activation, attention, layerNorm, linear } from "./layers.js";
 import type { Activation } from "./layers.js";
 
-/** The shape that both of CLIP's towers give their layers, by transformers' names. */
+/** The shape of a layer in either of CLIP's towers, by transformers' names. */
 export interface ClipLayerConfig {
   readonly hidden_size: number;
   readonly intermediate_size: number;

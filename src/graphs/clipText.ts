@@ -1,6 +1,7 @@
 /**
- * CLIPTextModel and CLIPTextModelWithProjection as ONNX graphs, one for each layer (transformers 5:
- * models/clip/modeling_clip.py). In one graph all layers of the larger of SDXL's two would be in JavaScript's memory at once.
+ * CLIPTextModel and CLIPTextModelWithProjection as ONNX graphs, one per layer (transformers 5:
+ * models/clip/modeling_clip.py). A single graph would have all layers of SDXL's larger one in JavaScript's memory at
+ * once.
  */
 import type { ClipTextConfig } from "../models/configs/clipText.js";
 import { FLOAT32, GraphBuilder } from "./graphBuilder.js";
@@ -61,7 +62,7 @@ export function clipProjectionGraph({ config, tokens }: ClipText, endToken: numb
   const projection = config.projection_dim ?? width;
   const hidden = graph.input("x", ["batch", tokens, width]);
   const ids = cast(graph, graph.input("input_ids", ["batch", tokens], "int32"), "float32");
-  // A config from before transformers 4.32 says 2 for every model, and its end token is that of the highest id.
+  // A config from before transformers 4.32 says 2 for every model; the end token is then the one with the highest id.
   const isEnd =
     endToken === 2
       ? ids
@@ -79,7 +80,7 @@ export function clipProjectionGraph({ config, tokens }: ClipText, endToken: numb
   return graph;
 }
 
-/** Number of parameters, but for a projection's. */
+/** Number of parameters, without a projection's. */
 export function clipParameterCount(clip: ClipText): number {
   const layer = clipLayerGraph(clip, 0, FLOAT32).parameterCount();
   return (
@@ -89,9 +90,9 @@ export function clipParameterCount(clip: ClipText): number {
   );
 }
 
-/** Each token attends to itself and to what stands before it: [1, 1, tokens, tokens], added to the scores. */
+/** Each token attends to itself and to those before it: [1, 1, tokens, tokens], added to the scores. */
 function causalMask(graph: GraphBuilder, tokens: number): Value {
-  // A finite number, as half precision has no larger one and −∞ would make NaN of a fully masked row.
+  // The most negative finite number, because −∞ would turn a fully masked row into NaN.
   const masked = graph.precision === "float16" ? -65504 : -3.4028234e38;
   const data = new Float32Array(tokens * tokens);
   for (let query = 0; query < tokens; query++) data.fill(masked, query * tokens + query + 1, (query + 1) * tokens);

@@ -1,5 +1,5 @@
 /**
- * The vision tower of a CLIPModel as ONNX graphs to be run one after the other, one for each layer so that one layer's
+ * The vision tower of a CLIPModel as ONNX graphs to be run one after the other: one per layer, so that only one layer's
  * weights are in JavaScript's memory at a time (transformers 5: models/clip/modeling_clip.py).
  */
 import type { ClipVisionConfig } from "../models/configs/clipVision.js";
@@ -21,7 +21,7 @@ function tokensOf({ image_size, patch_size }: ClipVisionConfig): number {
   return Math.floor(image_size / patch_size) ** 2 + 1;
 }
 
-/** Pixels → a class token and a token a patch, with their positions, normalised. */
+/** Pixels → a class token and one token per patch, with their positions, normalised. */
 function embeddingsGraph(config: ClipVisionConfig, target: GraphTarget): GraphBuilder {
   const { hidden_size: width, num_channels: channels, image_size: size, patch_size: patch } = config;
   const graph = new GraphBuilder("clip vision embeddings", target);

@@ -16,11 +16,14 @@ const MAX_WEIGHT_BYTES = 2 ** 31;
 /** What a graph is built for; a device is one. */
 export interface GraphTarget {
   readonly precision: Precision;
-  /** onnxruntime's MultiHeadAttention gives right results there */
+  /** whether onnxruntime's MultiHeadAttention gives right results there */
   readonly fusedAttention: boolean;
-  /** onnxruntime's operators for diffusion are there and faster: GroupNorm with SiLU, channels last, and BiasSplitGelu */
+  /**
+   * whether onnxruntime's operators for diffusion exist there and are faster: GroupNorm with SiLU, channels last, and
+   * BiasSplitGelu
+   */
   readonly diffusionOperators: boolean;
-  /** runs are recorded and repeated there, so that no operator should take numbers from the host's memory */
+  /** whether runs are recorded and repeated there, so that no operator should read numbers from the host's memory */
   readonly recordsRuns: boolean;
 }
 
@@ -87,13 +90,15 @@ export class GraphBuilder {
     return this.#weights.some((weight) => weight.value === value);
   }
 
-  /** Declares an input; the name is its value. Integers are sizes, which operators take from the host's memory. */
+  /**
+   * Declares an input; the name is its value. Integers (int64) are sizes, which operators read from the host's memory.
+   */
   input(name: string, dims: readonly Dimension[], elementType: ElementType = this.precision): Value {
     this.#inputs.push({ name, elementType, dims });
     return name;
   }
 
-  /** Makes a value a result of the graph. What an operator gives is renamed, so that it need not be copied. */
+  /** Makes a value a result of the graph. An operator's own output is renamed, so that it need not be copied. */
   output(name: string, value: Value, dims: readonly Dimension[], elementType: ElementType = this.precision): void {
     const computed = this.#nodes.some((node) => node.outputs.includes(value));
     if (computed && !this.#results.has(value)) this.#results.set(value, name);
@@ -125,7 +130,7 @@ export class GraphBuilder {
     return outputs;
   }
 
-  /** Says that a device may record a run and repeat it, unless an input is of the host's memory. */
+  /** Says that a device may record a run and repeat it, unless an input is in the host's memory. */
   allowRepeating(): void {
     this.#mayRepeat = true;
   }
@@ -167,7 +172,7 @@ export class GraphBuilder {
   /**
    * Reads the weights and encodes the graph as an ONNX model.
    *
-   * @throws UnsupportedError for a weight that is too large; no weight is read then. InvalidFileError for one that is
+   * @throws UnsupportedError for a weight that is too large, before any is read. InvalidFileError for one that is
    *   missing, of another shape or not finite
    */
   async encode(weights: Weights): Promise<OnnxModel> {

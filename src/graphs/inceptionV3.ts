@@ -1,5 +1,5 @@
 /**
- * Inception-v3 of the Fréchet inception distance, up to its last pooling, in the layout of pytorch-fid's weights
+ * The Inception-v3 of the Fréchet inception distance, up to its last pooling, in the layout of pytorch-fid's weights
  * (Szegedy et al. 2015; TensorFlow's network of 2015-12-05, which pools without counting the padding, and takes the
  * maximum in the pooling branch of the last block).
  */
@@ -7,7 +7,7 @@ import { GraphBuilder } from "./graphBuilder.js";
 import type { GraphTarget, Value } from "./graphBuilder.js";
 import { concat } from "./layers.js";
 
-/** Pixels each way, and values of a feature. */
+/** Height and width of its input in pixels, and numbers per feature. */
 export const INCEPTION_SIZE = 299;
 export const INCEPTION_WIDTH = 2048;
 
@@ -49,7 +49,7 @@ export function inceptionGraph(target: GraphTarget): GraphBuilder {
   const mean = ({ value, channels }: Maps): Maps => ({ value: pool(graph, "AveragePool", value, 1, 1), channels });
   const greatest = ({ value, channels }: Maps): Maps => ({ value: pool(graph, "MaxPool", value, 1, 1), channels });
 
-  /** 35×35: branches of 1×1, 5×5, twice 3×3, and pooled */
+  /** 35×35: branches with 1×1, 5×5, two 3×3, and pooling */
   const blockA = (x: Maps, name: string, pooled: number): Maps =>
     joined(
       conv(x, `${name}.branch1x1`, 64, square(1)),
@@ -79,7 +79,7 @@ export function inceptionGraph(target: GraphTarget): GraphBuilder {
   /** Convolutions one after the other, `name_1`, `name_2`, … */
   const chain = (x: Maps, name: string, steps: readonly (readonly [channels: number, options: ConvOptions])[]): Maps =>
     steps.reduce((maps, [channels, options], index) => conv(maps, `${name}_${index + 1}`, channels, options), x);
-  /** 17×17: 7×7 in rows and columns */
+  /** 17×17: 7×7 split into rows and columns */
   const blockC = (x: Maps, name: string, narrow: number): Maps =>
     joined(
       conv(x, `${name}.branch1x1`, 192, square(1)),
@@ -158,7 +158,7 @@ export function inceptionGraph(target: GraphTarget): GraphBuilder {
   return graph;
 }
 
-/** Convolution without bias, batch normalisation by the statistics of training, ReLU. */
+/** Convolution without bias, batch normalisation with the training statistics, ReLU. */
 function convNormRelu(
   graph: GraphBuilder,
   { value, channels: from }: Maps,

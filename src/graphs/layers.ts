@@ -34,7 +34,7 @@ export function silu(graph: GraphBuilder, x: Value): Value {
 export interface Conv2dOptions {
   readonly kernel: number;
   readonly stride?: number;
-  /** rows and columns added: one number all round, or [top, left, bottom, right] */
+  /** rows and columns added: one number for all sides, or [top, left, bottom, right] */
   readonly padding?: number | readonly [number, number, number, number];
 }
 
@@ -60,7 +60,7 @@ export function conv2d(
   });
 }
 
-/** Tokens or vectors [..., in] → [..., out]; `storedDims` where the file keeps a 1×1 convolution instead. */
+/** Tokens or vectors [..., in] → [..., out]; `storedDims` where the file holds a 1×1 convolution instead. */
 export function linear(
   graph: GraphBuilder,
   x: Value,
@@ -97,12 +97,15 @@ interface GroupNorm {
   readonly epsilon: number;
 }
 
-/** Whether onnxruntime's GroupNorm takes this many: a thread has two channels, a block of threads a whole group. */
+/**
+ * Whether onnxruntime's GroupNorm takes these numbers: each thread has two channels, each block of threads a whole
+ * group.
+ */
 function isGroupNormCapable({ channels, groups }: GroupNorm): boolean {
   return channels % (2 * groups) === 0 && channels / groups <= 512;
 }
 
-/** onnxruntime's GroupNorm, which computes channels last and takes its affine part in float32 alone. */
+/** onnxruntime's GroupNorm, which computes channels last and takes its affine part only in float32. */
 function fusedGroupNorm(
   graph: GraphBuilder,
   x: Value,
@@ -127,8 +130,8 @@ const CHANNELS_FIRST = [0n, 3n, 1n, 2n];
 
 /**
  * Each group is one instance for InstanceNormalization, and the affine part is a BatchNormalization of mean 0 and
- * variance 1. On the CPU this is the fastest of the spellings tried (2.6 times faster than InstanceNormalization, Mul,
- * Add at 320×64×64).
+ * variance 1. On the CPU this is the fastest of the forms tried (2.6 times faster than InstanceNormalization, Mul, Add
+ * at 320×64×64).
  */
 function plainGroupNorm(graph: GraphBuilder, x: Value, { name, channels, groups, epsilon }: GroupNorm): Value {
   const grouped = graph.node("Reshape", [x, graph.integers([0, groups, -1])]);
@@ -156,10 +159,13 @@ export function layerNorm(graph: GraphBuilder, tokens: Value, name: string, feat
   return graph.node("LayerNormalization", [tokens, ...affine], { axis: -1n, epsilon });
 }
 
-/** Widths for which onnxruntime's BiasSplitGelu is there: those of Stable Diffusion's feed-forward layers. */
+/** Widths that onnxruntime's BiasSplitGelu supports: those of Stable Diffusion's feed-forward layers. */
 const SPLIT_GELU_WIDTHS = [1280, 2560, 5120];
 
-/** GEGLU (diffusers' activations.py): tokens [..., in] → left half [..., width] · gelu(right half), of a linear layer. */
+/**
+ * GEGLU (diffusers' activations.py): tokens [..., in] → left half · gelu(right half) of a linear layer's result, [...,
+ * width].
+ */
 export function geglu(graph: GraphBuilder, tokens: Value, name: string, inFeatures: number, width: number): Value {
   if (graph.diffusionOperators && SPLIT_GELU_WIDTHS.includes(width)) {
     const product = linear(graph, tokens, name, inFeatures, 2 * width, { bias: false });
@@ -198,7 +204,10 @@ export function attention(
   return upcast ? cast(graph, attended, "float16") : attended;
 }
 
-/** The mean over heads of what each query attends to: q, k as in {@link attention} → [batch, queries, keys], rows of sum 1. */
+/**
+ * The mean over heads of what each query attends to: q, k as in {@link attention} → [batch, queries, keys], each row
+ * with sum 1.
+ */
 export function attentionWeights(graph: GraphBuilder, query: Value, key: Value, options: AttentionOptions): Value {
   const upcast = options.upcast === true && graph.precision === "float16";
   const [q, k] = [query, key].map((tensor) => (upcast ? cast(graph, tensor, "float32") : tensor));
@@ -256,18 +265,19 @@ export function cast(graph: GraphBuilder, x: Value, to: "float32" | "float16"): 
   return graph.node("Cast", [x], { to: to === "float32" ? 1n : 10n });
 }
 
-/** A tensor, and how far it reaches along the axis at which it is joined to others. */
+/** A tensor, and its size along the axis on which it is joined to others. */
 export interface Part {
   readonly value: Value;
   readonly size: number;
 }
 
-/** onnxruntime's Concat and Split of CUDA take the addresses of this many with the launch. */
+/** onnxruntime's CUDA kernels for Concat and Split pass the addresses of up to this many tensors with the launch. */
 const MOST_PARTS = 32;
 
 /**
- * Joins tensors along an axis. CUDA's Concat copies unequal sizes from the host's memory at each run, which cannot be
- * recorded: where runs are, the parts are cut to equal ones first, or where these would be many, padded and added up.
+ * Joins tensors along an axis. With parts of unequal size, CUDA's Concat copies their sizes from the host's memory at
+ * each run, which cannot be recorded. Where runs are recorded, the parts are first cut into equal ones or, where these
+ * would be too many, padded and added up.
  */
 export function concat(graph: GraphBuilder, parts: readonly Part[], axis: number): Value {
   const join = (values: readonly Value[]): Value => graph.node("Concat", values, { axis: BigInt(axis) });
@@ -299,7 +309,7 @@ function greatestCommonDivisor(a: number, b: number): number {
 
 /** Feature maps → tokens [batch, height · width, channels]. */
 export function toTokens(graph: GraphBuilder, x: Value, channels: number): Value {
-  // Spelled so that the transposition meets that of GroupNorm, and onnxruntime takes both out.
+  // Written so that the transposition meets GroupNorm's, and onnxruntime removes both.
   if (graph.diffusionOperators)
     return graph.node("Reshape", [
       graph.node("Transpose", [x], { perm: CHANNELS_LAST }),

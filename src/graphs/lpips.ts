@@ -15,7 +15,7 @@ const LAYERS = [
   { place: 10, channels: 256, kernel: 3, stride: 1, padding: 1, pooled: false },
 ] as const;
 
-/** Keeps what is zero from being divided by zero. */
+/** Avoids dividing zero by zero. */
 const EPSILON = 1e-10;
 
 /** A pair of pictures `x` [2, 3, height, width] from −1 to 1 → their distance `y` [1]. */

@@ -31,7 +31,7 @@ export interface OnnxValue {
   readonly dims: readonly Dimension[];
 }
 
-/** Numbers are written as FLOAT, bigint as INT: ONNX tells the two apart and so must the caller. */
+/** Numbers are written as FLOAT, bigint as INT: ONNX tells the two apart, so that the caller must too. */
 export type OnnxAttribute = number | bigint | string | readonly bigint[];
 
 export interface OnnxNode {
@@ -49,7 +49,7 @@ export interface OnnxGraph {
   /** see {@link OnnxModel.isRepeatable} */
   readonly isRepeatable: boolean;
   readonly nodes: readonly OnnxNode[];
-  /** tensors inside of the model */
+  /** tensors inside the model */
   readonly initializers: readonly OnnxTensor[];
   /** tensors beside it */
   readonly weights: readonly OnnxTensor[];
@@ -58,15 +58,15 @@ export interface OnnxGraph {
 }
 
 /**
- * A model as onnxruntime takes it. Weights stay beside it, in their own memory: inside they would be copied into
- * the message and out of it again, and protobuf ends at 2 GiB.
+ * A model as onnxruntime takes it. Weights stay beside it, in their own memory: inside they would be copied into the
+ * message and out of it again, and a protobuf message is limited to 2 GiB.
  */
 export interface OnnxModel {
   /** the encoded ModelProto */
   readonly bytes: Uint8Array;
-  /** "files" that its tensors name, in memory: the option `externalData` */
+  /** the "files" that its tensors name, in memory */
   readonly externalData: readonly { readonly path: string; readonly data: Uint8Array }[];
-  /** whether a device may record a run and repeat it: no operator takes numbers from the host's memory */
+  /** whether a device may record a run and repeat it: no operator reads numbers from the host's memory */
   readonly isRepeatable: boolean;
 }
 
@@ -128,7 +128,7 @@ function writeTensor(writer: Writer, tensor: OnnxTensor): void {
   writer.uint32(tag(9, LENGTH_DELIMITED)).bytes(tensor.bytes);
 }
 
-/** A TensorProto whose bytes lie in a file. */
+/** A TensorProto whose bytes are in a file. */
 export function writeExternalTensor(
   writer: Writer,
   tensor: Omit<OnnxTensor, "bytes">,

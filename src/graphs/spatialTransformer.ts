@@ -13,16 +13,16 @@ export interface SpatialTransformer {
   readonly groups: number;
   /** projections are linear layers instead of 1×1 convolutions */
   readonly useLinearProjection: boolean;
-  /** attn1 attends to the context too */
+  /** attn1 attends to the context as well, instead of to the pixels */
   readonly onlyCrossAttention: boolean;
   readonly upcastAttention: boolean;
 }
 
-// Transformer2DModel fixes the first, BasicTransformerBlock's LayerNorm has the second as its default.
+// Transformer2DModel fixes the first; the second is the default of BasicTransformerBlock's LayerNorm.
 const GROUP_NORM_EPSILON = 1e-6;
 const LAYER_NORM_EPSILON = 1e-5;
 
-/** The feed-forward layer widens by four (diffusers' FeedForward, mult=4). */
+/** The feed-forward layer widens fourfold (diffusers' FeedForward, mult=4). */
 const FEED_FORWARD_FACTOR = 4;
 
 /** norm, proj_in: feature maps → tokens. */
@@ -50,7 +50,9 @@ function projectionDims({ channels, useLinearProjection }: SpatialTransformer): 
   return useLinearProjection ? {} : { storedDims: [channels, channels, 1, 1] };
 }
 
-/** A layer's attention: attn1 looks at the pixels themselves (or at the text too), attn2 at the text. */
+/**
+ * A layer's attention: attn1 looks at the pixels themselves (with onlyCrossAttention at the text), attn2 at the text.
+ */
 export type AttentionName = "attn1" | "attn2";
 
 /** What a layer's attention looks at. */
@@ -76,7 +78,7 @@ export function layerAttention(
   return linear(graph, result, `${name}.to_out.0`, channels, channels);
 }
 
-/** The weights of that attention for some of its queries, as {@link BlockAttention} gives them. */
+/** The weights of that attention for some of its queries, as in {@link BlockAttention}. */
 export function layerAttentionWeights(
   graph: GraphBuilder,
   transformer: SpatialTransformer,

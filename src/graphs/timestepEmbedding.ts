@@ -79,8 +79,8 @@ function perceptron(
 }
 
 /**
- * The sinusoidal embedding of a number [width] (diffusers' get_timestep_embedding), in float32
- * as there: at timestep 999 a frequency's last bit is already a visible angle.
+ * The sinusoidal embedding of a number [width] (diffusers' get_timestep_embedding), in float32 like there: at timestep
+ * 999 a frequency's last bit already changes the angle visibly.
  */
 export function embedTimestep(
   config: Pick<UNetConfig, "freq_shift" | "flip_sin_to_cos">,

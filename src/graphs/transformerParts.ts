@@ -13,7 +13,7 @@ import type { AttentionName, SpatialTransformer } from "./spatialTransformer.js"
 
 /**
  * A spatial transformer as stages: proj_in, then attn1, attn2 and ff of each layer as blocks of their
- * own (branch before the residual), then proj_out, which carries the transformer's id and so its C and out.
+ * own (branch before the residual), then proj_out, which has the transformer's id, and so its C and out.
  */
 export function transformerParts(
   transformer: SpatialTransformer,

@@ -14,7 +14,7 @@ import type { SpatialTransformer } from "./spatialTransformer.js";
 import { TIME_EMBEDDING, timeEmbeddingStage, timeEmbeddingWidth } from "./timestepEmbedding.js";
 import { transformerParts } from "./transformerParts.js";
 
-/** The names of the values that a caller feeds, beside those of the time embedding (TIME_INPUTS). */
+/** The names of the values that a caller feeds, besides those of the time embedding (TIME_INPUTS). */
 export const UNET_INPUTS = {
   /** latents [batch, channels, height, width] float32 */
   sample: "sample",
@@ -33,7 +33,7 @@ export interface UNet {
   readonly upsampleTargets: ReadonlyMap<string, string>;
 }
 
-/** The values that a stage reads where it computes; an upsampler's target among them, for its size. */
+/** The values that a stage reads when it computes; an upsampler also reads its target, for its size. */
 export function computeReads({ upsampleTargets }: UNet, stage: Stage): readonly string[] {
   const target = upsampleTargets.get(stage.id);
   const read = stage.inputs.map((input) => input.value);
@@ -163,7 +163,7 @@ class UNetDescription {
     const { attention_head_dim, cross_attention_dim, only_cross_attention, transformer_layers_per_block } =
       this.#config;
     return {
-      // diffusers calls the number of heads attention_head_dim, and means it so (issue 2011 there).
+      // What diffusers calls attention_head_dim is in truth the number of heads (its issue 2011).
       heads: atLevel(attention_head_dim, level),
       contextWidth: atLevel(cross_attention_dim, level),
       onlyCrossAttention: atLevel(only_cross_attention, level),
@@ -294,7 +294,7 @@ class UNetDescription {
       extent: (latents) => this.#extent(latents, level + 1),
       multiplyAdds: (latents) => this.#pixels(latents, level + 1) * 9 * channels * channels,
       branch: (graph, [x]) =>
-        // Downsample2D pads below and at the right only where the config says padding 0.
+        // With padding 0 in the config, Downsample2D pads one row below and one column at the right.
         conv2d(graph, x, `${id}.conv`, channels, channels, {
           kernel: 3,
           stride: 2,
@@ -327,7 +327,7 @@ class UNetDescription {
 
   #extent(latents: Extent, level: number): Extent {
     const padding = this.#config.downsample_padding;
-    // A 3×3 convolution of stride 2; padding 0 stands for one row below and one column at the right.
+    // A 3×3 convolution of stride 2; padding 0 means one row below and one column at the right.
     const halve = (size: number): number => Math.floor((size + (padding === 0 ? 1 : 2 * padding) - 3) / 2) + 1;
     let { height, width } = latents;
     for (let step = 0; step < level; step++) [height, width] = [halve(height), halve(width)];
@@ -344,7 +344,7 @@ interface AttentionOfLevel {
   heads: number;
   contextWidth: number;
   onlyCrossAttention: boolean;
-  /** transformer layers, one number for all of the level's transformers or one each */
+  /** transformer layers: one number for all of the level's transformers, or one for each */
   layersOfBlock: number | readonly number[];
 }
 

@@ -7,12 +7,12 @@ import { ELEMENT_BYTES } from "../graphs/onnx.js";
 import { selectableBlocks } from "./hooks/blockSelection.js";
 import { median } from "./profile/statistics.js";
 
-/** One hook, as a dry run lists it. */
+/** One block that can be hooked, as a dry run lists it. */
 export interface BlockMapEntry {
   /** diffusers module path */
   readonly id: string;
   readonly kind: BlockKind;
-  /** the spatial transformer that it lies inside of */
+  /** the spatial transformer that contains it */
   readonly inside?: string;
   /** of C for one batch row: [channels, height, width], or [tokens, width] inside a transformer */
   readonly shape: readonly number[];
@@ -22,18 +22,18 @@ export interface BlockMapEntry {
   /** of C for one batch row, in its own element type */
   readonly bytes: number;
   readonly parameters: number;
-  /** of these, the ones that reusing the block needs too (a ResNet block's shortcut): held twice once it is reused */
+  /** those of them that reusing the block also needs (a ResNet block's shortcut): held twice once it is reused */
   readonly sharedParameters: number;
   /** of one batch row */
   readonly multiplyAdds: number;
-  /** what `all` kinds cache; conv_in and conv_out can be cached too, where they are named */
+  /** whether the kinds `all` include it; conv_in and conv_out can be cached too, where they are named */
   readonly cacheable: boolean;
   /** measured seconds of one evaluation, where asked for */
   readonly seconds?: number;
 }
 
 /**
- * Lists every hook of a model before anything is sampled.
+ * Lists every block of a model that can be hooked, before anything is sampled.
  *
  * @param latentSize latent height and width; default: what the model was trained at
  * @throws ArgumentError where the model does not say what it was trained at, and no size is given

@@ -1,4 +1,4 @@
-/** Results of jobs on disk: `<id>.json` each, written in one go; jobs of equal data have one between them. */
+/** Results of jobs on disk, one `<id>.json` each, written in one go; jobs with equal data share one. */
 import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -19,21 +19,21 @@ export interface KeptJobs<Data, Result> extends Omit<JobRun<Data, unknown>, "onR
   /** what a result must be */
   readonly schema: z.ZodType<Result>;
   /**
-   * Puts large parts of what a job gave into files of their own, before its result is kept; gives the rest, which
-   * `schema` is for. Default: all of it is kept
+   * Puts large parts of a job's result into files of their own before the result is kept, and returns the rest, which
+   * `schema` describes. Default: everything is kept
    */
   readonly store?: (job: Job<Data>, given: unknown) => Promise<unknown>;
   /** Default: this process */
   readonly runner?: JobRunner;
-  /** the jobs that have a result, those found in the folder counted */
+  /** the jobs that have a result, including those found in the folder */
   readonly onProgress?: (done: readonly Job<Data>[]) => void;
 }
 
 /**
- * Runs the jobs that the folder has no result of, keeps what each gives, and returns all results in the
- * order of the jobs. After an interruption the same call does what is missing.
+ * Runs the jobs that have no result in the folder, keeps their results, and returns all results in the order of the
+ * jobs. After an interruption the same call runs what is missing.
  *
- * @throws InvalidFileError where a result in the folder is damaged or no result of its job
+ * @throws InvalidFileError where a result in the folder is damaged or is not its job's
  */
 export async function runKept<Data, Result>({
   jobs,

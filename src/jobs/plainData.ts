@@ -1,6 +1,6 @@
 /**
- * Data of jobs as JSON text that comes back bit for bit: typed arrays as `{ "float32": base64 }` (little-endian,
- * as safetensors), numbers that JSON has no word for as `{ "number": "Infinity" }`.
+ * Data of jobs as JSON text that decodes to the same bits: typed arrays as `{ "float32": base64 }` (little-endian, as
+ * safetensors), numbers that JSON cannot write as `{ "number": "Infinity" }`.
  */
 const TYPED_ARRAYS = { float32: Float32Array, float64: Float64Array } as const;
 
@@ -15,7 +15,7 @@ export function encodeData(value: unknown): string {
   });
 }
 
-/** What `encodeData` wrote. Throws SyntaxError for text that is no JSON. */
+/** What `encodeData` wrote. Throws SyntaxError for text that is not JSON. */
 export function decodeData(text: string): unknown {
   return JSON.parse(text, (_, each: unknown) => {
     if (each === null || typeof each !== "object") return each;

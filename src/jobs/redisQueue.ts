@@ -1,4 +1,4 @@
-/** The queue in Redis that coordinators and workers share, by BullMQ: an optional dependency. */
+/** The queue in Redis that coordinators and workers share, through BullMQ, an optional dependency. */
 import type * as BullMQ from "bullmq";
 import type { Redis as RedisClient } from "ioredis";
 import { DeviceUnavailableError } from "../errors.js";
@@ -13,24 +13,24 @@ export const DEFAULT_REDIS = "redis://127.0.0.1:6379";
 export interface JobModel {
   /** its folder, or a single file */
   readonly path: string;
-  /** a single file's: the model that its configs and tokenizer are from */
+  /** for a single file: the model that its configs and tokenizer come from */
   readonly configs?: { readonly path: string; readonly name: string };
   readonly name: string;
   readonly fingerprint: string;
 }
 
-/** What stands in the queue for a job. */
+/** A job as it is in the queue. */
 export interface QueuedJob {
   readonly model: JobModel;
   /** as encodeData writes it */
   readonly data: string;
 }
 
-/** Between attempts to reach a Redis that was there before, milliseconds. */
+/** Milliseconds between attempts to reach a Redis that has been there before. */
 const RECONNECT = 1000;
 
 /**
- * BullMQ, and a connection for it that goes on trying once it has been there.
+ * BullMQ, and a connection for it that keeps trying once it has been established.
  *
  * @throws DeviceUnavailableError where BullMQ is not installed or Redis does not answer
  */
@@ -42,14 +42,14 @@ export async function connectQueue(url: string): Promise<{ bullmq: typeof BullMQ
     maxRetriesPerRequest: null,
     retryStrategy: () => (connected ? RECONNECT : null),
   });
-  // Without a listener a lost connection would end the process; it is made anew.
+  // Without a listener a lost connection would end the process; ioredis reconnects by itself.
   let reason = "no answer";
   connection.on("error", (error) => (reason = error.message));
   try {
     await connection.connect();
   } catch {
     throw new DeviceUnavailableError(
-      `redis: ${url} does not answer (${reason}) — start one with \`redis-server\` (Debian: apt install redis-server), or leave --redis out to run here`,
+      `redis: ${url} does not answer (${reason}) — start one with \`redis-server\` (Debian: apt install redis-server), or leave out --redis to run here`,
     );
   }
   connected = true;

@@ -10,24 +10,24 @@ import type { JobModel, QueuedJob } from "./redisQueue.js";
 export interface RedisRunnerOptions {
   readonly url: string;
   readonly model: JobModel;
-  /** told how many workers there are, where that changes */
+  /** called with the number of workers whenever it changes */
   readonly onWorkers?: (workers: number) => void;
 }
 
-/** Milliseconds between looks at what is done. */
+/** Milliseconds between polls for finished jobs. */
 const LOOK = 250;
-/** Every so many looks: are all jobs still there, and who works on them? */
+/** Polls between two checks whether all jobs are still in the queue, and how many workers there are. */
 const LOOKS_A_CHECK = 20;
-/** Seconds that Redis keeps a result which no coordinator has taken. */
+/** Seconds that Redis keeps a result that no coordinator has taken. */
 const KEPT = 7 * 24 * 3600;
 
 /**
- * Hands jobs to the workers on a Redis queue (`blockcache worker`), and takes each result once. The queue is
- * looked at, not listened to, so that nothing is missed while a connection is down.
+ * Hands jobs to the workers on a Redis queue (`blockcache worker`), and takes each result once. The queue is polled
+ * rather than listened to, so that nothing is missed while a connection is down.
  *
- * A job has the id of its data, so that one which is queued, running or done from before is not queued again;
- * one whose worker died goes back to the queue when its lock runs out (redisWorker.ts); one that Redis
- * lost is added anew. On abort what no worker has begun leaves the queue.
+ * A job's id comes from its data, so that one that is already queued, running or done is not queued again. A job whose
+ * worker died goes back to the queue when its lock runs out (redisWorker.ts); one that Redis lost is added again. On
+ * abort, jobs that no worker has begun leave the queue.
  */
 export function redisRunner({ url, model, onWorkers }: RedisRunnerOptions): JobRunner {
   return async <Data, Result>({ jobs, onResult, signal }: JobRun<Data, Result>): Promise<void> => {
@@ -44,7 +44,7 @@ export function redisRunner({ url, model, onWorkers }: RedisRunnerOptions): JobR
       for (let look = 0; pending.size > 0; look++) {
         throwIfAborted(signal, "waiting for the workers");
         if (look % LOOKS_A_CHECK === 0) {
-          // BullMQ leaves what has the id of a job that is there as it is.
+          // BullMQ ignores a job whose id is already in the queue.
           await queue.addBulk(
             [...pending.values()].map(({ id, data }) => ({
               name: "job",

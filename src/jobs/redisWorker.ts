@@ -7,22 +7,22 @@ import type { JobModel, QueuedJob } from "./redisQueue.js";
 
 export interface RedisWorkerOptions {
   readonly url: string;
-  /** does one job */
+  /** runs one job */
   readonly run: (model: JobModel, data: unknown) => Promise<unknown>;
   /**
-   * Seconds without a sign of life after which another worker takes this one's job. A worker gives none while
-   * it is inside of one operator graph: the decoder on a slow machine is the longest. Default: 60
+   * Seconds without a sign of life after which another worker takes over this one's job. A worker gives none while it
+   * runs a single operator graph, of which the decoder takes longest on a slow machine. Default: 60
    */
   readonly lostAfter?: number;
-  /** told when the queue is reached */
+  /** called when the queue is reached */
   readonly onReady?: () => void;
-  /** told of each job begun and ended */
+  /** called as each job begins and ends */
   readonly onJob?: (id: string, state: "begun" | "done" | "failed", reason?: string) => void;
   /** On abort the worker finishes the job in hand and leaves. */
   readonly signal?: AbortSignal;
 }
 
-/** A job that has killed so many workers is not given to one more. */
+/** A job that has killed this many workers is not given to another. */
 const MOST_DEATHS = 3;
 
 /**
@@ -53,7 +53,7 @@ export async function serveJobs({
   worker.on("active", ({ id }) => onJob?.(String(id), "begun"));
   worker.on("completed", ({ id }) => onJob?.(String(id), "done"));
   worker.on("failed", (job, { message }) => onJob?.(String(job?.id), "failed", message));
-  // A lost connection is made anew, and a job whose lock was lost is another worker's now.
+  // A lost connection is restored by itself, and a job whose lock was lost belongs to another worker now.
   worker.on("error", () => undefined);
   onReady?.();
   try {

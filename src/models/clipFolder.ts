@@ -22,7 +22,7 @@ export interface ClipFolder {
   readonly path: string;
   readonly text: ClipTextConfig;
   readonly vision: ClipVisionConfig;
-  /** values of an image or text embedding */
+  /** length of an image or text embedding */
   readonly projection: number;
   readonly imageProcessor: ImageProcessorConfig;
   openWeights(): Promise<Weights>;

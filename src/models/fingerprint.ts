@@ -2,7 +2,10 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import type { ModelFolder } from "./folder.js";
 
-/** Config keys read since the first profiles were written: they count only where set, so that those keep their fingerprint. */
+/**
+ * Config keys that are read only since the first profiles were written: they count only where set, so that models
+ * without them keep their fingerprint.
+ */
 const LATER_KEYS: readonly string[] = [
   "time_cond_proj_dim",
   "addition_embed_type",
@@ -12,8 +15,8 @@ const LATER_KEYS: readonly string[] = [
 
 /**
  * Identifies a denoising network: `sha256:…` of its config with keys in order, and of its weight files
- * in order of name. Profiles and schedules carry it, so that none is used with another model. All weights are
- * read for it: seconds a gigabyte.
+ * in order of name. Profiles and schedules carry it, so that none is used with another model. It reads all weights,
+ * which takes seconds per gigabyte.
  *
  * @throws InvalidFileError, UnsupportedError for weights that cannot be opened
  */

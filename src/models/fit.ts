@@ -1,4 +1,4 @@
-/** The components of a model folder must speak of the same latents and the same text embedding. */
+/** Checks that the components of a model folder agree on the latents and the text embedding. */
 import { join } from "node:path";
 import { InvalidFileError, UnsupportedError } from "../errors.js";
 import type { AutoencoderConfig } from "./configs/autoencoder.js";
@@ -9,7 +9,7 @@ import type { TextEncoderFolder } from "./textEncoderFolder.js";
 /** original size, crop and target size, two numbers each */
 const TIME_IDS = 6;
 
-/** What of a model folder must fit together. */
+/** The parts of a model folder that must fit together. */
 interface Components {
   readonly path: string;
   readonly pipelineClass: string;
@@ -70,7 +70,7 @@ function checkContext({ unet, textEncoders }: Components, file: string): void {
   }
 }
 
-/** The added embedding reads what SDXL's pipeline makes, and that pipeline makes it for nothing else. */
+/** The added embedding reads what only SDXL's pipeline makes, and that pipeline makes it for nothing else. */
 function checkAddedEmbedding({ unet, textEncoders, pipelineClass }: Components, file: string): void {
   const isXl = pipelineClass === "StableDiffusionXLPipeline";
   if ((unet.addition_embed_type === "text_time") !== isXl) {

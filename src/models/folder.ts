@@ -26,9 +26,9 @@ export interface ModelFolder {
   /** the folder's own name, or the id that it was fetched by */
   readonly name: string;
   readonly path: string;
-  /** what it is opened by: its folder, or a single file */
+  /** the path it was opened from: its folder, or a single file */
   readonly source: string;
-  /** a single file's: the model that its configs and tokenizer are from */
+  /** for a single file: the model that its configs and tokenizer come from */
   readonly configs?: ModelFolder;
   readonly pipelineClass: PipelineClass;
   readonly unet: UNetConfig;
@@ -37,7 +37,7 @@ export interface ModelFolder {
   readonly textEncoders: readonly TextEncoderFolder[];
   /** SDXL: without a negative prompt the unconditional text embedding is zeros */
   readonly forceZerosForEmptyPrompt: boolean;
-  /** the diffusers scheduler that model_index.json names; which of them run is the solvers' own matter */
+  /** the diffusers scheduler that model_index.json names; which classes can run is up to the solvers */
   readonly schedulerClass: string;
   readonly scheduler: SchedulerConfig;
   openUNetWeights(): Promise<Weights>;
@@ -72,7 +72,7 @@ const CLASSES = {
 /**
  * Opens a folder and checks every config in it.
  *
- * @param variant of the weights to take where there is one, for example `fp16`
+ * @param variant of the weights to prefer where there is one, for example `fp16`
  * @throws InvalidFileError for what is missing or wrong; UnsupportedError for other kinds of model
  */
 export async function openModelFolder(path: string, variant?: string): Promise<ModelFolder> {

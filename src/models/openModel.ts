@@ -11,15 +11,15 @@ import { configOf, openSingleFile } from "./singleFile/singleFile.js";
 
 export interface OpenOptions {
   /**
-   * For a checkpoint in a single file: a folder or an id that has its configs and its tokenizer. Default:
-   * as diffusers, Stable Diffusion 1.5 or 2.1 on the hub, by the file's text width.
+   * For a checkpoint in a single file: a folder or an id that has its configs and its tokenizer. Default, as in
+   * diffusers: Stable Diffusion 1.5 or 2.1 on the hub, by the file's text width.
    */
   readonly config?: string;
-  /** variant of the weights to take where there is one, for example `fp16` */
+  /** variant of the weights to prefer where there is one, for example `fp16` */
   readonly variant?: string;
   /** called as files come in from the hub */
   readonly onDownload?: (bytes: number, totalBytes: number) => void;
-  /** stops a download; what has come is kept and resumed */
+  /** stops a download; what has arrived is kept and resumed */
   readonly signal?: AbortSignal;
 }
 
@@ -27,23 +27,23 @@ export interface OpenOptions {
 export const EMBEDDED_MODELS = fileURLToPath(new URL("../../models", import.meta.url));
 
 /**
- * Opens a model and checks its configs. A path that exists wins over an embedded model's name, and that over
+ * Opens a model and checks its configs. An existing path takes precedence over an embedded model's name, and that over
  * an id.
  *
  * @param model a folder in the diffusers layout, a checkpoint of Stable Diffusion 1.x or 2.x in a single
  *   .safetensors file, `fluent-ldm`, or an id on the hub: `owner/name`, `owner/name@revision`
- * @throws ArgumentError for a text that is none of these; HubError where the hub does not give it;
+ * @throws ArgumentError for text that is none of these; HubError where the hub does not give it;
  *   InvalidFileError, UnsupportedError for what is wrong in its files; InterruptedError
  */
 export async function openModel(model: string, options: OpenOptions = {}): Promise<ModelFolder> {
   const isFile = existsSync(model) && statSync(model).isFile();
   if (isFile) return openSingleFile(resolve(model), await configsFor(resolve(model), options));
   if (options.config !== undefined)
-    throw new ArgumentError(`config: expected only beside a checkpoint in a single file, and ${model} is none`);
+    throw new ArgumentError(`config: expected only with a checkpoint in a single file, and ${model} is not one`);
   return locate(model, options, true);
 }
 
-/** The configs and the tokenizer that a single file goes with. */
+/** The model that a single file's configs and tokenizer come from. */
 async function configsFor(path: string, options: OpenOptions): Promise<ModelFolder> {
   const usual = await configOf(path);
   if (options.config !== undefined) return locate(options.config, options, false);

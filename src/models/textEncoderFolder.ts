@@ -6,7 +6,7 @@ import type { Weights } from "./weights.js";
 export interface TextEncoderFolder {
   readonly name: "text_encoder" | "text_encoder_2";
   readonly config: ClipTextConfig;
-  /** a CLIPTextModelWithProjection: it gives a pooled embedding of each prompt too */
+  /** a CLIPTextModelWithProjection: it also gives a pooled embedding of each prompt */
   readonly projects: boolean;
   openWeights(): Promise<Weights>;
   loadTokenizer(): Promise<ClipTokenizer>;

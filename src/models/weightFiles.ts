@@ -1,32 +1,32 @@
-/** Which files of a component's folder hold its weights: what diffusers and transformers read there. */
+/** Which files of a component's folder hold its weights: those that diffusers and transformers would read. */
 import { join } from "node:path";
 import { z } from "zod";
 import { InvalidFileError, UnsupportedError } from "../errors.js";
 import { validate } from "../files/json.js";
 
 /**
- * What stands first where a folder holds both a single file and an index with shards.
+ * What takes precedence where a folder holds both a single file and an index with shards.
  *
  * Source: diffusers 0.42, models/modeling_utils.py, `from_pretrained` (an index wins); transformers 5.23,
  * modeling_utils.py, `_get_resolved_checkpoint_files` (the single file wins).
  */
 const FIRST = { diffusion_pytorch_model: "index", model: "single" } as const;
 
-/** How a component's weights are called: diffusers' components, transformers' components. */
+/** The name of a component's weights: for diffusers' components, and for transformers' components. */
 export type WeightsName = keyof typeof FIRST;
 
 /** The files that hold a component's weights. */
 export interface WeightFiles {
   /** names the shards; absent beside a single file */
   readonly index?: string;
-  /** safetensors files; where two of them hold a tensor of one name, the last counts */
+  /** safetensors files; where two of them hold a tensor of the same name, the last is used */
   readonly files: readonly string[];
 }
 
 export interface WeightChoice {
-  /** variant of the weights that is taken where it is there, for example `fp16` */
+  /** variant of the weights to prefer where it exists, for example `fp16` */
   readonly variant?: string;
-  /** take no other variant than that */
+  /** take no other variant */
   readonly exact?: boolean;
 }
 
@@ -37,8 +37,8 @@ const indexSchema = z.object({
 });
 
 /**
- * Chooses among a component's files: the variant asked for, else the plain files, else the only variant that is
- * there. Shards count where the index names them, whatever else lies beside them.
+ * Chooses among a component's files: the variant asked for, else the plain files, else the only variant there is.
+ * Shards are those that the index names, whatever else is beside them.
  *
  * @param folder for messages
  * @param present names of the files in it
@@ -95,12 +95,12 @@ function shardsOf(folder: string, present: readonly string[], index: string, jso
       file,
       found: `${shards.length - missing.length} of ${shards.length} shards`,
       expected: "all of them",
-      hint: `download the missing ones (${missing.slice(0, 3).join(", ")}${missing.length > 3 ? ", …" : ""})${present.includes(single) ? `, or remove the index: ${single} beside it is read then` : ""}`,
+      hint: `download the missing ones (${missing.slice(0, 3).join(", ")}${missing.length > 3 ? ", …" : ""})${present.includes(single) ? `, or remove the index: then ${single} beside it is read` : ""}`,
     });
   return shards;
 }
 
-/** The variant that is there, where there is just one. */
+/** The only variant there is, if there is exactly one. */
 function soleVariant(present: readonly string[], basename: WeightsName): string | undefined {
   const pattern = new RegExp(
     `^${basename}(?:\\.safetensors(?:\\.index)?)?\\.([A-Za-z0-9_]+)(?:\\.index)?\\.(?:safetensors|json)$`,

@@ -17,7 +17,7 @@ export interface Weights {
   readonly files: readonly string[];
   names(): readonly string[];
   /**
-   * Reads a tensor as float32; where float16 is wanted and stored, its bits as they are.
+   * Reads a tensor as float32; where float16 is wanted and stored, its bits unchanged.
    *
    * @param wanted Default: float32
    * @throws InvalidFileError where it is missing, not of shape `dims`, or holds NaN or infinity
@@ -29,7 +29,7 @@ export interface Weights {
 /**
  * Opens the weights in a component's folder.
  *
- * @param preferred a variant, for example `fp16`, that is taken where it is there
+ * @param preferred a variant, for example `fp16`, that is taken where it exists
  * @throws InvalidFileError where there are none; UnsupportedError for pickled ones
  */
 export async function openWeights(folder: string, basename: WeightsName, preferred?: string): Promise<Weights> {
@@ -46,12 +46,12 @@ export async function openWeights(folder: string, basename: WeightsName, preferr
   return weightsOf(files);
 }
 
-/** Links followed: one that leads nowhere is no file, as for diffusers. */
+/** Links are followed: one that leads nowhere is no file, as for diffusers. */
 function isFile(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 }
 
-/** The tensors of one or several open files; of two with one name, the last file's. */
+/** The tensors of one or several open files; of two with the same name, the last file's. */
 export function weightsOf(files: readonly SafetensorsFile[]): Weights {
   const owner = new Map(files.flatMap((file) => [...file.tensors.keys()].map((name) => [name, file] as const)));
   return {
@@ -89,7 +89,7 @@ export function weightsOf(files: readonly SafetensorsFile[]): Weights {
           field: name,
           found: `${data instanceof Float32Array ? data[bad] : widenFloat16(data.subarray(bad, bad + 1))[0]} at element ${bad}`,
           expected: "finite numbers",
-          hint: "the file is damaged, or the model was trained or converted to them; take another copy of it",
+          hint: "the file is damaged, or training or conversion went wrong; take another copy of it",
         });
       return { dims, data };
     },
@@ -99,7 +99,10 @@ export function weightsOf(files: readonly SafetensorsFile[]): Weights {
   };
 }
 
-/** Index of the first NaN or infinity, or −1. A loop without branches looks for any: it runs over billions of numbers. */
+/**
+ * Index of the first NaN or infinity, or −1. Whether there is any is found by a loop without branches, since it runs
+ * over billions of numbers.
+ */
 function firstNotFinite(data: Float32Array | Uint16Array): number {
   if (data instanceof Float32Array) {
     let zero = 0;

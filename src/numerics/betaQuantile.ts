@@ -1,4 +1,4 @@
-/** Halvings of [0, ½]: more than a float64 can tell apart. */
+/** Halvings of [0, ½]: finer than a float64 can tell apart. */
 const BISECTIONS = 100;
 
 /** Terms of the series below; each is less than half of the one before. */
@@ -22,7 +22,7 @@ export function betaQuantile(probability: number, shape: number): number {
   return high;
 }
 
-/** ∫_0^x (t (1 − t))^(shape − 1) dt for x up to ½, by its power series of (1 − t)^(shape − 1). */
+/** ∫_0^x (t (1 − t))^(shape − 1) dt for x up to ½, by the power series of (1 − t)^(shape − 1). */
 function incompleteBeta(x: number, shape: number): number {
   let sum = 0;
   let coefficient = 1;

@@ -3,7 +3,7 @@
 const float = new Float32Array(1);
 const bits = new Uint32Array(float.buffer);
 
-/** Rounds each number to the nearest float16 (ties to even); what is too large becomes infinite. */
+/** Rounds each number to the nearest float16 (ties to even); numbers that are too large become infinite. */
 export function toHalf(values: Float32Array): Uint16Array {
   const halves = new Uint16Array(values.length);
   for (let index = 0; index < values.length; index++) halves[index] = halfBits(values[index]);
@@ -23,7 +23,7 @@ function halfBits(value: number): number {
     if (halfExponent < -10) return sign;
     return sign | roundShift(fraction | 0x800000, 14 - halfExponent);
   }
-  // A carry out of the fraction runs into the exponent, which is just what rounding up asks for.
+  // A carry out of the fraction runs into the exponent, which is exactly what rounding up requires.
   return sign | roundShift((halfExponent << 23) | fraction, 13);
 }
 

@@ -4,7 +4,7 @@ import { PCA } from "ml-pca";
 export interface Eigenpairs {
   /** float64 [k]. */
   readonly values: Float64Array;
-  /** float64 [k, size], one eigenvector a row; signs as they fall. */
+  /** float64 [k, size], one eigenvector per row; their signs are arbitrary. */
   readonly vectors: Float64Array;
 }
 
@@ -17,9 +17,9 @@ const WHOLE_MATRIX_SIZE = 96;
 const OVERSAMPLING = 5;
 /** Accepted ‖A v − λ v‖ as a share of the largest eigenvalue. */
 const RESIDUAL_TOLERANCE = 1e-11;
-/** The pairs are looked at whenever the space has grown by this factor: each look costs its size cubed. */
+/** The pairs are computed whenever the space has grown by this factor: each time costs its size cubed. */
 const GROWTH_BETWEEN_LOOKS = 1.25;
-/** A direction that keeps less than this share of its length is inside the space already. */
+/** A direction that keeps less than this share of its length is already inside the space. */
 const DEPENDENT_SHARE = 1e-10;
 
 /**
@@ -92,7 +92,7 @@ function expand(small: Eigenpairs, basis: readonly Float64Array[]): Eigenpairs {
   return { values: small.values, vectors };
 }
 
-/** max over the pairs of ‖A v − λ v‖, from A Qᵀ which is at hand. */
+/** max over the pairs of ‖A v − λ v‖, from A Qᵀ, which is already known. */
 function largestResidual(small: Eigenpairs, pairs: Eigenpairs, images: readonly Float64Array[]): number {
   const size = images[0].length;
   let largest = 0;

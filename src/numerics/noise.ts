@@ -6,7 +6,7 @@ import { MersenneTwister } from "./mersenneTwister.js";
 /** Largest seed that torch.Generator.manual_seed takes. */
 const MAX_SEED = 2n ** 64n - 1n;
 
-/** From this many elements on torch.randn fills blocks of 16 (ATen/native/cpu/DistributionTemplates.h). */
+/** For this many elements or more, torch.randn fills blocks of 16 (ATen/native/cpu/DistributionTemplates.h). */
 const BLOCK = 16;
 const HALF_BLOCK = BLOCK / 2;
 
@@ -15,18 +15,18 @@ const TWO_PI_FLOAT32 = Math.fround(2 * Math.PI);
 /**
  * The random numbers of `torch.Generator("cpu").manual_seed(seed)` for float32 tensors.
  * Uniforms are bit-equal to torch's. Normals are within 5e-7 of torch on a CPU with AVX2 or
- * AVX-512 (measured over 2 million); torch on older CPUs differs from itself there by 2.4e-6.
+ * AVX-512 (measured over 2 million); torch itself differs by 2.4e-6 on older CPUs.
  *
  * Source: ATen/native/cpu/DistributionTemplates.h, ATen/core/DistributionsHelper.h.
  */
 export class TorchGenerator {
   private readonly engine: MersenneTwister;
-  /** The second normal of a scalar Box-Muller pair waits here for the next scalar call. */
+  /** The second normal of a scalar Box-Muller pair, kept for the next scalar call. */
   private waitingNormal: number | undefined;
 
   /**
    * @param seed integer from 0 to 2^64 − 1. MT19937 uses its low 32 bits only, as torch does.
-   * @throws ArgumentError if the seed is no integer in that range
+   * @throws ArgumentError if the seed is not an integer in that range
    */
   constructor(seed: number | bigint) {
     if (typeof seed === "number" && !Number.isSafeInteger(seed)) {
@@ -108,7 +108,7 @@ function boxMullerBlock(block: Float32Array): void {
   }
 }
 
-/** One generator for the whole batch, or one for each image of it. */
+/** One generator for the whole batch, or one for each of its images. */
 export type Generators = TorchGenerator | readonly TorchGenerator[];
 
 /**
@@ -118,7 +118,7 @@ export type Generators = TorchGenerator | readonly TorchGenerator[];
  * Source: diffusers/utils/torch_utils.py, `randn_tensor`.
  *
  * @param dims shape, batch first
- * @throws ArgumentError if a list has not one generator a batch row
+ * @throws ArgumentError if a list does not have one generator per batch row
  */
 export function randnTensor(dims: readonly number[], generators: Generators): FloatTensor {
   if (generators instanceof TorchGenerator) return generators.randn(dims);

@@ -1,7 +1,7 @@
 /**
  * All eigenvalues of a symmetric matrix, in no order: Householder's reduction to three diagonals, then QR steps with
  * Wilkinson's shift (Golub & Van Loan 2013, algorithms 8.3.1 and 8.3.3). Without eigenvectors it is ten times as fast as
- * ml-matrix, whose decomposition always has them; a bootstrap of Fréchet distances needs hundreds.
+ * ml-matrix, whose decomposition always computes them; a bootstrap of Fréchet distances needs hundreds.
  *
  * @param matrix [size, size]; left as it is
  */
@@ -24,7 +24,7 @@ function isNegligible(diagonal: Float64Array, beside: Float64Array, index: numbe
   return Math.abs(beside[index]) <= Number.EPSILON * (Math.abs(diagonal[index]) + Math.abs(diagonal[index + 1]));
 }
 
-/** Reflects column after column onto the two diagonals; `matrix` is used up. */
+/** Reflects column after column onto the two diagonals; `matrix` is overwritten. */
 function tridiagonal(matrix: Float64Array, size: number): { diagonal: Float64Array; beside: Float64Array } {
   const diagonal = new Float64Array(size);
   const beside = new Float64Array(Math.max(size - 1, 0));
@@ -62,7 +62,7 @@ function tridiagonal(matrix: Float64Array, size: number): { diagonal: Float64Arr
   return { diagonal, beside };
 }
 
-/** One implicit step on rows `first` to `last`: a rotation a row chases the bulge out. */
+/** One implicit step on rows `first` to `last`: one rotation per row chases the bulge out. */
 function qrStep(diagonal: Float64Array, beside: Float64Array, first: number, last: number): void {
   const gap = (diagonal[last - 1] - diagonal[last]) / 2;
   const corner = beside[last - 1];

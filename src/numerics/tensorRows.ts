@@ -1,8 +1,8 @@
-/** Tensors put together and taken apart along an axis. */
+/** Puts tensors together and takes them apart along an axis. */
 import { elementCount } from "./tensor.js";
 import type { FloatTensor } from "./tensor.js";
 
-/** Two tensors of the same shape but for the first axis, one below the other. */
+/** Two tensors of the same shape except for the first axis, one below the other. */
 export function stack(above: FloatTensor, below: FloatTensor): FloatTensor {
   const data = new Float32Array(above.data.length + below.data.length);
   data.set(above.data);
@@ -20,7 +20,7 @@ export function halves({ dims: [rows, ...rest], data }: FloatTensor): [FloatTens
   ];
 }
 
-/** Two tensors of the same shape but for the last axis, side by side. */
+/** Two tensors of the same shape except for the last axis, side by side. */
 export function joinLast(left: FloatTensor, right: FloatTensor): FloatTensor {
   const [a, b] = [left, right].map(({ dims }) => dims[dims.length - 1]);
   const outer = left.dims.slice(0, -1);

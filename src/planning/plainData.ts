@@ -3,14 +3,16 @@ import type { Costs } from "../caching/costs/costs.js";
 import type { Profile } from "../instrument/profile/profile.js";
 import type { Measurements } from "./plan.js";
 
-/** As JSON text. Of the measures change and its pairs, which the library's heuristics read. */
+/**
+ * Measurements as JSON text. Of the measures only change and its pairs are kept, which the library's heuristics read.
+ */
 export function measurementsJson({ profile, costs }: Measurements): string {
   const { change } = profile.values;
   const sent: Measurements = { profile: { ...profile, values: change === undefined ? {} : { change } }, costs };
   return JSON.stringify(sent, (_, value: unknown) => (value instanceof Float64Array ? [...value] : value));
 }
 
-/** Measurements from what `measurementsJson` wrote; what is from elsewhere is not checked. */
+/** Measurements from what `measurementsJson` wrote; text from elsewhere is not checked. */
 export function measurementsFromJson(text: string): Measurements {
   const { profile, costs } = JSON.parse(text) as { profile: Profile; costs: Costs };
   return {

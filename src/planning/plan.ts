@@ -17,25 +17,25 @@ import type { BlockKind } from "../graphs/block.js";
 import type { Profile } from "../instrument/profile/profile.js";
 
 export interface Plan {
-  /** name of the heuristic; unused while `imported` stands */
+  /** name of the heuristic; unused while there is an `imported` schedule */
   readonly heuristic: string;
-  /** its options by name, the one it is tuned by among them */
+  /** its options by name, including the one that tunes it */
   readonly options: Readonly<Record<string, number | string>>;
-  /** tunes the heuristic to a predicted speed-up, in place of the option that it is tuned by */
+  /** tunes the heuristic to a predicted speed-up, instead of giving the option that tunes it */
   readonly speedup?: number;
   /** kinds of block that it may cache */
   readonly kinds: readonly BlockKind[];
   /** name of the reuse rule */
   readonly reuse: string;
-  /** what stands in is mended by the adjustment that is there, where that was fitted for this schedule and rule */
+  /** whether stand-ins are corrected by the loaded adjustment, if that was fitted for this schedule and rule */
   readonly adjusted?: boolean;
-  /** the window in which anything is reused: so many evaluations at either end compute */
+  /** the window in which anything is reused: this many evaluations at either end compute */
   readonly ends: { readonly first: number; readonly last: number };
-  /** the most evaluations in a row that a block may reuse for */
+  /** for how many evaluations in a row a block may reuse, at most */
   readonly maxAge?: number;
-  /** what was painted by hand: stays whatever the heuristic says */
+  /** what was painted by hand; it stays, whatever the heuristic says */
   readonly cells: PaintedCells;
-  /** a schedule from a file, in place of the heuristic's */
+  /** a schedule from a file, instead of the heuristic's */
   readonly imported?: Schedule;
 }
 
@@ -56,8 +56,8 @@ export const FIRST_PLAN: Plan = {
 };
 
 /**
- * The schedule of a plan: the heuristic's, its ends and ages limited, and at last the cells painted by hand.
- * Cells of blocks or evaluations that the measured model does not have wait for one that has them.
+ * The schedule of a plan: the heuristic's, with its ends and ages limited, and last the cells painted by hand. Cells of
+ * blocks or evaluations that the measured model does not have wait for one that has them.
  *
  * @param heuristic the one that the plan names, where it is a user's own
  * @throws ArgumentError where the heuristic does, or an imported schedule is for other evaluations
@@ -106,7 +106,7 @@ export interface Prediction {
   readonly speedup: number;
   /** the most bytes that the cache holds */
   readonly cacheBytes: number;
-  /** of the scheduled blocks' cells, how many compute: 0 to 1 */
+  /** share of the scheduled blocks' cells that compute, 0 to 1 */
   readonly computedShare: number;
 }
 

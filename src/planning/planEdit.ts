@@ -1,4 +1,4 @@
-/** Edits of a plan: pure, so that a page and the session behind it come to the same plan. */
+/** Edits of a plan: pure, so that a page and the session behind it arrive at the same plan. */
 import type { CellMark, PaintedCells } from "../caching/schedule/paint.js";
 import type { Schedule } from "../caching/schedule/schedule.js";
 import type { Plan } from "./plan.js";
@@ -6,16 +6,16 @@ import type { Plan } from "./plan.js";
 /** The parts of a plan that are set as a whole. */
 export type PlanSettings = Partial<
   Pick<Plan, "heuristic" | "options" | "kinds" | "reuse" | "adjusted" | "ends"> & {
-    /** null takes the target away */
+    /** null removes the target */
     readonly speedup: number | null;
-    /** null takes the limit away */
+    /** null removes the limit */
     readonly maxAge: number | null;
   }
 >;
 
 export type PlanEdit =
   | { readonly kind: "set"; readonly values: PlanSettings }
-  /** all cells of these blocks at these evaluations; "clear" gives them back to the heuristic */
+  /** all cells of these blocks at these evaluations; "clear" leaves them to the heuristic again */
   | {
       readonly kind: "paint";
       readonly mark: CellMark | "clear";
@@ -25,7 +25,7 @@ export type PlanEdit =
   | { readonly kind: "import"; readonly schedule: Schedule; readonly reuse?: string }
   | { readonly kind: "restore"; readonly plan: Plan };
 
-/** The plan after an edit. What sets a heuristic or tunes it takes the place of an imported schedule. */
+/** The plan after an edit. An edit that chooses or tunes a heuristic drops an imported schedule. */
 export function editPlan(plan: Plan, edit: PlanEdit): Plan {
   switch (edit.kind) {
     case "set": {

@@ -1,4 +1,4 @@
-/** How the error of a cached run grows: from step to step, and block by block, beside the plain run. */
+/** How the error of a cached run grows compared with the plain run: step by step, and block by block. */
 import type { CachedRun } from "../caching/run/cachedRun.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { sample } from "../diffusion/sample.js";
@@ -21,11 +21,11 @@ export interface TrajectoryErrors {
 }
 
 /**
- * Samples plain and cached from the same noise, a step of each in turn, so that one step's branches are held in
- * memory at a time. Every computed block is looked at; those that only a reused part of the network would
- * have read run here too, and a cached run alone leaves them out.
+ * Samples plain and cached from the same noise, one step of each in turn, so that only one step's branches are in
+ * memory at a time. Every computed block is looked at, so that blocks also run here whose results only a reused part of
+ * the network would read; an ordinary cached run leaves these out.
  *
- * @param options as of `sample`; its hooks are the two runs' own
+ * @param options as for `sample`, but the hooks are this function's own
  * @throws ArgumentError where the schedule does not fit
  */
 export async function cachedTrajectory(

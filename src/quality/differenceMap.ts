@@ -1,7 +1,10 @@
 import type { RgbImage } from "../diffusion/image.js";
 import { checkSameSize } from "./distance.js";
 
-/** |image − reference| of each channel times `gain`, cut at white: black is no difference. Throws ArgumentError where the sizes differ. */
+/**
+ * |image − reference| of each channel times `gain`, clipped at white: black means no difference. Throws ArgumentError
+ * where the sizes differ.
+ */
 export function differenceMap(image: RgbImage, reference: RgbImage, gain: number): RgbImage {
   checkSameSize(image, reference);
   return {

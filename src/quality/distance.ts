@@ -7,7 +7,8 @@ import type { FloatTensor } from "../numerics/tensor.js";
 /**
  * ‖x − reference‖₂ / ‖reference‖₂ of each image.
  *
- * @param images rows `r` and `r + images` are one image's, as the guidance halves are. Default: a row an image
+ * @param images how many images the rows belong to: rows `r` and `r + images` are one image's two guidance halves.
+ *   Default: one row per image
  * @throws ArgumentError where the dims differ
  */
 export function relativeDistances(values: FloatTensor, reference: FloatTensor, images = values.dims[0]): number[] {
@@ -22,7 +23,7 @@ export function relativeDistances(values: FloatTensor, reference: FloatTensor, i
       sizes[row % images] += reference.data[index] ** 2;
     }
   }
-  // What is zero in both is at no distance.
+  // Where both are zero, the distance is 0.
   return Array.from(differences, (difference, image) => (difference === 0 ? 0 : Math.sqrt(difference / sizes[image])));
 }
 

@@ -1,12 +1,12 @@
-/** One way to do something: what it costs and how wrong it is, less being better of both. */
+/** One way to do something: what it costs and how wrong it is; less of either is better. */
 export interface CostAndError {
   readonly cost: number;
   readonly error: number;
 }
 
 /**
- * For each option whether none dominates it: the Pareto front. One dominates another where it is at least as
- * cheap and as good, and better in one of the two; equal options do not dominate each other.
+ * For each option, whether no other dominates it: the Pareto front. One dominates another where it is at least as cheap
+ * and as good, and better in one of the two; equal options do not dominate each other.
  */
 export function onParetoFront(options: readonly CostAndError[]): boolean[] {
   const front = new Set<CostAndError>();

@@ -8,9 +8,9 @@ export interface PlainRun {
 }
 
 /**
- * Each trajectory's distance of a plain run that takes `latency`, between the two measured runs next to it:
- * the logarithm of the distance is linear in latency (a solver's error falls by a power of its step size).
- * Nothing where `latency` is outside of the runs: nothing is extrapolated.
+ * Each trajectory's distance in a plain run that takes `latency`, interpolated between the two measured runs next to
+ * it: the logarithm of the distance is linear in latency (a solver's error falls by a power of its step size).
+ * Undefined where `latency` is outside the measured range: nothing is extrapolated.
  */
 export function plainAtLatency(runs: readonly PlainRun[], latency: number): number[] | undefined {
   const sorted = [...runs].sort((a, b) => a.latency - b.latency);

@@ -1,4 +1,4 @@
-/** Every metric by name: what it is taken of, what it needs, and which way is better. */
+/** Every metric by name: what it measures, what it needs, and which direction is better. */
 import { ArgumentError } from "../errors.js";
 import type { RgbImage } from "../diffusion/image.js";
 import type { FloatTensor } from "../numerics/tensor.js";
@@ -26,12 +26,12 @@ export interface SampledPicture {
   readonly picture: RgbImage;
 }
 
-/** Of one trajectory, against the same trajectory of another setting. */
+/** A metric of one trajectory, against the same trajectory in another setting. */
 export interface TrajectoryMetric extends MetricHead {
   readonly of: "trajectory";
   /** absent: the two results are enough */
   readonly needs?: "lpips weights";
-  /** Throws ArgumentError where what it needs is not there, or the sizes differ. */
+  /** Throws ArgumentError where what it needs is missing, or the sizes differ. */
   readonly measure: (sampled: SampledPicture, reference: SampledPicture, lpips?: Lpips) => Promise<number>;
 }
 
@@ -40,22 +40,25 @@ export interface PictureSet {
   readonly features: Features;
   /** the prompt of each picture, as features of the same CLIP */
   readonly texts?: Features;
-  /** pictures as they should be: a set of them, or its statistics */
+  /** reference pictures (what the model should produce): a set of them, or its statistics */
   readonly reference?: Features | FeatureStatistics;
 }
 
-/** Of a set of pictures. */
+/** A metric of a set of pictures. */
 export interface SetMetric extends MetricHead {
   readonly of: "set";
-  /** `reference features` are a set's own, `reference statistics` its mean and covariance or its features */
+  /**
+   * `reference features`: the features of a set; `reference statistics`: either those, or only their mean and
+   * covariance
+   */
   readonly needs: "reference statistics" | "reference features" | "prompts";
-  /** Throws ArgumentError where what it needs is not there, or does not fit. */
+  /** Throws ArgumentError where what it needs is missing, or does not fit. */
   readonly measure: (set: PictureSet, options?: ResamplingOptions) => Measured;
 }
 
 export type Metric = TrajectoryMetric | SetMetric;
 
-/** Of one trajectory, in the order in which tables have them. */
+/** The metrics of one trajectory, in the order of tables' columns. */
 export const TRAJECTORY_METRICS: readonly TrajectoryMetric[] = [
   {
     name: "latent",
@@ -92,7 +95,7 @@ export const TRAJECTORY_METRICS: readonly TrajectoryMetric[] = [
   },
 ];
 
-/** Of a set of pictures, in the order in which tables have them. */
+/** The metrics of a set of pictures, in the order of tables' columns. */
 export const SET_METRICS: readonly SetMetric[] = [
   {
     name: "frechet",

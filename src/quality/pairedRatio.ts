@@ -12,7 +12,8 @@ const RESAMPLES = 2000;
 
 /**
  * mean(over) ÷ mean(under) of paired values, with the 95 % percentile bootstrap interval over the pairs
- * (Efron & Tibshirani 1993, chapter 13). The same pairs give the same interval: the resampling is seeded.
+ * (Efron & Tibshirani 1993, chapter 13). The same pairs always give the same interval, because the resampling is
+ * seeded.
  */
 export function pairedRatio(over: readonly number[], under: readonly number[]): RatioInterval {
   if (over.length !== under.length || over.length === 0)

@@ -3,7 +3,7 @@ import type { RgbImage } from "../diffusion/image.js";
 import { ArgumentError } from "../errors.js";
 import { checkSameSize } from "./distance.js";
 
-/** Pixels of the window each way: smaller images have no window inside of them. */
+/** Side of the window in pixels: smaller images contain no whole window. */
 const WINDOW = 11;
 
 /**

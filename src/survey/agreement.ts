@@ -1,6 +1,6 @@
 /**
  * Krippendorff's α for ordered categories (Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability"): 1 is full
- * agreement, 0 what chance gives. Units with fewer than two values do not count.
+ * agreement, 0 what chance would give. Units with fewer than two values are ignored.
  *
  * @param units the values of each unit, by whoever rated it
  * @param order the categories from one end to the other

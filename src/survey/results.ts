@@ -15,22 +15,22 @@ export interface Share extends Interval {
 export interface SurveyResult {
   readonly a: string;
   readonly b: string;
-  /** votes on pairs, by raters who look; repeats and attention checks left out */
+  /** votes on pairs by attentive raters; repeats and attention checks left out */
   readonly votes: number;
   readonly a_wins: Share;
   readonly ties: Share;
   readonly b_wins: Share;
-  /** those whose votes count */
+  /** raters whose votes are counted */
   readonly raters: readonly string[];
-  /** those who chose the spoilt picture too often */
+  /** raters who chose the spoilt picture too often */
   readonly excluded: readonly string[];
-  /** share of repeats in which a rater chose as before; absent without repeats */
+  /** share of repeats in which a rater made the same choice as before; absent without repeats */
   readonly consistency?: number;
-  /** Krippendorff's α over pairs, a < tie < b; absent for fewer than two raters of any pair */
+  /** Krippendorff's α over pairs, a < tie < b; absent where no pair has two raters */
   readonly agreement?: number;
 }
 
-/** Attention checks that a rater must have right, of those seen. */
+/** Share of the attention checks seen that a rater must get right. */
 const ATTENTIVE = 0.75;
 
 /** Counts votes. `prompts` has the prompt of each trajectory. */
@@ -79,7 +79,7 @@ export function surveyResult(a: string, b: string, votes: readonly Vote[], promp
   };
 }
 
-/** A line a vote, those that do not count too. */
+/** One line per vote, including those that are not counted. */
 export function votesCsv(a: string, b: string, votes: readonly Vote[], prompts: readonly string[]): string {
   const named = (side: Vote["choice"]): string => ({ a, b, tie: "tie" })[side];
   const head = ["rater", "trial", "kind", "trajectory", "prompt", "left", "choice", "seconds", "at"];

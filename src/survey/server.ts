@@ -1,4 +1,4 @@
-/** The survey's page on this machine: 127.0.0.1 alone, with a token in the link. */
+/** Serves the survey's page on this machine: only on 127.0.0.1, with a token in the link. */
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -11,7 +11,7 @@ import { validate } from "../files/json.js";
 import type { Survey } from "./survey.js";
 
 export interface SurveyServer {
-  /** opens the page, its token included */
+  /** the link that opens the page, including its token */
   readonly url: string;
   close(): Promise<void>;
 }
@@ -24,7 +24,7 @@ const FILES: Readonly<Record<string, readonly [file: string, type: string]>> = {
 };
 const ASSETS = new URL("../../assets/survey/", import.meta.url);
 
-/** A ballot is far smaller. */
+/** Far more than a ballot needs. */
 const MAX_BODY_BYTES = 4096;
 
 const ballotSchema = z.strictObject({
@@ -35,7 +35,7 @@ const ballotSchema = z.strictObject({
 });
 const raterSchema = z.strictObject({ rater: z.string() });
 
-/** What a request gets: a status, and what stands in the answer. */
+/** What a request gets: a status, and the content of the answer. */
 interface Answer {
   readonly status: number;
   readonly type: string;
@@ -77,7 +77,8 @@ export async function serveSurvey(survey: Survey, port = 0): Promise<SurveyServe
 async function answer(survey: Survey, token: string, port: number, request: IncomingMessage): Promise<Answer> {
   const hosts = [`127.0.0.1:${port}`, `localhost:${port}`];
   const { host = "", origin } = request.headers;
-  // Another name that leads here is another site's (DNS rebinding), and another origin is another page's.
+  // A request under another host name comes from another site (DNS rebinding), one with another origin from another
+  // page.
   if (!hosts.includes(host)) return json(403, { error: "unknown host" });
   if (origin !== undefined && !hosts.some((each) => origin === `http://${each}`))
     return json(403, { error: "unknown origin" });

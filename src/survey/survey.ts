@@ -13,11 +13,11 @@ import type { Side, Trial } from "./trials.js";
 import { addVote, allVotes, votesOf } from "./votes.js";
 import type { Vote } from "./votes.js";
 
-/** Where a rater stands. */
+/** How far a rater has got. */
 export interface Standing {
   readonly done: number;
   readonly total: number;
-  /** absent where all are done */
+  /** absent once all are done */
   readonly next?: { readonly index: number; readonly prompt: string };
 }
 
@@ -29,17 +29,17 @@ export interface Ballot {
   readonly seconds: number;
 }
 
-/** Speeds that differ by more are not of equal latency. */
+/** Settings whose speeds differ by more than this share are not of equal latency. */
 const EQUAL_LATENCY = 0.1;
 
-/** An attention check's spoilt picture has so many pixels each way. */
+/** An attention check's spoilt picture is this many pixels wide and high. */
 const SPOILT_PIXELS = 4;
 
 export class Survey {
   readonly a: string;
   readonly b: string;
   readonly prompts: readonly string[];
-  /** said to whoever starts it; absent where the two are about as fast */
+  /** for whoever starts the survey; absent where the two settings are about equally fast */
   readonly warning: string | undefined;
   readonly #folder: string;
   readonly #votes: string;
@@ -60,9 +60,9 @@ export class Survey {
   }
 
   /**
-   * Opens an evaluation's folder for a study of two of its settings; votes that are there are gone on with.
+   * Opens an evaluation's folder for a study of two of its settings; votes that are already there are kept.
    *
-   * @throws ArgumentError for names that it has not; InvalidFileError where it, or a picture, is missing
+   * @throws ArgumentError for names that it does not have; InvalidFileError where it, or a picture, is missing
    */
   static async open(folder: string, a: string, b: string): Promise<Survey> {
     const evaluation = await loadEvaluation(folder);
@@ -106,11 +106,11 @@ export class Survey {
   }
 
   /**
-   * Keeps a vote; it is on the disk when this is done. A ballot for another trial than the next, sent twice say, changes
-   * nothing.
+   * Keeps a vote; it is on the disk when this resolves. A ballot for any trial but the next, such as one sent twice,
+   * changes nothing.
    */
   async vote({ rater, index, choice, seconds }: Ballot): Promise<Standing> {
-    // One after the other for each rater: two windows must not both fill one place.
+    // One after the other for each rater: two windows must not both answer the same trial.
     const before = this.#queue.get(rater) ?? Promise.resolve();
     const work = before
       .catch(() => undefined)
@@ -130,7 +130,10 @@ export class Survey {
     return this.standingOf(rater);
   }
 
-  /** The PNG of one side of a trial, without the text that names its setting. Throws ArgumentError for no such trial. */
+  /**
+   * The PNG of one side of a trial, without the text that names its setting. Throws ArgumentError where there is no
+   * such trial.
+   */
   async picture(rater: string, index: number, place: "left" | "right"): Promise<Buffer> {
     const trial: Trial | undefined = this.#trials(rater)[index];
     if (trial === undefined) throw new ArgumentError(`trial: expected one of the rater's, found ${index}`);

@@ -5,9 +5,9 @@ import { MersenneTwister } from "../numerics/mersenneTwister.js";
 export type TrialKind =
   /** one picture of each setting */
   | "pair"
-  /** one of the pairs again with its sides changed: does the rater agree with themselves? */
+  /** one of the pairs again with its sides swapped: does the rater agree with themselves? */
   | "repeat"
-  /** a picture beside itself beyond recognition: does the rater look? */
+  /** a picture beside a version of itself spoilt beyond recognition: does the rater look? */
   | "attention";
 
 /** Which of the two settings; in an attention check `a` is the whole picture and `b` the spoilt one. */
@@ -19,18 +19,18 @@ export interface Trial {
   readonly kind: TrialKind;
   /** whose pictures are shown */
   readonly trajectory: number;
-  /** what stands on the left */
+  /** what is on the left */
   readonly left: Side;
 }
 
-/** One repeat and one attention check for so many pairs, and at least one of each. */
+/** One repeat and one attention check per this many pairs, and at least one of each. */
 const PAIRS_A_CHECK = 10;
 
 /**
  * The trials of one rater: every trajectory once, with repeats in the second half and attention checks anywhere, in an order
  * and on sides that only the study and the rater's name decide.
  *
- * @param study what else fixes the order: the two settings, say
+ * @param study what else determines the order, such as the two settings
  */
 export function trialsOf(study: string, rater: string, trajectories: number): Trial[] {
   const seed = createHash("sha256").update(`${study}\n${rater}`).digest().readUInt32LE(0);

@@ -1,4 +1,4 @@
-/** Votes on disk: a file a rater, a line of JSON a vote, each on the disk before the next pair is shown. */
+/** Votes on disk: one file per rater, one line of JSON per vote, each on the disk before the next pair is shown. */
 import { existsSync } from "node:fs";
 import { mkdir, open, readFile, readdir, truncate } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,14 +8,14 @@ import { validate } from "../files/json.js";
 
 const schema = z.object({
   rater: z.string(),
-  /** of the trial */
+  /** index of the trial */
   index: z.number().int().nonnegative(),
   kind: z.enum(["pair", "repeat", "attention"]),
   trajectory: z.number().int().nonnegative(),
   left: z.enum(["a", "b"]),
-  /** a setting, whatever side it stood on */
+  /** a setting, whichever side it was on */
   choice: z.enum(["a", "b", "tie"]),
-  /** from the pictures being shown to the vote */
+  /** from when the pictures were shown to the vote */
   seconds: z.number().nonnegative(),
   at: z.string(),
 });
@@ -42,7 +42,7 @@ export async function votesOf(folder: string, rater: string): Promise<Vote[]> {
   const path = fileOf(folder, rater);
   if (!existsSync(path)) return [];
   const text = await readFile(path, "utf8");
-  // What stands behind the last line's end was cut off while it was written, and its pair is shown again.
+  // Anything after the last line's end was cut off while it was being written; its pair is shown again.
   const lines = text
     .slice(0, text.lastIndexOf("\n") + 1)
     .split("\n")

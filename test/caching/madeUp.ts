@@ -5,7 +5,7 @@ import type { Costs } from "../../src/caching/costs/costs.js";
 import type { NetworkOutline } from "../../src/caching/costs/networkOutline.js";
 import type { Profile, ProfiledBlock } from "../../src/instrument/profile/profile.js";
 
-/** `changes[trajectory][block]` is a list of one value a step; the first is taken as 0. */
+/** `changes[trajectory][block]` is a list of one value per step; the first is taken as 0. */
 export function profileOf(
   changes: readonly (readonly (readonly number[])[])[],
   {

@@ -106,6 +106,6 @@ test("a heuristic that plans for a speed-up itself says what was asked, and is r
   });
   expect(withinBudget(mine, profile, { costs, speedup: 1.1 }).heuristic).toMatchObject({ interval: 2, speedup: 1.1 });
   expect(() => withinBudget(mine, profile, { costs, speedup: speedupOf(2) + 0.01 })).toThrow(
-    /which the heuristic mine reaches at speedup .* — it was to plan for that itself/,
+    /which the heuristic mine reaches at speedup .* — the heuristic itself should have planned for that/,
   );
 });

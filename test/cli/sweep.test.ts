@@ -255,7 +255,7 @@ describe("blockcache sweep", () => {
     expect(first.study.trajectories.length).toBe(2);
     expect(first.warnings).toEqual(
       expect.arrayContaining([
-        expect.stringMatching(/^2 of the trajectories stand there more than once/),
+        expect.stringMatching(/^2 of the trajectories are listed more than once/),
         expect.stringMatching(
           /^leading spacing, as the profile's: runs of 2, 4, 6, 12 steps start at different timesteps/,
         ),

@@ -183,7 +183,7 @@ describe("disposing of a pipeline", () => {
       },
     };
     await expect(doomed.network.forward(inputs, { observers: [observer], evaluation })).rejects.toThrow(ReleasedError);
-    await expect(doomed.network.forward(inputs)).rejects.toThrow(/disposed of — load the pipeline anew/);
+    await expect(doomed.network.forward(inputs)).rejects.toThrow(/disposed of — load the pipeline again/);
     expect(liveTensors()).toBe(before);
   });
 });

@@ -25,7 +25,7 @@ class RepeatingStream implements RecordingStream {
   refuses = false;
 
   record(launch: () => void): Recording {
-    if (this.refuses) throw new DeviceError("cuda: record: a call of the host's cannot be repeated");
+    if (this.refuses) throw new DeviceError("cuda: record: a call to the host cannot be repeated");
     const executable = BigInt(++this.made);
     this.launches.set(executable, launch);
     return { executable };
@@ -153,7 +153,7 @@ test("where a recording is refused, every run launches its operators, and is rig
   await new Promise(setImmediate);
   process.off("warning", listen);
   expect(warnings).toEqual([
-    "a run cannot be recorded (cuda: record: a call of the host's cannot be repeated): its operators are launched one by one, which is slower",
+    "a run cannot be recorded (cuda: record: a call to the host cannot be repeated): its operators are launched one by one, which is slower",
   ]);
   graph.release();
 });

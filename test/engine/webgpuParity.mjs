@@ -1,4 +1,7 @@
-/** One network on webgpu against PyTorch's tensors; prints the largest error. A process of its own: the driver is chosen by its environment. */
+/**
+ * One network on webgpu against PyTorch's tensors; prints the largest error. Runs as its own process, because the
+ * environment chooses the driver.
+ */
 import { join } from "node:path";
 import { loadPipeline } from "../../dist/diffusion/pipeline.js";
 import { changeMeter } from "../../dist/instrument/change/change.js";

@@ -1,4 +1,4 @@
-/** What holds for every figure: right files in each theme, and the same picture with and without a browser. */
+/** Tests that every figure must pass: correct files in each theme, and the same picture with and without a browser. */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-"""A real kernel, driven by JSON lines on standard input, one answer a line: run, interrupt, restart, inspect, complete."""
+"""A real kernel, driven by JSON lines on standard input, one answer per line: run, interrupt, restart, inspect, complete."""
 import json
 import os
 import subprocess
@@ -26,7 +26,7 @@ def output_of(message):
 
 
 def run(codes, interrupt_at=None, until=None):
-    """Sends all cells at once and waits for the last; interrupts where a text is written; `until` waits for one that comes late."""
+    """Sends all cells at once and waits for the last; interrupts once the text `interrupt_at` is written; `until` also waits for a text that comes late."""
     ids = [client.execute(code) for code in codes]
     outputs = {id: [] for id in ids}
     idle = set()
@@ -75,7 +75,7 @@ def restart():
     connect()
 
 
-# Node would make an inherited pipe non-blocking, for this process too.
+# If the kernel inherited our pipe, Node would make it non-blocking for this process too.
 manager.start_kernel(cwd=sys.argv[1], stdout=subprocess.DEVNULL)
 connect()
 commands = {

@@ -29,7 +29,7 @@ export interface Ran {
 export interface RunOptions {
   /** interrupts as soon as this has been written */
   readonly interruptAt?: string;
-  /** waits until this has been written, by what goes on after its cell */
+  /** waits until this has been written, be it after the cell has ended */
   readonly until?: string;
 }
 
@@ -45,7 +45,7 @@ export interface Kernel {
   complete(code: string, position: number): Promise<{ matches: string[] }>;
   pid(): Promise<number>;
   stop(): Promise<void>;
-  /** ends Jupyter without a word to the kernel */
+  /** kills Jupyter without telling the kernel */
   abandon(): Promise<void>;
 }
 

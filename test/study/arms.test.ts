@@ -152,7 +152,7 @@ it("each trajectory counts once, also where other letters are the same tokens; t
   const intervals = [once, twice].map((each) => compareArms(each).map(({ againstPlain }) => againstPlain));
   expect(intervals[1]).toEqual(intervals[0]);
   expect(studyWarnings(twice)).toContainEqual(
-    expect.stringMatching(/^8 of the trajectories stand there more than once/),
+    expect.stringMatching(/^8 of the trajectories are listed more than once/),
   );
   const measured = await profileChange(pipeline, { ...setting, prompts: ["tree", "tree"], seeds: [0, 0] });
   expect(measured.values).toEqual(profile.values);

@@ -1,4 +1,4 @@
-/** A way to a server that can be cut: what a lost connection is to a page. */
+/** A proxy to a server that can be cut, so that a page loses its connection. */
 import { createServer, request } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 
@@ -7,7 +7,7 @@ export interface FaultyProxy {
   readonly url: string;
   /** `Last-Event-ID` of each request for events */
   readonly resumed: (string | undefined)[];
-  /** Ends every connection, and takes no other until `mend`. */
+  /** Ends every connection, and accepts none until `mend`. */
   cut(): void;
   mend(): void;
   close(): void;

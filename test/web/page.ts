@@ -16,7 +16,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 export const hasChromium = existsSync(CHROMIUM);
 if (!hasChromium) console.log(`skipped: the explorer in Chromium (no ${CHROMIUM}; on Debian: apt install chromium)`);
 
-/** Much longer than anything takes; what is waited for ends the waiting. */
+/** A limit much longer than anything takes: waiting ends as soon as the expected happens. */
 export const PATIENCE = Number(process.env.PATIENCE ?? 300_000);
 
 /** Waits until what is read is as expected. */

@@ -1,4 +1,4 @@
-/** What a block's computing and reusing cost on this machine, as measured. */
+/** What computing and reusing each block costs on this machine, as measured. */
 import { ArgumentError } from "../../errors.js";
 import { throwIfAborted } from "../../interruption.js";
 import type { Pipeline } from "../../diffusion/pipeline.js";
@@ -14,7 +14,7 @@ import { timingInputs } from "./timingInputs.js";
 /** block id → seconds of each sample */
 export type BlockSeconds = Readonly<Record<string, Float64Array>>;
 
-/** Seconds of each block, raw; costs of one setting cannot stand for another's. */
+/** Seconds of each block, raw; costs of one setting say nothing about another. */
 export interface Costs {
   readonly setting: {
     readonly fingerprint: string;
@@ -25,18 +25,18 @@ export interface Costs {
     readonly rows: number;
     readonly latent_size: readonly [height: number, width: number];
   };
-  /** its branch and merge run */
+  /** branch and merge run */
   readonly compute: BlockSeconds;
-  /** as compute, and C is kept */
+  /** as `compute`, and C is kept for later */
   readonly keep: BlockSeconds;
-  /** the merge alone, C given */
+  /** only the merge runs, on a given C */
   readonly reuse: BlockSeconds;
-  /** as reuse, C a weighted sum of two, and of three, kept values */
+  /** as `reuse`, where C is a weighted sum of two, or of three, kept values */
   readonly reuse2: BlockSeconds;
   readonly reuse3: BlockSeconds;
   /** seconds of everything else in an evaluation: time embedding, concatenation, the calls themselves */
   readonly rest: Float64Array;
-  /** seconds of encoding the prompts, once in a sampling */
+  /** seconds of encoding the prompts, once per sampling */
   readonly text: Float64Array;
   /** what reads what, so that what nothing reads is not counted */
   readonly network: NetworkOutline;
@@ -49,7 +49,7 @@ export type CostGroup = (typeof COST_GROUPS)[number];
 export interface MeasureCostsOptions {
   /** rows of a network evaluation. Default: 2, one image with guidance */
   readonly rows?: number;
-  /** evaluations timed of each kind. Default: 9 */
+  /** how many evaluations of each kind are timed. Default: 9 */
   readonly samples?: number;
   readonly latentSize?: readonly [height: number, width: number];
   readonly onProgress?: (done: number, total: number) => void;
@@ -67,10 +67,10 @@ const KEPT = 3;
 
 /**
  * Times evaluations that compute everything, that also keep every C, and that reuse every block with one,
- * two and three kept values, in turn: a slow spell of the machine falls on all of them. Weighted sums are
- * timed where they happen, with the merges.
+ * two and three kept values, in turn, so that a slow spell of the machine falls on all of them. Weighted sums are timed
+ * where they happen, with the merges.
  *
- * @throws ArgumentError for rows or samples that are no counts; InterruptedError on abort
+ * @throws ArgumentError for rows or samples that are not positive integers; InterruptedError on abort
  */
 export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOptions = {}): Promise<Costs> {
   const { rows = 2, samples = 9, latentSize = pipeline.defaultLatentSize, signal, onProgress } = options;
@@ -114,12 +114,12 @@ export async function measureCosts(pipeline: Pipeline, options: MeasureCostsOpti
     if (turn >= 0) into[turn] = (performance.now() - started) / 1000;
   };
   try {
-    // Values to extrapolate from, before any is timed.
+    // There must be values to extrapolate from before anything is timed.
     for (let value = 0; value < KEPT; value++) await evaluate("keep", -1);
     for (let turn = -WARM_UP; turn < samples; turn++) {
       await timed(text, turn, () => pipeline.encodePrompts(prompts));
       for (const group of COST_GROUPS) await evaluate(group, turn);
-      // A reused sampler leaves nothing to run before it: only its own sum takes time.
+      // A block without a merge, if reused, would leave everything before it unread: its sum is timed on its own.
       for (const block of network.blocks.filter((each) => !hasMerge(each))) {
         for (const group of REUSE_GROUPS) {
           await timed(seconds[group][block.id], turn, async () =>

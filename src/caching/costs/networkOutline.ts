@@ -8,9 +8,9 @@ export interface StageOutline {
   readonly id: string;
   /** values that it reads where it computes: other stages' ids and the network's inputs */
   readonly reads: readonly string[];
-  /** values that it reads where its C is reused; absent for what is no layer block and always computes */
+  /** values that it reads where its C is reused; absent for a stage that is not a layer block: it always computes */
   readonly merge_reads?: readonly string[];
-  /** of C for one batch row; 0 for what is no layer block */
+  /** bytes of C for one batch row; 0 for a stage that is not a layer block */
   readonly bytes_per_row: number;
 }
 

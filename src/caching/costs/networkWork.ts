@@ -12,7 +12,7 @@ import type { NetworkOutline } from "./networkOutline.js";
 /** A network, and the work of each of its blocks. Plain data. */
 export interface NetworkWork {
   readonly outline: NetworkOutline;
-  /** block id → multiply-adds of one batch row; what is no layer block counts nothing */
+  /** block id → multiply-adds of one batch row; stages that are not layer blocks count nothing */
   readonly multiplyAdds: Readonly<Record<string, number>>;
 }
 
@@ -29,7 +29,7 @@ export function networkWork(
 }
 
 /**
- * Multiply-adds of one batch row of a whole sampling: of the branches that run. A reused block counts nothing, nor does
+ * Multiply-adds per batch row over a whole sampling, in the branches that run. A reused block counts nothing, nor does
  * one whose result nothing reads. Throws ArgumentError where the schedule names a block that the network does not have.
  */
 export function multiplyAddsOf(

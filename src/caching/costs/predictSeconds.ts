@@ -1,4 +1,4 @@
-/** What a schedule will cost, from measured costs: before any image is made. */
+/** What a schedule will cost: predicted from measured costs, before any image is made. */
 import { median } from "../../instrument/profile/statistics.js";
 import type { BlockSeconds, Costs } from "./costs.js";
 import { executionPlan, stagesAt } from "../run/executionPlan.js";
@@ -12,7 +12,7 @@ type Planned = Pick<Schedule, "timesteps" | "blocks">;
 /**
  * Seconds of a whole sampling by a schedule: the text encoded once, and in each evaluation the medians of
  * the blocks that run. A block whose C is kept costs what keeping does, a reused one its merge and its
- * rule's weighted sum (of more than three values: as three), and one whose result nothing reads costs nothing.
+ * rule's weighted sum (more than three values count as three), and one whose result nothing reads costs nothing.
  *
  * @param reuse the rule that the run will use: its sums cost time
  */

@@ -10,7 +10,7 @@ import { scheduleSampling } from "../schedule/scheduleSampling.js";
 import type { Schedule } from "../schedule/schedule.js";
 
 export interface RealisedOptions {
-  /** what the network is given, but for its timestep: `timingInputs`, or one's own */
+  /** the network's inputs without the timestep: from `timingInputs`, or your own */
   readonly inputs: Omit<UNetInputs, "timestep">;
   /** what stands in for C. Default: hold */
   readonly reuse?: ReuseRule;
@@ -22,7 +22,7 @@ export interface RealisedOptions {
 export interface Realised {
   readonly plainSeconds: number;
   readonly cachedSeconds: number;
-  /** what the blocks that the cached run did not compute took in the plain one */
+  /** what the plain run spent on the blocks that the cached one did not compute */
   readonly skippedSeconds: number;
 }
 
@@ -79,7 +79,7 @@ export async function timeRealised(
   }
 }
 
-/** The speed-up that was reached, and the one of an ideal in which skipped blocks cost nothing. */
+/** The speed-up that was reached, and the ideal one, with skipped blocks costing nothing. */
 export function speedups({ plainSeconds, cachedSeconds, skippedSeconds }: Realised): {
   readonly realised: number;
   readonly ideal: number;

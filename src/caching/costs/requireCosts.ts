@@ -1,4 +1,4 @@
-/** Whether costs may stand for a model and a run. */
+/** Whether measured costs apply to a model and a run. */
 import { ArgumentError } from "../../errors.js";
 import type { Costs } from "./costs.js";
 
@@ -18,7 +18,7 @@ export function requireCostsOf(
   );
 }
 
-/** How a run that costs predict differs from what they were measured on: then the prediction is a rough one. */
+/** How a run differs from the one that its costs were measured on; each difference makes the prediction rough. */
 export function costsCaveats(
   { setting }: Costs,
   { device, rows }: { readonly device?: string; readonly rows: number },

@@ -4,7 +4,7 @@ import { elementCount } from "../../numerics/tensor.js";
 import type { FloatTensor } from "../../numerics/tensor.js";
 import type { NetworkConditions } from "../../engine/network/unetInputs.js";
 
-/** What an evaluation that is only timed is given, but for its timestep: numbers of ordinary size, and empty prompts. */
+/** Inputs, without the timestep, for an evaluation that is only timed: numbers of ordinary size, and empty prompts. */
 export async function timingInputs(
   pipeline: Pipeline,
   rows: number,

@@ -3,7 +3,7 @@ import type { Pipeline } from "../../diffusion/pipeline.js";
 import type { BlockSeconds, Costs } from "./costs.js";
 import { networkWork } from "./networkWork.js";
 
-/** Of the machine that the seconds are of. What a machine really does is another matter: `measureCosts` asks it. */
+/** Speed of the imaginary machine that these costs are for; `measureCosts` times a real one. */
 const MULTIPLY_ADDS_A_SECOND = 1e9;
 
 export interface WorkCostsOptions {
@@ -13,8 +13,8 @@ export interface WorkCostsOptions {
 }
 
 /**
- * Costs as a machine would have them whose time is multiply-adds and nothing else: a reused block costs nothing. With
- * them a budget is one of multiply-adds, and the schedule that a heuristic finds for it is the same everywhere.
+ * Costs of an imaginary machine that spends time on multiply-adds alone, so that a reused block costs nothing. A budget
+ * then limits multiply-adds, and a heuristic finds the same schedule for it on every machine.
  */
 export async function workCosts(
   pipeline: Pipeline,

@@ -5,13 +5,12 @@ import { checkSchedule, requireBlocksOf } from "../schedule/checkSchedule.js";
 import type { Schedule } from "../schedule/schedule.js";
 
 /**
- * What a heuristic answers, which may be a user's own: it is given copies of its own of profile and options, and its
- * answer is checked and copied. So nothing that it writes into what it was given, or later into what it gave, changes
- * what another one sees or gave.
+ * Asks a heuristic, which may be a user's own. It gets its own copies of profile and options, and its answer is checked
+ * and copied, so that nothing it writes into its arguments, or later into its answer, affects another heuristic.
  *
  * @param name for messages
- * @throws ArgumentError where the answer is no schedule of the profile's blocks, or the heuristic throws another error
- *   than one of this library's
+ * @throws ArgumentError where the answer is not a schedule of the profile's blocks, or the heuristic throws an error
+ *   that is not one of this library's
  */
 export function askHeuristic<Options extends object>(
   find: (profile: Profile, options: Options) => Schedule,
@@ -25,7 +24,7 @@ export function askHeuristic<Options extends object>(
   return schedule;
 }
 
-/** An error that is not of this library says neither which heuristic it is of, nor what that was asked. */
+/** An error from outside this library says neither which heuristic threw it nor what it was asked: this adds both. */
 function answerOf<Options extends object>(
   find: (profile: Profile, options: Options) => Schedule,
   profile: Profile,
@@ -50,7 +49,7 @@ function copyOptions<Options extends object>(options: Options): Options {
   return Object.fromEntries(Object.entries(options).map(([name, value]) => [name, copyOf(value)])) as Options;
 }
 
-/** Functions, and what holds some (a reuse rule), have no copy and are passed on. */
+/** Functions, and objects that hold some (a reuse rule), cannot be copied and are passed on as they are. */
 function copyOf(value: unknown): unknown {
   try {
     return structuredClone(value);

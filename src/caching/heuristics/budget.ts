@@ -1,24 +1,27 @@
-/** How fast a sampling is to be: what heuristics with a budget, and the search for a parameter, are given. */
+/** How fast a sampling is to be, for heuristics that take a budget and for the search for a parameter. */
 import { ArgumentError } from "../../errors.js";
 import type { Costs } from "../costs/costs.js";
 import { predictSeconds } from "../costs/predictSeconds.js";
 import { hold } from "../run/reuseRule.js";
 import type { ReuseRule } from "../run/reuseRule.js";
 
-/** `speedup` or `seconds`, one of them; as predicted from costs. */
+/** Either `speedup` or `seconds`, as predicted from costs. */
 export interface Budget {
   readonly costs: Costs;
-  /** at least so many times faster than the plain run */
+  /** at least this many times faster than the plain run */
   readonly speedup?: number;
-  /** at most so many seconds a sampling, decoding left out */
+  /** at most this many seconds per sampling, decoding left out */
   readonly seconds?: number;
   /** the reuse rule that the run will use; its sums cost time. Default: hold */
   readonly reuse?: Pick<ReuseRule, "history">;
 }
 
-/** The seconds that a budget allows. Throws ArgumentError where costs are missing, or it names none, both, or none above 0. */
+/**
+ * The seconds that a budget allows. Throws ArgumentError where costs are missing, or not exactly one of speedup and
+ * seconds is given, or it is not above 0.
+ */
 export function secondsOf({ costs, speedup, seconds }: Budget, timesteps: readonly number[]): number {
-  // Options that come by name are not typed.
+  // Options that are given by name are not type-checked.
   if (costs === undefined)
     throw new ArgumentError(
       "costs: expected costs measured on this machine, found none — measureCosts (`blockcache costs <model> --out costs.safetensors`)",

@@ -7,7 +7,7 @@ import type { Cacheable } from "./heuristic.js";
 import { pairDistance } from "./pairDistance.js";
 
 export interface DirectOptions extends Cacheable {
-  /** how far C may be from what is kept of it, as relative L1 */
+  /** how far C may be from the kept one, in relative L1 */
   readonly delta: number;
 }
 

@@ -12,7 +12,7 @@ import type { BlockLifetimes } from "./lifetimes.js";
 
 export interface DynamicProgrammeOptions extends Cacheable, Budget {}
 
-/** The schedule of every block, with what it misses and takes in all. */
+/** When every block computes, with the change missed and the seconds taken in all. */
 interface Plan {
   readonly computed: readonly (readonly number[])[];
   readonly missed: number;
@@ -24,17 +24,17 @@ const ROUNDS = 60;
 const FACTOR = 16;
 
 /**
- * The least missed change (lifetimes.ts) within a budget of seconds that all blocks share. With a
- * multiplier λ on seconds the blocks part, and the best lifetimes of each are a shortest path, found
- * exactly; bisection finds the smallest λ whose schedule is fast enough.
+ * The least missed change (lifetimes.ts) within a budget of seconds that all blocks share. With a multiplier λ on
+ * seconds the blocks become independent, and the best lifetimes of each are a shortest path, found exactly; bisection
+ * finds the smallest λ whose schedule is fast enough.
  *
- * Blocks are then taken over from the next slower schedule as far as the budget goes, and where greedy
- * misses less within it (the budget falls between two schedules of the convex hull), or alone is within it (blocks
- * that save by leaving others unread), its schedule is taken.
- * `heuristic` records λ, the missed change, and `gap`: at most so much of it could be spared by an exact
- * optimum (the dual bound; the time saved by what nothing reads taken as the schedule has it).
+ * Then blocks take their lifetimes from the next slower schedule as far as the budget allows. Greedy's schedule is
+ * taken instead where it misses less within the budget (when that falls between two schedules of the convex hull), or
+ * where it alone is within it (when blocks save time by leaving others unread). `heuristic` records λ, the missed
+ * change, and `gap`: at most how much less an exact optimum could miss (the dual bound, with the time that unread
+ * stages save taken from this schedule).
  *
- * Source: Everett 1963, "Generalized Lagrange multiplier method"; on the paper's change curves.
+ * Source: Everett 1963, "Generalized Lagrange multiplier method"; applied to the paper's change curves.
  *
  * @throws ArgumentError where no schedule of these blocks is within the budget
  */
@@ -102,7 +102,7 @@ export function dynamicProgramme(profile: Profile, options: DynamicProgrammeOpti
 
 /**
  * The evaluations at which a block computes so that missed + multiplier · seconds is least: the shortest
- * path from evaluation 0 to the end over all lifetimes. Of equal ones the fewest, longest lifetimes.
+ * path from evaluation 0 to the end over all lifetimes. Among equals, the fewest and longest lifetimes.
  */
 export function bestLifetimes({ missed, seconds }: BlockLifetimes, evaluations: number, multiplier: number): number[] {
   const least = new Float64Array(evaluations + 1).fill(Infinity);

@@ -13,11 +13,11 @@ import type { BlockLifetimes } from "./lifetimes.js";
 export interface GreedyOptions extends Cacheable, Budget {}
 
 /**
- * From computing everywhere, the cell that misses least change per second it saves is reused next, until
- * the schedule is within the budget. Reusing a cell joins two lifetimes of its block: lifetimes.ts says
- * what that misses and saves. Where that does not suffice, cells that save nothing by themselves follow, the least
- * missed change first: keeping a value may take several reuses to pay for itself, and what is before a reused block
- * may be left unread. The schedules of all budgets are nested.
+ * Starts from computing everywhere, and each time reuses the cell that misses the least change per second it saves,
+ * until the schedule is within the budget. Reusing a cell joins two lifetimes of its block: lifetimes.ts says what that
+ * misses and saves. Where that does not suffice, cells that save nothing by themselves follow, the least missed change
+ * first: keeping a value may take several reuses to pay for itself, and reusing a block may leave stages before it
+ * unread. The schedules of all budgets are nested.
  *
  * Source: the greedy rule of the fractional knapsack (Dantzig 1957), on the paper's change curves.
  *
@@ -30,7 +30,7 @@ export function greedy(profile: Profile, options: GreedyOptions): Schedule {
   return createSchedule(profile, { name: "greedy", ...budgetRecord(options), ...cacheableRecord(options) }, blocks);
 }
 
-/** What the rule comes to, and its predicted seconds: more than the budget where it finds nothing within. */
+/** Where the rule ends, and its predicted seconds: more than the budget where it finds nothing within it. */
 export function greedyBlocks(
   profile: Profile,
   options: GreedyOptions,
@@ -91,7 +91,9 @@ interface Cell {
   readonly price: number;
 }
 
-/** A cell's price by the change that reusing it misses more and the seconds that it saves; none where it is not to be reused. */
+/**
+ * A cell's price, from the additional change missed and the seconds saved by reusing it; undefined: do not reuse it.
+ */
 type PriceOf = (missed: number, saved: number) => number | undefined;
 
 /** Every cell that has a price, in the order in which they are reused; they are taken out of `computed`. */

@@ -6,8 +6,8 @@ import type { Profile, ProfiledBlock } from "../../instrument/profile/profile.js
 import type { Schedule } from "../schedule/schedule.js";
 
 /**
- * From what was measured of a model to when its blocks compute: pure, so that the same profile and options
- * give the same schedule. What it needs besides the profile (δ, a budget, costs) stands in its options.
+ * Turns what was measured of a model into when its blocks compute; pure, so that the same profile and options give the
+ * same schedule. What it needs besides the profile (δ, a budget, costs) is in its options.
  */
 export type Heuristic<Options extends object = Cacheable> = (profile: Profile, options: Options) => Schedule;
 
@@ -37,7 +37,7 @@ export function cacheableBlocks(profile: Profile, options: Cacheable): readonly 
       named(block.id) &&
       (resolutions?.some(([height, width]) => block.resolution[0] === height && block.resolution[1] === width) ??
         true) &&
-      // A user's function: what it writes into a block is its own.
+      // A user's function gets a copy: what it writes into a block changes nothing here.
       where({ ...block }),
   );
   if (blocks.length > 0) return blocks;

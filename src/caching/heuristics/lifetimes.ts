@@ -16,11 +16,11 @@ export interface BlockLifetimes {
    * the mean L1rel over trajectories.
    */
   missed(from: number, to: number): number;
-  /** predicted seconds of the evaluations from `from` to before `to`: one that computes, the others reuse */
+  /** predicted seconds of the evaluations from `from` to before `to`: the first computes, the others reuse */
   seconds(from: number, to: number): number;
 }
 
-/** The lifetimes' costs of each block, with a block's seconds as they are where everything that is read runs. */
+/** The costs of each block's lifetimes. A block's seconds are its own: what its reuse leaves unread is not counted. */
 export function blockLifetimes(
   profile: Profile,
   blocks: readonly ProfiledBlock[],

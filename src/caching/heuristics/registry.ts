@@ -24,19 +24,19 @@ export interface NamedHeuristic {
   readonly parameter: string;
   /** the parameter's values that a sweep tries by default, ascending */
   readonly values: readonly number[];
-  /** least and greatest value that a search may try; the least above the greatest: none */
+  /** least and greatest value that a search may try; none where the least is above the greatest */
   readonly bounds: readonly [least: number, greatest: number];
   /** whether only whole numbers are allowed */
   readonly integer: boolean;
-  /** the names of its other options, where they are known: another name is then a slip */
+  /** the names of its other options, where they are known: any other name is then a mistake */
   readonly options?: readonly string[];
-  /** of these options, the ones that take one of a few words, with the words, the default first; the others are numbers */
+  /** the options that take one of a few words, with these words, the default first; all other options are numbers */
   readonly choices?: Readonly<Record<string, readonly string[]>>;
 }
 
 /**
- * What a user says of a heuristic. The rest has defaults that follow from `values`: a search stays between the least
- * and the greatest, and tries whole numbers alone where all of them are whole. Options: any.
+ * What a user gives of a heuristic. The rest has defaults that follow from `values`: a search stays between the least
+ * and the greatest, and tries only whole numbers where all of them are whole. Any options are accepted.
  */
 export interface HeuristicDefinition<Options extends object>
   extends
@@ -56,7 +56,7 @@ export function defineHeuristic<Options extends object>({
   integer = values.length > 0 && values.every(Number.isInteger),
   ...named
 }: HeuristicDefinition<Options>): NamedHeuristic {
-  // Options that come by name cannot be typed; a heuristic checks what it is given.
+  // Options that are given by name cannot be typed; a heuristic checks what it is given.
   return {
     ...named,
     values: [...values],

@@ -11,7 +11,7 @@ import type { NamedHeuristic, NamedOptions } from "./registry.js";
 
 /** Halvings of the search: finer than any profile's values. */
 const HALVINGS = 50;
-/** Where a parameter has no greatest value: so many doublings without any change, and there will be none. */
+/** Where a parameter has no greatest value: after this many doublings without any change, none is expected. */
 const IDLE_DOUBLINGS = 20;
 /** What sums of the same seconds in another order may differ by. */
 const ROUNDING = 1e-9;
@@ -30,8 +30,8 @@ interface Tried {
  * halves between a value that is too slow and one that is not, whichever of them is greater.
  *
  * @returns the schedule; its heuristic's record says under `speedup` what was asked for
- * @throws ArgumentError where no value reaches it, the message names the fastest; or where the heuristic has neither
- *   values nor bounds
+ * @throws ArgumentError where no value reaches it (the message names the fastest), or the heuristic has neither values
+ *   nor bounds
  */
 export function withinBudget(
   heuristic: NamedHeuristic,
@@ -50,7 +50,7 @@ export function withinBudget(
     const seconds = predictSeconds(costs, schedule, reuse);
     return { value, schedule, seconds, isFast: seconds <= allowed };
   };
-  // Planning within a budget is then the heuristic's own work.
+  // A heuristic whose parameter is the speed-up plans within the budget by itself.
   const tried = parameter === "speedup" ? [tryAt(asked)] : search(heuristic, tryAt);
   const limit = parameter === "speedup" ? allowed * (1 + ROUNDING) : allowed;
   const fast = tried.filter(({ seconds }) => seconds <= limit);
@@ -63,13 +63,13 @@ export function withinBudget(
   if (reached * (1 + ROUNDING) >= speedupCeiling(costs, fastest.schedule, Object.keys(fastest.schedule.blocks)))
     throw unreachable(budget, timesteps, fastest.seconds);
   throw new ArgumentError(
-    `speedup: expected at most ${reached.toFixed(3)}, which the heuristic ${name} reaches at ${parameter} ${fastest.value}, found ${asked} — ${parameter === "speedup" ? "it was to plan for that itself" : "with other bounds the search tries other values"}`,
+    `speedup: expected at most ${reached.toFixed(3)}, which the heuristic ${name} reaches at ${parameter} ${fastest.value}, found ${asked} — ${parameter === "speedup" ? "the heuristic itself should have planned for that" : "with other bounds the search tries other values"}`,
   );
 }
 
 /**
- * Values tried, ascending: those of the heuristic, its bounds, and where they lie on both sides of the budget, halves
- * between; doubled where there is no greatest.
+ * Everything tried, ascending: the heuristic's values and bounds, doublings where there is no greatest value, and
+ * halvings where two neighbours lie on different sides of the budget.
  */
 function search(
   { name, parameter, values, bounds: [least, greatest], integer }: NamedHeuristic,

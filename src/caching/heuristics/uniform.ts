@@ -6,7 +6,7 @@ import { cacheableBlocks, cacheableRecord, computeWhen } from "./heuristic.js";
 import type { Cacheable } from "./heuristic.js";
 
 export interface UniformOptions extends Cacheable {
-  /** every how many evaluations a block computes; 1 computes everywhere */
+  /** a block computes once in this many evaluations; 1 computes everywhere */
   readonly interval: number;
 }
 
@@ -18,7 +18,10 @@ export function uniform(profile: Profile, options: UniformOptions): Schedule {
   return createSchedule(profile, { name: "uniform", interval, ...cacheableRecord(options) }, blocks);
 }
 
-/** Whether a network evaluation computes at an interval, from the first on. Throws ArgumentError where the interval is no positive integer. */
+/**
+ * Whether a network evaluation computes at an interval, from the first on. Throws ArgumentError where the interval is
+ * not a positive integer.
+ */
 export function everyInterval(interval: number): (evaluation: number) => boolean {
   if (!Number.isInteger(interval) || interval < 1)
     throw new ArgumentError(`interval: expected an integer of 1 or more, found ${interval}`);

@@ -7,7 +7,7 @@ import { followsInput } from "./mendedSum.js";
 import type { Coefficients, Mender } from "./mendedSum.js";
 import type { ReuseRule } from "./reuseRule.js";
 
-/** Mends stand-ins by an adjustment that is there, or by one that grows while the run goes on. */
+/** Corrects stand-ins by an adjustment: a finished one, or one that is still being fitted while the run goes on. */
 export function adjustmentMender(
   { blocks, halves }: Pick<Adjustment, "blocks" | "halves">,
   terms: readonly Term[],
@@ -31,7 +31,7 @@ export function adjustmentMender(
   };
 }
 
-/** What a run by an adjustment will keep. */
+/** What a run with an adjustment will keep. */
 export function mendingOf(adjustment: Adjustment, network: readonly Block[], reuse: ReuseRule): Mending {
   const terms = termsOf(adjustment);
   const following = new Set(network.filter(followsInput).map(({ id }) => id));

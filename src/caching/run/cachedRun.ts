@@ -21,13 +21,16 @@ import type { Schedule } from "../schedule/schedule.js";
 export interface CachedRunOptions {
   /** what stands in for C. Default: hold, as in the paper */
   readonly reuse?: ReuseRule;
-  /** mends what stands in for C; fitted for this schedule and rule. Default: none */
+  /** corrects what stands in for C; must be fitted for this schedule and rule. Default: none */
   readonly adjustment?: Adjustment;
-  /** Mismatches between schedule and run that are let pass. Default: none */
+  /** Mismatches between schedule and run that are tolerated. Default: none */
   readonly allow?: readonly ScheduleMismatch[];
 }
 
-/** `model`: another fingerprint; `solver`: another solver, its configuration, or other timesteps of the same number */
+/**
+ * `model`: another fingerprint; `solver`: another solver, another configuration of it, or as many timesteps but
+ * different ones
+ */
 export type ScheduleMismatch = "model" | "solver";
 
 /** A sampling hook that reuses, and what it did in its last run. */
@@ -44,9 +47,10 @@ export interface CachedRun extends SamplingHook {
  * Caches by a schedule (paper section 3.2). Give it to one sampling at a time:
  * `generate(pipeline, { prompt, steps: 20, hooks: [cachedRun(schedule)] })`.
  *
- * @throws ArgumentError for what is no schedule; when sampling starts, where the schedule is for another model, solver
- *   or number of steps, or names a block that the model does not have; during sampling, where the rule gives other than
- *   a finite weight for each kept value
+ * @throws ArgumentError where this is not a schedule; when sampling starts, where the schedule is for another model,
+ *   solver
+ * or number of steps, or names a block that the model does not have; during sampling, where the rule does not give one
+ * finite weight for each kept value
  */
 export function cachedRun(
   schedule: Schedule,

@@ -10,7 +10,7 @@ export type BlockAction =
   | "compute"
   /** its branch runs, and C is kept */
   | "keep"
-  /** it is reused: a weighted sum of so many kept values stands in */
+  /** it is reused: a weighted sum of this many kept values stands in */
   | number;
 
 /** block id → what is done with it at each evaluation; only the scheduled blocks, the others compute */
@@ -36,7 +36,7 @@ function actionsOf(computed: ReadonlySet<number>, evaluations: number, history: 
   });
 }
 
-/** Whether a later reuse reads what is computed at `evaluation`: not after `history` newer ones, or none. */
+/** Whether a later reuse reads what is computed at `evaluation`: none does once `history` newer values are kept. */
 function isReadLater(computed: ReadonlySet<number>, evaluation: number, evaluations: number, history: number): boolean {
   let newer = 0;
   for (let later = evaluation + 1; later < evaluations && newer < history; later++) {
@@ -65,7 +65,7 @@ export function stagesAt(
   return liveStages(stages, network[network.length - 1].id);
 }
 
-/** What an adjustment keeps beside the reuse rule's values (adjustmentMender.ts). */
+/** What an adjustment keeps besides the reuse rule's values (adjustmentMender.ts). */
 export interface Mending {
   /** how many computed values of C are kept */
   readonly history: number;
@@ -74,7 +74,7 @@ export interface Mending {
 }
 
 /**
- * The most bytes that a cached run holds beside a plain one at any time: kept values of C. Equal to
+ * The most bytes that a cached run holds, at any time, in addition to what a plain one does: kept values of C. Equal to
  * `CachedRun.peakCacheBytes`.
  *
  * @param rows of a network evaluation: twice the images with guidance

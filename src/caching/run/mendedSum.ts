@@ -1,4 +1,4 @@
-/** A stand-in for C that coefficients of each channel mend (adjustment.ts has the terms). */
+/** A stand-in for C, corrected ("mended") by coefficients for each channel (adjustment.ts has the terms). */
 import { hasMerge } from "../../graphs/block.js";
 import type { Block } from "../../graphs/block.js";
 import type { Evaluation } from "../../engine/network/observer.js";
@@ -9,18 +9,18 @@ import type { Term } from "../adjustment/adjustment.js";
 
 /** What a stand-in can be made of at one evaluation. */
 export interface StandInParts {
-  /** computed values of C, oldest first; each with the block's input then, where it is kept */
+  /** computed values of C, oldest first; each with the block's input at that time, where it is kept */
   readonly kept: readonly { readonly branch: Tensor; readonly input?: Tensor }[];
-  /** the reuse rule's weights, those of the last so many of `kept` */
+  /** the reuse rule's weights, one for each of the last values of `kept` */
   readonly weights: readonly number[];
   /** the block's input now */
   readonly input?: Tensor;
 }
 
-/** Numbers of each term that is not as in {@link IDENTITY}: [halves, channels] */
+/** The numbers of each term that differs from {@link IDENTITY}: [halves, channels] */
 export type Coefficients = Readonly<Partial<Record<Term, Float32Array>>>;
 
-/** Says how stand-ins are mended while a run goes on. */
+/** Says, during a run, how stand-ins are corrected. */
 export interface Mender {
   /** the terms that it may use: they decide what is kept */
   readonly terms: readonly Term[];
@@ -28,12 +28,15 @@ export interface Mender {
   coefficients(block: Block, evaluation: Evaluation, parts: StandInParts): Promise<Coefficients | undefined>;
 }
 
-/** Whether the change of a block's input says something about each channel of its C: where they are the same channels. */
+/**
+ * Whether the change of a block's input says something about each channel of its C: it does where both have the same
+ * channels.
+ */
 export function followsInput(block: Block): boolean {
   return hasMerge(block) && block.inputs[0].dims[1] === block.channels;
 }
 
-/** The mended stand-in: one weighted sum over what it is made of. */
+/** The corrected stand-in: one weighted sum over what it is made of. */
 export function mendedSum(
   { kept, weights, input }: StandInParts,
   coefficients: Coefficients,
@@ -55,7 +58,7 @@ export function mendedSum(
       tensor: branch,
       weight: broadcast((index) => {
         const [change, earlier] = [of("change", index), of("earlier_change", index)];
-        // K₁ − K₂ and K₂ − K₃, where there are as many.
+        // K₁ − K₂ and K₂ − K₃, where that many are kept.
         const first = newest >= 1 ? ([change, -change, 0][age] ?? 0) : 0;
         const second = newest >= 2 ? ([0, earlier, -earlier][age] ?? 0) : 0;
         return of("scale", index) * weight + first + second;

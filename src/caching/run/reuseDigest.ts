@@ -5,8 +5,8 @@ import { REUSE_RULES, weightsOf } from "./reuseRule.js";
 import type { ReuseRule } from "./reuseRule.js";
 
 /**
- * `sha256:…` of every weight that a user's own rule gives in a run by a schedule: what tells the rule from an edited
- * one of the same name, whatever it was written or imported in. Nothing for the library's own rules.
+ * `sha256:…` of every weight that a user's own rule gives in a run by a schedule: it tells the rule from an edited one
+ * of the same name, however it was written or imported. Nothing for the library's own rules.
  *
  * @param times of the run's evaluations
  */
@@ -27,7 +27,7 @@ export function reuseDigest(
   return `sha256:${hash.digest("hex")}`;
 }
 
-/** A rule that fails does so when it is sampled by, with this message. */
+/** A rule that fails here fails again, with this message, when a sampling uses it. */
 function weightsOrFault(rule: ReuseRule, id: string, kept: readonly EvaluationTime[], wanted: EvaluationTime): unknown {
   try {
     return weightsOf(rule, id, kept, wanted);

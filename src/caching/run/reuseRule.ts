@@ -68,9 +68,10 @@ export const REUSE_RULES: readonly ReuseRule[] = [
 const rules = new Map(REUSE_RULES.map((rule) => [rule.name, rule]));
 
 /**
- * What a rule gives, which may be a user's own: it is given copies of the times, so that it changes nothing else.
+ * The weights that a rule gives. It may be a user's own: it gets copies of the times, so that it cannot change the
+ * originals.
  *
- * @throws ArgumentError where it throws, or gives other than a finite weight for each kept value
+ * @throws ArgumentError where it throws, or does not give one finite weight for each kept value
  */
 export function weightsOf(
   rule: ReuseRule,
@@ -105,13 +106,13 @@ function isFloat32(weight: unknown): weight is number {
 }
 
 /**
- * Makes a rule one that studies, sweeps, plots and the command line know by its name:
- * `defineReuseRule({ name: "half", history: 1, weights: () => [0.5] })`. Jobs carry the name, and a digest of the
- * weights that the rule gives: every process that does them must define the same rule (a worker: `--reuse ./half.mjs`).
- * Defined again, a name stands for the later rule. The weights must follow from the arguments alone.
+ * Makes a rule known by its name to studies, sweeps, plots and the command line: `defineReuseRule({ name: "half",
+ * history: 1, weights: () => [0.5] })`. Jobs carry the name, and a digest of the weights that the rule gives: every
+ * process that runs them must define the same rule (a worker: `--reuse ./half.mjs`). Defined again, a name stands for
+ * the later rule. The weights must follow from the arguments alone.
  *
  * @returns the rule, frozen
- * @throws ArgumentError where the name is taken by a rule of the library's or is no plain name, or the rule is none
+ * @throws ArgumentError where the name is one of the library's own or is not a plain name, or the rule is not valid
  */
 export function defineReuseRule(rule: ReuseRule): ReuseRule {
   const { name, history, weights } = rule;

@@ -1,4 +1,4 @@
-/** The rules of a schedule, and a copy of what keeps them: schedules come from files and from users' functions. */
+/** Checks and copies what should be a schedule: schedules come from files and from users' functions. */
 import { z } from "zod";
 import { ArgumentError } from "../../errors.js";
 import { schemaProblem } from "../../files/schemaProblem.js";
@@ -26,14 +26,14 @@ export const scheduleFields = z.object({
   blocks: z.record(z.string(), z.array(z.number().int().nonnegative())),
 });
 
-/** What a schedule consists of; that its evaluations are ordered and within range, {@link scheduleProblem} checks. */
+/** The form of a schedule; {@link scheduleProblem} also checks that its evaluations are ordered and within range. */
 export const scheduleSchema = z.record(z.string(), z.unknown()).pipe(scheduleFields);
 
 /**
  * A schedule from what should be one: checked, and a copy that shares nothing with it.
  *
  * @param where it comes from, for the message
- * @throws ArgumentError where it breaks a rule, or what it says of its heuristic and edits is no plain data
+ * @throws ArgumentError where it breaks a rule, or what it says of its heuristic and edits is not plain data
  */
 export function checkSchedule(given: unknown, where = "schedule"): Schedule {
   const problem = scheduleProblem(given);
@@ -68,7 +68,10 @@ function problemAt(where: string, { field, expected, found }: SchemaProblem): Ar
   );
 }
 
-/** As JSON has it: what a file could not hold (functions) is left out. Throws ArgumentError where there is no JSON of it. */
+/**
+ * The record as JSON has it: what a file could not hold (functions) is left out. Throws ArgumentError where JSON cannot
+ * hold it at all.
+ */
 function plainRecord<Kept extends object>(record: Kept, where: string): Kept {
   try {
     return JSON.parse(JSON.stringify(record)) as Kept;
@@ -80,7 +83,7 @@ function plainRecord<Kept extends object>(record: Kept, where: string): Kept {
   }
 }
 
-/** The first rule that something breaks which should be a schedule. */
+/** The first rule that is broken by what should be a schedule. */
 export function scheduleProblem(given: unknown): SchemaProblem | undefined {
   const parsed = scheduleSchema.safeParse(given);
   if (!parsed.success) return schemaProblem(parsed.error, given);

@@ -19,9 +19,9 @@ export interface BootstrapOptions {
 }
 
 /**
- * The probability that a cell (block × evaluation) computes, by the bootstrap over trajectories: as many as
- * the profile has are drawn with replacement, and the schedule is found anew (Efron & Tibshirani 1993,
- * chapter 6). 0 and 1 are cells that do not depend on which prompts and seeds were profiled.
+ * The probability that a cell (block × evaluation) computes, by the bootstrap over trajectories: as many as the profile
+ * has are drawn with replacement, and a schedule is found from each such draw (Efron & Tibshirani 1993, chapter 6). 0
+ * and 1 are cells that do not depend on which prompts and seeds were profiled.
  *
  * @param find a heuristic with its options: `(profile) => threshold(profile, { delta: 0.2 })`
  */
@@ -49,7 +49,7 @@ export function computeProbability(
   return Object.fromEntries([...counts].map(([id, count]) => [id, count.map((each) => each / resamples)]));
 }
 
-/** Comma-separated, a line a block and a column an evaluation: the probability that it computes. */
+/** Comma-separated, one line per block and one column per evaluation: the probability that it computes. */
 export function probabilityCsv(probability: ComputeProbability): string {
   const [first = []] = Object.values(probability);
   return `${[["block", ...first.keys()].join(","), ...Object.entries(probability).map(([id, values]) => [id, ...values].join(","))].join("\n")}\n`;

@@ -7,8 +7,8 @@ import type { Schedule } from "./schedule.js";
 /**
  * A schedule for the setting of a profile. It has its own lists: what is done to `blocks` later does not change it.
  *
- * @throws ArgumentError where `blocks` breaks a rule or names a block that the profile does not have, or `heuristic`
- *   is no plain data
+ * @throws ArgumentError where `blocks` breaks a rule or names a block that the profile does not have, or `heuristic` is
+ *   not plain data
  */
 export function createSchedule(
   profile: Profile,

@@ -17,7 +17,7 @@ export interface Cells {
   readonly evaluations: readonly number[];
 }
 
-/** These cells compute. Throws ArgumentError where they are none of the schedule's. */
+/** These cells compute. Throws ArgumentError where they are not in the schedule. */
 export function pin(schedule: Schedule, cells: Cells): Schedule {
   const [named, evaluations] = cellsOf(schedule, cells, 0);
   return edited(schedule, { edit: "pin", ...cells }, (computed, id) =>
@@ -25,7 +25,10 @@ export function pin(schedule: Schedule, cells: Cells): Schedule {
   );
 }
 
-/** These cells reuse. Throws ArgumentError where they are none of the schedule's, or the first evaluation, which must compute. */
+/**
+ * These cells reuse. Throws ArgumentError where they are not in the schedule, or include the first evaluation, which
+ * must compute.
+ */
 export function forbid(schedule: Schedule, cells: Cells): Schedule {
   const [named, evaluations] = cellsOf(schedule, cells, 1);
   return edited(schedule, { edit: "forbid", ...cells }, (computed, id) =>
@@ -48,7 +51,7 @@ export function computeEnds(
   return edited(schedule, { edit: "compute ends", first, last }, (computed) => [...computed, ...ends]);
 }
 
-/** No cache is reused for more than `age` evaluations: a block then computes. */
+/** No cache is reused for more than `age` evaluations: after that, its block computes. */
 export function limitAge(schedule: Schedule, age: number): Schedule {
   requireInteger("age", age, 0);
   return edited(schedule, { edit: "limit age", age }, (computed) => {
@@ -86,7 +89,7 @@ export function perturb(
   });
 }
 
-/** Computes where either does. Throws ArgumentError where they are for other evaluations. */
+/** Computes where either does. Throws ArgumentError where the two have different timesteps. */
 export function union(schedule: Schedule, other: Schedule): Schedule {
   requireSameTimes(schedule, other);
   const common = Object.fromEntries(Object.entries(schedule.blocks).filter(([id]) => id in other.blocks));
@@ -105,7 +108,7 @@ export interface ScheduleDifference {
   readonly only_second: Readonly<Record<string, readonly number[]>>;
 }
 
-/** Where two schedules differ. Throws ArgumentError where they are for other evaluations. */
+/** Where two schedules differ. Throws ArgumentError where the two have different timesteps. */
 export function difference(first: Schedule, second: Schedule): ScheduleDifference {
   requireSameTimes(first, second);
   const ids = [...new Set([...Object.keys(first.blocks), ...Object.keys(second.blocks)])];

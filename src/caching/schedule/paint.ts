@@ -12,7 +12,7 @@ export type PaintedCells = Readonly<Record<string, Readonly<Record<number, CellM
 /**
  * The schedule with these cells as painted. A block that the schedule does not name computes at all other evaluations.
  *
- * @throws ArgumentError where a cell is no evaluation of the schedule, or the first one is to reuse
+ * @throws ArgumentError where the schedule has no such evaluation, or the first one is painted to reuse
  */
 export function paint(schedule: Schedule, cells: PaintedCells): Schedule {
   const evaluations = [...schedule.timesteps.keys()];

@@ -11,16 +11,16 @@ export interface RegularScheduleOptions extends Pick<
   SampleOptions,
   "solver" | "schedulerConfig" | "steps" | "guidanceScale"
 > {
-  /** every how many network evaluations a block computes */
+  /** a block computes once in this many network evaluations */
   readonly interval: number;
   /** kinds of block that are cached; `conv_out` skips whole evaluations, since nothing else is read */
   readonly kinds: readonly BlockKind[];
 }
 
 /**
- * A schedule that needs no profile: blocks of some kinds compute at one interval.
+ * A schedule that needs no profile: blocks of the given kinds compute at one interval.
  *
- * @throws ArgumentError where the interval is no positive integer, or the sampling does not fit the model
+ * @throws ArgumentError where the interval is not a positive integer, or the sampling does not fit the model
  */
 export async function regularSchedule(
   pipeline: Pipeline,

@@ -5,7 +5,7 @@ import { checkSchedule, scheduleProblem } from "./checkSchedule.js";
 import { computesAt } from "./schedule.js";
 import type { Schedule } from "./schedule.js";
 
-/** @throws InvalidFileError where the file is missing, no schedule, or breaks a rule */
+/** @throws InvalidFileError where the file is missing, is not a schedule, or breaks a rule */
 export async function loadSchedule(path: string): Promise<Schedule> {
   const found = await readJson(path);
   const problem = scheduleProblem(found);
@@ -23,7 +23,7 @@ export async function saveSchedule(path: string, schedule: Schedule): Promise<vo
   await writeJson(path, checkSchedule(schedule));
 }
 
-/** Comma-separated, a line a block and a column an evaluation: 1 computes, 0 reuses. */
+/** Comma-separated, one line per block and one column per evaluation: 1 computes, 0 reuses. */
 export function scheduleCsv(schedule: Schedule): string {
   const evaluations = [...schedule.timesteps.keys()];
   const rows = Object.keys(schedule.blocks).map((id) =>

@@ -13,7 +13,7 @@ export function scheduleSampling({
   num_inference_steps,
   guidance_scale,
 }: Pick<Schedule, "solver" | "solver_config" | "num_inference_steps" | "guidance_scale">): Sampled {
-  // planEvaluations refuses a name that is none.
+  // planEvaluations refuses an unknown solver's name.
   return {
     solver: solver as SolverName,
     schedulerConfig: solver_config,
@@ -25,7 +25,7 @@ export function scheduleSampling({
 /**
  * How a profile was sampled: as a schedule is to be, with its negative prompt and size.
  *
- * @param vaeScaleFactor pixels of a latent each way
+ * @param vaeScaleFactor pixels per latent, each way
  */
 export function profileSampling(
   setting: ProfileSetting,

@@ -1,4 +1,4 @@
-/** What a schedule found in one setting is in another: other prompts, guidance, size, solver, steps. */
+/** What a schedule found in one setting is worth in another: other prompts, guidance, size, solver, steps. */
 import { ArgumentError } from "../../errors.js";
 import type { Profile } from "../../instrument/profile/profile.js";
 import { summarise } from "../../instrument/profile/statistics.js";
@@ -45,7 +45,7 @@ export interface TransferRow {
   readonly to: string;
   /** share of the scheduled blocks' evaluations that compute, from 0 to 1 */
   readonly computed_share: number;
-  /** share of cells that do as in the schedule found in `to` itself */
+  /** share of cells that do the same as in the schedule found in `to` itself */
   readonly agreement: number;
   /** change that a cache has missed, the mean over cells, by the change curves of `to` (lifetimes.ts) */
   readonly missed: number;

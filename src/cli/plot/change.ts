@@ -19,7 +19,7 @@ interface ChangeOptions extends PlotOptions {
 export function changeCommands(): Command[] {
   return (
     [
-      ["change", changeCurves, "change curves, a panel a stage of the network"],
+      ["change", changeCurves, "change curves, one panel per stage of the network"],
       ["heat-map", changeHeatMap, "mean change, block × step"],
     ] as const
   ).map(([name, draw, what]) =>
@@ -32,7 +32,7 @@ export function changeCommands(): Command[] {
       .addOption(
         new Option(
           "--measure <name>",
-          "change: relative L1, the paper's; change_cond, change_uncond: of one guidance half; change_l2: relative L2; cosine: similarity",
+          "change: relative L1, the paper's; change_cond, change_uncond: the same of one guidance half; change_l2: relative L2; cosine: similarity",
         )
           .choices(MEASURES)
           .default("change"),

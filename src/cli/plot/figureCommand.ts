@@ -18,14 +18,14 @@ export function figureCommand(usage: string, description: string, example: strin
     .addOption(
       outputFile(
         "--out <files...>",
-        `files to write; the ending says how: ${FIGURE_FORMATS.join(", ")}`,
+        `files to write, in the format that the ending says: ${FIGURE_FORMATS.join(", ")}`,
         FIGURE_FORMATS,
       ).makeOptionMandatory(),
     )
     .addOption(
       new Option(
         "--theme <name>",
-        "light and dark: for a page or notebook of that kind; print: black on white, 7 pt letters in a PDF",
+        "light and dark: for a page or notebook of that kind; print: black on white, 7 pt text in a PDF",
       )
         .choices(["light", "dark", "print"])
         .default("light"),

@@ -56,7 +56,7 @@ export function pcaCommand(): Command {
     });
 }
 
-/** Enlarged so much that viewers do not blur them. */
+/** Enlarged by this much, the maps are not blurred by viewers. */
 const ENLARGEMENT = 4;
 
 async function strips(
@@ -78,10 +78,10 @@ async function strips(
   );
   if (selected.size === 0)
     throw new UsageError(
-      "--blocks: expected layer blocks, found only parts inside of spatial transformers, which have tokens instead of feature maps",
+      "--blocks: expected layer blocks, found only parts inside spatial transformers, which have tokens instead of feature maps",
     );
 
-  // On disk: the maps of a large network would fill the memory.
+  // On disk, because the maps of a large network would fill the memory.
   const folder = await mkdtemp(join(tmpdir(), "blockcache-pca-"));
   try {
     const path = join(folder, "maps.safetensors");
@@ -95,7 +95,7 @@ async function strips(
         rows,
         steps,
         timesteps: steps.map((step) => timesteps[step]),
-        title: "First three principal components of C, one basis a block over all steps",
+        title: "First three principal components of C, one basis per block over all steps",
         theme,
       });
     } finally {

@@ -53,7 +53,7 @@ export function studyCommands(): Command[] {
       .addOption(measureOption())
       .option("--intervals", "95 % intervals over trajectories, and the range of the times")
       .addOption(
-        new Option("--x <cost>", "measured or predicted time, or what is computed: evaluations, multiply-adds")
+        new Option("--x <cost>", "measured or predicted time, or work: evaluations, multiply-adds")
           .choices(COST_AXES)
           .default("time"),
       )
@@ -69,7 +69,7 @@ export function studyCommands(): Command[] {
       }),
     studyCommand("sweep", "error and speed-up over the parameter of one heuristic (δ)")
       .addOption(measureOption())
-      .option("--heuristic <name>", "whose parameter", "threshold")
+      .option("--heuristic <name>", "the heuristic whose parameter is swept", "threshold")
       .action(async (path: string, options: MeasuredOptions & { readonly heuristic: string }) =>
         writeFigure(sweepCurves(await loadStudy(path), options), options),
       ),

@@ -11,7 +11,7 @@ import { solverNames } from "./schedulerClasses.js";
 import type { Solver, SolverName } from "./solver.js";
 import { createUniPc } from "./unipc.js";
 
-/** Steps that every solver takes. */
+/** A number of steps that every solver accepts. */
 const SOME_STEPS = 4;
 
 /** Every solver, by name. */
@@ -37,7 +37,8 @@ const solvers: Readonly<
  * @param name the solver; the config may be that of any other diffusers scheduler
  * @param schedulerConfig `scheduler/scheduler_config.json`, parsed
  * @param numInferenceSteps how many steps, 1 or more
- * @throws ArgumentError if the solver is unknown, or the step count no positive integer or more than the training timesteps hold
+ * @throws ArgumentError if the solver is unknown, or the step count is not a positive integer or is more than the
+ *   training timesteps allow
  * @throws InvalidFileError if the config has a value that the scheduler class does not take
  * @throws UnsupportedError if it asks for something this library does not implement
  */

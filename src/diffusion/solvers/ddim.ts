@@ -48,10 +48,10 @@ type DdimConfig = z.output<typeof ddimConfig>;
 
 /**
  * The DDIM solver with the meaning of `DDIMScheduler.from_config(schedulerConfig)`. With η above 0
- * it draws noise of the latents' shape once a step, after the network ran.
+ * it draws noise of the latents' shape once per step, after the network ran.
  *
  * @throws InvalidFileError if the config has a value that DDIMScheduler does not take
- * @throws ArgumentError if the network was not trained on so many timesteps, or not on the first of them
+ * @throws ArgumentError if the network was trained on fewer timesteps, or not on the first one used
  */
 export function createDdim(schedulerConfig: Readonly<Record<string, unknown>>, numInferenceSteps: number): Solver {
   const config = fromConfig(ddimConfig, schedulerConfig);

@@ -4,7 +4,7 @@
  *
  *   x_t = (…) x_s + (…) D_0 + (…) D_1 + (…) D_2 + (…) ε
  *
- * from latents x_s at an earlier level, where the two differ in which latents and which differences these are.
+ * from latents x_s at an earlier level, the two differ in which latents and which differences these are.
  */
 import type { FloatTensor } from "../../numerics/tensor.js";
 import { randnTensor, requireGenerators } from "../../numerics/noise.js";
@@ -17,7 +17,7 @@ import type { Denoise, Solver, SolverOptions, SolverStep } from "./solver.js";
 
 type DpmSolverConfig = DpmSolverMultistepConfig | DpmSolverSinglestepConfig;
 
-/** How the evaluation at hand goes on to the next level. */
+/** How the current evaluation leads to the next level. */
 export interface DpmUpdate {
   readonly order: number;
   /** x_s, and s as an index of the levels */
@@ -25,7 +25,7 @@ export interface DpmUpdate {
   readonly source: number;
   /** D_0 */
   readonly prediction: Float32Array;
-  /** element → what D_1 and D_2 add to it; h is that of the update. There above order 1 */
+  /** element → what D_1 and D_2 add to it; h is that of the update. Present above order 1 */
   readonly differences?: (weights: UpdateWeights, h: number) => (element: number) => number;
 }
 
@@ -34,7 +34,10 @@ export type DpmMethod = (
   levels: readonly Scales[],
 ) => (index: number, latents: FloatTensor, prediction: Float32Array) => DpmUpdate;
 
-/** A solver of this form. The stochastic algorithms draw noise of the latents' shape once an evaluation, after the network ran. */
+/**
+ * A solver of this form. The stochastic algorithms draw noise of the latents' shape once per evaluation, after the
+ * network ran.
+ */
 export function dpmSolver(
   name: Solver["name"],
   config: DpmSolverConfig,

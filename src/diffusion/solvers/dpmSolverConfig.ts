@@ -34,7 +34,7 @@ const sharedKeys = {
 /** Keys that both DPM-Solvers have. */
 const dpmSolverKeys = {
   ...sharedKeys,
-  // The names of other multistep solvers, which diffusers reads as midpoint.
+  // The last three are names from other multistep solvers, which diffusers reads as midpoint.
   solver_type: z
     .enum(["midpoint", "heun", "logrho", "bh1", "bh2"])
     .default("midpoint")
@@ -75,7 +75,7 @@ const uniPcSchema = z.object({
   ...sharedKeys,
   solver_order: z.int().min(1).default(2),
   predict_x0: z.boolean().default(true),
-  // The names of other multistep solvers, which diffusers reads as bh2.
+  // The last three are names from other multistep solvers, which diffusers reads as bh2.
   solver_type: z
     .enum(["bh1", "bh2", "midpoint", "heun", "logrho"])
     .default("bh2")

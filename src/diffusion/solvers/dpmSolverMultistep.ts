@@ -26,12 +26,11 @@ const FEW_STEPS = 15;
 
 /**
  * The DPM-Solver with the meaning of `DPMSolverMultistepScheduler.from_config(schedulerConfig)`. The
- * stochastic algorithms draw noise of the latents' shape once a step, after the network ran, at the last
- * step too.
+ * stochastic algorithms draw noise of the latents' shape once per step, after the network ran, also at the last step.
  *
  * @throws InvalidFileError if the config has a value that the class does not take
  * @throws UnsupportedError if it asks for something this library does not implement
- * @throws ArgumentError if so many steps cannot be told apart among the training timesteps
+ * @throws ArgumentError if this many steps cannot be told apart among the training timesteps
  */
 export function createDpmSolverMultistep(
   schedulerConfig: Readonly<Record<string, unknown>>,
@@ -57,7 +56,7 @@ function multistep(name: Solver["name"], config: DpmSolverMultistepConfig, numIn
   return dpmSolver(name, config, numInferenceSteps, levels, multistepMethod(config, levels.timesteps.length));
 }
 
-/** Each evaluation goes on from where it was made, with differences to the predictions before it. */
+/** Each update starts from its own evaluation's latents, with differences to the predictions before it. */
 function multistepMethod(config: DpmSolverMultistepConfig, count: number): DpmMethod {
   const { fround } = Math;
   const lastIndex = count - 1;
@@ -67,7 +66,7 @@ function multistepMethod(config: DpmSolverMultistepConfig, count: number): DpmMe
     let predictions: Float32Array[] = [];
     return (index, from, prediction) => {
       predictions = [prediction, ...predictions.slice(0, 2)];
-      // As many predictions as there are, fewer towards the end.
+      // The order grows with the predictions at hand, and falls towards the end.
       const firstOrder =
         index === lastIndex && (config.euler_at_final || fewSteps || config.final_sigmas_type === "zero");
       const secondOrder = index === lastIndex - 1 && fewSteps;

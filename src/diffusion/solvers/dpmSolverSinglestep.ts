@@ -1,8 +1,8 @@
 /**
- * DPM-Solver and DPM-Solver++, singlestep (Lu et al. 2022, arXiv 2206.00927 and 2211.01095): a step of order k
- * starts anew from one noise level and evaluates the network at k levels, of which the last evaluation completes it.
- * Here, as in diffusers, every evaluation counts as an inference step and yields latents: those of the highest
- * order that the evaluations since the start allow.
+ * DPM-Solver and DPM-Solver++, singlestep (Lu et al. 2022, arXiv 2206.00927 and 2211.01095): a step of order k starts
+ * afresh from one noise level and evaluates the network at k levels; the last evaluation completes it. Here, as in
+ * diffusers, every evaluation counts as an inference step and yields latents, of the highest order that the evaluations
+ * since the step's start allow.
  *
  * Notation: dpmSolverMultistep.ts; s is the level that the step started from.
  *
@@ -18,11 +18,11 @@ import type { Solver } from "./solver.js";
 
 /**
  * The DPM-Solver with the meaning of `DPMSolverSinglestepScheduler.from_config(schedulerConfig)`. The
- * stochastic algorithm draws noise of the latents' shape once an evaluation, after the network ran.
+ * stochastic algorithm draws noise of the latents' shape once per evaluation, after the network ran.
  *
  * @throws InvalidFileError if the config has a value that the class does not take
  * @throws UnsupportedError if it asks for something this library does not implement
- * @throws ArgumentError if so many steps cannot be told apart among the training timesteps
+ * @throws ArgumentError if this many steps cannot be told apart among the training timesteps
  */
 export function createDpmSolverSinglestep(
   schedulerConfig: Readonly<Record<string, unknown>>,
@@ -39,7 +39,7 @@ export function createDpmSolverSinglestep(
 function orders(config: DpmSolverSinglestepConfig, count: number): number[] {
   const { solver_order: order } = config;
   const list = Array.from({ length: count }, (_, index) => (index % order) + 1);
-  // What diffusers changes where it has to: an incomplete last step, or a last σ of 0.
+  // diffusers switches it on where it must: for an incomplete last step, or a last σ of 0.
   const lowerOrderFinal = config.lower_order_final || config.final_sigmas_type === "zero" || count % order !== 0;
   if (lowerOrderFinal && count % order === 0) {
     if (order === 3) list.splice(-3, 3, 1, 2, 1);
@@ -49,7 +49,7 @@ function orders(config: DpmSolverSinglestepConfig, count: number): number[] {
   return list;
 }
 
-/** Each evaluation goes on from where its step started, with differences to the prediction there. */
+/** Each update starts from where its step started, with differences to the prediction there. */
 function singlestepMethod(config: DpmSolverSinglestepConfig, count: number): DpmMethod {
   const { fround } = Math;
   const orderOf = orders(config, count);

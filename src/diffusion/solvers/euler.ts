@@ -1,5 +1,5 @@
 /**
- * Euler's method on the probability flow (Karras et al. 2022, arXiv 2206.00364, algorithm 1 with one slope for each step).
+ * Euler's method on the probability flow (Karras et al. 2022, arXiv 2206.00364, algorithm 1 with one slope per step).
  *
  * Notation (paper → here)
  *   x, σ_i       latents, sigmas
@@ -33,7 +33,7 @@ const eulerConfig = z.object({
  * Euler's method with the meaning of `EulerDiscreteScheduler.from_config(schedulerConfig)`.
  *
  * @throws InvalidFileError if the config has a value that the class does not take
- * @throws ArgumentError if so many steps cannot be told apart among the training timesteps
+ * @throws ArgumentError if this many steps cannot be told apart among the training timesteps
  */
 export function createEuler(schedulerConfig: Readonly<Record<string, unknown>>, numInferenceSteps: number): Solver {
   const config = fromConfig(eulerConfig, schedulerConfig);

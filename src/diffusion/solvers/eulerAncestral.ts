@@ -27,10 +27,10 @@ const eulerAncestralConfig = z.object({
 
 /**
  * The ancestral Euler method with the meaning of `EulerAncestralDiscreteScheduler.from_config(schedulerConfig)`.
- * It draws noise of the latents' shape once a step, after the network ran, at the last step too.
+ * It draws noise of the latents' shape once per step, after the network ran, also at the last step.
  *
  * @throws InvalidFileError if the config has a value that the class does not take
- * @throws ArgumentError if so many steps cannot be told apart among the training timesteps
+ * @throws ArgumentError if this many steps cannot be told apart among the training timesteps
  */
 export function createEulerAncestral(
   schedulerConfig: Readonly<Record<string, unknown>>,
@@ -56,7 +56,7 @@ async function* sampleEulerAncestral(
     const squared = fround(sigma * sigma);
     const nextSquared = fround(sigmas[index + 1] * sigmas[index + 1]);
     const up = fround(sqrt(fround(fround(nextSquared * fround(squared - nextSquared)) / squared)));
-    // Between levels far apart rounding can take this below 0, where diffusers goes on with NaN.
+    // Between levels far apart, rounding can take this below 0; diffusers would continue with NaN.
     const down = fround(sqrt(Math.max(0, fround(nextSquared - fround(up * up)))));
 
     const lowered = advance(latents, slope, fround(down - sigma));

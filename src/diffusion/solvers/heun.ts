@@ -1,8 +1,8 @@
 /**
  * Heun's second-order method on the probability flow (Karras et al. 2022, arXiv 2206.00364, algorithm 1).
  *
- * Each step but the last runs the network twice: at its start, and at the point that Euler's method reaches
- * from there, where the average of both slopes leads. The last step, to σ = 0, is Euler's.
+ * Each step but the last runs the network twice: at its start, and at the point that Euler's method reaches from there.
+ * The step then follows the average of both slopes. The last step, to σ = 0, is Euler's.
  *
  * Notation (paper → here)
  *   x, t_i       latents, sigmas
@@ -37,7 +37,7 @@ const heunConfig = z.object({
  * evaluations for n steps.
  *
  * @throws InvalidFileError if the config has a value that the class does not take
- * @throws ArgumentError if so many steps cannot be told apart among the training timesteps
+ * @throws ArgumentError if this many steps cannot be told apart among the training timesteps
  */
 export function createHeun(schedulerConfig: Readonly<Record<string, unknown>>, numInferenceSteps: number): Solver {
   const config = fromConfig(heunConfig, schedulerConfig);

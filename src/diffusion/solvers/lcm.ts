@@ -45,7 +45,7 @@ const lcmConfig = z.object({
 
 type LcmConfig = z.output<typeof lcmConfig>;
 
-/** Standard deviation of the data, as the boundary condition takes it. */
+/** Standard deviation of the data that the boundary condition assumes. */
 const SIGMA_DATA = 0.5;
 
 /**

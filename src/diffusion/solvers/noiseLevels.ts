@@ -11,7 +11,7 @@ import { sigmaAt, timestepAt, trainingSigmas } from "./trainingSigmas.js";
 
 /** Timesteps and noise levels of a sampling run. */
 export interface NoiseLevels {
-  /** one a network evaluation */
+  /** one per network evaluation */
   readonly timesteps: readonly number[];
   /** σ = √((1 − ᾱ) / ᾱ) at each timestep, and the level that the last step ends at */
   readonly sigmas: Float32Array;
@@ -26,7 +26,7 @@ export interface NoiseLevelsConfig extends NoiseScheduleConfig, TimestepSpacingC
   readonly lambda_min_clipped?: number | string;
 }
 
-/** In what the scheduler classes differ where the levels are not spaced by timesteps. */
+/** Where the scheduler classes differ, for levels that are not spaced by timesteps. */
 export interface RespacingRules {
   /** Whether Karras' and Lu's timesteps are rounded; all others are truncated. */
   readonly rounds: boolean;
@@ -40,7 +40,7 @@ export interface RespacingRules {
  * Source: `set_timesteps` of diffusers' DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler and
  * UniPCMultistepScheduler.
  *
- * @throws ArgumentError if lambda_min_clipped leaves no training timestep, or so many steps cannot be told apart
+ * @throws ArgumentError if lambda_min_clipped leaves no training timestep, or this many steps cannot be told apart
  */
 export function noiseLevels(config: NoiseLevelsConfig, numInferenceSteps: number, rules: RespacingRules): NoiseLevels {
   requireFewerSteps(numInferenceSteps, config.num_train_timesteps);
@@ -80,7 +80,9 @@ function usableTrainingSteps(
   );
   const usable = num_train_timesteps - lambda.filter((value) => value < smallest).length;
   if (usable === 0)
-    throw new ArgumentError(`lambda_min_clipped: ${limit} is above every training timestep's, so that none is left`);
+    throw new ArgumentError(
+      `lambda_min_clipped: ${limit} is above that of every training timestep, so that none is left`,
+    );
   return usable;
 }
 

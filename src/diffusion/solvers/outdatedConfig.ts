@@ -1,8 +1,8 @@
 /**
- * A scheduler config as StableDiffusionPipeline, and no other, corrects it when it loads: it holds a
- * `steps_offset` other than 1 and a `clip_sample` of true for outdated, and takes 1 and false.
- * On the model's own scheduler that goes for absent keys too, whose class defaults (0, true) it
- * corrects; a scheduler made by `from_config` from it sees the corrections of written keys only.
+ * A scheduler config as StableDiffusionPipeline, and no other, corrects it when it loads: it regards a `steps_offset`
+ * other than 1 and a `clip_sample` of true as outdated, and takes 1 and false. For the model's own scheduler it also
+ * corrects absent keys, whose class defaults are 0 and true; a scheduler made from it by `from_config` only sees the
+ * corrections of keys that are written.
  *
  * Source: diffusers 0.42, pipelines/stable_diffusion/pipeline_stable_diffusion.py, `__init__`.
  *

@@ -1,6 +1,6 @@
 /**
  * Pseudo linear multistep (Liu et al. 2022, arXiv 2202.09778), after a start of pseudo Runge–Kutta steps or,
- * as Stable Diffusion uses it (skip_prk_steps), one step that is taken twice.
+ * as Stable Diffusion uses it (skip_prk_steps), a first step that is taken twice.
  *
  * Notation (paper → here)
  *   ᾱ_t          alphas, diffusers' alphas_cumprod
@@ -56,7 +56,8 @@ interface Plan {
  * PNDM with the meaning of `PNDMScheduler.from_config(schedulerConfig)`.
  *
  * @throws InvalidFileError if the config has a value that the class does not take
- * @throws ArgumentError if the network was not trained on so many timesteps, or the steps do not reach for the Runge–Kutta start
+ * @throws ArgumentError if the network was trained on fewer timesteps, or there are too few steps for the Runge–Kutta
+ *   start
  */
 export function createPndm(schedulerConfig: Readonly<Record<string, unknown>>, numInferenceSteps: number): Solver {
   const config = fromConfig(pndmConfig, schedulerConfig);
@@ -135,12 +136,12 @@ async function* samplePndm(
     }
   }
 
-  // 2. Pseudo linear multistep (eq. 12), with as many outputs as there are.
+  // 2. Pseudo linear multistep (eq. 12), with as many outputs as there are so far.
   let origin = latents;
   for (const [position, timestep] of multistep.entries()) {
     const { output, step } = await evaluate(timestep);
     if (position === 1 && config.skip_prk_steps) {
-      // Its end evaluated, the first step is taken again with the average of both outputs.
+      // Now that its end is evaluated, the first step is taken again with the average of both outputs.
       latents = transfer(
         config,
         alphas,
@@ -174,7 +175,7 @@ interface Combination {
 const RUNGE_KUTTA: Combination = { weights: [1 / 6, 1 / 3, 1 / 3, 1 / 6], divisor: 1 };
 const AVERAGE: Combination = { weights: [1, 1], divisor: 2 };
 
-/** By how many outputs there are, newest first. */
+/** By the number of outputs, newest first. */
 const ADAMS_BASHFORTH: readonly Combination[] = [
   { weights: [1], divisor: 1 },
   { weights: [3, -1], divisor: 2 },

@@ -1,6 +1,6 @@
 /**
- * From what the network predicts to the original and the noise, where latents are x = α x_0 + σ ε
- * (variance preserving, α² + σ² = 1). Euler's and Heun's methods have their own: varianceExploding.ts.
+ * Turns what the network predicts into the original and the noise, where latents are x = α x_0 + σ ε (variance
+ * preserving, α² + σ² = 1). Euler's and Heun's methods have their own: varianceExploding.ts.
  */
 import type { FloatTensor } from "../../numerics/tensor.js";
 import { thresholdDynamically } from "../dynamicThresholding.js";
@@ -67,7 +67,7 @@ export function predictNoise(
 export interface RangeConfig extends Partial<ThresholdingConfig> {
   readonly thresholding?: boolean;
   readonly clip_sample?: boolean;
-  /** Clipping is to ±this. */
+  /** Clipped to ± this. */
   readonly clip_sample_range?: number;
 }
 

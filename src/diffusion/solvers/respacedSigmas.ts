@@ -1,4 +1,4 @@
-/** Noise levels that are spaced by themselves instead of by timesteps. */
+/** Noise levels that are spaced directly instead of by timesteps. */
 import { z } from "zod";
 import { InvalidFileError } from "../../errors.js";
 import { linspace } from "../timestepSpacing.js";
@@ -45,7 +45,7 @@ export function requireOneSpacing(config: RespacingConfig): void {
 
 /**
  * `count` noise levels from `highest` down to `lowest` (or from sigma_max to sigma_min where the config has
- * them), or nothing where the config leaves the spacing to the timesteps.
+ * them), or undefined where the config leaves the spacing to the timesteps.
  *
  * Source: `_convert_to_karras` (Karras et al. 2022, eq. 5), `_convert_to_exponential` and `_convert_to_beta`
  * of diffusers' schedulers.

@@ -18,7 +18,7 @@ export const schedulerClassOf: Readonly<Record<SolverName, string>> = {
 /** The solvers there are. */
 export const solverNames = Object.keys(schedulerClassOf) as readonly SolverName[];
 
-/** Classes that are left out for a reason, and what comes near them. */
+/** Classes that are left out, with the reason and the nearest solver. */
 const LEFT_OUT: Readonly<Record<string, string>> = {
   DPMSolverSDEScheduler:
     "its noise comes from a Brownian tree of the Python package torchsde, which has no counterpart here — pass --solver sde-dpmsolver++",

@@ -11,7 +11,7 @@ export const noiseScheduleKeys = {
   trained_betas: z.array(z.number()).nullable().default(null),
 };
 
-/** Keys that place the timesteps; what spacing is the default differs between classes. */
+/** Keys that place the timesteps; the default spacing differs between classes. */
 export const timestepSpacing = z.enum(["linspace", "leading", "trailing"]);
 export const stepsOffset = z.int().default(0);
 
@@ -25,9 +25,9 @@ export const thresholdingKeys = {
 };
 
 /**
- * diffusers' `TargetScheduler.from_config(config, **overrides)`: keys that the target class knows
- * pass over, keys that are absent take the target class's default, and so do keys listed under
- * `_use_default_values`; everything else is ignored.
+ * diffusers' `TargetScheduler.from_config(config, **overrides)`: keys that the target class knows are carried over,
+ * keys that are absent take the target class's default, and so do keys listed under `_use_default_values`; everything
+ * else is ignored.
  *
  * Source: diffusers/configuration_utils.py, `ConfigMixin.extract_init_dict`.
  *
@@ -51,7 +51,7 @@ export function fromConfig<Schema extends z.ZodObject>(
   throw new InvalidFileError({
     file: "scheduler_config.json",
     ...schemaProblem(parsed.error, passedOver),
-    hint: "mend the model's file, or give another value (--scheduler-config on the command line)",
+    hint: "fix the model's file, or give another value (--scheduler-config on the command line)",
   });
 }
 
@@ -70,7 +70,7 @@ export function requireFewerSteps(numInferenceSteps: number, numTrainTimesteps: 
 }
 
 /**
- * Solvers that look ᾱ up at each timestep have none beyond the training timesteps.
+ * Solvers that look ᾱ up at each timestep find none beyond the training timesteps.
  *
  * @throws ArgumentError if steps_offset moves the first timestep beyond the last training timestep
  */
@@ -88,11 +88,11 @@ export function requireTrainedTimesteps(
 }
 
 /**
- * Between equal noise levels there is no step, and the multistep solvers divide by its length. Equal
- * timesteps at different levels are no harm: as in diffusers' SDXL pipelines, a run counts its levels from 0.
- * (Its SD pipeline looks its place up by the first timestep, and fails where that stands there twice.)
+ * Between equal noise levels there is no step, and the multistep solvers divide by its length. Equal timesteps at
+ * different levels do no harm: as in diffusers' SDXL pipelines, a run counts its levels from 0. (Its SD pipeline looks
+ * up its position by the first timestep, and fails where that is there twice.)
  *
- * @param sigmas one a network evaluation, and the one at the end
+ * @param sigmas one per network evaluation, and the one at the end
  * @throws ArgumentError if the first two evaluations are at one level
  */
 export function requireDistinctLevels(sigmas: Float32Array): void {
@@ -104,7 +104,7 @@ export function requireDistinctLevels(sigmas: Float32Array): void {
 }
 
 /**
- * @throws ArgumentError if the network predicts noise and the first timestep holds nothing else
+ * @throws ArgumentError if the network predicts noise and the first timestep is nothing but noise
  */
 export function requireSignal(predictionType: string, alphaCumprod: number, timestep: number): void {
   if (predictionType === "epsilon" && alphaCumprod === 0) {

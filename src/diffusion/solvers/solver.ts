@@ -1,11 +1,11 @@
 /**
  * What a solver of the reverse process is, and what a *step* is.
  *
- * `num_inference_steps` is what one asks for. What a run counts is its **network evaluations**: DDIM,
- * Euler, LCM, UniPC and DPM-Solver++ make one a step, PNDM a few more at its start, Heun two a step but one
- * at the last. `Solver.timesteps` lists them all, each with the timestep that the network sees, so that a
- * timestep may stand there twice. A solver yields once an evaluation; hooks, profiles, recordings and
- * schedules index evaluations, from 0, and "step" in their names means an evaluation.
+ * `num_inference_steps` is what the caller asks for. What a run counts is its **network evaluations**: DDIM, Euler,
+ * LCM, UniPC and DPM-Solver++ make one per step, PNDM a few more at its start, Heun two per step but one at the last.
+ * `Solver.timesteps` lists them all, each with the timestep that the network sees, so that a timestep may be listed
+ * twice. A solver yields once per evaluation; hooks, profiles, recordings and schedules index evaluations, from 0, and
+ * "step" in their names means an evaluation.
  */
 import type { FloatTensor } from "../../numerics/tensor.js";
 import type { Generators } from "../../numerics/noise.js";
@@ -48,7 +48,7 @@ export interface SolverStep {
   readonly predictedOriginal: FloatTensor;
 }
 
-/** What a sampling run may choose beside the scheduler config. */
+/** What a sampling run may choose besides the scheduler config. */
 export interface SolverOptions {
   /** DDIM's η: 0 is deterministic (default), 1 is as noisy as DDPM. The other solvers have no such knob. */
   readonly eta?: number;
@@ -62,7 +62,10 @@ export interface SolverOptions {
 /** A reverse-process solver, resolved for one number of steps. */
 export interface Solver {
   readonly name: SolverName;
-  /** Every key of the diffusers scheduler class, and those of others that it reads, with its resolved value, plain JSON. */
+  /**
+   * Every key of the diffusers scheduler class, and those of other classes that it reads, with their resolved values,
+   * plain JSON.
+   */
   readonly config: Readonly<Record<string, unknown>>;
   /** As asked for; how many network evaluations that makes is the length of `timesteps`. */
   readonly numInferenceSteps: number;
@@ -71,9 +74,8 @@ export interface Solver {
   /** The unit-normal start latents are multiplied by this. */
   readonly initNoiseSigma: number;
   /**
-   * Solves from start latents `[batch, channels, height, width]` to an image, one network evaluation for each yield.
-   * Scales what the network is given where the class does (`scale_model_input`). The latents handed in are not
-   * changed.
+   * Solves from start latents `[batch, channels, height, width]` to an image, with one network evaluation per yield.
+   * Scales what the network is given where the class does (`scale_model_input`). The latents handed in are not changed.
    */
   sample(denoise: Denoise, latents: FloatTensor, options?: SolverOptions): AsyncGenerator<SolverStep, void, undefined>;
 }

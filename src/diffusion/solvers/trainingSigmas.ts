@@ -20,7 +20,7 @@ export function sigmaAt(sigmas: Float32Array, timestep: number): number {
  *
  * Source: `_sigma_to_t` of diffusers' schedulers. NumPy's float32 logarithm and torch's float32 root
  * differ in their last bits from CPU to CPU, and so do diffusers' fractional timesteps, by up to 1e-4 (0.1 where almost
- * no signal is left), and now and then one that it truncates, by 1; here both are correctly rounded.
+ * no signal is left), and now and then by 1 where it truncates them; here both functions are correctly rounded.
  *
  * @param logSigmas log σ of every training timestep, float32
  */

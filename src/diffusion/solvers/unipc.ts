@@ -1,6 +1,6 @@
 /**
- * UniPC, a predictor and a corrector of one form (Zhao et al. 2023, arXiv 2302.04867). The corrector takes a
- * step again once the network has been evaluated at its end, and costs no evaluation of its own.
+ * UniPC, a predictor and a corrector of the same form (Zhao et al. 2023, arXiv 2302.04867). The corrector repeats a
+ * step once the network has been evaluated at its end, and costs no evaluation of its own.
  *
  * Notation (paper → here); s is the level a step starts from, t the one it ends at
  *   x, x̃^c       latents, corrected
@@ -28,7 +28,7 @@ import type { Denoise, Solver, SolverStep } from "./solver.js";
  *
  * @throws InvalidFileError if the config has a value that the class does not take
  * @throws UnsupportedError if it asks for something this library does not implement
- * @throws ArgumentError if so many steps cannot be told apart among the training timesteps
+ * @throws ArgumentError if this many steps cannot be told apart among the training timesteps
  */
 export function createUniPc(schedulerConfig: Readonly<Record<string, unknown>>, numInferenceSteps: number): Solver {
   const config = resolveUniPcConfig("unipc", schedulerConfig);
@@ -59,7 +59,7 @@ async function* sampleUniPc(
   start: FloatTensor,
 ): AsyncGenerator<SolverStep, void, undefined> {
   const levels = Array.from(sigmas, scalesOf);
-  // Unlike the DPM-Solvers, it takes no notice of thresholding where it integrates the noise.
+  // Unlike the DPM-Solvers, it ignores thresholding where it integrates the noise.
   const conversion = { ...config, thresholding: config.thresholding && config.predict_x0 };
   let latents = start;
   /** Predictions of this evaluation and before, newest first. */

@@ -1,6 +1,6 @@
 /**
  * What Euler's and Heun's methods share: latents are x = x_0 + σ ε (variance exploding), and the network, which
- * was trained on α x with α = 1 / √(σ² + 1), is given just that (diffusers' `scale_model_input`).
+ * was trained on α x with α = 1 / √(σ² + 1), is given exactly that (diffusers' `scale_model_input`).
  *
  * Source: diffusers/schedulers/scheduling_euler_discrete.py, …_euler_ancestral_discrete.py and …_heun_discrete.py (0.42).
  */
@@ -62,12 +62,12 @@ function varianceExplodingLevels(config: VarianceExplodingConfig, numInferenceSt
   return { timesteps, sigmas };
 }
 
-/** What one of these solvers does beside what they share. */
+/** What one of these solvers does in addition to what they share. */
 interface VarianceExplodingMethod {
   readonly name: Solver["name"];
   readonly config: VarianceExplodingConfig & RangeConfig & Solver["config"];
   readonly numInferenceSteps: number;
-  /** network evaluations of a step at one of the levels' timesteps. Default: that one */
+  /** timesteps of the network evaluations at one of the levels, from its timestep. Default: that one */
   readonly evaluations?: (timestep: number, step: number) => readonly number[];
   readonly sample: (
     evaluate: EvaluateAt,
@@ -86,7 +86,7 @@ export type EvaluateAt = (
 /**
  * A solver of this form.
  *
- * @throws ArgumentError if so many steps cannot be told apart among the training timesteps
+ * @throws ArgumentError if this many steps cannot be told apart among the training timesteps
  */
 export function varianceExplodingSolver({
   name,
@@ -117,7 +117,7 @@ export function varianceExplodingSolver({
   };
 }
 
-/** The scale of the start noise: the first σ, so that leading spacing, which starts lower, also holds the original's own variance. */
+/** The scale of the start noise: the highest σ. Leading spacing starts lower, and adds the original's own variance. */
 function initNoiseSigma({ timestep_spacing }: TimestepSpacingConfig, { sigmas }: NoiseLevels): number {
   const { fround, sqrt } = Math;
   const highest = sigmas.reduce((most, sigma) => Math.max(most, sigma));

@@ -1,4 +1,4 @@
-/** Room for what native libraries put on the stack. */
+/** Stack space for native libraries. */
 import koffi from "koffi";
 
 /**

@@ -29,7 +29,7 @@ const LIBRARIES: readonly (readonly string[])[] = [
   ["libcudnn.so.9"],
 ];
 
-/** onnxruntime's own, which lie beside its library */
+/** onnxruntime's own libraries, which lie beside its main one */
 const PROVIDERS = ["libonnxruntime_providers_shared.so", "libonnxruntime_providers_cuda.so"];
 
 /** Libraries that `cuda` needs and that are not found: onnxruntime's own in its folder, CUDA's on the library path. */
@@ -48,7 +48,7 @@ function loads(name: string): boolean {
   }
 }
 
-/** cudaStreamNonBlocking; cudaMemcpyKind; cudaStreamCaptureModeRelaxed: memory may be taken meanwhile */
+/** cudaStreamNonBlocking; cudaMemcpyKind; cudaStreamCaptureModeRelaxed: memory may be allocated during a recording */
 const NON_BLOCKING = 1;
 const COPY = { hostToDevice: 1, deviceToHost: 2, onDevice: 3 } as const;
 const RELAXED = 2;
@@ -56,9 +56,9 @@ const RELAXED = 2;
 /** cudaErrorNotReady: the stream is still computing */
 const NOT_READY = 600;
 
-/** cudaGraphNodeType: what a recording may not hold, since it is over when the recording is made */
+/** cudaGraphNodeType: what a recording may not hold, since it cannot be repeated */
 const NODE = { copy: 1, hostCall: 3 } as const;
-/** of cudaMemcpy3DParms: its size, and where its `kind` stands */
+/** size of cudaMemcpy3DParms, and the offset of its `kind` */
 const COPY_NODE = { bytes: 160, kindAt: 152 } as const;
 
 /** What was launched on a stream, to be launched again as one (cudaGraphExec_t). */
@@ -69,7 +69,7 @@ export interface Recording {
 /** One stream of one card. */
 export class CudaStream {
   readonly address: Pointer;
-  /** held, as koffi unloads a library with its object */
+  /** held because koffi unloads a library when its object is collected */
   readonly library: ReturnType<typeof koffi.load>;
   readonly #call: Readonly<Record<keyof typeof SIGNATURES, NativeFunction>>;
 
@@ -98,7 +98,7 @@ export class CudaStream {
   /** Copies when everything before it on the stream is done; until then the event loop is free. */
   async copyToHost(target: NodeJS.TypedArray, source: Pointer): Promise<void> {
     await this.finish();
-    // To memory that is not pinned: returns when it is done.
+    // The memory is not pinned, so that this returns when the copy is done.
     this.#copy(target, source, target.byteLength, COPY.deviceToHost);
   }
 
@@ -118,11 +118,11 @@ export class CudaStream {
   }
 
   /**
-   * Records what `launch` puts on the stream; nothing of it is computed. What it launches must have run once before,
-   * so that every choice is made and all memory is taken.
+   * Records what `launch` puts on the stream; nothing of it is computed. It must have run once before, so that every
+   * choice is made and all memory is allocated.
    *
-   * @throws DeviceError where something of it cannot be recorded: a wait, a call of the host's, a copy from or to its
-   *   memory; what `launch` throws
+   * @throws DeviceError where part of it cannot be recorded: a wait, a call to the host, a copy from or to the host's
+   *   memory; whatever `launch` throws
    */
   record(launch: () => void): Recording {
     this.#check(this.#call.cudaStreamBeginCapture(this.address, RELAXED), "record");
@@ -130,11 +130,11 @@ export class CudaStream {
     try {
       launch();
     } finally {
-      // Ended in any case: the stream computes nothing until then.
+      // Ended in any case: until then the stream computes nothing.
       const result = new BigUint64Array(1);
       const status = this.#call.cudaStreamEndCapture(this.address, result);
       graph = result[0];
-      // CUDA keeps its last error, and onnxruntime would take it for the next call's.
+      // CUDA remembers its last error, and onnxruntime would take it for the next call's.
       this.#call.cudaGetLastError();
       this.#check(status, "record");
     }
@@ -153,12 +153,15 @@ export class CudaStream {
     this.#check(this.#call.cudaGraphLaunch(executable, this.address), "replay");
   }
 
-  /** Gives a recording up; one that is computing ends first. */
+  /** Gives a recording up; if it is computing, it finishes first. */
   forget({ executable }: Recording): void {
     this.#call.cudaGraphExecDestroy(executable);
   }
 
-  /** Memory of the host's that a recording reads may be gone when it is replayed, and a call of the host's is made once. */
+  /**
+   * Throws DeviceError for what cannot be repeated: host memory that a recording reads may be gone when it is replayed,
+   * and a call to the host is made only once.
+   */
   #requireRepeatable(graph: Pointer): void {
     const count = new BigUint64Array(1);
     this.#check(this.#call.cudaGraphGetNodes(graph, null, count), "record");
@@ -167,7 +170,7 @@ export class CudaStream {
     for (const node of nodes) {
       const type = new Int32Array(1);
       this.#check(this.#call.cudaGraphNodeGetType(node, type), "record");
-      if (type[0] === NODE.hostCall) throw new DeviceError("cuda: record: a call of the host's cannot be repeated");
+      if (type[0] === NODE.hostCall) throw new DeviceError("cuda: record: a call to the host cannot be repeated");
       if (type[0] !== NODE.copy) continue;
       const copy = new Uint8Array(COPY_NODE.bytes);
       this.#check(this.#call.cudaGraphMemcpyNodeGetParams(node, copy), "record");

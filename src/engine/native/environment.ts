@@ -1,7 +1,7 @@
 /**
- * onnxruntime's environment: one for each process, with one pool of threads and one arena of host memory for every session.
- * A pool of its own for each session had its threads fight for the cores, and an arena of its own kept the most that
- * the session ever took.
+ * onnxruntime's environment: one per process, with one pool of threads and one arena of host memory for all sessions.
+ * With a pool for each session, their threads fought for the cores; with an arena for each, each kept the most that its
+ * session ever took.
  */
 import { availableParallelism } from "node:os";
 import { DeviceError } from "../../errors.js";
@@ -12,7 +12,7 @@ import type { Pointer } from "./memory.js";
 
 export interface Environment {
   readonly address: Pointer;
-  /** threads of the shared pool; 0 where there is none, since somebody else made the environment first */
+  /** threads of the shared pool; 0 where there is none because somebody else made the environment first */
   threads: number;
   /** host memory, from the arena */
   readonly hostMemory: Pointer;
@@ -20,7 +20,7 @@ export interface Environment {
   readonly allocator: Pointer;
 }
 
-/** OrtLoggingLevel: errors alone. cuDNN's front end reports a fall-back at this level too, and goes on. */
+/** OrtLoggingLevel: fatal errors only, because cuDNN's front end reports a mere fall-back as an error, and goes on. */
 const LOGGING = { error: 3, fatal: 4 } as const;
 /** OrtAllocatorType and OrtMemType */
 const [ARENA, DEFAULT_MEMORY] = [1, 0];
@@ -30,7 +30,7 @@ let environment: Environment | undefined;
 /**
  * The environment, made when it is first asked for.
  *
- * @param threads of the shared pool. Default: one for each core. The first caller's number counts
+ * @param threads of the shared pool. Default: one per core. Only the first caller's number has an effect
  * @throws DeviceUnavailableError where the library is missing; DeviceError
  */
 export function environmentOf(threads = availableParallelism()): Environment {

@@ -1,4 +1,4 @@
-/** The functions of ONNX Runtime's C API that are called. */
+/** The functions of ONNX Runtime's C API that this library calls. */
 
 /**
  * The version of `struct OrtApi` (onnxruntime_c_api.h) that is asked for. It only ever grows at its end, so that an
@@ -12,7 +12,7 @@ const POINTER = "void *";
 const TEXT = "const char *";
 const SIZE = "size_t";
 const INT = "int";
-/** `OrtStatus *`: null where all went well */
+/** `OrtStatus *`: null on success */
 const STATUS = "void *";
 const NOTHING = "void";
 
@@ -75,10 +75,10 @@ export const FUNCTIONS = {
   CopyTensors: [386, [POINTER, POINTER, POINTER, POINTER, SIZE], STATUS],
 } as const satisfies Record<string, Signature>;
 
-/** What goes in: an address, memory that JavaScript holds, a number, a text, or nothing (null). */
+/** An argument: an address, memory that JavaScript holds, a number, a text, or null. */
 export type NativeArgument = bigint | number | string | null | NodeJS.TypedArray;
 
-/** What comes back: an address, a number, a text; null for the null pointer and for nothing. */
+/** A result: an address, a number or a text; null for the null pointer, undefined for a function without one. */
 export type NativeResult = bigint | number | string | null | undefined;
 
 export interface NativeFunction {

@@ -10,15 +10,15 @@ import { check, receive } from "./memory.js";
 import type { Pointer } from "./memory.js";
 import type { SessionRuns } from "./sessionRuns.js";
 
-/** graphs that were compiled and not given back, in this process */
+/** graphs compiled and not yet released, in this process */
 let live = 0;
 
-/** How many graphs are held now: 0 when every pipeline has been disposed of. */
+/** How many graphs are held now: 0 once every pipeline has been disposed of. */
 export function liveGraphs(): number {
   return live;
 }
 
-/** An OrtSession, and its life. */
+/** Owns an OrtSession, and releases it once no run needs it. */
 export class NativeGraph implements CompiledGraph {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
@@ -43,7 +43,7 @@ export class NativeGraph implements CompiledGraph {
   ): Promise<Tensor[]> {
     if (this.#released)
       throw new ReleasedError(
-        "graph: expected one that is still held, found one that was released — a pipeline that is disposed of cannot run",
+        "graph: expected one that is still held, found one that was released — a pipeline cannot run after it was disposed of",
       );
     const names = this.inputs.filter((name) => name in feeds);
     this.#running++;

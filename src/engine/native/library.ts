@@ -25,14 +25,14 @@ export interface OnnxRuntime {
   readonly version: string;
   readonly file: string;
   readonly call: NativeFunctions;
-  /** held, since koffi unloads a library whose object is collected, and the calls above would go nowhere */
+  /** held because koffi unloads a library when its object is collected, and the calls above would go nowhere */
   readonly library: object;
 }
 
 let loaded: OnnxRuntime | undefined;
 
 /**
- * Loads the library, once in a process.
+ * Loads the library, once per process.
  *
  * @throws DeviceUnavailableError where the package, its library for this platform, or the version is missing
  */
@@ -56,7 +56,7 @@ function libraryFile(): string {
   const file = join(folder, "bin", "napi-v6", process.platform, process.arch, name ?? "");
   if (name === undefined || !existsSync(file))
     throw new DeviceUnavailableError(
-      `onnxruntime-node: expected its library for ${process.platform} ${process.arch} at ${file}, found none — its package has Linux and Windows on x64 and arm64, and macOS on arm64; npm ci installs it anew`,
+      `onnxruntime-node: expected its library for ${process.platform} ${process.arch} at ${file}, found none — its package has Linux and Windows on x64 and arm64, and macOS on arm64; npm ci reinstalls it`,
     );
   return file;
 }
@@ -76,7 +76,7 @@ export function load(file: string): OnnxRuntime {
     base = library.func("OrtGetApiBase", "void *", [])() as bigint;
   } catch (error) {
     throw new DeviceUnavailableError(
-      `${file}: expected ONNX Runtime's library, found: ${(error as Error).message.split("\n")[0]} — npm ci installs onnxruntime-node anew`,
+      `${file}: expected ONNX Runtime's library, found: ${(error as Error).message.split("\n")[0]} — npm ci reinstalls onnxruntime-node`,
     );
   }
   const version = koffi.call(koffi.decode(base, 8, "void *"), koffi.proto("const char *", [])) as string;

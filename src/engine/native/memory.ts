@@ -25,14 +25,14 @@ export function textAddresses(list: readonly string[]): BigUint64Array {
   return BigUint64Array.from(list, textAddress);
 }
 
-/** Where in its sources a condition of onnxruntime's failed: of no use to who reads the message. */
+/** Where in onnxruntime's sources a condition failed: of no use to readers of the message. */
 const SOURCE_PLACE = /^\/\S+\.(?:cc|h|cu):\d+ .*? was false\. /;
 
 /** How onnxruntime, CUDA and cuDNN say that there is no memory. */
 const NO_MEMORY = /allocat|out of memory|bad_alloc/i;
 
 /**
- * Throws what a call's `OrtStatus *` says, as DeviceError; nothing where it is null.
+ * Throws a DeviceError with what a call's `OrtStatus *` says; does nothing where it is null.
  *
  * @param freeBytes what is free, for the message where memory ran out
  */
@@ -48,7 +48,7 @@ export function check(status: NativeResult, what: string, freeBytes?: () => numb
   throw new DeviceError(`${what}: ${message.split("\n")[0]}${free}`);
 }
 
-/** Where calls in place leave the address that they give: read before the next one is made. */
+/** Where calls in place put the address that they return; it is read before the next call is made. */
 const received = new BigUint64Array(1);
 
 /** Calls a function whose last parameter receives an address, and returns the address. Throws DeviceError. */
@@ -68,10 +68,10 @@ export async function receiveAside(
   return received[0];
 }
 
-/** What calls on worker threads read and write: an address alone does not keep JavaScript's memory. */
+/** Memory that calls on worker threads read and write: an address alone does not keep it from being collected. */
 const inUse = new Set<readonly NodeJS.TypedArray[]>();
 
-/** Keeps memory whose addresses were handed over until the work that reads it is done. */
+/** Keeps memory from being collected until the work that was given its addresses is done. */
 export async function whileHeld<T>(memory: readonly NodeJS.TypedArray[], work: () => Promise<T>): Promise<T> {
   inUse.add(memory);
   try {
@@ -89,7 +89,7 @@ export function copyMemory(
   source: Pointer | NodeJS.TypedArray,
   bytes: number,
 ): void {
-  // Windows' programs do not hand on the functions of their C library, others do.
+  // On Windows, a program does not export the functions of its C library; elsewhere it does.
   memcpy ??= koffi
     .load(process.platform === "win32" ? "msvcrt.dll" : null)
     .func("memcpy", "void", ["void *", "void *", "size_t"]) as NativeFunction;

@@ -18,14 +18,14 @@ import { DeviceRuns, HostRuns } from "./sessionRuns.js";
 import type { Placement, SessionRuns } from "./sessionRuns.js";
 import { NativeValue, addressOf, createTensor, dataAddressOf, emptyArray } from "./values.js";
 
-/** What a device's sessions are made with; a row of the device table (devices.ts) says it. */
+/** What a device's sessions are made with, as its row in the device table says (devices.ts). */
 export interface ProviderSettings {
-  /** onnxruntime's name of the execution provider; absent for the CPU's, which is always there */
+  /** onnxruntime's name for the execution provider; absent for the CPU's, which is always there */
   readonly provider?: "CUDA" | "WebGPU" | "DML" | "CoreML";
   readonly options?: Readonly<Record<string, string>>;
-  /** onnxruntime's name of the memory in which results stay; absent where that is the host's */
+  /** onnxruntime's name for the memory in which results stay; absent where that is the host's */
   readonly memory?: string;
-  /** CUDA's: the stream that all sessions share */
+  /** on CUDA, the stream that all sessions share */
   readonly stream?: CudaStream;
   /** threads inside an operator, on the CPU. Default: one for each core */
   readonly threads?: number;
@@ -36,7 +36,7 @@ const LOG_ERRORS = 3;
 
 /** A device's own memory. */
 interface DeviceMemory extends Placement {
-  /** of tensors that are no session's; made from a session, which is held as long as it */
+  /** for tensors that belong to no session; made from a session, which is held as long as the allocator */
   readonly allocator: Pointer;
   readonly places: Places;
 }
@@ -177,9 +177,10 @@ export class NativeBackend implements Backend {
       check(call.DisablePerSessionThreads(options), "threads");
     else check(call.SetIntraOpNumThreads(options, threads ?? availableParallelism()), "threads");
     // CUDA's sessions keep an arena of pinned memory too: without it, a copy from the host's memory ends in a callback
-    // that frees outright, which CUDA forbids there, and the process is aborted.
+    // that frees memory, which CUDA forbids there, and the process is aborted.
     if (provider !== "CUDA") check(call.AddSessionConfigEntry(options, "session.use_env_allocators", "1"), "session");
-    // A pattern takes all of a run's memory in one piece, which the shared arena then must have: 5 % slower on the CPU.
+    // A memory pattern allocates all of a run's memory as one block, which the shared arena must then find: 5 % slower
+    // on the CPU.
     check(call.DisableMemPattern(options), "session");
     if (provider === undefined) return;
     const [keys, values] = [textAddresses(Object.keys(providerOptions)), textAddresses(Object.values(providerOptions))];
@@ -201,7 +202,7 @@ function deviceMemory({ stream }: ProviderSettings, name: string, session: Point
   const { call } = onnxRuntime();
   const memory = receive("device memory", call.CreateMemoryInfo, name, DEVICE_ALLOCATOR, 0, DEFAULT_MEMORY);
   const runOptions = receive("run options", call.CreateRunOptions);
-  // Results that stay on the device are read by later work of the same queue: nobody need wait for them.
+  // Results that stay on the device are read by later work of the same queue: nobody needs to wait for them.
   check(call.AddRunConfigEntry(runOptions, "disable_synchronize_execution_providers", "1"), "run options");
   const allocator = receive("device memory", call.CreateAllocator, session, memory);
   return {

@@ -1,10 +1,10 @@
 /**
- * Runs on CUDA that are recorded, once for each form of what they are fed, and then launched as one (a CUDA graph).
- * A network of Stable Diffusion's size launches over a thousand operators an evaluation, and the processor takes longer
- * to launch them than the card to compute them.
+ * Runs on CUDA that are recorded, once for each form (names, types and shapes) of what they are fed, and then launched
+ * as one (a CUDA graph). A network of Stable Diffusion's size launches over a thousand operators per evaluation, and
+ * the processor takes longer to launch them than the card to compute them.
  *
  * A recording reads and writes at fixed addresses. Numbers are copied into its places before it is launched, and out
- * of them after it, so that tensors stay what they are everywhere else: nobody's but their owners'.
+ * of them after it, so that tensors are what they are everywhere else: their owners' alone.
  */
 import { DeviceError } from "../../errors.js";
 import type { RunOptions } from "../backend.js";
@@ -18,12 +18,12 @@ import type { Fed, Placement, SessionRuns } from "./sessionRuns.js";
 import { NativeValue, createTensor, dataAddressOf } from "./values.js";
 import type { Shape } from "./values.js";
 
-/** Forms of a graph's inputs that are known at once; beyond it the one that was used longest ago is forgotten. */
+/** How many forms of a graph's inputs are remembered; beyond that, the one used longest ago is forgotten. */
 const MOST_FORMS = 16;
 
 /**
- * What a form does before it is recorded: a run that may be on a worker thread and tells the results' shapes, and one
- * in place, so that what CUDA makes for each thread is made.
+ * What a form does before it is recorded: one run that may be on a worker thread and shows the results' shapes, and one
+ * in place, so that what CUDA sets up per thread is set up.
  */
 const RUNS_BEFORE = 2;
 
@@ -32,7 +32,10 @@ interface Place extends Shape {
   users: number;
 }
 
-/** The fixed places of every recording on one stream: what they hold passes through, so that all share them. */
+/**
+ * The fixed places of every recording on one stream. What they hold only passes through, so that all recordings share
+ * them.
+ */
 export class Places {
   readonly #allocator: Pointer;
   /** slot, type and dims → place */
@@ -43,7 +46,7 @@ export class Places {
     this.#allocator = allocator;
   }
 
-  /** @param slot tells apart those that one recording needs at once */
+  /** @param slot tells apart the places that one recording needs at once */
   take(slot: string, { type, dims }: Shape): Place {
     const key = `${slot} ${type} ${dims.join("×")}`;
     const place = this.#places.get(key) ?? { value: this.allocate({ type, dims }), type, dims, users: 0 };
@@ -59,23 +62,25 @@ export class Places {
     place.value.free();
   }
 
-  /** A tensor of the device's, outside every session's memory: a recording writes over its session's at any time. */
+  /**
+   * A tensor on the device, outside every session's memory, which that session's recordings may overwrite at any time.
+   */
   allocate({ type, dims }: Shape): NativeValue {
     return new NativeValue(createTensor(this.#allocator, type, dims), "device", { type, dims });
   }
 }
 
-/** What is known of a form of a graph's inputs. */
+/** What is known about a form of a graph's inputs. */
 interface Form {
   runs: number;
-  /** of the results, when it has run */
+  /** of the results, once it has run */
   shapes?: readonly Shape[];
   recorded?: Recorded;
   /** whether the device refused to record it */
   isRefused?: boolean;
 }
 
-/** Reasons that a user was told; every block of a network is refused for the same. */
+/** Reasons that the user has been told: every block of a network is refused for the same one. */
 const told = new Set<string>();
 
 function tellOfRefusal(reason: string): void {
@@ -90,7 +95,7 @@ interface Recorded {
   readonly outputs: readonly Place[];
 }
 
-/** What is asked of a stream. */
+/** What recorded runs need of a stream. */
 export type RecordingStream = Pick<CudaStream, "record" | "replay" | "forget" | "copyOnDevice" | "finish">;
 
 /** Makes the runs of one session on CUDA. */
@@ -137,7 +142,7 @@ export class RecordedRuns implements SessionRuns {
     const inputs = tensors.map(({ type, dims }, index) => `${names[index]} ${type} ${dims.join("×")}`);
     const key = [...inputs, ...outputs].join("\n");
     const form = this.#forms.get(key) ?? { runs: 0 };
-    // Put at the end again: the first is the one that was used longest ago.
+    // Moved to the end, so that the first is the one used longest ago.
     this.#forms.delete(key);
     this.#forms.set(key, form);
     if (this.#forms.size > MOST_FORMS) {
@@ -158,7 +163,7 @@ export class RecordedRuns implements SessionRuns {
     for (const place of places) this.#places.giveBack(place);
   }
 
-  /** Runs without knowing the results' shapes: they are made in the session's memory, and moved out of it. */
+  /** Runs without knowing the results' shapes: they are made in the session's memory, and copied out of it. */
   async #runUnknown(fed: Fed, outputs: readonly string[]): Promise<Tensor[]> {
     const results = await this.#plain.run(fed, outputs, {});
     return results.map((result) => {
@@ -168,7 +173,7 @@ export class RecordedRuns implements SessionRuns {
   }
 
   #runAgain(form: Form, shapes: readonly Shape[], fed: Fed, outputs: readonly string[]): Tensor[] {
-    // What another thread launches meanwhile would be recorded too, and not computed.
+    // While another thread is launching nothing is recorded: what it launches would be recorded too, and not computed.
     const mayRecord = form.recorded === undefined && form.isRefused !== true && form.runs > RUNS_BEFORE;
     if (mayRecord && this.#placement.underWay.count === 0) {
       try {

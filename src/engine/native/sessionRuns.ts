@@ -15,9 +15,9 @@ import { NativeValue, addressOf } from "./values.js";
 export interface Placement {
   readonly memory: Pointer;
   readonly runOptions: Pointer;
-  /** bytes of the device's memory that are free now, where it can be asked */
+  /** bytes of the device's memory that are free now, where that can be found out */
   readonly freeBytes?: () => number;
-  /** runs of all sessions that may be on a worker thread now */
+  /** how many runs of all sessions may be on a worker thread now */
   readonly underWay: { count: number };
 }
 
@@ -31,13 +31,13 @@ export interface Fed {
 export interface SessionRuns {
   /** The results that are asked for, in their order, each with one owner. Throws DeviceError. */
   run(fed: Fed, outputs: readonly string[], options: RunOptions): Promise<Tensor[]>;
-  /** Gives up what is held beside the session; absent where that is nothing. */
+  /** Releases what is held besides the session; absent where that is nothing. */
   release?(): void;
 }
 
-/** A call that is made in place where it is short and on a worker thread where it is long, by how long it took before. */
+/** A call that is made in place where it was short the last time, and on a worker thread where it was long. */
 class TimedCall {
-  /** of the last call; the first one plans memory, and is not known */
+  /** of the last call; unknown before the first, which also plans memory */
   #milliseconds = Infinity;
   readonly #freeBytes: () => number;
 
@@ -81,7 +81,7 @@ export class HostRuns implements SessionRuns {
   }
 }
 
-/** Runs whose results stay on the device, in memory of the session's, unless they are asked for on the host. */
+/** Runs whose results stay on the device, in the session's memory, unless they are wanted on the host. */
 export class DeviceRuns implements SessionRuns {
   readonly #session: Pointer;
   readonly #placement: Placement;
@@ -111,12 +111,12 @@ export class DeviceRuns implements SessionRuns {
   }
 }
 
-/** The OrtValues of what a run reads. */
+/** Addresses of the OrtValues that a run reads. */
 export function addressesOf({ tensors }: Fed): Pointer[] {
   return tensors.map(({ storage }) => addressOf(storage));
 }
 
-/** A binding of a session's inputs; the caller's to release. */
+/** A binding of a session's inputs; the caller must release it. */
 export function bindInputs(session: Pointer, names: readonly string[], addresses: readonly Pointer[]): Pointer {
   const { call } = onnxRuntime();
   const binding = receive("results", call.CreateIoBinding, session);

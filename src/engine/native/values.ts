@@ -30,14 +30,14 @@ export class NativeValue implements TensorStorage {
   #shape: Shape | undefined;
   #data: Pointer | undefined;
 
-  /** @param shape found out when it is first asked for, where absent */
+  /** @param shape if absent, it is read when first asked for */
   constructor(address: Pointer, location: TensorLocation, shape?: Shape) {
     this.address = address;
     this.location = location;
     this.#shape = shape;
   }
 
-  /** A value in host memory, its numbers as the memory has them. */
+  /** A value in host memory, not initialised. */
   static allocate(type: ElementType, dims: readonly number[]): NativeValue {
     const { allocator } = environmentOf();
     return new NativeValue(createTensor(allocator, type, dims), "host", { type, dims });
@@ -50,7 +50,7 @@ export class NativeValue implements TensorStorage {
     return value;
   }
 
-  /** A value whose numbers are JavaScript's: it writes into them, and must not outlive them. */
+  /** A value whose numbers are JavaScript's: a copy into it writes them, and it must not outlive them. */
   static over({ type, dims, data }: HostNumbers): NativeValue {
     const shape = BigInt64Array.from(dims, BigInt);
     const address = receive(
@@ -105,7 +105,8 @@ export class NativeValue implements TensorStorage {
   }
 
   #requireHost(): void {
-    if (this.location !== "host") throw new TypeError("tensor: its numbers are on the device, and must be downloaded");
+    if (this.location !== "host")
+      throw new TypeError("tensor: its numbers are on the device, and must be downloaded first");
   }
 
   #describe(): Shape {
@@ -124,7 +125,7 @@ export class NativeValue implements TensorStorage {
       check(call.GetTensorElementType(information, code), "tensor");
       const type = TYPES.get(code[0]);
       if (type === undefined)
-        throw new TypeError(`tensor: element type ${code[0]} of ONNX is none that our graphs give`);
+        throw new TypeError(`tensor: element type ${code[0]} of ONNX is not one that our graphs give`);
       return { type, dims: Array.from(dims, Number) };
     } finally {
       call.ReleaseTensorTypeAndShapeInfo(information);
@@ -139,7 +140,7 @@ export function createTensor(allocator: Pointer, type: ElementType, dims: readon
   return receive("tensor", CreateTensorAsOrtValue, allocator, shape, shape.length, ELEMENT_TYPES[type]);
 }
 
-/** Zeros to be written over. */
+/** An array to be written over. */
 export function emptyArray(type: ElementType, count: number): ElementArray {
   return new ARRAYS[type](count);
 }

@@ -1,6 +1,6 @@
 /**
- * Runs a UNet block by block: a graph for each block, tensors kept on the device between them, each released when its
- * last reader is done.
+ * Runs a UNet block by block: one graph per block, with tensors kept on the device between them and each released when
+ * its last reader is done.
  */
 import { ArgumentError, ReleasedError } from "../../errors.js";
 import { throwIfAborted } from "../../interruption.js";
@@ -33,7 +33,7 @@ export interface CompileOptions {
 }
 
 export interface ForwardOptions {
-  /** in their order: each sees what the one before it left. They need `evaluation` */
+  /** called in this order: each sees what the one before it left. They need `evaluation` */
   readonly observers?: readonly BlockObserver[];
   /** which evaluation this is, for the observers */
   readonly evaluation?: Evaluation;
@@ -66,10 +66,10 @@ export class BlockNetwork {
 
   /**
    * Compiles every stage; one stage's weights are in JavaScript's memory at a time. Where that fails, what was
-   * compiled is released. The largest come first, so that the others find the memory which compiling them took and
-   * gave back (1.2 GiB of holes otherwise, for Stable Diffusion 1.5).
+   * compiled is released. The largest come first, so that the others reuse the memory that compiling them took and gave
+   * back (otherwise 1.2 GiB of holes, for Stable Diffusion 1.5).
    *
-   * @param openWeights opens the network's weights: now, and again when a block is first reused or looked at
+   * @param openWeights opens the network's weights: now, and again whenever a block is first reused or looked at
    * @throws InvalidFileError for weights that are missing, of another shape or not finite; InterruptedError on abort
    */
   static async load(
@@ -101,17 +101,17 @@ export class BlockNetwork {
     return this.unet.stages.filter(isBlock);
   }
 
-  /** Bytes of weights that compiled graphs hold now, those held twice included. */
+  /** Bytes of weights that compiled graphs hold now, including those held twice. */
   get weightBytes(): number {
     return this.#graphs.weightBytes;
   }
 
-  /** Bytes of these that are held a second time, for blocks that are looked at or reused. */
+  /** The part of these bytes that is a second copy, for blocks that are looked at or reused. */
   get sharedWeightBytes(): number {
     return this.#graphs.sharedWeightBytes;
   }
 
-  /** Bytes, about, that the device keeps of the evaluations so far, on cpu: the most that any of them took. */
+  /** About how many bytes the device keeps after the evaluations so far, on cpu: the most that any of them took. */
   get keptBytes(): number {
     const [rows, , height, width] = this.#largestSample;
     return rows * activationBytes(this.unet, { height, width });
@@ -122,7 +122,7 @@ export class BlockNetwork {
    *
    * @returns the model output [batch, out_channels, height, width] float32, in JavaScript's memory
    * @throws ArgumentError where the inputs do not fit the network; InterruptedError on abort; DeviceError where the
-   *   device fails; ReleasedError after `dispose`, also where that is called meanwhile; what an observer throws
+   *   device fails; ReleasedError after `dispose`, also where that is called meanwhile; whatever an observer throws
    */
   async forward(inputs: UNetInputs, options: ForwardOptions = {}): Promise<FloatTensor> {
     const { observers = [], evaluation, inParts = NO_PARTS, onStageTime } = options;
@@ -163,12 +163,12 @@ export class BlockNetwork {
     }
   }
 
-  /** What takes the place of a block's C, on its own. The caller's to release. */
+  /** What takes the place of a block's C, computed on its own. The caller must release it. */
   standInValue(block: Block, standIn: StandIn): Promise<Tensor> {
     return this.#sum(block, formOf(standIn, false), standIn, {}, { waits: true });
   }
 
-  /** Gives up every graph. An evaluation that is under way ends with an error at its next block. */
+  /** Releases every graph. An evaluation that is under way ends with an error at its next block. */
   async dispose(): Promise<void> {
     this.#disposed = true;
     await this.#graphs.releaseAll();
@@ -177,7 +177,7 @@ export class BlockNetwork {
   #requireHeld(): void {
     if (this.#disposed)
       throw new ReleasedError(
-        "network: expected one that is held, found one that was disposed of — load the pipeline anew",
+        "network: expected one that is held, found one that was disposed of — load the pipeline again",
       );
   }
 
@@ -192,8 +192,8 @@ export class BlockNetwork {
   }
 
   /**
-   * A spatial transformer is held whole or in parts, so that its weights are there once: the form that this evaluation
-   * does not run is released. Evaluations that overlap may need both, and leave them.
+   * A spatial transformer is held whole or in parts, so that its weights are held once: the form that this evaluation
+   * does not run is released. Evaluations that overlap may need both, and release neither.
    */
   async #releaseOtherForms(inParts: ReadonlySet<string>): Promise<void> {
     if (this.#evaluating > 1) return;
@@ -203,7 +203,7 @@ export class BlockNetwork {
     }
   }
 
-  /** A stage's output; the caller's to release. */
+  /** A stage's output; the caller must release it. */
   async #runStage(
     { stage, standIn, lookers }: PlannedStage,
     values: Map<string, Tensor>,
@@ -245,7 +245,7 @@ export class BlockNetwork {
     const results = await graph.run(this.#feeds(block, values), looksAtBranch ? [BRANCH, OUT] : [OUT], run);
     const owned = new Set(results);
     let out = results[results.length - 1];
-    /** C as the next one sees it, and whether it was changed since `out` was made of it */
+    /** C as the next one sees it, and whether it has changed since `out` was made from it */
     let branch: Tensor | undefined = merges ? (looksAtBranch ? results[0] : undefined) : out;
     let isOutdated = false;
     try {
@@ -258,7 +258,7 @@ export class BlockNetwork {
         const given = await observer.look?.(block, shown, evaluation);
         for (const tensor of [given?.branch, given?.out]) if (tensor !== undefined) owned.add(tensor);
         if (given?.branch !== undefined) {
-          // It undoes an earlier output, as the residual is added to it anew.
+          // It replaces an earlier output, since the residual will be added to it again.
           branch = given.branch;
           if (merges) {
             out = results[results.length - 1];
@@ -287,7 +287,7 @@ export class BlockNetwork {
     return this.#sum(block, formOf(standIn, merges), standIn, feeds, run);
   }
 
-  /** Where a stand-in's graph has nothing to do, the kept value has one more owner from now on. */
+  /** Where a stand-in's graph would have nothing to do, the kept value itself is returned, with one more owner. */
   async #sum(
     block: Block,
     form: StandInForm,
@@ -319,7 +319,7 @@ export class BlockNetwork {
     }
   }
 
-  /** What a stage's graph is fed; an upsampler reads the height and width of a value too. */
+  /** What a stage's graph is fed; an upsampler also reads the height and width of another value. */
   #feeds(stage: Stage | Block, values: Map<string, Tensor>): Record<string, Tensor> {
     const target = this.unet.upsampleTargets.get(stage.id);
     if (target !== undefined) {

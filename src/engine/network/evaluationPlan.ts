@@ -1,4 +1,4 @@
-/** What one evaluation does with each stage: settled before any runs. */
+/** What one evaluation does with each stage, settled before any runs. */
 import { isBlock, mergeReads } from "../../graphs/block.js";
 import type { Block, Stage } from "../../graphs/block.js";
 import { UNET_OUTPUT, computeReads } from "../../graphs/unet.js";
@@ -24,8 +24,8 @@ export interface PlannedStage extends EvaluatedStage {
 }
 
 /**
- * Asks the observers of every stage, in execution order. The first stand-in counts, and nobody looks at what it gives.
- * Where something stands in, stages that nothing reads then are left out.
+ * Asks the observers of every stage, in execution order. The first stand-in is used, and nobody looks at what it gives.
+ * Stages that nothing reads because of stand-ins are left out.
  *
  * @param inParts spatial transformers that run in parts, so that what is inside can be observed
  */
@@ -55,7 +55,10 @@ export function planEvaluation(
   return planned.some(({ standIn }) => standIn !== undefined) ? liveStages(planned, UNET_OUTPUT) : planned;
 }
 
-/** For each stage the values that end with it: it is the last to read them, or gives what nobody reads. */
+/**
+ * For each stage, the values that can be released after it: it is the last to read them, or it made one that nobody
+ * reads.
+ */
 export function lastReads(planned: readonly PlannedStage[]): readonly (readonly string[])[] {
   const last = new Map<string, number>();
   planned.forEach(({ stage, reads }, index) => {

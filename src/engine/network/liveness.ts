@@ -11,8 +11,8 @@ export interface EvaluatedStage {
 }
 
 /**
- * Without what nothing reads: where a whole stretch of the network is reused, the blocks before its
- * samplers' stand-ins need not run. What is observed runs all the same.
+ * The stages without those whose results nothing reads: where a whole stretch of the network is reused, the blocks
+ * before its samplers' stand-ins need not run. Observed stages run in any case.
  *
  * @param stages in execution order
  * @param output the id of the stage that gives the network's result

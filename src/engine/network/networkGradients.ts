@@ -1,4 +1,7 @@
-/** Runs a network backwards, block by block: from gradients at some blocks' results to those at all that they read. */
+/**
+ * Runs a network backwards, block by block: from gradients at some blocks' results to the gradients at everything that
+ * they read.
+ */
 import { hasMerge, isBlock } from "../../graphs/block.js";
 import type { Block, Stage } from "../../graphs/block.js";
 import {
@@ -22,7 +25,7 @@ import type { BlockNetwork } from "./blockNetwork.js";
 export interface RecordedStage {
   readonly id: string;
   readonly how: "computed" | "reused";
-  /** of a block whose C was given: that C */
+  /** the C that a reused block was given */
   readonly branch?: Tensor;
 }
 
@@ -39,7 +42,7 @@ export class NetworkGradients {
   readonly #openWeights: () => Promise<Weights>;
   readonly #graphs = new Map<string, Lazy<CompiledGraph>>();
 
-  /** @param openWeights opens the network's weights, for a graph that is compiled */
+  /** @param openWeights opens the network's weights, when a graph is compiled */
   constructor(network: BlockNetwork, openWeights: () => Promise<Weights>) {
     this.#network = network;
     this.#openWeights = openWeights;
@@ -128,7 +131,7 @@ export class NetworkGradients {
     return known.get();
   }
 
-  /** Gives up every graph. */
+  /** Releases every graph. */
   async dispose(): Promise<void> {
     for (const graph of this.#graphs.values()) (await graph.take())?.release();
   }

@@ -15,26 +15,29 @@ export interface Evaluation {
 /** `computed`: its branch was run; `reused`: a stand-in took the branch's place. */
 export type Execution = "computed" | "reused";
 
-/** A block's results, by name: C before the residual, and the block's output. In a block without a residual they are one. */
+/**
+ * A block's results, by name: C before the residual, and the block's output. In a block without a residual they are the
+ * same.
+ */
 export type ResultName = "branch" | "out";
 
 /** What can be looked at: the results, and the block's first input, which its residual adds to. */
 export type Visible = ResultName | "input";
 
 /**
- * What takes the place of C, made when the block's turn comes, where that is not known before.
+ * Makes what takes the place of C when the block's turn comes, where it cannot be known before.
  *
  * @param input the block's first input, the network's own; undefined in a block without a residual, which reads none
  */
 export type StandInMaker = (input: Tensor | undefined) => Promise<StandIn>;
 
-/** What an observer wants of a block at one evaluation. */
+/** What an observer wants from a block at one evaluation. */
 export type Answer =
-  /** nothing: its branch runs, or another observer's stand-in takes its place */
+  /** nothing: the branch runs, or another observer's stand-in takes its place */
   | "compute"
-  /** to look at these results, and perhaps to give others in their place */
+  /** to look at these results, and perhaps to replace them */
   | { readonly look: readonly Visible[] }
-  /** that this takes the place of C, and the branch does not run */
+  /** that this takes the place of C, so that the branch does not run */
   | { readonly standIn: StandIn | StandInMaker };
 
 /** What is shown of a block: what was asked for. */
@@ -44,17 +47,17 @@ export type BlockResult = Readonly<Partial<Record<Visible, Tensor>>>;
 export type BlockReplacement = Readonly<Partial<Record<ResultName, Tensor>>>;
 
 /**
- * Looks at blocks while the network runs, and may change what they give. Of a block's evaluation it is told in this
+ * Looks at blocks while the network runs, and may change what they give. For each evaluation it is called in this
  * order: `answer` for every block before any runs, then for each that runs `executed` and, where it looks, `look`;
  * `evaluated` at the end.
  *
- * Who owns what (tensor.ts): what an observer is shown is the network's, and who keeps it retains it. What it gives
- * from `look` becomes the network's. What stands in stays the observer's, who keeps it until the evaluation ends.
+ * Who owns what (tensor.ts): what an observer is shown belongs to the network; to keep it, retain it. What it returns
+ * from `look` becomes the network's. Its stand-ins stay its own, and must be kept until the evaluation ends.
  */
 export interface BlockObserver {
-  /** The one question. It does no work: what it takes to answer is there when the evaluation begins. */
+  /** The one question. It must do no work: whatever the answer needs is there when the evaluation begins. */
   answer(block: Block, evaluation: Evaluation): Answer;
-  /** Shown what was asked for; what it returns takes the place of C (merged anew) or of the output. */
+  /** Shown what was asked for; what it returns takes the place of C (merged again) or of the output. */
   look?(block: Block, result: BlockResult, evaluation: Evaluation): Promise<BlockReplacement | undefined>;
   /** Told every value that blocks read: those that the network is given, then what each stage gives. */
   value?(name: string, value: Tensor, evaluation: Evaluation): void;

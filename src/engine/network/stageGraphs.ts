@@ -11,9 +11,9 @@ import { standInGraph } from "./standIn.js";
 import type { StandInForm } from "./standIn.js";
 
 /**
- * Where onnxruntime fuses a residual's addition into the convolution before it, a graph that gives C too costs more
- * than one that does not: 4 % of an evaluation of the embedded model, and hardly anything of a large network, whose
- * weights it would hold twice. Networks below this many bytes of weights have a graph for each.
+ * Where onnxruntime fuses a residual's addition into the convolution before it, a graph that also gives C costs more
+ * than one that does not: 4 % of an evaluation of the embedded model, but hardly anything for a large network, where
+ * two graphs would hold the weights twice. Networks with up to this many bytes of weights have a graph for each.
  */
 const SMALL_NETWORK_BYTES = 512 * 2 ** 20;
 
@@ -21,11 +21,11 @@ const SMALL_NETWORK_BYTES = 512 * 2 ** 20;
 interface Compiled {
   readonly graph: CompiledGraph;
   readonly weightBytes: number;
-  /** of these, those that another graph of the stage holds too */
+  /** those of them that another graph of the stage holds too */
   readonly sharedBytes: number;
 }
 
-/** Compiles stages for one device. Of each stage's graphs, some may hold the same weights (a ResNet block's shortcut). */
+/** Compiles stages for one device. A stage's graphs may hold some of the same weights (a ResNet block's shortcut). */
 export class StageGraphs {
   readonly #device: Device;
   readonly #openWeights: () => Promise<Weights>;
@@ -35,7 +35,7 @@ export class StageGraphs {
   #sharedWeightBytes = 0;
   #weights: Weights | undefined;
 
-  /** @param openWeights opens the network's weights; they are closed again when what needs them is compiled */
+  /** @param openWeights opens the network's weights; they are closed again once what needs them is compiled */
   constructor(unet: UNet, device: Device, openWeights: () => Promise<Weights>) {
     this.#device = device;
     this.#openWeights = openWeights;
@@ -43,17 +43,17 @@ export class StageGraphs {
     this.#hasPlainForms = bytes <= SMALL_NETWORK_BYTES;
   }
 
-  /** Bytes of weights that graphs hold now, those held twice included. */
+  /** Bytes of weights that graphs hold now, including those held twice. */
   get weightBytes(): number {
     return this.#weightBytes;
   }
 
-  /** Bytes of weights held a second time: by a graph that gives C too, or by one that merges a stand-in. */
+  /** Bytes of weights held a second time: by a graph that also gives C, or by one that merges a stand-in. */
   get sharedWeightBytes(): number {
     return this.#sharedWeightBytes;
   }
 
-  /** Opens the weights for several stages to come: until `work` is done they are opened once. */
+  /** Opens the weights once for all stages that `work` compiles. */
   async withWeights(work: () => Promise<void>): Promise<void> {
     this.#weights = await this.#openWeights();
     try {
@@ -76,7 +76,7 @@ export class StageGraphs {
     return this.#get(block, JSON.stringify(form), () => standInGraph(block, form, this.#device, OUT));
   }
 
-  /** Gives up a stage's graphs; they are made anew when they are next needed. */
+  /** Releases a stage's graphs; they are made again when next needed. */
   async release(stage: Stage | Block): Promise<void> {
     const graphs = this.#graphs.get(stage);
     this.#graphs.delete(stage);
@@ -89,7 +89,7 @@ export class StageGraphs {
     }
   }
 
-  /** Gives up every graph. */
+  /** Releases every graph. */
   async releaseAll(): Promise<void> {
     for (const stage of [...this.#graphs.keys()]) await this.release(stage);
   }

@@ -1,6 +1,6 @@
 /**
- * What takes the place of C where a branch does not run, and the graph that makes the block's output of it in one
- * operation with the residual:
+ * What takes the place of C where a branch does not run, and the graph that turns it into the block's output, together
+ * with the residual:
  *
  *   out = merge(x, Σₖ weightₖ ⊙ Cₖ + shift)
  */
@@ -25,10 +25,10 @@ export interface StandInTerm {
 
 /** What a stand-in's graph depends on: stand-ins of one form share it. */
 export interface StandInForm {
-  /** the block's output is made of it; else the sum alone */
+  /** whether it gives the block's output; otherwise only the sum */
   readonly merges: boolean;
   readonly terms: number;
-  /** not: the one term stands in as it is */
+  /** whether terms are multiplied; otherwise the one term stands in as it is */
   readonly weighted: boolean;
   readonly shifted: boolean;
 }
@@ -49,19 +49,19 @@ export function formOf({ terms, shift }: StandIn, merges: boolean): StandInForm 
   };
 }
 
-/** Whether the stand-in is one kept value, unchanged, so that no graph need run. */
+/** Whether the stand-in is one kept value, unchanged, so that no graph needs to run. */
 export function isPlain({ merges, terms, weighted, shifted }: StandInForm): boolean {
   return !merges && terms === 1 && !weighted && !shifted;
 }
 
-/** Dims under which numbers, one, or one for each channel, or for each row and channel, broadcast over a block's C. */
+/** Dims with which one number, or one per channel, or one per row and channel, broadcasts over a block's C. */
 export function broadcastDims({ outputDims, channels }: Block, count: number): readonly number[] {
   const [rows, width] = count === 1 ? [1, 1] : [count / channels, channels];
   // Feature maps [batch, channels, height, width]; tokens [batch, tokens, channels] inside a transformer.
   return outputDims.length === 4 ? [rows, width, 1, 1] : [rows, 1, width];
 }
 
-/** out from the merge's inputs and the terms, or the sum of the terms alone. */
+/** Gives out from the merge's inputs and the terms, or only the sum of the terms. */
 export function standInGraph(
   block: Block,
   { merges, terms, weighted, shifted }: StandInForm,
@@ -80,7 +80,7 @@ export function standInGraph(
     const term = graph.input(STAND_IN.term(index), block.outputDims, elementType);
     return weighted ? graph.node("Mul", [term, broadcast(STAND_IN.weight(index))]) : term;
   });
-  // Not by Sum: onnxruntime 1.30 has no such kernel for webgpu, and would add up on the host.
+  // Not with Sum: onnxruntime 1.30 has no such kernel for webgpu, and would add up on the host.
   const sum = values.reduce((total, value) => graph.node("Add", [total, value]));
   const branch = shifted ? graph.node("Add", [sum, broadcast(STAND_IN.shift)]) : sum;
   graph.output(

@@ -8,7 +8,7 @@ import type { Device } from "../device.js";
 import type { Tensor } from "../tensor.js";
 import { upload } from "../transfer.js";
 
-/** What the network is told beside latents and time. */
+/** The network's inputs besides latents and time. */
 export interface NetworkConditions {
   /** text embedding [batch, tokens, width] */
   readonly encoderHiddenStates: FloatTensor;
@@ -35,7 +35,7 @@ export interface UNetInputs extends NetworkConditions {
 }
 
 /**
- * The values that a network's stages read, by name; the tensors are the caller's to release.
+ * The values that a network's stages read, by name; the caller must release the tensors.
  *
  * @throws ArgumentError where an input is missing, too many, or not of the network's shape; nothing is uploaded then
  */
@@ -103,7 +103,7 @@ function feedAdded(config: UNetConfig, { addedConditions }: UNetInputs, batch: n
   return [[TIME_INPUTS.addedConditions, { dims: [batch, total], data: joined }]];
 }
 
-/** Levels may have widths of their own; those that attend all have the text's. */
+/** Levels may have widths of their own, but all that attend to the text have its width. */
 function contextWidth({ cross_attention_dim }: UNetConfig, { dims }: FloatTensor): number {
   const widths = [cross_attention_dim].flat();
   return widths.find((width) => width === dims[2]) ?? widths[0];

@@ -51,8 +51,8 @@ const PANELS = [
 ] as const;
 
 /**
- * Scale and shift as heat maps: a row a block, a column an evaluation, means over the channels. Grey is where the block
- * computes; white is where the reused value stands as it is.
+ * Scale and shift as heat maps: one row per block, one column per evaluation, means over the channels. Grey: the block
+ * computes; white: the reused value is left as it is.
  */
 export function adjustmentMaps(
   blocks: readonly ChartedAdjustment[],
@@ -74,7 +74,7 @@ export function adjustmentMaps(
       xgap: 1,
       ygap: 1,
     };
-    // Opaque: pictures of heat maps that let the page through look otherwise in each renderer.
+    // Opaque: heat maps that let the page shine through look different in each renderer.
     const computes = NEUTRAL_COLOUR;
     return [
       {
@@ -126,7 +126,7 @@ export function adjustmentMaps(
   };
   return applyTheme({ data, layout }, theme);
 
-  /** Mean over the channels, less what leaves a value as it is; null where the block computes. */
+  /** Mean over the channels, minus the number that leaves a value as it is; null where the block computes. */
   function valuesOf(of: (block: ChartedAdjustment) => ArrayLike<number>, neutral: number): (number | null)[][] {
     return blocks.map((block) =>
       columns.map((evaluation) =>

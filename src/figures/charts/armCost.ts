@@ -14,7 +14,7 @@ import type { StudyPoint } from "./studyPoints.js";
 /**
  * - `time`: measured, of whole samplings (default)
  * - `predicted`: by the cost model, from the seconds of the blocks
- * - `evaluations`: of the network; one that only reuses the network's result does not count
+ * - `evaluations`: of the network, not counting those that only reuse the network's result
  * - `multiply-adds`: of the branches that run, the same on every machine
  */
 export const COST_AXES = ["time", "predicted", "evaluations", "multiply-adds"] as const;

@@ -23,7 +23,7 @@ const KIND_LETTERS: Readonly<Record<string, string>> = {
   downsampler: "↓",
   upsampler: "↑",
 };
-/** Narrow boxes hold one letter, or a short word in small ones. */
+/** Narrow boxes hold one letter, or a short word in small letters. */
 const LETTER_SIZES = { one: 11, more: 8 };
 const BOX = { width: 0.86, height: 0.62 };
 

@@ -20,14 +20,14 @@ export interface ChangeCurveOptions {
 
 const DASHES: Readonly<Record<string, string>> = { transformer: "solid", resnet: "dash" };
 
-/** How dark a band is: where many lie over one another, each is fainter. */
+/** How opaque a band is: where many overlap, each is fainter. */
 const BAND_OPACITY = { few: 0.2, many: 0.09 };
 const FEW_LINES = 3;
 
 /**
- * Change of every block over the steps, as in the paper's Figure 2b: a panel a stage of the network, a line a block
- * with the standard deviation over prompts and seeds as a band. The encoder's panels stand above the decoder's of the
- * same level. A button gives each panel its own y scale.
+ * Change of every block over the steps, as in the paper's Figure 2b: one panel per stage of the network, one line per
+ * block with the standard deviation over prompts and seeds as a band. The encoder's panels stand above the decoder's of
+ * the same level. A button gives each panel its own y scale.
  */
 export function changeCurves(profile: Profile, options: ChangeCurveOptions = {}): PlotlyFigure {
   const { measure = "change", kinds, theme = "light" } = options;

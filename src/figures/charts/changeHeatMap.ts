@@ -15,10 +15,10 @@ export interface ChangeHeatMapOptions {
 }
 
 const ROW_HEIGHT = 15;
-/** Above the largest ordinary change: one outlier must not turn the rest dark. */
+/** The colour scale ends at this quantile, so that one outlier does not turn the rest dark. */
 const COLOUR_QUANTILE = 0.98;
 
-/** Mean change as a map: a row a block in execution order, a column a step. */
+/** Mean change as a map: one row per block in execution order, one column per step. */
 export function changeHeatMap(profile: Profile, options: ChangeHeatMapOptions = {}): PlotlyFigure {
   const { measure = "change", kinds, theme = "light" } = options;
   const statistics = summarise(profile, measure).filter(({ block }) => kinds?.includes(block.kind) ?? true);

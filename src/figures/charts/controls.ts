@@ -1,4 +1,4 @@
-/** Buttons and sliders of a figure, and what a picture that nobody can click shows instead. */
+/** Buttons and sliders of a figure, and what a still picture shows instead of them. */
 import type { PlotlyFigure, PlotlyObject } from "../figure.js";
 
 /** A figure as one position of its slider shows it. */
@@ -13,7 +13,10 @@ interface SliderStep {
   readonly args: readonly [PlotlyObject];
 }
 
-/** The figure without its buttons and sliders, nor the room below it that they take (`layout.meta.controlHeight`). */
+/**
+ * The figure without its buttons and sliders, and without the room below it that they take
+ * (`layout.meta.controlHeight`).
+ */
 export function withoutControls({ layout, ...figure }: PlotlyFigure): PlotlyFigure {
   const { updatemenus: _buttons, sliders: _sliders, meta, ...rest } = layout;
   const { controlHeight = 0 } = (meta ?? {}) as { controlHeight?: number };

@@ -14,7 +14,7 @@ export interface EvaluationMetric {
   readonly source?: string;
 }
 
-/** A measured number; without an interval where none is known. */
+/** A measured number, with its interval where one is known. */
 export interface EvaluatedValue {
   readonly value: number;
   /** ends of its 95 % interval */
@@ -36,7 +36,7 @@ export interface ChartedSetting {
 export interface EvaluationChartInput {
   readonly metrics: readonly EvaluationMetric[];
   readonly settings: readonly ChartedSetting[];
-  /** label of the setting that the others are compared with: a line stands at its numbers */
+  /** label of the setting that the others are compared with: a dashed line marks its numbers */
   readonly reference?: string;
   readonly title?: string;
   readonly theme?: Theme;
@@ -45,16 +45,16 @@ export interface EvaluationChartInput {
 const ROW_HEIGHT = 42;
 const MARGIN = { l: 210, r: 24, t: 112, b: 40 };
 const COLUMN_GAP = 0.035;
-/** Pixels that points and numbers of a column need side by side. */
+/** Pixels that a column's points and numbers need side by side. */
 const COLUMN_WIDTH = 150;
-/** Of these, about, the axis has; and a tick label takes so many for each character. */
+/** The width of an axis, about, and of a character of its tick labels. */
 const [COLUMN_PIXELS, CHARACTER_PIXELS] = [115, 8];
-/** What is free to the left of a column's points and to the right, where its numbers stand: shares of their spread. */
+/** Free room to the left of a column's points, and to the right, where its numbers stand, as shares of their spread. */
 const FREE = { left: 0.12, right: 0.75 };
 
 /**
- * The paper's Table 1 as a figure: a row a setting, a column a metric, each number with its 95 % interval; the best of a
- * column is bold.
+ * The paper's Table 1 as a figure: one row per setting, one column per metric, each number with its 95 % interval; the
+ * best of a column is bold.
  */
 export function evaluationChart(input: EvaluationChartInput): PlotlyFigure {
   const { metrics, settings, reference, title = "Quality and speed of each setting", theme = "light" } = input;

@@ -10,9 +10,9 @@ import type { Theme } from "../theme.js";
 export interface ComparedSetting {
   /** "without caching", "cached", "cached + scale-shift" */
   readonly label: string;
-  /** one a prompt */
+  /** one per prompt */
   readonly images: readonly RgbImage[];
-  /** of the reference's time ÷ this setting's */
+  /** the reference's time ÷ this setting's */
   readonly speedup?: number;
 }
 
@@ -21,7 +21,7 @@ export interface ImageComparisonInput {
   readonly reference: ComparedSetting;
   /** each is compared with the reference, in the order to show them */
   readonly others: readonly ComparedSetting[];
-  /** how often a difference is multiplied before it is shown. Default: 4 */
+  /** the factor by which differences are multiplied before they are shown. Default: 4 */
   readonly gain?: number;
   readonly title?: string;
   readonly theme?: Theme;
@@ -31,8 +31,8 @@ export interface ImageComparisonInput {
 const CELL = 128;
 
 /**
- * The paper's Figures 1, 3 and 6: a row a setting, a column a prompt, all from the same noise; below each setting its
- * difference from the reference, with PSNR. Throws ArgumentError where sizes differ.
+ * The paper's Figures 1, 3 and 6: one row per setting, one column per prompt, all from the same noise; below each
+ * setting its difference from the reference, with PSNR. Throws ArgumentError where sizes differ.
  */
 export async function imageComparison(input: ImageComparisonInput): Promise<PlotlyFigure> {
   const {

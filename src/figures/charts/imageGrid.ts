@@ -16,13 +16,16 @@ export interface ComparedImages {
 }
 
 export interface ImageGridOptions {
-  /** how often the difference is multiplied before it is shown. Default: 4 */
+  /** the factor by which the difference is multiplied before it is shown. Default: 4 */
   readonly gain?: number;
   readonly title?: string;
   readonly theme?: Theme;
 }
 
-/** A row a prompt: plain, then each other picture and its difference from plain, labelled with PSNR. Throws ArgumentError where sizes differ. */
+/**
+ * One row per prompt: plain, then each other picture and its difference from plain, labelled with PSNR. Throws
+ * ArgumentError where sizes differ.
+ */
 export async function imageGrid(
   rows: readonly ComparedImages[],
   { gain = 4, title = "Plain and cached", theme = "light" }: ImageGridOptions = {},

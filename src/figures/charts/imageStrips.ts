@@ -2,7 +2,7 @@ import type { PlotlyFigure, PlotlyObject } from "../figure.js";
 import { applyTheme } from "../theme.js";
 import type { Theme } from "../theme.js";
 
-/** A row of small pictures, one a column. */
+/** A row of small pictures, one per column. */
 export interface Strip {
   readonly label: string;
   /** PNG data URIs, at their own resolution or enlarged without smoothing */
@@ -26,10 +26,10 @@ export interface ImageStripsInput {
   readonly theme?: Theme;
 }
 
-/** Share of a cell that is left free. */
+/** The gap between pictures, as a share of a cell. */
 const GAP = 0.06;
 const LABEL_WIDTH = 190;
-/** Pixels above the pictures, and of a line of a column's label. */
+/** Pixels above the pictures, and the height of one line of a column's label. */
 const TOP = 46;
 const LINE = 15;
 
@@ -105,7 +105,7 @@ export function imageStrips({
 /** A letter's width in pixels, on average. */
 const LETTER = 5.8;
 
-/** Breaks a label into lines that fit below a picture; a word longer than that stays whole. */
+/** Breaks a label into lines that fit below a picture; a word that is too long stays whole. */
 function wrap(label: string, pixels: number): string {
   return label
     .split("<br>")

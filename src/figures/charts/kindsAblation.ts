@@ -10,9 +10,9 @@ import type { Theme } from "../theme.js";
 export interface KindsArm {
   /** "spatial transformers", "ResNet blocks" */
   readonly label: string;
-  /** one a prompt shown */
+  /** one per prompt shown */
   readonly images: readonly RgbImage[];
-  /** relative distance of the final latents to the plain run's, one a trajectory measured */
+  /** relative distance of the final latents to the plain run's, one per trajectory measured */
   readonly distances: readonly number[];
   /** share of these blocks' evaluations that computed, 0 to 1 */
   readonly computedShare: number;
@@ -22,13 +22,13 @@ export interface KindsArm {
 
 export interface KindsAblationInput {
   readonly prompts: readonly string[];
-  /** the plain run's pictures, one a prompt */
+  /** the plain run's pictures, one per prompt */
   readonly plain: readonly RgbImage[];
   readonly arms: readonly KindsArm[];
   readonly theme?: Theme;
 }
 
-/** Pixels of the distances beside the pictures, and between them. */
+/** Width in pixels of the distances beside the pictures, and of the gap between the two. */
 const DISTANCES = 250;
 const GAP = 24;
 /** Pixels below the distances, for their axis and its title. */

@@ -3,20 +3,20 @@ import type { PlotlyObject } from "../figure.js";
 import type { StagePanel } from "./stagePanels.js";
 
 export interface PlacedPanel extends StagePanel {
-  /** of Plotly's names of its axes and legend: "", "2", "3" … */
+  /** what ends Plotly's names of its axes and legend: "", "2", "3" … */
   readonly suffix: string;
   /** domains of its axes, as shares of the plot */
   readonly x: readonly [number, number];
   readonly y: readonly [number, number];
   /** in the first column */
   readonly leftmost: boolean;
-  /** the first of its row, whose tick labels are for all of them */
+  /** the first of its row, whose tick labels serve the whole row */
   readonly first: boolean;
 }
 
 /** Share of the plot's width between two columns. */
 const COLUMN_GAP = 0.045;
-/** Pixels: a panel, its title above it, the axis below it, a row of its legend, and what is free below that. */
+/** Pixels: a panel, its title above it, the axis below it, a row of its legend, and the free room below that. */
 const PANEL = 180;
 const TITLE = 22;
 const AXIS = 40;
@@ -40,7 +40,7 @@ export function panelLayout(stages: readonly StagePanel[]): {
     heights.reduce((sum, each) => sum + each, 0),
     middle.length === 0 ? 0 : height(middle),
   );
-  // Pixels from the upper edge of the plot to that of the panel's room.
+  // Pixels from the upper edge of the plot to the upper edge of the panel, title included.
   const top = (stage: StagePanel): number =>
     stage.row === "both"
       ? (total - height([stage])) / 2

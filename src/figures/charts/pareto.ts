@@ -31,15 +31,18 @@ const MARGIN = { l: 64, r: 20, t: 76, b: 54 };
 const LEGEND_ROW = 19;
 const DOMINATED_OPACITY = 0.45;
 const LABEL_SIZE = 10;
-/** Pixels of the plot in the narrowest figure, the print theme's, beside its legend: where labels are closest. */
+/**
+ * Width in pixels of the plot, without its legend, in the narrowest figure, which is the print theme's: labels are
+ * closest there.
+ */
 const NARROWEST_PLOT = 520;
-/** Of each piece of the plain runs' line, for labels to keep off. */
+/** Points along each piece of the plain runs' line that labels keep off. */
 const LINE_POINTS = 12;
 
 /**
- * Error against cost of every arm of a study, the error measured from the near-converged solution. The plain
- * runs with fewer steps are the line to beat; an arm that another one beats in both is faint, and the others
- * are joined by the front and labelled.
+ * Error against cost of every arm of a study, with the error measured from the near-converged solution. The plain runs
+ * with fewer steps are the line to beat; an arm that another one beats in both is faint; the others are joined by the
+ * front and labelled.
  *
  * @throws ArgumentError where x is multiply-adds and the network's work is not given
  */
@@ -137,7 +140,7 @@ function labelOf({ cached, steps, onFront }: CostedPoint): string {
   return onFront ? cached.setting : "";
 }
 
-/** The points that have room for a label, and where it stands. */
+/** The points that have room for a label, and where the label goes. */
 function labelsOf(
   points: readonly CostedPoint[],
   axes: { readonly x: RatioAxis; readonly y: RatioAxis },

@@ -4,7 +4,7 @@ import type { Strip } from "./imageStrips.js";
 import type { Theme } from "../theme.js";
 
 export interface PcaStripsInput {
-  /** the image predicted at each step first, then a row a block */
+  /** first the image predicted at each step, then one row per block */
   readonly rows: readonly Strip[];
   /** 0-based network evaluations of the columns */
   readonly steps: readonly number[];

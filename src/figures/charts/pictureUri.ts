@@ -4,7 +4,7 @@ import type { RgbImage } from "../../diffusion/image.js";
 import { psnr } from "../../quality/distance.js";
 import type { PlotlyObject } from "../figure.js";
 
-/** Viewers smooth what they enlarge; from this many pixels on they need not. */
+/** Viewers smooth what they enlarge; pictures of this many pixels need no enlarging. */
 const SHARP_PIXELS = 256;
 
 /** A PNG data URI, enlarged without smoothing where the picture is small. */

@@ -1,4 +1,4 @@
-/** Where the labels of points stand so that none lies on another. */
+/** Places the labels of points so that none covers another. */
 import { textWidth } from "../headless/textBox.js";
 
 /** A point of a figure, in pixels; `label` is empty where it has none. */
@@ -28,13 +28,13 @@ interface Box {
   readonly bottom: number;
 }
 
-/** Pixels: half a marker, and what is kept free around a label. */
+/** Pixels: half a marker, and the margin around a label. */
 const MARKER = 6;
 const FREE = 2;
 
 /**
- * A place for each label: clear of the labels placed before, and on as little else as can be; `undefined` where every
- * place would lie on another label.
+ * A place for each label: clear of the labels placed before, and covering as little else as possible; `undefined` where
+ * every place would lie on another label.
  *
  * @param line points along a line that labels should keep off
  * @param size of the letters, in pixels

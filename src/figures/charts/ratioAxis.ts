@@ -1,10 +1,12 @@
 import type { PlotlyObject } from "../figure.js";
 
-/** Beyond this ratio between the largest and the smallest value, equal ratios are worth equal lengths. */
+/**
+ * Above this ratio between the largest and the smallest value the axis is logarithmic: equal ratios have equal lengths.
+ */
 const LOGARITHMIC_FROM = 4;
 const MARGIN = 0.06;
 
-/** A Plotly axis: where it is logarithmic, its range is that of the decimal logarithms. */
+/** A Plotly axis; the range of a logarithmic one is given in decimal logarithms. */
 export interface RatioAxis extends PlotlyObject {
   readonly type?: "log";
   readonly range: readonly [number, number];

@@ -6,7 +6,7 @@ import { CATEGORICAL_COLOURS, NEUTRAL_COLOUR, applyTheme } from "../theme.js";
 import type { Theme } from "../theme.js";
 
 export interface ScheduleChartOptions {
-  /** what a run by this schedule did, marked where it is not the plan */
+  /** what a run by this schedule did; marked where it differs from the plan */
   readonly executed?: Pick<CachedRun, "computedAt" | "reusedAt">;
   readonly title?: string;
   readonly theme?: Theme;
@@ -21,9 +21,9 @@ const ROW_HEIGHT = 20;
 const [COMPUTED, REUSED, , UNPLANNED] = CATEGORICAL_COLOURS;
 
 /**
- * The paper's Figure 4: a row a block in execution order, a dot where it computes, an arrow for as long as
- * its cache lives. With `executed`, what the run did otherwise: nothing at all, because nothing would have
- * read the block's result (liveness); or, which would be a fault, the opposite of the plan.
+ * The paper's Figure 4: one row per block in execution order, a dot where it computes, an arrow for as long as its
+ * cache lives. With `executed`, it also marks where the run differed: where the block did not run at all, because
+ * nothing would have read its result (liveness), and where it did the opposite of the plan, which would be a fault.
  */
 export function scheduleChart(
   schedule: Schedule,

@@ -1,4 +1,6 @@
-/** How arms of a study are told apart: colour is the heuristic, shape is what it caches and how it reuses. */
+/**
+ * How a figure tells a study's arms apart: the colour shows the heuristic, the shape what it caches and how it reuses.
+ */
 import type { StudyPoint } from "./studyPoints.js";
 import { CATEGORICAL_COLOURS } from "../theme.js";
 
@@ -26,7 +28,7 @@ const SYMBOLS = [
   "hexagon",
 ] as const;
 
-/** Cached points by heuristic and variant; colours and symbols begin again when they run out. */
+/** Cached points by heuristic and variant; colours and symbols start over when they run out. */
 export function seriesOf<Point extends StudyPoint>(points: readonly Point[]): Series<Point>[] {
   const cached = points.filter((point): point is Cached<Point> => point.cached !== undefined);
   const variantOf = ({ cached: { kinds, reuse } }: Cached<Point>): string => `${kinds}, ${reuse}`;

@@ -13,7 +13,7 @@ export interface SpeedupScatterOptions {
 }
 
 /**
- * Speed-up as the cost model predicted it, against the one that was measured; on the line they are equal.
+ * Speed-up as the cost model predicted it, against the measured one; on the line the two are equal.
  *
  * @throws ArgumentError where no arm of the study has a prediction
  */

@@ -1,4 +1,6 @@
-/** A panel a stage of the network, laid out as the UNet is: encoder above, decoder below, the mid block beside both. */
+/**
+ * One panel per stage of the network, laid out like the UNet: encoder above, decoder below, the mid block beside both.
+ */
 import type { ProfiledBlock } from "../../instrument/profile/profile.js";
 
 /** Blocks that share a panel. */
@@ -7,7 +9,7 @@ export interface StagePanel {
   readonly stage: string;
   readonly resolution: readonly [height: number, width: number];
   readonly blocks: readonly ProfiledBlock[];
-  /** from the left; a level of the encoder stands above that of the decoder */
+  /** from the left; a level's encoder panel is above its decoder panel */
   readonly column: number;
   readonly row: "encoder" | "decoder" | "both";
 }
@@ -21,8 +23,8 @@ interface Place {
 const STAGE = /^(down|up)_blocks\.(\d+)\./;
 
 /**
- * The panels of `shown`, in execution order. conv_in stands with the first stage of the encoder, conv_out with the last
- * of the decoder; a column that would hold nothing is left out.
+ * The panels of `shown`, in execution order. conv_in belongs to the first stage of the encoder, conv_out to the last of
+ * the decoder; empty columns are left out.
  *
  * @param network every block of the network: a level's place does not depend on what is shown
  */

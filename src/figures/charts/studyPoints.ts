@@ -1,4 +1,4 @@
-/** A study's arms as points: what all figures of a study read off it. */
+/** A study's arms as points, which all figures of a study draw. */
 import { median } from "../../instrument/profile/statistics.js";
 import { pairedRatio } from "../../quality/pairedRatio.js";
 import type { RatioInterval } from "../../quality/pairedRatio.js";
@@ -13,7 +13,7 @@ export interface StudyPoint extends Omit<ComparedArm, "result"> {
   readonly arm: Arm;
   readonly name: string;
   readonly steps: number;
-  /** one a trajectory, from the converged solution */
+  /** one per trajectory, from the converged solution */
   readonly distances: readonly number[];
   /** against plain sampling of equal time; absent in a plain arm */
   readonly verdict?: Verdict;
@@ -26,10 +26,10 @@ export interface StudyPoint extends Omit<ComparedArm, "result"> {
     /** "δ 0.2", "interval 2"; empty without a parameter */
     readonly setting: string;
   };
-  /** of a run ÷ the plain run's: median, shortest and longest of batches and repeats */
+  /** time of a run ÷ the plain run's: median, shortest and longest over batches and repeats */
   readonly time: number;
   readonly timeRange: readonly [number, number];
-  /** median seconds of one image; of a study cut in halves, about */
+  /** median seconds of one image; approximate for a study that was cut in halves */
   readonly seconds: number;
   /** the mean distance and its 95 % interval over trajectories */
   readonly interval: RatioInterval;
@@ -49,7 +49,7 @@ export function studyPoints(study: StudyResult, measure: DistanceMeasure): Study
     const { result, ...compared } = each;
     const { arm, seconds, plainSeconds, toConverged, computedShare, predictedSpeedup } = result;
     const distances = DISTANCE_MEASURES[measure](toConverged);
-    // Without a plain run beside each timing, the spread is that of the seconds alone.
+    // Without a plain run beside each timing, the spread comes from the seconds alone.
     const times = seconds.map((taken, index) => taken / (plainSeconds?.[index] ?? compared.speedup * median(seconds)));
     return {
       ...compared,
@@ -91,7 +91,7 @@ function secondsAnImage({ batch, trajectories: { length } }: StudyResult, second
   );
 }
 
-/** The parameter with the name that the schedule's heuristic gives it. */
+/** The parameter's value, with the name that the schedule's heuristic gives it. */
 function settingOf({ schedule, parameter }: NonNullable<Arm["cached"]>): string {
   if (parameter === undefined) return "";
   const [name] = Object.entries(schedule.heuristic).find(([, value]) => value === parameter) ?? ["parameter"];

@@ -21,8 +21,8 @@ export interface SweepCurvesOptions {
 const PANELS = { error: [0.5, 1], speedup: [0, 0.42] };
 
 /**
- * Error and speed-up over the parameter of one heuristic, a line for each choice of blocks and reuse rule,
- * the plain run as the level to compare with.
+ * Error and speed-up over the parameter of one heuristic, one line per choice of blocks and reuse rule, with the plain
+ * run as the level to compare with.
  *
  * @throws ArgumentError where the study has no arm of this heuristic with a parameter
  */

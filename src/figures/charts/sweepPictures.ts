@@ -5,7 +5,7 @@ import type { RgbImage } from "../../diffusion/image.js";
 export interface SweepPictures {
   /** "δ" */
   readonly parameter: string;
-  /** one label a picture: the prompts */
+  /** one per picture: the labels */
   readonly prompts: readonly string[];
   readonly plain: SweepSetting;
   /** in the order to show them */
@@ -13,8 +13,8 @@ export interface SweepPictures {
 }
 
 export interface SweepSetting {
-  /** one a prompt */
+  /** one per prompt */
   readonly images: readonly RgbImage[];
-  /** measured, of one image, decoding left out */
+  /** measured seconds per image, without decoding */
   readonly seconds: number;
 }

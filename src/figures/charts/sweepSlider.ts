@@ -9,20 +9,20 @@ import { applyTheme } from "../theme.js";
 import type { Theme } from "../theme.js";
 
 export interface SweepSliderOptions {
-  /** how often the difference is multiplied before it is shown. Default: 4 */
+  /** the factor by which the difference is multiplied before it is shown. Default: 4 */
   readonly gain?: number;
   readonly title?: string;
   readonly theme?: Theme;
 }
 
-/** Pixels of one picture, of the line below the title, and of the slider. */
+/** Height in pixels of one picture, of the line below the title, and of the slider. */
 const CELL = 150;
 const SUBTITLE = 18;
 const SLIDER = 84;
 
 /**
  * A slider over the parameter: plain, cached and difference of each prompt, with PSNR and speed-up.
- * Each slider step is a relayout with the pictures in it, so that it works wherever Plotly draws.
+ * Each slider step is a relayout that holds the pictures, so that it works wherever Plotly draws.
  *
  * @throws ArgumentError where there is no cached setting
  */

@@ -10,11 +10,11 @@ export interface SweepStripsOptions {
   readonly theme?: Theme;
 }
 
-/** Pixels of the throughput curve and of the room between it and the pictures. */
+/** Height in pixels of the throughput curve, and of the gap between it and the pictures. */
 const CURVE = 130;
 const GAP = 26;
 
-/** The paper's Figure 7: pictures over the parameter, and below them how many images a second each setting makes. */
+/** The paper's Figure 7: pictures over the parameter, and below them how many images per second each setting makes. */
 export async function sweepStrips(
   { parameter, prompts, plain, cached }: SweepPictures,
   { title, theme = "light" }: SweepStripsOptions = {},

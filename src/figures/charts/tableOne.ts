@@ -16,13 +16,13 @@ interface Column extends EvaluationMetric {
   of(setting: EvaluatedSetting): EvaluatedValue | undefined;
 }
 
-/** Significant digits that tell a CLIP score's differences apart, and two for what is larger. */
+/** Decimals that show a CLIP score's small differences; other metrics have two. */
 const DECIMALS: Readonly<Record<string, number>> = { "clip-score": 4 };
 
 /**
- * An evaluation as the paper's Table 1: every metric of sets of pictures, images a second and speed-up of each setting; beside
- * them the paper's own FID and speed-up, where a setting is one of its rows. Metrics are drawn less the baseline's, picture
- * beside picture: what tells settings apart is far smaller than what tells sets of prompts apart.
+ * An evaluation as the paper's Table 1: every metric of sets of pictures, images per second and speed-up of each
+ * setting; next to them the paper's own FID and speed-up, where a setting is one of its rows. Metrics are drawn as
+ * differences from the baseline, picture by picture, because settings differ far less than sets of prompts do.
  */
 export function tableOne(evaluation: Evaluation, { title, theme }: TableOneOptions = {}): PlotlyFigure {
   const { settings, baseline } = evaluation;

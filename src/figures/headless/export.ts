@@ -20,7 +20,7 @@ export interface ExportOptions {
   readonly height?: number;
   /** Default: the figure's own */
   readonly theme?: Theme;
-  /** PNG pixels a layout pixel. Default: 2 */
+  /** PNG pixels per layout pixel. Default: 2 */
   readonly scale?: number;
 }
 
@@ -32,7 +32,7 @@ const DEFAULT_HEIGHT = 500;
 const POINTS_PER_PIXEL = 0.75;
 
 /**
- * Writes a figure; the ending says how: `.html` (interactive, offline), `.svg`, `.png`, `.pdf` (vector),
+ * Writes a figure, in the format that the ending says: `.html` (interactive, offline), `.svg`, `.png`, `.pdf` (vector),
  * `.json`. The file is replaced in one go. Equal figures give equal bytes.
  *
  * @throws ArgumentError for another ending, or a file that cannot be written, before anything is drawn
@@ -76,7 +76,7 @@ async function fileContent(
 /** A figure as PNG bytes. */
 export async function figurePng(figure: PlotlyFigure, options: ExportOptions = {}): Promise<Buffer> {
   const svg = await figureSvg(figure, options);
-  // fontconfig reads this when librsvg draws its first text; without it a bare machine draws none.
+  // fontconfig reads this when librsvg draws its first text; without it, a machine without fonts draws no text.
   process.env.FONTCONFIG_FILE ??= join(dirname(FONT_FILES.regular), "fonts.conf");
   const SVG_PIXELS_PER_INCH = 72;
   return sharp(Buffer.from(svg), { density: SVG_PIXELS_PER_INCH * (options.scale ?? 2), limitInputPixels: false })
@@ -89,7 +89,8 @@ export async function figureSvg(figure: PlotlyFigure, options: ExportOptions = {
   const plotly = await plotlyInWindow();
   const still = withoutControls(figure);
   const { width, height } = sizeOf(still, options);
-  // A copy: Plotly fills in defaults where it finds none. A trace without a name of its own gets one by chance.
+  // A copy, because Plotly fills in missing defaults; with a uid for each trace, because Plotly would make up a random
+  // one.
   const copy = {
     data: still.data.map((trace, index) => ({ uid: String(index), ...structuredClone(trace) })),
     layout: { ...structuredClone(still.layout), width, height, autosize: false },
@@ -98,7 +99,10 @@ export async function figureSvg(figure: PlotlyFigure, options: ExportOptions = {
   return withoutChance(svg.startsWith("<svg") ? svg : decodeURIComponent(svg.replace(/^data:image\/svg\+xml,/, "")));
 }
 
-/** Plotly names the clip paths of a drawing by chance; here by what is drawn, so that equal figures give equal files. */
+/**
+ * Plotly names a drawing's clip paths at random; here they are named after what is drawn, so that equal figures give
+ * equal files.
+ */
 function withoutChance(svg: string): string {
   const chance = /<defs id="defs-([0-9a-f]+)"/.exec(svg)?.[1] ?? "";
   const named = (name: string): string => svg.replace(new RegExp(`(?<=["#'][a-z][a-z0-9-]*)${chance}`, "g"), name);
@@ -124,7 +128,7 @@ function embedFont(svg: string, css: string): string {
   return svg.replace(/<svg[^>]*>/, (tag) => `${tag}<style>${css}</style>`);
 }
 
-/** One page that needs no network: Plotly and the font are in it. */
+/** One page that needs no network: it holds Plotly and the font. */
 async function figureHtml(figure: PlotlyFigure): Promise<string> {
   const plotly = (await readFile(PLOTLY_FILE, "utf8")).replaceAll("</script", "<\\/script");
   const json = JSON.stringify({

@@ -13,7 +13,7 @@ export const FONT_FAMILY = `${FONT_NAME}, "Liberation Sans", Arial, Helvetica, s
 export const FONT_ASCENT = 1854 / 2048;
 export const FONT_DESCENT = 434 / 2048;
 
-/** The bundled files; `src/figures/headless/` and `dist/figures/headless/` lie equally deep below the package root. */
+/** The bundled files; `src/figures/headless/` and `dist/figures/headless/` are equally deep below the package root. */
 function bundled(file: string): string {
   return fileURLToPath(new URL(`../../../assets/fonts/${file}`, import.meta.url));
 }

@@ -4,8 +4,8 @@ import svgToPdf from "svg-to-pdfkit";
 import { FONT_FILES } from "./fonts.js";
 
 /**
- * An SVG document of Plotly's as one page of vector PDF, with the bundled font in it. Equal documents give
- * equal bytes: the page carries no date.
+ * Plotly's SVG document as one page of vector PDF, with the bundled font embedded. Equal documents give equal bytes:
+ * the page carries no date.
  *
  * @param pointsPerPixel points of 1/72 inch that a pixel of the document becomes
  */
@@ -13,7 +13,8 @@ export async function svgPdf(svg: string, pointsPerPixel: number): Promise<Buffe
   const [, width, height] = /<svg[^>]*?width="([\d.]+)"[^>]*?height="([\d.]+)"/.exec(svg) ?? [];
   const size: [number, number] = [Number(width) * pointsPerPixel, Number(height) * pointsPerPixel];
   const document = new PDFDocument({ size, margin: 0, info: { Creator: "blockcache", CreationDate: new Date(0) } });
-  // PDFKit numbers the document by its date; from here on it is only in the way, as are the metadata that repeat it.
+  // PDFKit derives the document's id from its date; from here on the date, and the metadata that repeat it, are not
+  // wanted.
   delete document.info.CreationDate;
   document.endMetadata = () => undefined;
   document.registerFont("regular", FONT_FILES.regular);

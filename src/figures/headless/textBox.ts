@@ -63,7 +63,7 @@ function textBox(text: Element): Box {
   const lines = [...text.children].filter((child) => child.getAttribute("class") === "line");
   const width = lines.length === 0 ? runWidth(text, style) : Math.max(...lines.map((line) => runWidth(line, style)));
   const x = Number(text.getAttribute("x") ?? 0);
-  // A line's own dy takes the place of the text's.
+  // A line's own dy replaces the text's.
   const shift = lines.length === 0 ? parseFloat(text.getAttribute("dy") ?? "0") * style.size : 0;
   const y = Number(text.getAttribute("y") ?? 0) + shift;
   const anchor = text.getAttribute("text-anchor") ?? /text-anchor:\s*(\w+)/.exec(text.getAttribute("style") ?? "")?.[1];

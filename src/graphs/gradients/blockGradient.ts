@@ -1,4 +1,4 @@
-/** The gradients of one block as graphs: what comes in at its out goes out at its inputs. */
+/** The gradients of one block as graphs: from the gradient at its out to those at its inputs. */
 import { UnsupportedError } from "../../errors.js";
 import { declareInputs, hasMerge } from "../block.js";
 import type { Block, BlockInput, MergingBlock, Stage } from "../block.js";
@@ -23,9 +23,9 @@ export function featureInputs({ inputs }: Stage): readonly number[] {
 
 /**
  * From a block's inputs and the gradient at its out, the gradients at its feature-map inputs. The activations in between
- * are computed again, so that nothing of the forward pass but the blocks' borders need be kept.
+ * are computed again, so that of the forward pass only the values between blocks need to be kept.
  *
- * @throws UnsupportedError in float16, whose range the gradients of a normalisation leave
+ * @throws UnsupportedError in float16, whose range a normalisation's gradients exceed
  */
 export function computeGradientGraph(stage: Stage | Block, precision: Precision): GraphBuilder {
   const graph = builder(`${stage.id} gradient`, precision);

@@ -18,7 +18,7 @@ export interface RuleContext {
 /** The gradient with respect to each input; undefined where it is not asked for. */
 export type Rule = (context: RuleContext) => readonly (Value | undefined)[];
 
-/** Where an operator has one result, its cotangent. */
+/** The cotangent of an operator's only result. */
 function only({ cotangents: [cotangent], node }: RuleContext): Value {
   if (cotangent === undefined) throw new TypeError(`${node.op}: no cotangent`);
   return cotangent;
@@ -86,7 +86,7 @@ const arithmetic: Readonly<Record<string, Rule>> = {
       isActive(input) ? graph.node("Mul", [only(context), node.inputs[1 - input]]) : undefined,
     );
   },
-  /** by something that is not differentiated */
+  /** the divisor is not differentiated */
   Div: (context) => [context.graph.node("Div", [only(context), context.node.inputs[1]])],
 };
 
@@ -125,8 +125,9 @@ function turned(graph: GraphBuilder, weight: Value): Value {
 }
 
 /**
- * The transposed convolution; without a stride an ordinary one with the weights turned, which has the faster kernels. With a stride some rows of the input may be in no window: it is enlarged to have them
- * all, and cut to the input's extent.
+ * The transposed convolution; without a stride an ordinary one with the weights turned, which has the faster kernels.
+ * With a stride, some rows of the input may be in no window: the result is enlarged to include all of them, and cut to
+ * the input's extent.
  */
 function convolution(context: RuleContext): readonly (Value | undefined)[] {
   const { graph, node } = context;
@@ -190,14 +191,14 @@ function split({ graph, node, cotangents }: RuleContext): readonly (Value | unde
 }
 
 /**
- * Nearest-neighbour enlargement: y = R x Wᵀ with matrices that pick a row and a column for each, so dx = Rᵀ dy W. They
- * are made by enlarging the numbers of rows and columns in the same way, so that both pick alike at any size.
+ * Nearest-neighbour enlargement: y = R x Wᵀ with matrices that pick a row and a column for each pixel, so dx = Rᵀ dy W.
+ * They are made by enlarging row and column numbers in the same way, so that both pick the same ones at any size.
  */
 function resize(context: RuleContext): readonly (Value | undefined)[] {
   const { graph, node } = context;
   const [x] = node.inputs;
   const [y] = node.outputs;
-  /** [enlarged, extent]: 1 where a place of the enlarged axis is a copy of the other */
+  /** [enlarged, extent]: 1 where a place on the enlarged axis is a copy of one on the other */
   const picks = (axis: 2 | 3): Value => {
     const size = (of: Value): Value => graph.node("Shape", [of], { start: BigInt(axis), end: BigInt(axis + 1) });
     const around = (extent: Value): Value =>

@@ -4,11 +4,11 @@ import { RULES } from "./rules.js";
 
 /**
  * Appends to a graph the gradient of Σ ⟨cotangent, value⟩ with respect to some of its values (reverse mode: one pass
- * back through the operators between them). The values computed on the way forward are read again, so the graph's run
- * holds them all until it is through.
+ * back through the operators between them). The values computed on the way forward are read again, so that the graph's
+ * run holds all of them until it ends.
  *
  * @param cotangents value → its cotangent, of the same shape
- * @param inputs feature maps; not what is broadcast to a larger shape on the way (weights, a time embedding)
+ * @param inputs feature maps; not values that are broadcast to a larger shape on the way (weights, a time embedding)
  * @returns the gradient of each input, in their order
  * @throws UnsupportedError where an operator on the way has no rule
  */
@@ -20,7 +20,7 @@ export function vectorJacobianProduct(
   const nodes = [...graph.nodes];
   const active = new Set(inputs);
   for (const node of nodes) {
-    // A shape is no function of the numbers.
+    // A shape does not depend on the numbers.
     if (node.op !== "Shape" && node.inputs.some((input) => active.has(input)))
       for (const output of node.outputs) active.add(output);
   }

@@ -19,25 +19,32 @@ export interface AttentionEvent {
   readonly to: BlockAttention["to"];
   /** network evaluation, 0-based */
   readonly step: number;
-  /** the mean over heads [batch, queries, keys], rows of sum 1; with guidance the last half is the conditional one */
+  /**
+   * the mean over heads [batch, queries, keys], each row with sum 1; with guidance the last half is the conditional one
+   */
   readonly weights: FloatTensor;
 }
 
 export interface AttentionHookOptions {
-  /** network evaluations at which it is looked at. Default: all */
+  /** network evaluations at which the attention is read. Default: all */
   readonly steps?: readonly number[];
-  /** whose weights over the pixels are asked for: places row by row from the top left. Over the text: every pixel's */
+  /**
+   * the pixels whose weights over all pixels are read, counted row by row from the top left. Weights over the text are
+   * read for every pixel
+   */
   readonly pixels: readonly number[];
 }
 
 type AttendingBlock = Block & Required<Pick<Block, "attention">>;
 
 /**
- * Calls `callback` with the attention weights of each layer of a spatial transformer. The network's own operator gives
- * none, so a graph of norm, to_q and to_k gives them anew from the layer's input and the text; it is exact as that is.
+ * Calls `callback` with the attention weights of each layer of a spatial transformer. The network's own operator does
+ * not give them, so a graph of norm, to_q and to_k computes them again from the layer's input and the text, just as
+ * exactly.
  *
  * @param transformer id of the spatial transformer
- * @throws ArgumentError where there is none of that id; when sampling starts, InvalidFileError for its weights
+ * @throws ArgumentError where no spatial transformer has that id; when sampling starts, InvalidFileError for its
+ *   weights
  */
 export function hookAttention(
   pipeline: Pipeline,
@@ -52,7 +59,7 @@ export function hookAttention(
       `attention: expected a spatial transformer, found ${transformer} — \`blockcache inspect\` lists those of the model`,
     );
   const graphs = new Map<string, Lazy<CompiledGraph>>();
-  /** the text, which blocks are not shown */
+  /** the text embedding, which `look` does not show */
   const read = new Map<string, Tensor>();
   const contexts = new Set([...layers.values()].map(({ inputs }) => inputs[1].value));
 

@@ -3,8 +3,8 @@
  *
  *   L1rel(i, t) = ‖C_i(t) − C_i(t−1)‖₁ / ‖C_i(t)‖₁,   t in sampling order
  *
- * The sums are taken where the tensors are; four numbers for each batch row come back. One branch of each block is
- * kept from step to step; for change between all pairs of steps within a window, as many as the window.
+ * The sums are taken where the tensors are; four numbers per batch row come back. From step to step one branch of each
+ * block is kept; for change between all pairs of steps within a window, as many branches as the window.
  */
 import type { SampledModel, SamplingHook } from "../../diffusion/samplingHook.js";
 import { KeptBranches } from "../../engine/keptBranches.js";
@@ -17,7 +17,8 @@ export type ChangeValues = Readonly<Record<Measure, number>>;
 
 /**
  * Receives, when an evaluation is complete, the change of each block in execution order, one entry for each image; and the
- * relative L1 against the evaluation k before, for k = 1 … window, as far as there are any: [image][k − 1].
+ * relative L1 against the evaluation k before, for k = 1 … window, as far as there are such evaluations: [image][k −
+ * 1].
  */
 export type ChangeListener = (
   id: string,
@@ -41,12 +42,12 @@ export interface ChangeMeter extends SamplingHook {
 /** Nothing has changed yet at the first evaluation. */
 const FIRST: ChangeValues = { change: 0, change_cond: 0, change_uncond: 0, change_l2: 0, cosine: 1 };
 
-/** A block's sums at one evaluation, read when it has ended. */
+/** A block's sums at one evaluation, read once the evaluation has ended. */
 interface Noted {
   sums?: RowSums;
 }
 
-/** A block's sums against each branch kept, or against itself where there was none yet. */
+/** A block's sums against each kept branch, or against itself where there is none yet. */
 interface Compared {
   readonly id: string;
   readonly started: readonly StartedSums[];
@@ -61,7 +62,7 @@ export function changeMeter(
   listener: ChangeListener,
   { pairWindow = 1 }: ChangeMeterOptions = {},
 ): ChangeMeter {
-  // Parts inside of transformers run on their own where another hook looks at them.
+  // Parts inside transformers run as blocks of their own where another hook looks at them.
   const layerBlocks = new Set(blocks.map(({ id }) => id));
   const kept = new KeptBranches<Noted>(pairWindow);
   const compared: Compared[] = [];
@@ -86,7 +87,8 @@ export function changeMeter(
       kept.keep(id, branch, now);
       return undefined;
     },
-    // All blocks together: between two blocks' runs the same lines take longer, as no cache has them any more.
+    // All blocks together: between two blocks' runs this code is slower, since the processor's caches no longer hold
+    // it.
     async evaluated({ index, images, guided }) {
       const rows = Array.from({ length: images }, (_, image) => (guided ? [image, images + image] : [image]));
       const ended = compared.splice(0);
@@ -122,7 +124,7 @@ export function changeMeter(
   };
 }
 
-/** @param rows an image's: with guidance one of each half, the unconditional first */
+/** @param rows of one image: with guidance one of each half, the unconditional first */
 function changeOf(sums: RowSums, before: RowSums, rows: readonly number[]): ChangeValues {
   return {
     change: relativeL1(sums, rows),

@@ -14,7 +14,7 @@ import { hostSums } from "./hostSums.js";
  */
 export type RowSums = Float32Array | Float64Array;
 
-/** Where each of a row's sums stands. */
+/** The place of each of a row's sums. */
 const SUM = { absoluteDifference: 0, absolute: 1, squaredDifference: 2, squared: 3 } as const;
 
 /** One of the sums, over several rows. */
@@ -28,11 +28,11 @@ export function total(sums: RowSums, rows: readonly number[], name: keyof typeof
 export type StartedSums = RowSums | Tensor;
 
 /**
- * Starts the sums of each batch row. A host tensor is read once (hostSums.ts), where a graph of five operators reads it
- * five times. Device tensors stay where they are, and four numbers for each row come back, when they are read: reading
- * them block by block would have the device wait for the processor at each.
+ * Starts the sums of each batch row. A host tensor is read only once (hostSums.ts), whereas a graph of five operators
+ * would read it five times. Device tensors stay where they are, and four numbers per row come back when they are read:
+ * reading them block by block would make the device wait for the processor each time.
  *
- * @returns what {@link readSums} reads; the caller's to give up with {@link dropSums} where it is not read
+ * @returns what {@link readSums} reads; if it is never read, the caller must give it up with {@link dropSums}
  */
 export async function startSums(device: Device, current: Tensor, previous: Tensor): Promise<StartedSums> {
   if ([current, previous].every(({ location, type }) => location === "host" && type === "float32"))
@@ -42,7 +42,7 @@ export async function startSums(device: Device, current: Tensor, previous: Tenso
   return sums;
 }
 
-/** The sums, when the device has computed them; all are given up, also where one cannot be read. */
+/** The sums, once the device has computed them; all are released, even where one cannot be read. */
 export async function readSums(device: Device, started: readonly StartedSums[]): Promise<RowSums[]> {
   const read: RowSums[] = [];
   try {
@@ -54,7 +54,7 @@ export async function readSums(device: Device, started: readonly StartedSums[]):
   }
 }
 
-/** Gives up sums that nobody reads. */
+/** Releases sums that nobody reads. */
 export function dropSums(started: readonly StartedSums[]): void {
   for (const sums of started) if (sums instanceof Tensor) sums.release();
 }
@@ -73,7 +73,7 @@ function describeSums(precision: Precision): OnnxModel {
   const current = rows("current");
   const difference = graph.node("Sub", [current, rows("previous")]);
   const axis = graph.integers([1]);
-  // Not by ReduceL1 and ReduceSumSquare, which on CUDA take 16 ms for a million numbers; ReduceSum reads them at once.
+  // Not with ReduceL1 and ReduceSumSquare, which take 16 ms for a million numbers on CUDA; ReduceSum is fast.
   const sum = (x: string): string => graph.node("ReduceSum", [x, axis]);
   const sums = [
     sum(graph.node("Abs", [difference])),

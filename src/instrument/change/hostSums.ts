@@ -1,25 +1,26 @@
 /**
- * The four sums of change over host memory, by a WebAssembly kernel: JavaScript has no SIMD, and its loop
- * took 2 ns for each element where this takes less than 1.
+ * The four sums of change over host memory, by a WebAssembly kernel: JavaScript has no SIMD, and its loop took 2 ns per
+ * element where this takes less than 1.
  *
  * A chunk of C(t) and of C(t−1) is copied into the kernel's memory, summed there in four float32 lanes,
- * and the lanes are added up in float64. 1024 additions in each lane lose less than 1e-5 of a sum. Copies go past
- * JavaScript: a view of every block's C at every evaluation would have the garbage collector run after every second one.
+ * and the lanes are added up in float64. 1024 additions in each lane lose less than 1e-5 of a sum. Copies bypass
+ * JavaScript: a view of every block's C at every evaluation would make the garbage collector run after every second
+ * one.
  */
 import type { Tensor } from "../../engine/tensor.js";
 import { elementCount } from "../../numerics/tensor.js";
 
-/** Copied in one go: together they stay in the processor's second cache. */
+/** Elements of each tensor that are copied at a time: both chunks together fit the processor's second-level cache. */
 const CHUNK_ELEMENTS = 32768;
 const CHUNK_BYTES = 4 * CHUNK_ELEMENTS;
-/** Summed in one go: of a chunk's elements, and in each of the four lanes a quarter of these. */
+/** Elements of a chunk that are summed at a time, a quarter of them in each of the four lanes. */
 const SUMMED_ELEMENTS = 4096;
 const LANES = 4;
 const SUMS = 4;
 
-/** Where a chunk of C(t), the same of C(t−1), and the four sums lie in the kernel's memory, bytes. */
+/** Byte addresses in the kernel's memory of a chunk of C(t), the same chunk of C(t−1), and the four sums. */
 const MEMORY = { now: 0, then: CHUNK_BYTES, sums: 2 * CHUNK_BYTES } as const;
-/** of 64 KiB each; the sums lie in the last */
+/** pages of 64 KiB each; the sums are in the last */
 const MEMORY_PAGES = (2 * CHUNK_BYTES) / 65536 + 1;
 
 /** Σ|now − then|, Σ|now|, Σ(now − then)², Σnow² of each row: [rows × 4], in this order. Both are float32 on the host. */
@@ -51,7 +52,7 @@ interface Kernel {
   readonly chunkNow: Float32Array;
   readonly chunkThen: Float32Array;
   readonly lanes: Float32Array;
-  /** sums both chunks from one byte to another, each a multiple of 16 */
+  /** sums over both chunks from one byte address to another, both multiples of 16 */
   readonly sum: (from: number, to: number) => void;
 }
 
@@ -101,7 +102,7 @@ function assemble(): Uint8Array {
   const add = (total: number, value: readonly number[]): number[] => [...get(total), ...value, ...ADD, ...set(total)];
   const body = [
     ...vector([[7, V128]]),
-    // f32x4.abs is slower: V8 makes this mask anew at each.
+    // f32x4.abs is slower: V8 makes this mask afresh for each use.
     ...V128_CONST,
     ...Array.from({ length: LANES }, () => [0xff, 0xff, 0xff, 0x7f]).flat(),
     ...set(withoutSign),

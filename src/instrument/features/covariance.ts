@@ -5,16 +5,16 @@ import { featureLayout } from "./featureLayout.js";
 /**
  * Mean and covariance of a block's feature maps, each pixel being one observation of
  * `channels` variables. Memory is one [channels, channels] float64 matrix (13 MB at 1280
- * channels) plus one chunk of pixels, whatever number of steps is added.
+ * channels) plus one chunk of pixels, however many steps are added.
  */
 export interface CovarianceAccumulator {
   readonly channels: number;
   /** Number of pixels added so far. */
   readonly count: number;
-  /** Mean of each channel, float64 [channels]; zeros while nothing was added. */
+  /** Mean of each channel, float64 [channels]; zeros until something is added. */
   readonly mean: Float64Array;
   /**
-   * Adds every pixel of a tensor [batch, channels, height, width], or of its one batch row `row`.
+   * Adds every pixel of a tensor [batch, channels, height, width], or only of its batch row `row`.
    *
    * @throws ArgumentError when the shape or the row does not fit, or a value is not finite;
    *   the accumulator must not be used further after a value that is not finite.

@@ -67,7 +67,7 @@ export function colourScale(maps: readonly FloatTensor[]): ColourScale {
  *
  * @param maps scores [3, height, width] ({@link projectFeatures}).
  * @param scale the scale to use; by default that of these maps ({@link colourScale}).
- * @throws ArgumentError when a map or the scale has not three components.
+ * @throws ArgumentError when a map or the scale does not have three components.
  */
 export function toRgb(maps: readonly FloatTensor[], scale: ColourScale = colourScale(maps)): RgbImage[] {
   if (scale.low.length !== 3 || scale.high.length !== 3) {

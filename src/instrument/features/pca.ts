@@ -32,14 +32,14 @@ const RANK_TOLERANCE = 1e-14;
  * Principal components of a block's feature maps. Each pixel is an observation of `channels`
  * variables; channels are centred, not scaled (as sklearn.decomposition.PCA).
  *
- * What the basis is fitted on is what is passed:
+ * The basis is fitted on whatever is passed:
  * - per image and step: one tensor of one batch row (`[tensor]`, or an accumulator given that row);
  * - over all steps: the tensors of all steps, or one accumulator to which each step was added as it
  *   came, so that nothing but a [channels, channels] matrix is kept;
  * - over several prompts: the same accumulator over all their runs.
  *
- * Right also with fewer pixels than channels: the covariance then has at most count − 1 non-zero
- * eigenvalues and the surplus components are zero.
+ * Also correct with fewer pixels than channels: the covariance then has at most count − 1 non-zero eigenvalues and the
+ * surplus components are zero.
  *
  * Sign: the entry of largest absolute value of each component is positive (scikit-learn's
  * `svd_flip(u_based_decision=False)`; of equal ones the first), so that a fit is repeatable.

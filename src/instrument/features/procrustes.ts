@@ -4,8 +4,8 @@ import type { PrincipalComponents } from "./pca.js";
 
 /**
  * Added to the diagonal of the k × k product before its SVD. Where the data leaves the rotation
- * open (a component beyond the rank, or orthogonal to the whole reference), this picks the one that
- * turns least, instead of whatever rounding gives; elsewhere it moves the result by about 1e-13.
+ * open (a component beyond the rank, or orthogonal to the whole reference), this picks the rotation that turns least,
+ * instead of whatever rounding gives; elsewhere it moves the result by about 1e-13.
  */
 const LEAST_TURN = 1e-13;
 
@@ -44,9 +44,9 @@ export function procrustesRotation(reference: PrincipalComponents, components: P
 /**
  * Turns separately fitted components (of another step, say) so that they lie as near as possible
  * to a reference: equal colours then mean equal directions, and maps of different steps can be
- * compared. The space they span, its total variance and all distances between projected pixels
- * stay; within it the axes are no longer ordered by variance nor uncorrelated, so
- * `explainedVariance` is that along each turned axis: Σⱼ Rᵢⱼ² λⱼ.
+ * compared. The space they span, its total variance and all distances between projected pixels stay the same; within it
+ * the axes are no longer ordered by variance or uncorrelated, so `explainedVariance` is that along each turned axis: Σⱼ
+ * Rᵢⱼ² λⱼ.
  *
  * To follow a run step by step, align each step's components to the aligned ones of the step before.
  *

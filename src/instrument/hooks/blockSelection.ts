@@ -3,13 +3,16 @@ import { isBlock } from "../../graphs/block.js";
 import type { UNet } from "../../graphs/unet.js";
 import { ArgumentError } from "../../errors.js";
 
-/** A block, and the spatial transformer it lies inside of, if any. */
+/** A block, and the spatial transformer that contains it, if any. */
 export interface SelectableBlock {
   readonly block: Block;
   readonly inside?: string;
 }
 
-/** Every hook of a network in execution order: the layer blocks, and attn1, attn2 and ff inside the transformers. */
+/**
+ * Every block of a network that can be hooked, in execution order: the layer blocks, and attn1, attn2 and ff inside the
+ * transformers.
+ */
 export function selectableBlocks(unet: UNet): SelectableBlock[] {
   return unet.stages.filter(isBlock).flatMap((block) => {
     const inner = (block.parts ?? []).filter(isBlock).filter((part) => part.id !== block.id);

@@ -8,15 +8,15 @@ import type { FloatTensor } from "../../numerics/tensor.js";
 import { hook } from "./hooks.js";
 
 /**
- * A hook that finds where NaN and infinity come from: sampling ends at the first block, computed or reused, whose output
- * holds some. It looks at every output in host memory, which takes time; those of reused blocks are kept until the next
- * block computes.
+ * A hook that finds where NaN and infinity come from: sampling ends at the first block, computed or reused, whose
+ * output holds any. It reads every output in host memory, which takes time; those of reused blocks are kept until the
+ * next block computes.
  *
  * @throws NotFiniteError during sampling, which names block and evaluation
  */
 export function checkBlocks(): SamplingHook {
   const check = (output: FloatTensor, id: string, step: number, how: string): void =>
-    requireFinite(output, `${id}, evaluation ${step}${how}`, "the first block that gives such");
+    requireFinite(output, `${id}, evaluation ${step}${how}`, "the first block that gives NaN or infinity");
   const computed = hook("all", ({ id, step, out }) => check(out, id, step, ""), { results: ["out"] });
   const reused = new Set<string>();
   const outputs = new Map<string, Tensor>();

@@ -1,11 +1,11 @@
-/** What a hook returned, checked: it may be a user's own. */
+/** Checks what a hook returned: the hook may be a user's own. */
 import { ArgumentError } from "../../errors.js";
 import { requireFinite } from "../../numerics/finite.js";
 import type { FloatTensor } from "../../numerics/tensor.js";
 
-/** What takes the place of a block's results, copied and of their shape; absent parts stay as computed. */
+/** What takes the place of a block's results: a copy, of their shape. Absent parts stay as computed. */
 export interface HookReplacement {
-  /** stands in for C: the residual is added anew */
+  /** stands in for C: the residual is added to it again */
   readonly branch?: FloatTensor;
   readonly out?: FloatTensor;
 }
@@ -13,10 +13,12 @@ export interface HookReplacement {
 const PARTS = ["branch", "out"] as const;
 
 /**
- * A copy of what takes the place of a block's results: nothing where the hook returned no object, or none of its parts.
+ * A copy of what takes the place of a block's results: empty where the hook returned no object, or an object without
+ * parts.
  *
  * @param dims of the block's results
- * @throws ArgumentError where it is no replacement, or a tensor of another shape or type; NotFiniteError for NaN and
+ * @throws ArgumentError where it is not a replacement, or a tensor has another shape or type; NotFiniteError for NaN
+ *   and
  *   infinity
  */
 export function hookReplacement(
@@ -57,7 +59,7 @@ function tensorOf(given: unknown, dims: readonly number[], where: string): Float
   return copy;
 }
 
-/** Also one that a cell made: its classes need not be this module's. */
+/** Also true for an array made in a notebook's cell, whose classes need not be this module's. */
 function isFloat32(data: unknown): data is Float32Array {
   return kindOf(data) === "Float32Array";
 }

@@ -24,9 +24,9 @@ export interface HookedBlock {
 }
 
 /**
- * What a hook is told: where, and the results that it asked for, copied into JavaScript's memory, its own to keep:
- * `branch`, C before the residual: [rows, channels, height, width], [rows, tokens, width] inside a transformer; and
- * `out`, the block's output, of the same shape.
+ * What a hook is given: where it is called, and the results that it asked for, copied into JavaScript's memory, so that
+ * it may keep them: `branch`, C before the residual: [rows, channels, height, width], [rows, tokens, width] inside a
+ * transformer; and `out`, the block's output, of the same shape.
  */
 export type HookEvent<Wanted extends ResultName = ResultName> = HookedBlock & Readonly<Record<Wanted, FloatTensor>>;
 
@@ -46,9 +46,10 @@ type Reply = HookReplacement | undefined | void;
  * what it returns takes their place.
  *
  * @param pattern a diffusers module path; `*` within a segment, `**` across, or `all`
- * @throws ArgumentError for results that there are not; when sampling starts, where the pattern names no block of the model
- *   or a step is not among its evaluations; during sampling, where the
- *   callback returns anything else than tensors of the block's shape; NotFiniteError where they hold NaN
+ * @throws ArgumentError for results that do not exist; when sampling starts, where the pattern names no block of the
+ *   model
+ * or a step is not among its evaluations; during sampling, where the callback returns anything but tensors of the
+ * block's shape; NotFiniteError where they hold NaN
  */
 export function hook<Wanted extends ResultName = ResultName>(
   pattern: string,

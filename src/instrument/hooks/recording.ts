@@ -28,7 +28,7 @@ export interface MemoryRecordOptions extends RecordOptions {
 /** Tensors [rows, …] by block and network evaluation. */
 export interface Recording {
   readonly hooks: readonly SamplingHook[];
-  /** @throws ArgumentError where nothing was recorded of that block at that evaluation */
+  /** @throws ArgumentError where that block was not recorded at that evaluation */
   get(id: string, step: number): FloatTensor;
   /** bytes held */
   readonly bytes: number;
@@ -39,7 +39,7 @@ const DEFAULT_BUDGET = 2 ** 30;
 /**
  * Records to memory; pass `hooks` to the sampler.
  *
- * @throws ArgumentError during sampling, before the budget is passed
+ * @throws ArgumentError during sampling, before the budget would be exceeded
  */
 export function recordToMemory(options: MemoryRecordOptions): Recording {
   const { budget = DEFAULT_BUDGET, value = "branch" } = options;
@@ -51,7 +51,7 @@ export function recordToMemory(options: MemoryRecordOptions): Recording {
       (event) => {
         const { dims, data } = event[value];
         const name = tensorName(event.id, event.step);
-        // Two patterns may name one block, and a later sampling takes the place of an earlier one.
+        // Two patterns may name the same block, and a later sampling replaces an earlier one.
         const after = bytes - (recorded.get(name)?.data.byteLength ?? 0) + data.byteLength;
         if (after > budget) {
           throw new ArgumentError(
@@ -82,9 +82,9 @@ export function recordToMemory(options: MemoryRecordOptions): Recording {
 /** A recording that goes to a file as it is made. */
 export interface DiskRecording {
   readonly hooks: readonly SamplingHook[];
-  /** bytes that the file will have, known beforehand */
+  /** bytes that the file will have; known beforehand */
   readonly bytes: number;
-  /** gives the file its name, once all is recorded */
+  /** gives the file its name, once everything is recorded */
   close(): Promise<void>;
   /** removes what was written */
   abandon(): Promise<void>;

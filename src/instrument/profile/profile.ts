@@ -34,7 +34,7 @@ export interface ProfiledBlock {
 
 /** What must be equal for two profiles to be of the same setting. */
 export interface ProfileSetting extends SamplingRecord {
-  /** null: none given, and the model takes zeros as its embedding */
+  /** null: none was given, and the model uses zeros as its embedding */
   readonly negative_prompt: string | null;
   /** latent height and width */
   readonly latent_size: readonly [height: number, width: number];
@@ -43,7 +43,7 @@ export interface ProfileSetting extends SamplingRecord {
 /** Change of every block's branch over time, raw per trajectory (design: `*.safetensors` profile). */
 export interface Profile {
   readonly setting: ProfileSetting;
-  /** where the values were computed, several separated by commas; provenance, not part of the setting */
+  /** the devices that computed the values, separated by commas; provenance, not part of the setting */
   readonly device: string;
   /** element type of the network that was measured */
   readonly precision: Precision;

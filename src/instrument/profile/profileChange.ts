@@ -25,8 +25,8 @@ export interface ProfileSampling extends Pick<
 > {
   readonly negativePrompt?: string;
   /**
-   * Also measure change between all pairs of steps at most so many apart, in the same samplings.
-   * So many branches of every block are kept (`changeMemoryBytes` counts them). Default: none
+   * Also measure change between all pairs of steps up to this many apart, in the same samplings. As many branches of
+   * every block are kept (`changeMemoryBytes` counts them). Default: none
    */
   readonly pairWindow?: number;
 }
@@ -39,7 +39,7 @@ export interface ProfileOptions extends ProfileSampling {
   readonly batch?: number;
   /** Written after each batch; what it already holds of this setting is not sampled again. */
   readonly file?: string;
-  /** network evaluations done and to do in all, those resumed counted as done */
+  /** network evaluations done, and to be done in all; resumed ones count as done */
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
   /** where the batches are sampled. Default: this process */
@@ -55,11 +55,11 @@ export interface ProfileJob {
 }
 
 /**
- * The change of every layer block's C along prompts × seeds, each trajectory once (paper, section 3.1 and Figure 2b).
+ * The change of every layer block's C over prompts × seeds, each trajectory once (paper, section 3.1 and Figure 2b).
  *
  * @throws ArgumentError where `file` cannot be written or holds a profile of another setting; InUseError where another process is writing it;
- *   NotFiniteError where the network gives NaN; InterruptedError on abort, after which the same call goes on from the
- *   last whole batch
+ * NotFiniteError where the network gives NaN; InterruptedError on abort, after which the same call continues after the
+ * last complete batch
  */
 export async function profileChange(pipeline: Pipeline, options: ProfileOptions): Promise<Profile> {
   const { prompts, seeds, batch = 4, pairWindow, file } = options;
@@ -92,7 +92,7 @@ async function measureAll(
   const countDone = (): number => trajectories.filter(isDone).length * evaluations;
   onProgress?.(countDone(), total);
 
-  // Batches are cut from the whole list, so that a resumed run has the same ones and rounds alike.
+  // Batches are cut from the whole list, so that a resumed run has the same ones, and the same rounding.
   const jobs = batches(trajectories, batch)
     .filter((members) => !members.every(isDone))
     .map((members) =>
@@ -169,7 +169,7 @@ function pairsOf(blocks: readonly ProfiledBlock[], rows: number, window: number 
 }
 
 function resume(file: string, found: Profile, wanted: Profile, here: boolean): Profile {
-  // Elsewhere the workers decide the precision.
+  // With another runner, the workers decide the precision.
   if (here && found.precision !== wanted.precision)
     throw new ArgumentError(
       `${file}: holds a profile that was measured in ${found.precision}, and this is ${wanted.precision} — give another file, or precision: "${found.precision}"`,
@@ -179,7 +179,7 @@ function resume(file: string, found: Profile, wanted: Profile, here: boolean): P
   } catch (error) {
     if (!(error instanceof ArgumentError)) throw error;
     throw new ArgumentError(
-      `${file}: holds a profile that cannot go on (${error.message}) — give another file, or delete this one`,
+      `${file}: holds a profile that cannot be continued (${error.message}) — give another file, or delete this one`,
     );
   }
 }

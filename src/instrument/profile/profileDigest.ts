@@ -2,12 +2,12 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { Profile } from "./profile.js";
 
-/** what a copy was made of, by its digest */
+/** copy → digest of the profile that it was made from */
 const originals = new WeakMap<Profile, string>();
 
 /**
- * `sha256:…` of a profile's setting, trajectories and change: equal where the measurement is. Without Node's own
- * modules, since a browser page plans too.
+ * `sha256:…` of a profile's setting, trajectories and change: equal for equal measurements. It uses no module of
+ * Node's, since a browser page plans too.
  */
 export function profileDigest(profile: Profile): string {
   const original = originals.get(profile);
@@ -21,7 +21,10 @@ export function profileDigest(profile: Profile): string {
   return `sha256:${bytesToHex(hash.digest())}`;
 }
 
-/** A copy that shares nothing with the profile. What is written into it leaves the digest: that of the measurement. */
+/**
+ * A copy that shares nothing with the profile. Its digest stays that of the measurement, whatever is written into the
+ * copy.
+ */
 export function copyProfile(profile: Profile): Profile {
   const copy = structuredClone(profile);
   originals.set(copy, profileDigest(profile));

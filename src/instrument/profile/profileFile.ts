@@ -1,7 +1,7 @@
 /**
- * The profile on disk: `*.safetensors` with `<measure>/<block id>` float64 [trajectories, steps], where asked
- * for `pair_change/<block id>` [trajectories, steps, window], and the setting as JSON in the metadata, so that
- * Python's safetensors and json read all of it.
+ * The profile on disk: `*.safetensors` with `<measure>/<block id>` float64 [trajectories, steps], `pair_change/<block
+ * id>` [trajectories, steps, window] where asked for, and the setting as JSON in the metadata, so that Python's
+ * safetensors and json can read all of it.
  */
 import { ArgumentError, InvalidFileError } from "../../errors.js";
 import { PRECISIONS } from "../../graphs/graphBuilder.js";
@@ -74,7 +74,7 @@ export async function saveProfile(path: string, profile: Profile): Promise<void>
 /**
  * Reads a profile.
  *
- * @throws InvalidFileError where the file is no profile, or of a version that this library does not know
+ * @throws InvalidFileError where the file is not a profile, or is of a version that this library does not know
  */
 export async function loadProfile(path: string): Promise<Profile> {
   const file = await openSafetensors(path);
@@ -118,7 +118,7 @@ export async function loadProfile(path: string): Promise<Profile> {
         });
       }
       const data = new Float64Array((await file.readRaw(name)).buffer);
-      // A sum with NaN is above no threshold: heuristics would reuse for ever, without a word.
+      // A sum with NaN exceeds no threshold: heuristics would silently reuse for ever.
       if (data.some(Number.isNaN))
         throw new InvalidFileError({
           file: path,
@@ -160,7 +160,7 @@ function splitName(name: string): [measure: string, id: string] {
 
 function parseHead(path: string, metadata: Readonly<Record<string, string>>): z.infer<typeof headSchema> {
   const plain: Record<string, unknown> = {};
-  // Other keys are a user's own.
+  // Any other keys are a user's own, and ignored.
   for (const [key, text] of Object.entries(metadata).filter(([each]) => each in headSchema.shape)) {
     try {
       plain[key] = TEXTS.includes(key) ? text : JSON.parse(text);
@@ -177,7 +177,7 @@ function parseHead(path: string, metadata: Readonly<Record<string, string>>): z.
 }
 
 /**
- * Joins profiles of the same setting; a trajectory that stands in several is kept once.
+ * Joins profiles of the same setting; a trajectory that is in several is kept once.
  *
  * @throws ArgumentError that names the first setting in which they differ, or the precision
  */
@@ -227,7 +227,10 @@ export function mergeProfiles(profiles: readonly Profile[]): Profile {
   };
 }
 
-/** Where profiles were measured: one that has no trajectory yet, nowhere. Throws ArgumentError where they differ in precision. */
+/**
+ * Where the profiles were measured; one without trajectories has not been measured anywhere. Throws ArgumentError where
+ * they differ in precision.
+ */
 function provenance(profiles: readonly Profile[]): Pick<Profile, "device" | "precision"> {
   const begun = profiles.filter(({ trajectories }) => trajectories.length > 0);
   const measured = begun.length === 0 ? profiles : begun;

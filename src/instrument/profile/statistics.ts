@@ -5,7 +5,7 @@ import type { Measure, Profile, ProfiledBlock } from "./profile.js";
 export interface BlockStatistics {
   readonly block: ProfiledBlock;
   readonly mean: Float64Array;
-  /** of the trajectories about their mean, n − 1 in the denominator; 0 for a single one */
+  /** over trajectories, with n − 1 in the denominator; 0 for a single one */
   readonly standardDeviation: Float64Array;
 }
 
@@ -34,7 +34,7 @@ export function quantileOf(values: ArrayLike<number>, q: number): number {
 /**
  * Mean and standard deviation over all prompts and seeds (the mean of the ratios, as in the paper).
  *
- * @throws NotFiniteError where the profile holds NaN: a sum with it is above no threshold, and heuristics would reuse
+ * @throws NotFiniteError where the profile holds NaN: a sum with it exceeds no threshold, and heuristics would reuse
  *   for ever
  */
 export function summarise(profile: Profile, measure: Measure = "change"): BlockStatistics[] {

@@ -3,17 +3,17 @@ import type { Pipeline } from "../../diffusion/pipeline.js";
 import type { Measure, Profile, Trajectory } from "./profile.js";
 
 /**
- * Prompts × seeds, each trajectory once: the first of the prompts that are the same tokens, in the order of the prompts.
- * Counted twice, a trajectory would narrow every interval and weigh more than others.
+ * Prompts × seeds, each trajectory once: of prompts with the same tokens only the first is kept, in the order of the
+ * prompts. Counted twice, a trajectory would narrow every interval and weigh more than others.
  *
- * @throws ArgumentError where one of them is no list
+ * @throws ArgumentError where one of them is not a list
  */
 export function distinctTrajectories(
   { text }: Pipeline,
   prompts: readonly string[],
   seeds: readonly number[],
 ): Trajectory[] {
-  // A text is a list too, of its letters.
+  // A string would pass for a list of its letters.
   for (const [name, list] of Object.entries({ prompts, seeds }))
     if (!Array.isArray(list)) throw new ArgumentError(`${name}: expected a list, found a ${typeof list}`);
   const tokensOf = (prompt: string): string =>
@@ -26,9 +26,9 @@ export function distinctTrajectories(
   return [...distinct.values()].flatMap((prompt) => [...new Set(seeds)].map((seed) => ({ prompt, seed })));
 }
 
-/** What is said of trajectories that were asked for again. */
+/** The warning about trajectories that were asked for more than once. */
 export function repeatedTrajectories(count: number): string {
-  return `${count} of the trajectories stand${count === 1 ? "s" : ""} there more than once (the same tokens and seed): each counts once`;
+  return `${count} of the trajectories ${count === 1 ? "is" : "are"} listed more than once (the same tokens and seed): each counts once`;
 }
 
 /** Trajectories in groups that are sampled together. */
@@ -39,8 +39,7 @@ export function batches(trajectories: readonly Trajectory[], size: number): Traj
 }
 
 /**
- * A profile of these of its trajectories, in this order; one may stand in it several times, as resampling
- * has it.
+ * A profile with these of its trajectories, in this order; one may appear several times, as in resampling.
  *
  * @param rows positions in `profile.trajectories`
  * @param measures which measures to carry over. Default: all that the profile has

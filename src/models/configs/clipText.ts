@@ -2,7 +2,7 @@ import { z } from "zod";
 import { UnsupportedError } from "../../errors.js";
 import { channels, count, layers, readConfig, refuse } from "./schema.js";
 
-/** Larger vocabularies and contexts are damage; CLIP has 49,408 tokens and 77 positions. */
+/** Larger vocabularies and contexts mean a damaged file; CLIP has 49,408 tokens and 77 positions. */
 const MAX_VOCABULARY = 4_000_000;
 const MAX_POSITIONS = 65_536;
 

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { HARMLESS, NEUTRAL } from "./clipText.js";
 import { channels, count, layers, readConfig, refuse } from "./schema.js";
 
-/** Larger pictures are damage: CLIP's are up to 336 pixels wide. */
+/** Larger pictures mean a damaged file: CLIP's are up to 336 pixels wide. */
 const MAX_IMAGE_SIZE = 8192;
 
 /** Keys of CLIPVisionConfig with its own defaults (transformers 5, configuration_clip.py). */
@@ -18,7 +18,7 @@ const schema = z.object({
   layer_norm_eps: z.number().positive().default(1e-5),
 });
 
-/** Read nowhere: the whole model's own projection_dim counts. */
+/** Not read here: the whole model's own projection_dim is used. */
 const UNREAD = ["projection_dim"];
 
 export type ClipVisionConfig = z.infer<typeof schema>;

@@ -7,7 +7,7 @@ const SIDES = z.object({ height: count, width: count });
 const square = count.transform((side) => ({ height: side, width: side }));
 const triple = z.tuple([z.number(), z.number(), z.number()]);
 
-/** Pillow's numbers of the filters that are implemented. */
+/** Pillow's numbers for the filters that are implemented. */
 const FILTERS = { 2: "bilinear", 3: "bicubic" } as const;
 export type ResizeFilter = (typeof FILTERS)[keyof typeof FILTERS];
 
@@ -30,7 +30,7 @@ const schema = z.object({
   image_std: triple.default([0.26862954, 0.26130258, 0.27577711]),
 });
 
-/** What does not change the numbers, and what names the class. */
+/** Keys that do not change the numbers, or only name the class. */
 const HARMLESS = ["image_processor_type", "feature_extractor_type", "processor_class", "do_convert_rgb", "data_format"];
 
 export interface ImageProcessorConfig extends Omit<z.infer<typeof schema>, "resample"> {

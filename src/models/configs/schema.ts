@@ -4,13 +4,13 @@ import { InvalidFileError, UnsupportedError } from "../../errors.js";
 import { validate } from "../../files/json.js";
 
 export const count = z.number().int().positive();
-/** Larger networks do not exist; a config that asks for more is damaged, and must not be allocated for. */
+/** No network is larger: a config that asks for more is damaged, and no memory must be allocated for it. */
 const MAX_CHANNELS = 65_536;
 const MAX_LAYERS = 512;
 export const channels = count.max(MAX_CHANNELS);
 export const layers = count.max(MAX_LAYERS);
 
-/** One value for every level, or a list with one a level ({@link atLevel}). */
+/** One value for every level, or a list with one per level ({@link atLevel}). */
 export function perLevel<T extends z.ZodType>(value: T): z.ZodUnion<[T, z.ZodArray<T>]> {
   return z.union([value, z.array(value).min(1)]);
 }
@@ -22,7 +22,7 @@ export function atLevel<T>(setting: T | readonly T[], level: number): T {
 
 /**
  * Reads a config: known keys by the schema, `neutral` keys only at a value that changes nothing,
- * and no key besides, unless it is empty (null, false, 0), private (`_…`) or named harmless.
+ * and no other key, unless it is empty (null, false, 0), private (`_…`) or listed as harmless.
  *
  * @throws InvalidFileError for a missing or wrong value; UnsupportedError for what is not implemented
  */
@@ -49,7 +49,7 @@ export function readConfig<S extends z.ZodObject>(
       );
     }
   }
-  return validate(schema, json, { file, hint: "mend the file, or take it as it was published" });
+  return validate(schema, json, { file, hint: "fix the file, or download it again as it was published" });
 }
 
 /** A rule between keys. */

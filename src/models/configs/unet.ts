@@ -165,7 +165,7 @@ function checkAddedEmbedding(
     refuse(file, "projection_class_embeddings_input_dim", null, expected);
 }
 
-/** A block's list has one entry for each of its transformers; an up block has one more than a down block. */
+/** A block's list has one entry per transformer; an up block has one transformer more than a down block. */
 function checkTransformerLayers(file: string, config: UNetConfig): void {
   const { block_out_channels, layers_per_block, down_block_types, up_block_types } = config;
   const check = (

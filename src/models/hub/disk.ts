@@ -1,4 +1,4 @@
-/** What may be wrong with the disk that the cache is on, as errors that say what to do. */
+/** Turns what goes wrong on the cache's disk into errors that say what to do. */
 import { statfs } from "node:fs/promises";
 import { HubError } from "../../errors.js";
 
@@ -8,7 +8,7 @@ export function codeOf(error: unknown): string | undefined {
 }
 
 /**
- * Work in the cache's folder.
+ * Runs work in the cache's folder.
  *
  * @param label for messages: the model and the file
  * @throws HubError where the disk is full or may not be written
@@ -22,7 +22,7 @@ export async function onDisk<T>(label: string, work: () => Promise<T>): Promise<
       case "EDQUOT":
         throw new HubError(
           "disk-full",
-          `${label}: the disk of the cache is full — make room, or set HF_HOME to a folder on another disk, and run again: it goes on where it stopped`,
+          `${label}: the disk of the cache is full — make room, or set HF_HOME to a folder on another disk, and run again: it continues where it stopped`,
         );
       case "EACCES":
       case "EPERM":

@@ -1,4 +1,4 @@
-/** One file from the hub into the cache's blobs: resumed where it was cut, verified, then named. */
+/** Downloads one file from the hub into the cache's blobs: resumed where it was cut off, verified, then named. */
 import { createHash } from "node:crypto";
 import { createReadStream, existsSync } from "node:fs";
 import { open, rename, rm, stat } from "node:fs/promises";
@@ -16,7 +16,7 @@ export interface RemoteFile {
   /** inside the repository, with `/` */
   readonly path: string;
   readonly bytes: number;
-  /** what its content must hash to; also the name of its blob in the cache */
+  /** the hash that its content must have; also the name of its blob in the cache */
   readonly hash: { readonly algorithm: "sha256" | "git-sha1"; readonly hex: string };
 }
 
@@ -37,13 +37,13 @@ export async function missingBytes(file: RemoteFile, blob: string): Promise<numb
   return existsSync(blob) ? 0 : Math.max(0, file.bytes - (await bytesSoFar(blob)));
 }
 
-/** Seconds to wait after a cut, one after the other; a cut that brought new bytes starts again with the first. */
+/** Seconds to wait after each cut in turn; after a cut that brought new bytes, the list starts over. */
 const RETRY_SECONDS = [0.5, 2, 5];
 const POLL_MILLISECONDS = 200;
 
 /**
  * Downloads a file to `blob`, or waits for another process that is doing so. `blob` exists only once it is
- * whole and its hash is right; what a cut leaves is kept beside it and resumed.
+ * whole and its hash is right; what was loaded before a cut is kept beside it and resumed.
  *
  * @throws HubError
  */
@@ -60,7 +60,7 @@ export async function download(file: RemoteFile, blob: string, options: Download
       await complete(file, mine.path, options);
       await rename(mine.path, blob);
     } catch (error) {
-      // Where this process was stopped for long, another one has taken the file over by now.
+      // If this process was suspended for long, another one has taken the file over by now.
       if (codeOf(error) !== "ENOENT") throw error;
     } finally {
       await release();
@@ -76,14 +76,14 @@ async function complete(file: RemoteFile, partial: string, options: DownloadOpti
   if (found === file.hash.hex) return;
   await rm(partial, { force: true });
   if (resumed) {
-    // What was resumed may have been damaged long ago: once more, from its start.
+    // The resumed part may have been damaged from an earlier time: try once more, from the start.
     await fill(file, partial, options);
     if ((await hashOf(file, partial, options.signal)) === file.hash.hex) return;
     await rm(partial, { force: true });
   }
   throw new HubError(
     "damaged",
-    `${options.label}: expected ${file.hash.algorithm} ${file.hash.hex}, found ${found} — it was damaged on its way, and nothing of it was kept; run again, and check proxies and HF_ENDPOINT`,
+    `${options.label}: expected ${file.hash.algorithm} ${file.hash.hex}, found ${found} — it was damaged on the way, and nothing of it was kept; run again, and check proxies and HF_ENDPOINT`,
   );
 }
 
@@ -112,7 +112,7 @@ async function fill(file: RemoteFile, partial: string, options: DownloadOptions)
   }
 }
 
-/** One connection: from where the file ends to wherever the connection does. */
+/** Fills the file over one connection, from where the file ends to where the connection ends. */
 async function transfer(file: RemoteFile, handle: FileHandle, options: DownloadOptions): Promise<void> {
   let { size: position } = await handle.stat();
   const silence = new AbortController();
@@ -126,13 +126,13 @@ async function transfer(file: RemoteFile, handle: FileHandle, options: DownloadO
       signal: anyOf(silence.signal, options.signal),
     });
     if (position > 0 && !response.headers.get("content-range")?.startsWith(`bytes ${position}-`)) {
-      // The server begins at the start although asked not to.
+      // The server starts from the beginning although it was asked not to.
       await handle.truncate(0);
       position = 0;
     }
     for await (const chunk of chunksOf(response, position, file, options)) {
       timer.refresh();
-      // At its position: should two processes ever fill one file, they write the same bytes to the same places.
+      // With its position: should two processes ever fill the same file, they write the same bytes to the same places.
       await onDisk(options.label, () => writeFully(handle, chunk, position));
       position += chunk.length;
       options.onBytes(position);
@@ -158,7 +158,7 @@ async function* chunksOf(
   } catch (error) {
     throw new HubError(
       "cut",
-      `${label}: the connection broke at byte ${position} of ${bytes} (${causeOf(error)}) — run again: it goes on from there`,
+      `${label}: the connection broke at byte ${position} of ${bytes} (${causeOf(error)}) — run again: it continues from there`,
     );
   }
   if (position > bytes)
@@ -169,7 +169,7 @@ async function* chunksOf(
   if (position < bytes)
     throw new HubError(
       "cut",
-      `${label}: the connection ended at byte ${position} of ${bytes} — run again: it goes on from there`,
+      `${label}: the connection ended at byte ${position} of ${bytes} — run again: it continues from there`,
     );
 }
 

@@ -7,10 +7,10 @@ import { join } from "node:path";
 export interface HubEnvironment {
   /** address of the hub, without a slash at its end */
   readonly endpoint: string;
-  /** folder of the cache: `models--owner--name` lie in it */
+  /** folder of the cache, which holds `models--owner--name` */
   readonly cacheFolder: string;
   readonly token: string | undefined;
-  /** nothing may be asked of the network */
+  /** whether the network must not be used */
   readonly offline: boolean;
 }
 

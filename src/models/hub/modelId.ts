@@ -11,7 +11,7 @@ const NAME = /^(?!.*(?:--|\.\.))\w(?:[\w.-]*\w)?\/\w(?:[\w.-]{0,94}\w)?$/;
 /** Git's rule for the names of branches and tags (git-check-ref-format), as far as a file name depends on it. */
 const REVISION = /^(?!\/)(?!.*\.\.)[^\s\\:?*[\]~^]+$/;
 
-/** Reads `owner/name` or `owner/name@revision`; nothing where the text is no such id. */
+/** Reads `owner/name` or `owner/name@revision`; undefined where the text is not such an id. */
 export function parseModelId(text: string): ModelId | undefined {
   const at = text.indexOf("@");
   const name = at < 0 ? text : text.slice(0, at);

@@ -1,16 +1,16 @@
 /**
  * A file on its way into the cache: `<blob>.<8 hex digits>.incomplete`, as huggingface_hub names it too.
  *
- * Node has no file locks, so the partial file is its own: whoever fills it keeps its modification time
- * fresh, and others wait. One that is fresh no more was left behind by a process that failed or died; the
- * next one takes it over by renaming it, which only one can do, and goes on where it ends.
+ * Node has no file locks, so the partial file is its own lock: whoever fills it keeps its modification time fresh, and
+ * others wait. A file that is no longer fresh was left behind by a process that failed or died; the next process takes
+ * it over by renaming it, which only one can do, and continues where it ends.
  */
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readdir, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
-/** After so long without a sign of life a partial file may be taken over. */
+/** After this long without a sign of life a partial file may be taken over. */
 const STALE_MILLISECONDS = 15_000;
 const HEARTBEAT_MILLISECONDS = 5_000;
 
@@ -24,7 +24,7 @@ interface Partial {
 /** Either the partial file that is now ours, or how many bytes another process has. */
 export type Claim = { readonly path: string } | { readonly elsewhere: number };
 
-/** Takes a blob's download on, unless another process is at it. */
+/** Takes on a blob's download, unless another process is working on it. */
 export async function claim(blob: string): Promise<Claim> {
   const found = await partialsOf(blob);
   const working = found.find(({ fresh }) => fresh);
@@ -33,7 +33,7 @@ export async function claim(blob: string): Promise<Claim> {
   const [largest] = found.sort((a, b) => b.bytes - a.bytes);
   if (largest === undefined) await writeFile(path, "", { flag: "wx" });
   else if (!(await takeOver(largest.path, path))) return { elsewhere: largest.bytes };
-  // Of two that began in the same moment, the first goes on.
+  // If two processes began at the same moment, the first one goes on.
   const [first] = (await partialsOf(blob))
     .filter(({ fresh }) => fresh)
     .sort((a, b) => a.born - b.born || (a.path < b.path ? -1 : 1));
@@ -42,7 +42,10 @@ export async function claim(blob: string): Promise<Claim> {
   return { elsewhere: first.bytes };
 }
 
-/** Shows others that the file is being filled; the result ends that, and lets the next one go on at once with what there is. */
+/**
+ * Shows others that the file is being filled; calling the result ends that, and lets the next process continue at once
+ * with what there is.
+ */
 export function keepFresh(path: string): () => Promise<void> {
   const timer = setInterval(() => void touch(path, new Date()), HEARTBEAT_MILLISECONDS);
   return async () => {
@@ -53,7 +56,7 @@ export function keepFresh(path: string): () => Promise<void> {
   };
 }
 
-/** Bytes that a blob's next download will not have to fetch. */
+/** Bytes that the next download of a blob does not have to fetch. */
 export async function bytesSoFar(blob: string): Promise<number> {
   return Math.max(0, ...(await partialsOf(blob)).map(({ bytes }) => bytes));
 }
@@ -82,7 +85,7 @@ async function partialsOf(blob: string): Promise<Partial[]> {
   return found.flat();
 }
 
-/** Touched before it is renamed: under its new name nobody ever sees it stale. */
+/** It is touched before it is renamed, so that nobody ever sees it stale under its new name. */
 async function takeOver(from: string, to: string): Promise<boolean> {
   if (!(await touch(from, new Date()))) return false;
   try {

@@ -29,7 +29,7 @@ export class Repository {
     return join(this.folder, "snapshots", commit);
   }
 
-  /** The commit of a revision that the cache knows. */
+  /** The commit of a revision, as far as the cache knows it. */
   async commitOf(revision: string): Promise<string | undefined> {
     if (isCommit(revision)) return revision;
     const file = join(this.folder, "refs", revision);
@@ -45,7 +45,7 @@ export class Repository {
     await replaceFile(file, (temporary) => writeFile(temporary, commit));
   }
 
-  /** Files of a snapshot whose contents are there, as paths with `/`. */
+  /** The files of a snapshot whose contents the cache holds, as paths with `/`. */
   async filesOf(commit: string): Promise<string[]> {
     const snapshot = this.snapshot(commit);
     if (!existsSync(snapshot)) return [];

@@ -4,13 +4,13 @@ import { VERSION } from "../../version.js";
 import type { HubEnvironment } from "./environment.js";
 import type { ModelId } from "./modelId.js";
 
-/** A hub that says nothing for so long is taken to be down. */
+/** A hub that says nothing for this long is taken to be down. */
 export const SILENCE_MILLISECONDS = 30_000;
 
 /**
  * `fetch` for one model.
  *
- * @throws HubError for every answer but 2xx, and for none
+ * @throws HubError for every answer but 2xx, and where there is none
  */
 export function hubFetch(environment: HubEnvironment, id: ModelId, signal?: AbortSignal): typeof fetch {
   return async (input, init) => {
@@ -41,19 +41,19 @@ export function hubFetch(environment: HubEnvironment, id: ModelId, signal?: Abor
   };
 }
 
-/** A signal that either of two aborts. */
+/** A signal that aborts when either of two does. */
 export function anyOf(signal: AbortSignal, other: AbortSignal | undefined): AbortSignal {
   return other === undefined ? signal : AbortSignal.any([signal, other]);
 }
 
-/** Why a request failed below HTTP: the system's code where there is one. */
+/** Why a request failed before HTTP gave an answer: the system's error code where there is one. */
 export function causeOf(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   if (cause instanceof Error && "code" in cause && typeof cause.code === "string") return cause.code;
   return cause instanceof Error ? cause.message : String(cause);
 }
 
-/** The hub says in X-Error-Code what its status alone does not (huggingface_hub, utils/_http.py). */
+/** The hub's X-Error-Code says more than its status alone (huggingface_hub, utils/_http.py). */
 function refusal(
   response: Response,
   url: URL,

@@ -7,16 +7,19 @@ import type { WeightsName } from "../weightFiles.js";
 
 /** What to fetch. */
 export interface Selection {
-  /** variant of the weights to take where there is one, for example `fp16` */
+  /** variant of the weights to prefer where there is one, for example `fp16` */
   readonly variant?: string;
-  /** false: configs and tokenizers alone */
+  /** false: only configs and tokenizers */
   readonly weights: boolean;
 }
 
 /** The file that says which components a pipeline has. */
 export const MODEL_INDEX = "model_index.json";
 
-/** The components that we run, the file that each must have, and how its weights are called. Not the safety checker, nor image encoders. */
+/**
+ * The components that we run, the file that each must have, and the name of its weights. Not the safety checker, nor
+ * image encoders.
+ */
 const COMPONENTS: Readonly<Record<string, { readonly config?: string; readonly weights?: WeightsName }>> = {
   unet: { config: "config.json", weights: "diffusion_pytorch_model" },
   vae: { config: "config.json", weights: "diffusion_pytorch_model" },
@@ -35,7 +38,7 @@ const indexSchema = z.record(z.string(), z.unknown());
  * @param repository for messages
  * @param present paths with `/`
  * @param read content of one of them, as JSON: of model_index.json, and of the indices of shards
- * @param exact weights of the variant asked for, and no others in their place
+ * @param exact only weights of the variant asked for, and no others instead
  * @throws InvalidFileError where one that is needed is missing; UnsupportedError where weights are pickled
  */
 export async function selectFiles(
@@ -50,7 +53,7 @@ export async function selectFiles(
   for (const [component, { config, weights: basename }] of Object.entries(COMPONENTS)) {
     if (!isPresent(components[component])) continue;
     const folder = `${repository}/${component}`;
-    // Names that are more than a name are left out: they come from outside and become paths.
+    // Anything but a plain name is left out: these names come from outside and become paths.
     const names = present
       .filter((path) => path.startsWith(`${component}/`))
       .map((path) => path.slice(component.length + 1))
@@ -74,7 +77,10 @@ export async function selectFiles(
   return chosen;
 }
 
-/** model_index.json lists `[library, class]` for a component that the pipeline has, `[null, null]` for one that it has not. */
+/**
+ * model_index.json lists `[library, class]` for a component that the pipeline has, `[null, null]` for one that it does
+ * not have.
+ */
 function isPresent(component: unknown): boolean {
   return Array.isArray(component) && component.every((part) => typeof part === "string");
 }

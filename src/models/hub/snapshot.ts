@@ -1,4 +1,4 @@
-/** A model of the hub as a folder on disk: from the Hugging Face cache, downloaded as far as it is missing. */
+/** A model of the hub as a folder on disk: from the Hugging Face cache, downloading what is missing. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { listFiles, modelInfo } from "@huggingface/hub";
@@ -25,8 +25,8 @@ export interface SnapshotOptions extends Selection {
 }
 
 /**
- * The folder of a model from the hub. Files that the cache has are not fetched again. Where the hub cannot be
- * asked, or refuses access, what the cache has is used, as huggingface_hub does.
+ * The folder of a model from the hub. Files that the cache has are not fetched again. Where the hub cannot be reached,
+ * or refuses access, what the cache has is used, as huggingface_hub does.
  *
  * @throws HubError; InvalidFileError or UnsupportedError where the repository holds no pipeline that we run; InterruptedError
  */
@@ -36,7 +36,7 @@ export async function fetchSnapshot(id: ModelId, given: SnapshotOptions): Promis
   const repository = new Repository(environment.cacheFolder, id.name);
   const cached = await cachedSnapshot(repository, id, options);
   if (typeof cached === "string") {
-    // A cache without the files asked for may hold another variant in their place: then only the hub knows whether they exist.
+    // A cache without the files asked for may hold another variant instead: then only the hub knows whether they exist.
     const complete = isCommit(id.revision) && typeof (await cachedSnapshot(repository, id, options, true)) === "string";
     if (complete || environment.offline) return cached;
   } else if (environment.offline) throw offlineError(environment, id, cached);
@@ -53,16 +53,22 @@ export async function fetchSnapshot(id: ModelId, given: SnapshotOptions): Promis
     return await updateSnapshot(repository, environment, id, listing, fetch, options);
   } catch (error) {
     if (options.signal?.aborted)
-      throw new InterruptedError(`${id.name}: the download was interrupted — run again: it goes on where it stopped`);
+      throw new InterruptedError(`${id.name}: the download was interrupted — run again: it continues where it stopped`);
     if (typeof cached === "string" && error instanceof HubError && error.reason === "unreachable") return cached;
     throw error;
   }
 }
 
-/** Refusals that say nothing of the model itself: a token that is missing or not valid, a model made private or gated since. */
+/**
+ * Refusals that say nothing about the model itself: a token that is missing or not valid, or a model that was made
+ * private or gated in the meantime.
+ */
 const ACCESS_REFUSED: readonly HubRefusal[] = ["not-found", "gated", "unauthorized"];
 
-/** The folder where the cache holds all of it, else what it lacks, if it holds the model at all. */
+/**
+ * The folder, if the cache holds all of it; else an error that says what is missing; undefined if the cache does not
+ * hold the model at all.
+ */
 async function cachedSnapshot(
   repository: Repository,
   { name, revision }: ModelId,
@@ -91,7 +97,7 @@ function offlineError(
   const found =
     lacking === undefined
       ? `${cacheFolder} does not hold revision ${revision} of it`
-      : `in ${cacheFolder} it is not whole (${lacking.message})`;
+      : `in ${cacheFolder} it is incomplete (${lacking.message})`;
   return new HubError("offline", `${name}: HF_HUB_OFFLINE is set, and ${found} — unset HF_HUB_OFFLINE to download it`);
 }
 
@@ -121,7 +127,7 @@ async function updateSnapshot(
   };
 
   if (!files.has(MODEL_INDEX)) throw noPipeline(environment, id, [...files.keys()]);
-  // What says which files count comes before all others.
+  // The files that say which others are needed come first.
   const read = async (path: string): Promise<unknown> => {
     const file = files.get(path);
     if (file !== undefined && !existsSync(join(snapshot, path))) await get(file, () => undefined);
@@ -138,7 +144,7 @@ async function updateSnapshot(
     done += file.bytes;
     options.onDownload?.(done, total);
   }
-  // Last, so that a revision never stands for a snapshot that is not whole.
+  // Last, so that a revision never points to an incomplete snapshot.
   await onDisk(id.name, () => repository.remember(id.revision, commit));
   return snapshot;
 }

@@ -1,8 +1,8 @@
 /**
  * The original layout of Stable Diffusion's weights (CompVis latent-diffusion, Stability-AI stablediffusion)
- * under diffusers' names, as diffusers itself converts it (loaders/single_file_utils.py: convert_ldm_unet_checkpoint,
- * convert_ldm_vae_checkpoint, convert_ldm_clip_checkpoint, convert_open_clip_checkpoint). A converted tensor is a
- * view into the file: another name, fewer dimensions of 1, or some of the rows.
+ * under diffusers' names, converted as diffusers does (loaders/single_file_utils.py: convert_ldm_unet_checkpoint,
+ * convert_ldm_vae_checkpoint, convert_ldm_clip_checkpoint, convert_open_clip_checkpoint). A converted tensor is a view
+ * into the file: under another name, without dimensions of 1, or only some of the rows.
  */
 import type { TensorEntry } from "../../files/safetensors.js";
 
@@ -33,9 +33,9 @@ const UNET_RESNET: Names = {
 };
 
 /**
- * diffusers' name of a tensor of the UNet. The original numbers all layers of a half in one row; diffusers
- * counts them within each block, of which every one has `layers` + 1 in the row: on the way down the last
- * one is the downsampler.
+ * diffusers' name of a tensor of the UNet. The original numbers all layers of a half consecutively; diffusers counts
+ * them within each block. Every block takes up `layers` + 1 numbers; on the way down, the last of these is the
+ * downsampler.
  */
 export function unetName(name: string, layers: number): string | undefined {
   const { module, parameter } = split(name);
@@ -67,7 +67,10 @@ const VAE_RESNET: Names = {
 const VAE_ATTENTION: Names = { norm: "group_norm", q: "to_q", k: "to_k", v: "to_v", proj_out: "to_out.0" };
 const VAE_ENDS: Names = { conv_in: "conv_in", conv_out: "conv_out", norm_out: "conv_norm_out" };
 
-/** diffusers' name of a tensor of the autoencoder; the original numbers the decoder's `levels` from the image on, diffusers from the latents on. */
+/**
+ * diffusers' name of a tensor of the autoencoder; the original numbers the decoder's `levels` starting at the image,
+ * diffusers starting at the latents.
+ */
 export function autoencoderName(name: string, levels: number): string | undefined {
   const { module, parameter } = split(name);
   if (module === "quant_conv" || module === "post_quant_conv") return name;
@@ -108,14 +111,20 @@ export function unetTensors(tensors: Tensors, layers: number): Tensors {
   return renamed(tensors, UNET_PREFIX, (name) => unetName(name, layers));
 }
 
-/** The autoencoder's. The original's attention is made of 1 × 1 convolutions, that of diffusers of matrices. */
+/**
+ * The autoencoder's tensors under diffusers' names. The original's attention is made of 1 × 1 convolutions, diffusers'
+ * of matrices.
+ */
 export function autoencoderTensors(tensors: Tensors, levels: number): Tensors {
   const prefix = VAE_PREFIXES.find((each) => hasPrefix(tensors, each)) ?? VAE_PREFIXES[0];
   const found = renamed(tensors, prefix, (name) => autoencoderName(name, levels));
   return new Map([...found].map(([name, entry]) => [name, name.includes(".attentions.") ? asMatrix(entry) : entry]));
 }
 
-/** The text encoder's, of either kind, under transformers 5's names. OpenCLIP keeps queries, keys and values as one matrix. */
+/**
+ * The text encoder's, of either kind, under transformers 5's names. OpenCLIP keeps queries, keys and values in one
+ * matrix.
+ */
 export function textEncoderTensors(tensors: Tensors): Tensors {
   if (hasPrefix(tensors, CLIP_PREFIX)) return renamed(tensors, CLIP_PREFIX, (name) => name);
   const found = new Map<string, TensorEntry>();

@@ -18,7 +18,7 @@ import {
 } from "./originalLayout.js";
 import type { Tensors } from "./originalLayout.js";
 
-/** Stable Diffusion 2 reads text of 1,024 numbers a token; everything before it 768. */
+/** Stable Diffusion 2 reads text of 1,024 numbers per token; everything before it, 768. */
 const SECOND_GENERATION = {
   tensor: `${UNET_PREFIX}input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight`,
   width: 1024,
@@ -27,7 +27,7 @@ const CONV_IN = `${UNET_PREFIX}input_blocks.0.0.weight`;
 const INPAINTING_CHANNELS = 9;
 
 /**
- * Whose configs and tokenizer a file goes with, as far as it tells: diffusers' own rule
+ * Which model's configs and tokenizer fit a file, as far as the file tells; diffusers' own rule
  * (loaders/single_file_utils.py: infer_diffusers_model_type, DIFFUSERS_DEFAULT_PIPELINE_PATHS).
  *
  * @returns an id on the hub
@@ -36,7 +36,7 @@ const INPAINTING_CHANNELS = 9;
 export async function configOf(path: string): Promise<string> {
   if (/^\.(ckpt|pt|pth|bin)$/.test(extname(path))) {
     throw new UnsupportedError(
-      `${path}: a pickled checkpoint, which runs code when it is opened — where you trust it, convert it: StableDiffusionPipeline.from_single_file("${basename(path)}").save_pretrained("folder"), and give the folder`,
+      `${path}: a pickled checkpoint, which runs code when it is opened — if you trust it, convert it: StableDiffusionPipeline.from_single_file("${basename(path)}").save_pretrained("folder"), and give the folder`,
     );
   }
   const file = await openSafetensors(path);
@@ -51,7 +51,7 @@ export async function configOf(path: string): Promise<string> {
 /**
  * The file as a model, with the configs and the tokenizer of a folder.
  *
- * @throws UnsupportedError where the UNet holds what the config has no place for
+ * @throws UnsupportedError where the config does not fit the file
  */
 export async function openSingleFile(path: string, configs: ModelFolder): Promise<ModelFolder> {
   if (configs.textEncoders.length !== 1)
@@ -110,7 +110,7 @@ function refuseOthers(path: string, tensors: Tensors): void {
       `an inpainting network (${INPAINTING_CHANNELS} input channels)`,
       "only text-to-image networks are supported",
     );
-  // As many layers as there may be: what has no name then belongs to no UNet that we know.
+  // With more layers than any file has: a tensor without a name even then belongs to no UNet that we know.
   const unknown = names.find(
     (name) => name.startsWith(UNET_PREFIX) && unetName(name.slice(UNET_PREFIX.length), names.length) === undefined,
   );

@@ -1,26 +1,28 @@
 /**
- * Tokens beside a byte-pair vocabulary, which are looked for in a text before anything else.
+ * Tokens in addition to a byte-pair vocabulary, which are looked for in a text before anything else.
  *
- * Source: the Rust crate tokenizers 0.23, src/tokenizer/added_vocabulary.rs, down to what it does with tokens that
- * stand there twice: the ids of trained embeddings depend on it.
+ * Source: the Rust crate tokenizers 0.23, src/tokenizer/added_vocabulary.rs, down to what it does with tokens that are
+ * listed twice: the ids of trained embeddings depend on it.
  */
 
 /** A token, and how it is looked for. */
 export interface AddedToken {
   readonly content: string;
-  /** not looked for where special tokens are to be split as text is */
+  /** not looked for where special tokens are to be split like text */
   readonly special: boolean;
-  /** looked for in the normalised text, where it is normalised too; else in the text as it stands */
+  /** looked for, itself normalised, in the normalised text; otherwise in the text as it is */
   readonly normalized: boolean;
-  /** takes the white space before it */
+  /** swallows the white space before it */
   readonly lstrip: boolean;
-  /** takes the white space behind it */
+  /** swallows the white space after it */
   readonly rstrip: boolean;
   /** not found inside a word */
   readonly single_word: boolean;
 }
 
-/** White space as the reference's regex engines know it: with NEL, without the byte-order mark. Inside of brackets. */
+/**
+ * White space as the reference's regex engines know it: with NEL, without the byte-order mark. For use inside brackets.
+ */
 export const WHITE_SPACE = "\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 
 const SPACES_AT_START = new RegExp(`^[${WHITE_SPACE}]*`);
@@ -43,16 +45,16 @@ export class AddedTokens {
   readonly #ids = new Map<string, number>();
   readonly #tokens = new Map<number, AddedToken>();
   readonly #normalise: (text: string) => string;
-  /** special tokens, where they are split as text is */
+  /** the special tokens, where these are split like text */
   readonly #split: ReadonlySet<string>;
   readonly #asWritten: Matcher | undefined;
   readonly #normalised: Matcher | undefined;
 
   /**
-   * @param vocabulary of the byte-pair model: a token that stands in it keeps its id, the others go on behind it in
+   * @param vocabulary of the byte-pair model: a token that is in it keeps its id; the others get the ids after it in
    *   the order in which they are added, whatever ids a file gives them
    * @param tokens in the order in which they are added
-   * @param splitSpecial special tokens are split as text is
+   * @param splitSpecial whether special tokens are split like text
    */
   constructor(
     vocabulary: ReadonlyMap<string, number>,
@@ -61,7 +63,8 @@ export class AddedTokens {
     splitSpecial: boolean,
   ) {
     this.#normalise = normalise;
-    // Of several tokens with one content the last says how it is looked for; special is what one of them calls so.
+    // Of several tokens with the same content, the last says how it is looked for; it is special if any of them says
+    // so.
     for (const token of tokens) {
       if (token.content === "") continue;
       const id = this.#ids.get(token.content) ?? vocabulary.get(token.content) ?? this.#nextId(vocabulary.size);
@@ -80,12 +83,12 @@ export class AddedTokens {
     this.#normalised = matcher(true);
   }
 
-  /** The id of an added token; nothing for what is not added. */
+  /** The id of an added token; undefined for any other text. */
   idOf(content: string): number | undefined {
     return this.#ids.get(content);
   }
 
-  /** The added token of an id; nothing for the vocabulary's others. */
+  /** The added token with an id; undefined for other tokens of the vocabulary. */
   contentOf(id: number): string | undefined {
     return this.#tokens.get(id)?.content;
   }
@@ -114,7 +117,7 @@ export class AddedTokens {
       let stop = start + match[0].length;
       const isInWord = WORD_AT_END.test(text.slice(0, start)) || WORD_AT_START.test(text.slice(stop));
       if (token.single_word && isInWord) continue;
-      // What the token before it took is not taken again.
+      // White space that the token before it swallowed is not taken again.
       if (token.lstrip) start = Math.max(done, start - lengthOf(SPACES_AT_END, text.slice(0, start)));
       if (token.rstrip) stop += lengthOf(SPACES_AT_START, text.slice(stop));
       if (done < start) parts.push(text.slice(done, start));
@@ -126,7 +129,7 @@ export class AddedTokens {
   }
 }
 
-/** Of several that look alike the last is found; the reference finds any of them, not always the same. */
+/** Of several with the same text the last is found; the reference finds any of them, not always the same one. */
 function matcherOf(contents: readonly (readonly [content: string, id: number])[]): Matcher | undefined {
   const ids = new Map(contents);
   if (ids.size === 0) return undefined;

@@ -1,4 +1,7 @@
-/** CLIP's byte-pair model with what comes before it: normalised text to ids and back (transformers 5, tokenization_clip.py). */
+/**
+ * CLIP's byte-pair model and the splitting before it: from normalised text to ids and back (transformers 5,
+ * tokenization_clip.py).
+ */
 import { Tokenizer } from "@huggingface/tokenizers";
 import { InvalidFileError } from "../../errors.js";
 import { WHITE_SPACE } from "./addedTokens.js";
@@ -15,7 +18,7 @@ const SPACES = new RegExp(`[${WHITE_SPACE}]+`, "gu");
 
 /**
  * NFC, runs of white space to one space, lower case letter by letter (no final sigma).
- * JavaScript's own \s and toLowerCase differ from the reference in just these.
+ * JavaScript's own \s and toLowerCase differ from the reference in exactly these.
  */
 export function normalise(text: string): string {
   return Array.from(text.normalize("NFC").replace(SPACES, " "), (letter) => letter.toLowerCase()).join("");
@@ -26,7 +29,7 @@ export class BytePairs {
   readonly #vocabulary: Vocabulary;
   readonly #unknown: string;
 
-  /** @param unknown the token that stands for bytes without one of their own */
+  /** @param unknown the token for bytes that have none of their own */
   constructor(vocabulary: Vocabulary, unknown: string) {
     this.#tokenizer = new Tokenizer(tokenizerJson(vocabulary, unknown), { clean_up_tokenization_spaces: false });
     this.#vocabulary = vocabulary;
@@ -50,7 +53,7 @@ export class BytePairs {
     return ids;
   }
 
-  /** Text of ids, words separated by spaces. */
+  /** The text of ids, with words separated by spaces. */
   decode(ids: readonly number[]): string {
     return ids.length === 0 ? "" : this.#tokenizer.decode([...ids]);
   }

@@ -11,11 +11,12 @@ export interface ClipTokenizer {
   /**
    * Padded and truncated as transformers does with `padding="max_length", truncation=True`.
    *
-   * @returns ids [prompts, length]; of each prompt what did not fit, as text in lower case (empty where all of it did)
+   * @returns ids [prompts, length]; and for each prompt the part that did not fit, as text in lower case (empty where
+   *   everything did)
    * @throws InvalidFileError where the files name no padding token
    */
   encodePrompts(prompts: readonly string[]): { readonly inputIds: Int32Array; readonly cut: readonly string[] };
-  /** A prompt's tokens as texts, start and end included and padding left out, and their places among all `length`. */
+  /** A prompt's tokens as texts, with start and end but without padding, and their places among all `length`. */
   tokensOf(prompt: string): readonly { readonly text: string; readonly place: number }[];
   /**
    * A prompt as diffusers' pipelines rewrite it: a token that textual inversion trained as several vectors
@@ -29,7 +30,8 @@ export interface ClipTokenizer {
 /**
  * Loads tokenizer.json, or vocab.json with merges.txt, and the tokens that these and the files beside them add.
  *
- * @param positions that the text encoder has; prompts are as long, or as tokenizer_config.json's model_max_length if that is less
+ * @param positions that the text encoder has; prompts have this length, or tokenizer_config.json's model_max_length if
+ *   that is less
  * @throws InvalidFileError where files are missing or do not fit each other
  */
 export async function loadClipTokenizer(folder: string, positions: number): Promise<ClipTokenizer> {

@@ -2,12 +2,12 @@
  * Which tokens the files of a tokenizer add to its vocabulary, and in which order.
  *
  * Source: transformers 5.23, `from_pretrained` of tokenization_utils_base.py and `__init__` of
- * tokenization_utils_tokenizers.py. Four files have a say, old ones by rules of their own.
+ * tokenization_utils_tokenizers.py. Four files have a say, and old files follow rules of their own.
  */
 import { z } from "zod";
 import type { AddedToken } from "./addedTokens.js";
 
-/** A token as JSON has it: its text alone, or how it is looked for too. */
+/** A token as JSON has it: only its text, or also how it is looked for. */
 const described = z.object({
   content: z.string(),
   special: z.boolean().default(false),
@@ -34,7 +34,7 @@ const roles = z.looseObject({
 const extra = z.union([z.array(token), z.record(z.string(), token)]).nullish();
 const further = { extra_special_tokens: extra, additional_special_tokens: extra };
 
-/** tokenizer_config.json, as far as it speaks of tokens */
+/** tokenizer_config.json, as far as it concerns tokens */
 export const configTokensSchema = roles.extend({
   ...further,
   added_tokens_decoder: z.record(z.string().regex(/^\d+$/), described).optional(),
@@ -46,7 +46,7 @@ export const addedFileSchema = z.record(z.string(), z.int().nonnegative());
 /** tokenizer.json's `added_tokens` */
 export const addedListSchema = z.array(described.extend({ id: z.int().nonnegative() }));
 
-/** What the files say of tokens; absent where there is no such file. */
+/** What the files say about tokens; absent where there is no such file. */
 export interface TokenFiles {
   readonly config: z.infer<typeof configTokensSchema>;
   readonly map?: z.infer<typeof tokensMapSchema>;
@@ -101,7 +101,7 @@ export function specialTokensOf(files: TokenFiles): SpecialTokens {
   return {
     start: contentOf(said.bos_token),
     end: contentOf(said.eos_token),
-    // Python's name of nothing, which is no token either.
+    // What Python prints for no token; it is not in the vocabulary either.
     unknown: isThere(said.unk_token) ? contentOf(said.unk_token) : "None",
     ...(isThere(said.pad_token) ? { pad: contentOf(said.pad_token) } : {}),
     added: added.map((each) => {
@@ -115,7 +115,7 @@ export function specialTokensOf(files: TokenFiles): SpecialTokens {
 type Config = TokenFiles["config"];
 type TokensMap = Partial<NonNullable<TokenFiles["map"]>>;
 
-/** Tokens of special_tokens_map.json are special, whatever it says itself. */
+/** Tokens of special_tokens_map.json are special, whatever the file itself says. */
 function asSpecial(map: TokensMap): TokensMap {
   const special = (each: unknown): unknown =>
     Array.isArray(each)
@@ -127,14 +127,14 @@ function asSpecial(map: TokensMap): TokensMap {
 }
 
 interface ExtraTokens {
-  /** with a name of their own */
+  /** those with a name of their own */
   readonly named: Readonly<Record<string, Token>>;
   readonly listed: readonly Token[];
-  /** of the listed ones those that make a token of added_tokens.json special */
+  /** those of the listed ones that make a token of added_tokens.json special */
   readonly special: readonly Token[];
 }
 
-/** Tokens without a role that we know. */
+/** Tokens that have none of the known roles. */
 function extraTokens(config: Config, map: TokensMap): ExtraTokens {
   const isSaid = "extra_special_tokens" in config || "additional_special_tokens" in config;
   const first = [config.extra_special_tokens ?? config.additional_special_tokens, map.extra_special_tokens];
@@ -155,13 +155,13 @@ function extraTokens(config: Config, map: TokensMap): ExtraTokens {
   };
 }
 
-/** Those of added_tokens.json, then those of tokenizer.json, by their ids. */
+/** The tokens of added_tokens.json, then those of tokenizer.json, each with its id. */
 function oldDescriptions(
   { config, addedFile, addedList }: TokenFiles,
   map: TokensMap,
   extra: ExtraTokens,
 ): (readonly [id: string | number, Described])[] {
-  // A role that tokenizer_config.json describes, instead of naming its token, makes none special here.
+  // Here a role does not make its token special where tokenizer_config.json describes the token instead of naming it.
   const ofConfig = ROLES.filter((role) => !(role in map)).map((role) => config[role]);
   const ofRoles = [...ofConfig.filter((each) => typeof each === "string"), ...ROLES.map((role) => map[role])];
   const special = new Set([...ofRoles.filter(isThere), ...extra.special].map(contentOf));

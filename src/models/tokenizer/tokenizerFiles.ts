@@ -1,4 +1,4 @@
-/** The files of a tokenizer's folder: vocabulary, added tokens and settings, each where transformers takes it. */
+/** The files of a tokenizer's folder: vocabulary, added tokens and settings, each from where transformers takes it. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
@@ -23,7 +23,7 @@ export interface TokenizerSettings {
   readonly maxLength: number;
   readonly paddingSide: Side;
   readonly truncationSide: Side;
-  /** special tokens within a prompt are text */
+  /** whether special tokens within a prompt are treated as text */
   readonly splitSpecialTokens: boolean;
 }
 
@@ -57,10 +57,10 @@ const tokenizerSchema = z.looseObject({
 type TokenizerJson = z.infer<typeof tokenizerSchema>;
 
 /**
- * Reads a tokenizer's folder. Where there is a tokenizer.json, its vocabulary, merges and sides count and vocab.json
- * is not read; its other parts are CLIPTokenizer's own matter.
+ * Reads a tokenizer's folder. Where there is a tokenizer.json, its vocabulary, merges and sides are used and vocab.json
+ * is not read; its other parts are ignored, since CLIPTokenizer fixes them.
  *
- * @throws InvalidFileError where files are missing, or hold what they must not
+ * @throws InvalidFileError where files are missing or wrong
  */
 export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles> {
   const read = async <S extends z.ZodType>(name: string, schema: S): Promise<z.infer<S> | undefined> => {
@@ -108,7 +108,7 @@ async function readVocabulary(folder: string): Promise<Vocabulary> {
       expected: "tokenizer.json, or vocab.json with merges.txt",
     });
   const ids = validate(vocabularySchema, await readJson(file), { file, hint: "it must be an object from token to id" });
-  const lines = (await readText(mergesFile, "two tokens a line"))
+  const lines = (await readText(mergesFile, "two tokens per line"))
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("#version"));
   const merges = lines.map((line, index) => pairOf(mergesFile, line.replace(/\r$/, ""), index));

@@ -11,10 +11,10 @@ import { fileId } from "./fileId.js";
 import { GraphChain } from "./graphChain.js";
 import { inBatches } from "./inBatches.js";
 
-/** Pictures or texts that the towers look at together. */
+/** How many pictures or texts the towers process together. */
 const BATCH = 16;
 
-/** A CLIPModel on a device: pictures and texts as embeddings of one space. */
+/** A CLIPModel on a device: embeds pictures and texts in one space. */
 export class ClipModel {
   /** `name sha256:…` of weights and image processor */
   readonly id: string;

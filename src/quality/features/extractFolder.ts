@@ -6,17 +6,17 @@ import { featuresOf } from "./features.js";
 import type { FeatureExtractor, Features } from "./features.js";
 
 export interface ExtractOptions {
-  /** pictures of several sizes are taken, each resized on its own. Default: they are refused */
+  /** accept pictures of several sizes, each resized on its own. Default: refuse them */
   readonly mixedSizes?: boolean;
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
 
-/** Pictures in memory at a time. */
+/** How many pictures are in memory at a time. */
 const AT_ONCE = 16;
 
 /**
- * Features of a folder's pictures, a row each in the order of the names.
+ * Features of a folder's pictures, one row each, in the order of the names.
  *
  * @param names of the files in the folder, as `pictureNames` gives them
  * @throws InvalidFileError for a picture that is damaged or of another size; ArgumentError for features that are not

@@ -1,4 +1,4 @@
-/** What turns pictures into features: a CLIP folder, Inception-v3, or an ONNX file. */
+/** Opens what turns pictures into features: a CLIP folder, Inception-v3, or an ONNX file. */
 import { existsSync, statSync } from "node:fs";
 import { extname, join, resolve } from "node:path";
 import { ArgumentError, InvalidFileError } from "../../errors.js";
@@ -41,7 +41,7 @@ export async function openExtractor(
   return openInception(path, device);
 }
 
-/** Where a CLIP folder or an extractor's file is. Throws ArgumentError where it is not there. */
+/** Where a CLIP folder or an extractor's file is. Throws ArgumentError where there is none. */
 export function locate(model: string): string {
   const path = [model, join(EMBEDDED_MODELS, model)].find((each) => existsSync(each));
   if (path !== undefined) return resolve(path);
@@ -50,7 +50,7 @@ export function locate(model: string): string {
   );
 }
 
-/** Pictures that Inception-v3 looks at together: more takes more memory and no less time. */
+/** How many pictures Inception-v3 processes together: more would take more memory and save no time. */
 const INCEPTION_BATCH = 8;
 
 async function openInception(path: string, device: Device): Promise<FeatureExtractor> {

@@ -1,6 +1,6 @@
 /**
- * Features on disk, safetensors: `features` [pictures, width] with the pictures' names in the metadata; or, of a set that
- * only Fréchet distances are taken to, `mean` [width] and `covariance` [width, width].
+ * Features on disk, safetensors: `features` [pictures, width] with the pictures' names in the metadata; or, for a set
+ * that is only used for Fréchet distances, `mean` [width] and `covariance` [width, width].
  */
 import { InvalidFileError } from "../../errors.js";
 import { openSafetensors, writeSafetensors } from "../../files/safetensors.js";
@@ -91,7 +91,7 @@ async function matrix(file: SafetensorsFile, name: string, dims: readonly number
       field: name,
       found: `${data[bad]} at picture ${Math.floor(bad / dims[dims.length - 1])}`,
       expected: "finite numbers",
-      hint: "the picture or the extractor is damaged; extract the features anew",
+      hint: "the picture or the extractor is damaged; extract the features again",
     });
   return data;
 }

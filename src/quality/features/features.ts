@@ -2,9 +2,9 @@ import { ArgumentError } from "../../errors.js";
 import type { RgbImage } from "../../diffusion/image.js";
 import type { FloatTensor } from "../../numerics/tensor.js";
 
-/** Pictures in, a row of numbers for each out. */
+/** Turns each picture into a row of numbers. */
 export interface FeatureExtractor {
-  /** `name sha256:…`: features of one are not compared with another's */
+  /** `name sha256:…`: features of different extractors are never compared */
   readonly id: string;
   /** @returns [pictures, width] */
   embed(pictures: readonly RgbImage[]): Promise<FloatTensor>;
@@ -14,7 +14,7 @@ export interface FeatureExtractor {
 /** A row of numbers for each picture of a set. */
 export interface Features {
   readonly pictures: number;
-  /** numbers a picture */
+  /** numbers per picture */
   readonly width: number;
   /** [pictures, width] */
   readonly data: Float64Array;
@@ -22,9 +22,9 @@ export interface Features {
   readonly extractor?: string;
 }
 
-/** Mean and covariance of a set's features: all that a Fréchet distance needs of it. */
+/** Mean and covariance of a set's features: all that a Fréchet distance needs to know of it. */
 export interface FeatureStatistics {
-  /** that they were taken from */
+  /** how many pictures they were taken from */
   readonly pictures: number;
   readonly width: number;
   /** [width] */
@@ -35,9 +35,9 @@ export interface FeatureStatistics {
 }
 
 /**
- * Throws ArgumentError where two sets cannot be compared: another width, or another extractor.
+ * Throws ArgumentError where two sets cannot be compared: they differ in width or in extractor.
  *
- * @param least pictures that each must have
+ * @param least how many pictures each must have
  */
 export function requireComparable(
   a: Pick<Features, "pictures" | "width" | "extractor">,
@@ -46,11 +46,11 @@ export function requireComparable(
 ): void {
   if (a.width !== b.width)
     throw new ArgumentError(
-      `features: expected two sets of one width, found ${a.width} and ${b.width} — they are of different extractors`,
+      `features: expected two sets of the same width, found ${a.width} and ${b.width} — they come from different extractors`,
     );
   if (a.extractor !== undefined && b.extractor !== undefined && a.extractor !== b.extractor)
     throw new ArgumentError(
-      `features: expected two sets of one extractor, found ${a.extractor} and ${b.extractor} — extract both with the same`,
+      `features: expected two sets from the same extractor, found ${a.extractor} and ${b.extractor} — extract both with the same`,
     );
   const fewer = Math.min(a.pictures, b.pictures);
   if (fewer < least)
@@ -59,7 +59,7 @@ export function requireComparable(
     );
 }
 
-/** Some rows of a set, any of them several times. */
+/** Some rows of a set, possibly repeated. */
 export function selectRows({ width, data, extractor }: Features, rows: ArrayLike<number>): Features {
   const selected = new Float64Array(rows.length * width);
   for (let index = 0; index < rows.length; index++)

@@ -5,7 +5,7 @@ import type { GraphBuilder } from "../../graphs/graphBuilder.js";
 import type { Weights } from "../../models/weights.js";
 import type { FloatTensor } from "../../numerics/tensor.js";
 
-/** Graphs `x` → `y` that run one after the other: all that features ask of the engine. */
+/** Graphs `x` → `y` that run one after the other: all that features need from the engine. */
 export class GraphChain {
   readonly #runners: readonly GraphRunner[];
   readonly #device: Device;

@@ -1,6 +1,6 @@
 import type { FloatTensor } from "../../numerics/tensor.js";
 
-/** A row of `width` numbers for each item, some items at a time: [items, width]. */
+/** One row of `width` numbers per item, computed some items at a time: [items, width]. */
 export async function inBatches<Item>(
   items: readonly Item[],
   size: number,

@@ -9,7 +9,7 @@ import { checkSameSize } from "../distance.js";
 import { stackedPixels } from "../pictures/preprocess.js";
 import { GraphChain } from "./graphChain.js";
 
-/** Learned perceptual distance of two pictures: 0 where they are equal, about 1 where nothing is alike. */
+/** Learned perceptual distance of two pictures: 0 where they are equal, about 1 where they have nothing in common. */
 export interface Lpips {
   /** Throws ArgumentError where the sizes differ. */
   distance(picture: RgbImage, reference: RgbImage): Promise<number>;
@@ -19,7 +19,7 @@ export interface Lpips {
 /**
  * Opens LPIPS on AlexNet.
  *
- * @param path safetensors of `lpips.LPIPS(net="alex").state_dict()`; the library comes without
+ * @param path safetensors of `lpips.LPIPS(net="alex").state_dict()`; the library does not bring it along
  * @throws InvalidFileError for another file
  */
 export async function openLpips(path: string, options: DeviceOptions = {}): Promise<Lpips> {

@@ -14,7 +14,7 @@ import type { FeatureExtractor } from "./features.js";
  * Opens an ONNX file; a preprocessor_config.json beside it says how pictures become its pixels.
  *
  * @param id of the extractor
- * @throws InvalidFileError where one of the two is missing or no such file
+ * @throws InvalidFileError where one of the two is missing or not such a file
  */
 export async function openOnnxFeatures(path: string, id: string, device: Device): Promise<FeatureExtractor> {
   const processorFile = join(dirname(path), "preprocessor_config.json");

@@ -1,4 +1,4 @@
-/** From pictures to what an extractor of features takes. */
+/** Turns pictures into what a feature extractor takes. */
 import { UnsupportedError } from "../../errors.js";
 import type { RgbImage } from "../../diffusion/image.js";
 import { INCEPTION_SIZE } from "../../graphs/inceptionV3.js";
@@ -23,7 +23,9 @@ export function clipPixels(pictures: readonly RgbImage[], config: ImageProcessor
   return stackedPixels(prepared, (value, channel) => (Math.fround(value * scale) - mean[channel]) / deviation[channel]);
 }
 
-/** As clean-fid before Inception-v3: each channel resized as float32 (bicubic), cut to 0…255, then (x − 128) / 128. */
+/**
+ * As clean-fid before Inception-v3: each channel resized as float32 (bicubic), clipped to 0…255, then (x − 128) / 128.
+ */
 export function inceptionPixels(pictures: readonly RgbImage[]): FloatTensor {
   const size = { width: INCEPTION_SIZE, height: INCEPTION_SIZE };
   const resized = pictures.map((picture) => resizeFloats(picture, size, "bicubic"));
@@ -52,7 +54,7 @@ function cropMiddle({ width, height, rgb }: RgbImage, crop: ImageProcessorConfig
   return { ...crop, rgb: cropped };
 }
 
-/** Interleaved pictures of one size, each number as `value` has it → [pictures, 3, height, width] */
+/** Interleaved pictures of one size, each number passed through `value` → [pictures, 3, height, width] */
 export function stackedPixels(
   pictures: readonly { readonly width: number; readonly height: number; readonly rgb: Uint8Array | Float32Array }[],
   value: (raw: number, channel: number) => number,

@@ -18,7 +18,9 @@ export async function pictureNames(folder: string): Promise<string[]> {
   return pictures;
 }
 
-/** One picture as 8-bit sRGB; what is transparent is laid on white. Throws InvalidFileError where it cannot be decoded. */
+/**
+ * One picture as 8-bit sRGB; transparent parts are laid on white. Throws InvalidFileError where it cannot be decoded.
+ */
 export async function readPicture(path: string): Promise<RgbImage> {
   try {
     const { data, info } = await sharp(path)
@@ -32,7 +34,7 @@ export async function readPicture(path: string): Promise<RgbImage> {
       file: path,
       found: error instanceof Error ? error.message.split("\n")[0] : String(error),
       expected: "a picture",
-      hint: "the file is damaged; make it anew or take it out of the folder",
+      hint: "the file is damaged; make it again or take it out of the folder",
     });
   }
 }
@@ -48,6 +50,6 @@ export function requireSize(
     file: path,
     found: `${width}×${height} pixels`,
     expected: `${first.width}×${first.height}, as ${first.name} has`,
-    hint: "a set of several sizes is mostly a slip; --mixed-sizes takes it, each picture resized on its own",
+    hint: "pictures of several sizes are usually a mistake; --mixed-sizes accepts them, each resized on its own",
   });
 }

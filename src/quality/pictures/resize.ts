@@ -1,6 +1,6 @@
 /**
  * Resizing as Pillow does it (libImaging/Resample.c): rows first, then columns, with a filter that is widened where the
- * picture shrinks, so that nothing aliases. sharp's own filters give other numbers.
+ * picture shrinks, to avoid aliasing. sharp's own filters give other numbers.
  */
 import type { RgbImage } from "../../diffusion/image.js";
 import type { ResizeFilter } from "../../models/configs/imageProcessor.js";
@@ -31,10 +31,10 @@ const FILTERS: Readonly<Record<ResizeFilter, { readonly support: number; readonl
   },
 };
 
-/** Pillow keeps the weights for 8-bit pictures as integers with so many bits behind the point. */
+/** Pillow keeps the weights for 8-bit pictures as integers with this many fraction bits (22). */
 const FRACTION = 2 ** 22;
 
-/** Equal to the byte to `Image.resize((width, height), resample)` of an RGB picture. */
+/** Equal, byte for byte, to Pillow's `Image.resize((width, height), resample)` of an RGB picture. */
 export function resizeBytes({ width, height, rgb }: RgbImage, size: Size, filter: ResizeFilter): RgbImage {
   const rounded = (weight: number): number => Math.trunc(weight * FRACTION + (weight < 0 ? -0.5 : 0.5));
   const toByte = (sum: number): number => Math.min(255, Math.max(0, Math.floor((sum + FRACTION / 2) / FRACTION)));
@@ -44,7 +44,7 @@ export function resizeBytes({ width, height, rgb }: RgbImage, size: Size, filter
   return { ...size, rgb: resized };
 }
 
-/** Equal to Pillow's resize of each channel as a float32 picture (mode F): nothing is rounded or cut in between. */
+/** Equal to Pillow's resize of each channel as a float32 picture (mode F): nothing is rounded or clipped in between. */
 export function resizeFloats({ width, height, rgb }: RgbImage, size: Size, filter: ResizeFilter): FloatImage {
   const resized = resizeBothWays(Float32Array.from(rgb), { width, height }, size, (length, wanted) =>
     tapsOf(length, wanted, filter),
@@ -55,7 +55,7 @@ export function resizeFloats({ width, height, rgb }: RgbImage, size: Size, filte
   return { ...size, rgb: resized };
 }
 
-/** What one result is a weighted sum of: neighbours from `first` on. */
+/** What one result is a weighted sum of: the neighbours starting at `first`. */
 interface Taps {
   readonly first: number;
   readonly weights: readonly number[];

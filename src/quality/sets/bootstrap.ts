@@ -1,4 +1,4 @@
-/** How sure a number is that was taken of a set: the bootstrap over pictures, or over the prompts that they belong to. */
+/** How certain a number measured on a set is: the bootstrap over pictures, or over the prompts that they belong to. */
 import { ArgumentError } from "../../errors.js";
 import { quantileOf } from "../../instrument/profile/statistics.js";
 import { MersenneTwister } from "../../numerics/mersenneTwister.js";
@@ -9,19 +9,22 @@ export interface Interval {
   readonly high: number;
 }
 
-/** Where nothing is said. */
+/** The default number of resamplings. */
 export const RESAMPLES = 400;
 
 export interface ResamplingOptions {
   /** rows that are drawn together, as the pictures of one prompt are. Default: each on its own */
   readonly groups?: readonly (readonly number[])[];
-  /** of the bootstrap; with 0 the interval is NaN, and the extrapolation of Fréchet distances is left out. Default: 400 */
+  /**
+   * how often the bootstrap resamples; with 0 the interval is NaN, and the extrapolation of Fréchet distances is left
+   * out. Default: 400
+   */
   readonly resamples?: number;
 }
 
 /**
- * Rows drawn with replacement, a list for each resampling. Sets of the same grouping draw the same rows, so that
- * what is taken of several settings' pictures stays paired.
+ * Rows drawn with replacement, one list per resampling. Sets with the same grouping draw the same rows, so that numbers
+ * measured on several settings' pictures stay paired.
  *
  * @param seed Default: 0
  */
@@ -41,7 +44,7 @@ export function eachRow(rows: number): number[][] {
   return Array.from({ length: rows }, (_, row) => [row]);
 }
 
-/** Rows with equal keys together, in the order of their first. */
+/** Groups of rows with equal keys, in the order of each group's first row. */
 export function groupedBy(keys: readonly string[]): number[][] {
   const groups = new Map<string, number[]>();
   keys.forEach((key, row) => groups.set(key, [...(groups.get(key) ?? []), row]));
@@ -50,8 +53,8 @@ export function groupedBy(keys: readonly string[]): number[][] {
 
 /**
  * The basic (pivotal) 95 % interval, [2θ − q(0.975), 2θ − q(0.025)] (Davison & Hinkley 1997, section 5.2), quantiles
- * linear as numpy's. It takes off what resampling adds to a statistic that grows with fewer distinct pictures, as
- * the Fréchet distance does, where percentiles would not even hold the value itself.
+ * linear as numpy's. It corrects what resampling adds to a statistic that grows when fewer pictures are distinct, as
+ * the Fréchet distance does; a percentile interval would not even contain the value itself.
  */
 export function basicInterval(value: number, replicates: readonly number[]): Interval {
   if (replicates.length === 0) return { low: NaN, high: NaN };

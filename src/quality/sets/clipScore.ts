@@ -7,10 +7,10 @@ import type { Measured } from "./measured.js";
 
 /**
  * Mean cosine of pictures and what they should show, −1 to 1, from a CLIP's image and text embeddings (Hessel et al.
- * 2021 give 2.5 times it, others 100 times, both cut at 0). A mean has no bias.
+ * 2021 give 2.5 times this, others 100 times, both clipped at 0). Being a mean, it has no bias.
  *
  * @param texts the prompt of each picture
- * @throws ArgumentError where the two do not go together
+ * @throws ArgumentError where the two do not fit each other
  */
 export function clipScore(
   pictures: Features,

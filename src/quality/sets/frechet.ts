@@ -5,7 +5,7 @@
  *   d² = ‖μ₁ − μ₂‖² + tr Σ₁ + tr Σ₂ − 2 tr (Σ₁Σ₂)^½
  *
  * Notation: Σ = FᵀF; then tr (Σ₁Σ₂)^½ is the sum of the singular values of F₁F₂ᵀ, which needs no square root of a
- * product that is not symmetric, and is exact where there are fewer pictures than numbers a picture.
+ * product that is not symmetric, and is exact where there are fewer pictures than numbers per picture.
  */
 import { CholeskyDecomposition, EigenvalueDecomposition, Matrix } from "ml-matrix";
 import { mean } from "../../instrument/profile/statistics.js";
@@ -18,7 +18,7 @@ import { RESAMPLES, eachRow, resamplings } from "./bootstrap.js";
 import type { ResamplingOptions } from "./bootstrap.js";
 import type { Measured } from "./measured.js";
 
-/** Fewer have no covariance. */
+/** With fewer there is no covariance. */
 const LEAST_PICTURES = 2;
 
 /** A normal distribution, its covariance as FᵀF. */
@@ -32,9 +32,9 @@ interface Normal {
 
 /**
  * Fréchet distance of a set to a reference. The interval is over the pictures of `a`, and of the reference where it is
- * a set of pictures too; one of as many pictures keeps its pairs.
+ * a set of pictures too; a reference with as many pictures is resampled in pairs with `a`.
  *
- * @throws ArgumentError for other widths or extractors, or a set of one picture
+ * @throws ArgumentError where widths or extractors differ, or a set has only one picture
  */
 export function frechetDistance(
   a: Features,
@@ -57,14 +57,15 @@ export function frechetDistance(
   return { value: distance(normalOf(a), fixed), unbiased, replicates };
 }
 
-/** Sizes of subset that the extrapolation looks at, and subsets of each. */
+/** How many sizes of subset the extrapolation uses, and how many subsets of each. */
 const SIZES = 15;
 const SUBSETS = 4;
 
 /**
- * FID∞ (Chong & Forsyth 2020): the distance grows by about c / n with n pictures, so that a line through the distances of
- * subsets, over 1 / n, ends at the value of endlessly many. Their subsets begin at a tenth of 50,000 pictures; ours at
- * half of the set, as small sets leave the line's range below. Of the reference nothing is taken off.
+ * FID∞ (Chong & Forsyth 2020): with n pictures the distance is about c / n too large, so that a line through the
+ * distances of subsets, over 1 / n, meets 1 / n = 0 at the value of infinitely many pictures. Their subsets start at a
+ * tenth of 50,000 pictures; ours at half of the set, because the distances of smaller subsets of a small set are off
+ * the line. The reference's own bias is not corrected.
  */
 function extrapolated(a: Features, reference: Normal): number | undefined {
   if (a.pictures < 2 * SIZES) return undefined;
@@ -84,7 +85,7 @@ function extrapolated(a: Features, reference: Normal): number | undefined {
   return centreY - slope * centreX;
 }
 
-/** So many different rows (the beginning of a Fisher–Yates shuffle). */
+/** This many different rows (the beginning of a Fisher–Yates shuffle). */
 function subset(rows: number, size: number, generator: MersenneTwister): number[] {
   const order = Array.from({ length: rows }, (_, row) => row);
   for (let place = 0; place < size; place++) {
@@ -94,7 +95,7 @@ function subset(rows: number, size: number, generator: MersenneTwister): number[
   return order.slice(0, size);
 }
 
-/** Mean and covariance of a set, as a reference for Fréchet distances that is kept without its pictures. */
+/** Mean and covariance of a set, as a reference for Fréchet distances that can be kept without its pictures. */
 export function featureStatistics(features: Features): FeatureStatistics {
   requireComparable(features, features, LEAST_PICTURES);
   const { mean, centred } = centre(features);
@@ -147,7 +148,7 @@ function trace(covariance: Float64Array, width: number): number {
   return covariance.reduce((sum, value, index) => (index % (width + 1) === 0 ? sum + value : sum), 0);
 }
 
-/** F of Σ = FᵀF; nothing where Σ is singular. */
+/** F of Σ = FᵀF; undefined where Σ is singular. */
 function cholesky(covariance: Float64Array, width: number): Float64Array | undefined {
   const decomposition = new CholeskyDecomposition(Matrix.from1DArray(width, width, covariance));
   if (!decomposition.isPositiveDefinite()) return undefined;
@@ -162,7 +163,7 @@ function squareRoot(covariance: Float64Array, width: number): Float64Array {
   return Float64Array.from(eigenvectorMatrix.transpose().mulColumnVector(roots).to1DArray());
 }
 
-/** Of G [rows, …], by the eigenvalues of GGᵀ. */
+/** The sum of the singular values of G [rows, …], from the eigenvalues of GGᵀ. */
 function sumOfSingularValues(matrix: Float64Array, rows: number): number {
   const square = productWithTranspose(matrix, matrix, matrix.length / rows);
   return symmetricEigenvalues(square, rows).reduce((sum, value) => sum + Math.sqrt(Math.max(value, 0)), 0);

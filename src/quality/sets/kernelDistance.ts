@@ -3,7 +3,7 @@
  *
  *   MMD² = E k(x, x′) + E k(y, y′) − 2 E k(x, y)
  *
- * biased where pairs of a picture with itself count (the V-statistic), unbiased where they do not (the U-statistic).
+ * biased if pairs of a picture with itself are counted (the V-statistic), unbiased if they are not (the U-statistic).
  */
 import { ArgumentError } from "../../errors.js";
 import { requireComparable } from "../features/features.js";
@@ -12,18 +12,18 @@ import { RESAMPLES, eachRow, resamplings } from "./bootstrap.js";
 import type { ResamplingOptions } from "./bootstrap.js";
 import type { Measured } from "./measured.js";
 
-/** Pictures of both sets together whose kernel still fits into 2 GiB. */
+/** With this many pictures in both sets together, the kernel still fits into 2 GiB. */
 const MOST_PICTURES = 16_000;
-/** Fewer have no pair. */
+/** With fewer there is no pair. */
 const LEAST_PICTURES = 2;
 
 type Kernel = (x: Float64Array, y: Float64Array) => number;
 
 /**
  * Kernel inception distance (Bińkowski et al. 2018): k(x, y) = (x·y / width + 1)³. The value is the unbiased estimate over
- * all pairs, which the average over random subsets that others take comes to.
+ * all pairs, to which the average over random subsets that others compute converges.
  *
- * @throws ArgumentError for other widths or extractors, or sets that are too small or too large
+ * @throws ArgumentError where widths or extractors differ, or sets are too small or too large
  */
 export function kernelInceptionDistance(a: Features, b: Features, options: ResamplingOptions = {}): Measured {
   const cubic: Kernel = (x, y) => (dot(x, y) / a.width + 1) ** 3;
@@ -31,7 +31,7 @@ export function kernelInceptionDistance(a: Features, b: Features, options: Resam
   return { value: unbiased, unbiased, replicates };
 }
 
-/** σ of the Gaussian kernel, and the factor that makes the numbers readable, of Jayasumana et al. 2024. */
+/** σ of the Gaussian kernel, and the factor that makes the numbers readable, both from Jayasumana et al. 2024. */
 const CMMD_SIGMA = 10;
 const CMMD_SCALE = 1000;
 
@@ -80,8 +80,8 @@ function discrepancy(
 }
 
 /**
- * MMD² where each picture counts so many times. The unbiased estimate leaves out all pairs of a picture with itself,
- * those of its copies in a resampling too: they would bring back the bias.
+ * MMD² with a count for each picture. The unbiased estimate leaves out all pairs of a picture with itself, including
+ * its copies in a resampling: they would bring back the bias.
  */
 function estimate(
   [aa, bb, ab]: readonly [Float64Array, Float64Array, Float64Array],

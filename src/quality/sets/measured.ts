@@ -1,17 +1,17 @@
 import { basicInterval } from "./bootstrap.js";
 import type { Interval } from "./bootstrap.js";
 
-/** A number that a metric took of a set of pictures. */
+/** A number that a metric measured on a set of pictures. */
 export interface Measured {
   /** as the metric is defined */
   readonly value: number;
-  /** without the bias that a set of this size brings; absent where the set is too small to tell, or `value` has none */
+  /** without the bias of a set of this size; absent where the set is too small to estimate it, or `value` has none */
   readonly unbiased?: number;
-  /** of each resampling; the same rows in all sets of one grouping */
+  /** the number in each resampling; sets with the same grouping are resampled alike */
   readonly replicates: readonly number[];
 }
 
-/** Two settings' numbers, a − b, of pictures that belong together. */
+/** The difference of two settings' numbers, a − b, over pictures that belong together. */
 export interface Difference extends Interval {
   readonly value: number;
 }

@@ -1,7 +1,7 @@
 /**
  * A Hugging Face hub on this machine, as far as a download sees it: model info, the tree in pages,
  * `/resolve` with its redirects (large files to another origin, small ones to /api/resolve-cache), ranges,
- * and the error headers that clients go by. huggingface_hub downloads from it too (peer.test.ts).
+ * and the error headers that clients rely on. huggingface_hub downloads from it too (peer.test.ts).
  */
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync, statSync } from "node:fs";
@@ -14,13 +14,13 @@ export interface HubModel {
   readonly files: ReadonlyMap<string, Buffer>;
   /** branches, tags and other names of the only commit */
   readonly revisions?: readonly string[];
-  /** "conditions": a token is needed, and only `acceptedToken` has accepted them */
+  /** gated: a token is needed, and only `acceptedToken`'s owner has accepted the conditions */
   readonly gated?: boolean;
 }
 
-/** What the server does wrong with a file; it does so until the fault is taken away. */
+/** What the server does wrong with a file, until the fault is removed. */
 export interface Fault {
-  /** sends so many bytes of what was asked for, then breaks the connection; again and again with `always` */
+  /** sends this many bytes of what was asked for, then breaks the connection: once, or every time with `always` */
   readonly cutAfter?: number;
   readonly always?: boolean;
   /** changes one byte */

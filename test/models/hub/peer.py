@@ -1,4 +1,4 @@
-"""Python's huggingface_hub beside ours, for peer.test.ts; settings come from the environment.
+"""Python's huggingface_hub, to compare ours with (peer.test.ts); settings come from the environment.
 
     read <id>     offline: what it finds of a model in the cache, as JSON
     fill <id>     downloads a model into the cache; prints the folder

@@ -281,7 +281,7 @@ describe("a connection that breaks", () => {
     expect(await failing).toMatchObject({
       reason: "cut",
       message: expect.stringMatching(
-        /^tiny\/sd1-like: unet\/diffusion_pytorch_model\.safetensors: the connection \w+ at byte \d+ of \d+.* — run again: it goes on from there$/,
+        /^tiny\/sd1-like: unet\/diffusion_pytorch_model\.safetensors: the connection \w+ at byte \d+ of \d+.* — run again: it continues from there$/,
       ),
     });
     expect(incomplete()).toHaveLength(1);
@@ -485,7 +485,7 @@ describe("without a hub", () => {
     process.env.HF_HUB_OFFLINE = "1";
     expect(await refusal("tiny/sd1-like")).toMatchObject({
       reason: "offline",
-      message: expect.stringMatching(/it is not whole \(tiny\/sd1-like\/unet\/.*expected weights/),
+      message: expect.stringMatching(/it is incomplete \(tiny\/sd1-like\/unet\/.*expected weights/),
     });
   });
 });
@@ -598,7 +598,7 @@ describe("a full disk", () => {
       hub.faults.set(UNET, { bytesAMillisecond: 200 });
       const { stdout, stderr } = await onSmallDisk("3m", true);
       expect(stderr).toMatch(
-        /^blockcache: tiny\/sd1-like: unet\/.*: the disk of the cache is full — make room, or set HF_HOME.*run again: it goes on where it stopped\n$/,
+        /^blockcache: tiny\/sd1-like: unet\/.*: the disk of the cache is full — make room, or set HF_HOME.*run again: it continues where it stopped\n$/,
       );
       expect(stdout).not.toMatch(/refs|snapshots\/\w+\/unet\/diffusion/);
     },
