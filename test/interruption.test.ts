@@ -4,14 +4,19 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import {
   InterruptedError,
+  computeProbability,
+  defineHeuristic,
   generate,
   interruptible,
   loadPipeline,
   measureCosts,
   profileChange,
   sample,
+  threshold,
+  withinBudget,
 } from "../src/index.js";
-import type { Pipeline } from "../src/index.js";
+import type { Pipeline, Profile, Schedule } from "../src/index.js";
+import { costsOf, profileOf } from "./caching/madeUp.js";
 import { stopSignal } from "../src/interruption.js";
 
 const run = { prompt: "a cat", steps: 4, solver: "ddim" as const };
@@ -45,6 +50,23 @@ it("stops what began within, between two evaluations, and not what runs beside i
   await expect(first).rejects.toThrow(InterruptedError);
   await second;
   expect([within, beside]).toEqual([2, 4]);
+});
+
+it("a calculation that lets nothing else run asks whether to stop, resampling as well as a search for a budget", () => {
+  const profile = profileOf([[[0, 0.3, 0.1, 0.2]]]);
+  const costs = costsOf(profile, [1], false);
+  const find = (of: Profile): Schedule => threshold(of, { delta: 0.1 });
+  const heuristic = defineHeuristic({ name: "mine", parameter: "delta", values: [0.1, 0.2], find });
+  const calculations: readonly (() => unknown)[] = [
+    () => computeProbability(profile, find, { resamples: 1e9 }),
+    () => withinBudget(heuristic, profile, { costs, speedup: 1.01 }),
+  ];
+  for (const calculation of calculations) {
+    let asked = 0;
+    const isWanted = (): boolean => ++asked === 2;
+    expect(() => interruptible(new AbortController().signal, calculation, isWanted)).toThrow(InterruptedError);
+    expect(asked).toBe(2);
+  }
 });
 
 it("the caller's signal and the surrounding one both stop", () => {

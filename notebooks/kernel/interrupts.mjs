@@ -34,7 +34,7 @@ export function createInterrupts(pending) {
         stop("the cell was interrupted; what it waits for has not stopped and may go on");
       };
       try {
-        return await Promise.race([interruptible(signal, work), patience()]);
+        return await Promise.race([interruptible(signal, work, () => pending[0] !== 0), patience()]);
       } finally {
         done.abort();
       }

@@ -271,3 +271,14 @@ test("a heuristic that throws is named, with what it was asked", () => {
     /^picky: it was asked for k [12], and threw: its own$/,
   );
 });
+
+test.each([
+  [{}, /^heuristic: name: expected a text, found nothing$/],
+  [{ name: "mine" }, /^heuristic mine: find: expected a function .*, found nothing$/],
+  [{ name: "mine", find: threshold }, /^heuristic mine: parameter: expected the name of .*, found nothing$/],
+  [{ name: "mine", find: threshold, parameter: "delta" }, /values: expected a list of numbers .*, found nothing$/],
+  [{ name: "mine", find: threshold, parameter: "delta", values: ["0.1"] }, /values: .*, found \["0\.1"\]$/],
+  [{ name: "mine", find: threshold, parameter: "delta", values: [0.1], bounds: [0] }, /bounds: .*, found \[0\]$/],
+])("a definition that lacks a part is refused by its name: %j", (definition, message) => {
+  expect(() => defineHeuristic(definition as unknown as Parameters<typeof defineHeuristic>[0])).toThrow(message);
+});

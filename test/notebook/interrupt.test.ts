@@ -18,7 +18,7 @@ describe.skipIf(!seesCpuTime)("an interrupted cell", () => {
     kernel = await startKernel();
     const ran = await kernel.run(
       `import * as blockcache from "blockcache";
-      const { generate, live, loadPipeline, measureCosts, profileChange, runStudy, sample, threshold } = blockcache;
+      const { computeProbability, distilAdjustment, evaluate, fitAdjustment, generate, live, loadPipeline, measureCosts, measureTransfer, profileChange, refineOnTrajectory, regularSchedule, runStudy, sample, threshold, timeBlocks } = blockcache;
       const pipeline = await loadPipeline("fluent-ldm");
       const folder = ${JSON.stringify(folder)};
       const many = Array.from({ length: 500 }, (_, seed) => seed);
@@ -50,6 +50,15 @@ describe.skipIf(!seesCpuTime)("an interrupted cell", () => {
       "profileChange",
       "await profileChange(pipeline, { prompts, seeds: many, steps: 20, onProgress: (done) => done >= 3 && tell() });",
     ],
+    ["timeBlocks", "tell(); await timeBlocks(pipeline, 5000);"],
+    [
+      "measureTransfer",
+      "const [one, two] = [await profileChange(pipeline, { prompts, seeds: [0], steps: 2 }), await profileChange(pipeline, { prompts, seeds: [0], steps: 3 })];\nconst profiles = Object.fromEntries(Array.from({ length: 200 }, (_, index) => [`${index}`, index % 2 ? one : two]));\nawait measureTransfer(pipeline, profiles, (profile) => threshold(profile, { delta: 0.1 }), { onProgress: (done) => done >= 2 && tell() });",
+    ],
+    [
+      "a calculation of the library's",
+      "const measured = await profileChange(pipeline, { prompts, seeds: [0, 1], steps: 3 });\ntell();\ncomputeProbability(measured, (profile) => threshold(profile, { delta: 0.1 }), { resamples: 10_000_000 });",
+    ],
     [
       "what it did not await",
       'void generate(pipeline, { prompt: "cat", steps: 900 }).finally(() => undefined);\ntell();\nawait new Promise(() => undefined);',
@@ -74,6 +83,56 @@ describe.skipIf(!seesCpuTime)("an interrupted cell", () => {
     },
     120_000,
   );
+
+  /** Of calls that keep what they do: what the cell is, the file, and what says that some of the work is in it. */
+  it.each([
+    [
+      "fitAdjustment",
+      "const long = await regularSchedule(pipeline, { steps: 400, interval: 2, kinds: ['transformer'] });",
+      "await fitAdjustment(pipeline, long, { prompts, file, onProgress: (done) => done >= 3 && tell() });",
+    ],
+    [
+      "distilAdjustment",
+      "const short = await regularSchedule(pipeline, { steps: 3, interval: 2, kinds: ['transformer'] });\nconst start = await fitAdjustment(pipeline, short, { prompts });",
+      "await distilAdjustment(pipeline, short, start, { prompts, iterations: 900, file, onProgress: (done) => done >= 1 && tell() });",
+    ],
+    [
+      "refineOnTrajectory",
+      "const first = await regularSchedule(pipeline, { steps: 6, interval: 3, kinds: ['transformer'] });\nconst costs = await measureCosts(pipeline, { samples: 1 });",
+      "await refineOnTrajectory(pipeline, first, { costs, speedup: 1, trajectories: [{ prompt: 'cat', seed: 0 }], runs: 900, file, onProgress: (done) => done >= 2 && tell() });",
+    ],
+    [
+      "profileChange",
+      "",
+      "await profileChange(pipeline, { prompts, seeds: many, steps: 3, batch: 1, file, onProgress: (done) => done >= 6 && tell() });",
+    ],
+  ])(
+    "%s: what was done is kept, and gone on with",
+    async (name, before, code) => {
+      const file = join(folder, `${name}.kept`);
+      expect((await kernel.run(`${before}\nconst file = ${JSON.stringify(file)};`)).error).toBeUndefined();
+      for (const time of ["at first", "gone on with"]) {
+        const ran = await kernel.run(code, { interruptAt: "under way" });
+        expect(ran.error?.ename, `${time}: ${ran.error?.evalue}`).toBe("InterruptedError");
+        await becomesIdle();
+        expect(existsSync(file)).toBe(true);
+        expect(existsSync(`${file}.lock`)).toBe(false);
+      }
+    },
+    240_000,
+  );
+
+  it("evaluate: the pictures that were made are kept", async () => {
+    const table = join(folder, "table");
+    const ran = await kernel.run(
+      `await evaluate(pipeline, { settings: [{ name: "plain", solver: "ddim", steps: 3 }], prompts, seeds: many, batch: 1, metrics: ["clip-score"], folder: ${JSON.stringify(table)}, onProgress: (done) => done >= 2 && tell() });`,
+      { interruptAt: "under way" },
+    );
+    expect(ran.error?.ename, ran.error?.evalue).toBe("InterruptedError");
+    await becomesIdle();
+    expect(readdirSync(join(table, "plain")).length).toBeGreaterThanOrEqual(2);
+    expect(readdirSync(table)).not.toContain("evaluation.json.lock");
+  }, 120_000);
 
   it("runStudy: the jobs that were done are kept", async () => {
     const study = join(folder, "study");

@@ -1,3 +1,4 @@
+import { checkpoint } from "../../checkpoint.js";
 import { ArgumentError, BlockcacheError } from "../../errors.js";
 import { copyProfile } from "../../instrument/profile/profileDigest.js";
 import type { Profile } from "../../instrument/profile/profile.js";
@@ -10,7 +11,7 @@ import type { Schedule } from "../schedule/schedule.js";
  *
  * @param name for messages
  * @throws ArgumentError where the answer is not a schedule of the profile's blocks, or the heuristic throws an error
- *   that is not one of this library's
+ *   that is not one of this library's; InterruptedError where the surrounding work was stopped
  */
 export function askHeuristic<Options extends object>(
   find: (profile: Profile, options: Options) => Schedule,
@@ -18,6 +19,8 @@ export function askHeuristic<Options extends object>(
   options: Options,
   name = "heuristic",
 ): Schedule {
+  // A search asks many times, and lets nothing else run.
+  checkpoint(`the search with ${name}`);
   const where = `${name}: the schedule that it returned`;
   const schedule = checkSchedule(answerOf(find, profile, options, name), where);
   requireBlocksOf(profile, schedule, where);

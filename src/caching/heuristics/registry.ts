@@ -48,14 +48,18 @@ export interface HeuristicDefinition<Options extends object>
 /**
  * Makes a heuristic one that sweeps, plots and searches can use:
  * `defineHeuristic({ name: "every", find: uniform, parameter: "interval", values: [2, 3], integer: true })`.
+ *
+ * @throws ArgumentError where a part is missing or of another type
  */
-export function defineHeuristic<Options extends object>({
-  find,
-  values,
-  bounds = [Math.min(...values), Math.max(...values)],
-  integer = values.length > 0 && values.every(Number.isInteger),
-  ...named
-}: HeuristicDefinition<Options>): NamedHeuristic {
+export function defineHeuristic<Options extends object>(definition: HeuristicDefinition<Options>): NamedHeuristic {
+  requireParts(definition);
+  const {
+    find,
+    values,
+    bounds = [Math.min(...values), Math.max(...values)],
+    integer = values.length > 0 && values.every(Number.isInteger),
+    ...named
+  } = definition;
   // Options that are given by name cannot be typed; a heuristic checks what it is given.
   return {
     ...named,
@@ -64,6 +68,38 @@ export function defineHeuristic<Options extends object>({
     bounds,
     integer,
   };
+}
+
+/** JavaScript may define one too, and nothing has looked at its types. */
+function requireParts({ name, find, parameter, values, bounds = [0, 0] }: Partial<HeuristicDefinition<never>>): void {
+  const isNumbers = (list: unknown): boolean => Array.isArray(list) && list.every((each) => typeof each === "number");
+  const parts = [
+    { part: "name", isRight: typeof name === "string", expected: "a text", found: name },
+    {
+      part: "find",
+      isRight: typeof find === "function",
+      expected: "a function (profile, options) => schedule",
+      found: find,
+    },
+    {
+      part: "parameter",
+      isRight: typeof parameter === "string",
+      expected: "the name of the option that is varied",
+      found: parameter,
+    },
+    { part: "values", isRight: isNumbers(values), expected: "a list of numbers that a sweep tries", found: values },
+    {
+      part: "bounds",
+      isRight: isNumbers(bounds) && bounds.length === 2,
+      expected: "two numbers, least and greatest",
+      found: bounds,
+    },
+  ];
+  const wrong = parts.find(({ isRight }) => !isRight);
+  if (wrong !== undefined)
+    throw new ArgumentError(
+      `heuristic${typeof name === "string" ? ` ${name}` : ""}: ${wrong.part}: expected ${wrong.expected}, found ${wrong.found === undefined ? "nothing" : JSON.stringify(wrong.found)}`,
+    );
 }
 
 type Tuning = Pick<NamedHeuristic, "parameter" | "values" | "bounds" | "options">;
