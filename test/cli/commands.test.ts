@@ -258,7 +258,7 @@ describe("blockcache", () => {
     [
       ["sample", model, "--prompt", "x", "--out", "x.png", "--schedule", "s.json", "--delta", "0.5"],
       2,
-      /--delta goes with --profile; a schedule says itself/,
+      /--delta goes with --profile; a schedule already says what computes/,
     ],
     [
       ["sample", model, "--prompt", "x", "--out", "x.png", "--reuse", "linear"],

@@ -79,7 +79,7 @@ test("what does not go together is refused in one line; nothing half-written is 
   const narrow = run("frechet", at("a.safetensors"), at("narrow.safetensors"));
   expect([narrow.status, narrow.stderr]).toEqual([
     1,
-    expect.stringMatching(/^blockcache: features: expected two sets of one width, found 8 and 1.*\n$/),
+    expect.stringMatching(/^blockcache: features: expected two sets of the same width, found 8 and 1.*\n$/),
   ]);
   expect(run("frechet", at("a.safetensors"), at("b.safetensors"), "--metric", "fid").status).toBe(2);
   await saveImage(at("mixed/a.png"), picture(20, 20, 0));

@@ -34,7 +34,7 @@ it.each([
   ["UTF-16BE without a mark", "0063 0061 0074", /zero bytes, as in UTF-16/],
   ["UTF-16 that ends within a letter", "fffe 6300 61", /bytes that are not UTF-16LE/],
   ["UTF-32 with a mark", "fffe0000 63000000", /found UTF-32/],
-  ["UTF-8 that ends within a letter", "636166c3", /bytes in line 1 that are no UTF-8/],
+  ["UTF-8 that ends within a letter", "636166c3", /bytes in line 1 that are not UTF-8/],
 ])("%s is refused", async (name, hex, message) => {
   const path = file(`${name}.txt`, hex);
   await expect(readText(path, "text")).rejects.toThrow(message);

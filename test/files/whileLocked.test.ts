@@ -77,7 +77,7 @@ test("a process on another machine may be working: the message says what to dele
   const file = join(folder, "elsewhere");
   leaveLock(file, { pid: 1, host: "another" });
   await expect(whileLocked(file, async () => 1)).rejects.toThrow(
-    `process 1 on another has been writing it since then — wait for it, or give another file; if that process is no more, delete ${file}.lock`,
+    `process 1 on another has been writing it since then — wait for it, or give another file; if that process has ended, delete ${file}.lock`,
   );
 });
 

@@ -118,8 +118,8 @@ test("sets that do not go together are refused", () => {
     extractor,
     data: new Float64Array(pictures * width),
   });
-  expect(() => frechetDistance(set(3, 2), set(3, 4))).toThrow(/two sets of one width, found 2 and 4/);
-  expect(() => frechetDistance(set(3, 2, "a"), set(3, 2, "b"))).toThrow(/one extractor, found a and b/);
+  expect(() => frechetDistance(set(3, 2), set(3, 4))).toThrow(/two sets of the same width, found 2 and 4/);
+  expect(() => frechetDistance(set(3, 2, "a"), set(3, 2, "b"))).toThrow(/the same extractor, found a and b/);
   expect(() => kernelInceptionDistance(set(1, 2), set(3, 2))).toThrow(/sets of 2 pictures or more, found one of 1/);
   expect(() => clipScore(set(3, 2), set(2, 2))).toThrow(/a text embedding of width 2 for each of 3 pictures/);
   const kid = metricNamed("kid");
