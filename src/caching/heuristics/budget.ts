@@ -1,5 +1,6 @@
 /** How fast a sampling is to be: what heuristics with a budget, and the search for a parameter, are given. */
 import { ArgumentError } from "../../errors.js";
+import type { ReuseFits } from "../adjustment/reuseFits.js";
 import type { Costs } from "../costs/costs.js";
 import { predictSeconds } from "../costs/predictSeconds.js";
 import { hold } from "../run/reuseRule.js";
@@ -14,6 +15,8 @@ export interface Budget {
   readonly seconds?: number;
   /** the reuse rule that the run will use; its sums cost time. Default: hold */
   readonly reuse?: Pick<ReuseRule, "history">;
+  /** the run will be adjusted: what these fits leave of a reuse's error counts, instead of the change that it misses */
+  readonly fits?: ReuseFits;
 }
 
 /** The seconds that a budget allows. Throws ArgumentError where costs are missing, or it names none, both, or none above 0. */
@@ -31,9 +34,20 @@ export function secondsOf({ costs, speedup, seconds }: Budget, timesteps: readon
 }
 
 /** What a schedule records of its budget. */
-export function budgetRecord({ speedup, seconds, reuse = hold, costs }: Budget): Readonly<Record<string, unknown>> {
+export function budgetRecord({
+  speedup,
+  seconds,
+  reuse = hold,
+  costs,
+  fits,
+}: Budget): Readonly<Record<string, unknown>> {
   const { device, rows } = costs.setting;
-  return { ...(speedup === undefined ? { seconds } : { speedup }), history: reuse.history, costs: { device, rows } };
+  return {
+    ...(speedup === undefined ? { seconds } : { speedup }),
+    history: reuse.history,
+    costs: { device, rows },
+    ...(fits === undefined ? {} : { fits: { window: fits.window, trajectories: fits.trajectories.length } }),
+  };
 }
 
 /** The error for a budget that the fastest schedule does not meet. */
