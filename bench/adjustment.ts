@@ -5,12 +5,16 @@
  *
  *   npm run bench:adjustment -- [--deltas 0.2,0.4] [--steps 20] [--fit 8] [--test 24] [--only default,richest]
  *
- * Writes bench/results/adjustment-<steps>.md and .json (every trajectory, and what each fit reports about its own
- * error) after each fit. Fits that the .json holds are not made again: delete it after a change of the library.
+ * Writes bench/results/adjustment-<steps>.md and .json, with another number of fitted prompts than 8
+ * adjustment-<steps>-of-<number> (every trajectory, and what each fit reports about its own error) after each fit. Fits
+ * that the .json holds are not made again, and one that was interrupted continues from .cache/bench-adjustment: delete
+ * both after a change of the library.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { mkdir } from "node:fs/promises";
 import { parseArgs } from "node:util";
+import { distilAdjustment } from "../src/caching/adjustment/distil.js";
 import { fitAdjustment } from "../src/caching/adjustment/fitAdjustment.js";
 import type { FitOptions } from "../src/caching/adjustment/fitAdjustment.js";
 import { threshold } from "../src/caching/heuristics/threshold.js";
@@ -29,9 +33,16 @@ const SAMPLING = {
   guidanceScale: 5,
 } as const;
 
+/** Prompts that an adjustment is fitted on, where none are asked for. */
+const USUAL_FIT = 8;
+
+/** Trained on from the closed form, by the defaults of `distilAdjustment`. */
+const DISTILLED = "distilled from the default";
+
 /** How the fits differ from the default. */
 const VARIANTS: Readonly<Record<string, Omit<FitOptions, "prompts">>> = {
   default: {},
+  [DISTILLED]: {},
   "scale alone": { terms: ["scale"] },
   "shift alone": { terms: ["shift"] },
   "what guidance makes of the halves alone": { halves: "guided" },
@@ -68,7 +79,7 @@ async function main(): Promise<void> {
     options: {
       deltas: { type: "string", default: "0.2,0.4" },
       steps: { type: "string", default: "20" },
-      fit: { type: "string", default: "8" },
+      fit: { type: "string", default: String(USUAL_FIT) },
       test: { type: "string", default: "24" },
       only: { type: "string" },
     },
@@ -78,10 +89,13 @@ async function main(): Promise<void> {
   const judged: readonly string[] = TEST_PROMPTS.slice(0, Number(values.test));
   const trajectories = judged.map((prompt) => ({ prompt, seed: 1 }));
   const variants = Object.keys(VARIANTS).filter((name) => values.only?.split(",").includes(name) ?? true);
-  const pipeline = await loadPipeline(join("models", "fluent-ldm"));
+  // On one thread, so that the seconds of processor time do not hang on who else computes.
+  const pipeline = await loadPipeline(join("models", "fluent-ldm"), { threads: 1 });
   const profile = await profileChange(pipeline, { ...SAMPLING, prompts: PROFILE_PROMPTS, seeds: [0], steps });
   const plain = await finalLatents(pipeline, trajectories, { ...SAMPLING, steps });
   const setting = { steps, fitted: prompts, judged };
+  const kept = join(".cache", "bench-adjustment", `${steps}-${prompts.length}`);
+  await mkdir(kept, { recursive: true });
   const rows = earlierRows(setting);
   for (const delta of values.deltas.split(",").map(Number)) {
     const schedule = threshold(profile, { delta });
@@ -90,8 +104,16 @@ async function main(): Promise<void> {
     const without = await distances(cachedRun(schedule));
     for (const variant of variants) {
       if (rows.some((row) => row.delta === delta && row.variant === variant)) continue;
-      const adjustment = await fitAdjustment(pipeline, schedule, { prompts, ...VARIANTS[variant] });
-      const cells = Object.values(adjustment.report).flat();
+      const started = process.cpuUsage().user;
+      const fileOf = (what: string): string =>
+        join(kept, `${what}-${delta}-${variant}.safetensors`.replaceAll(" ", "-"));
+      const fit = await fitAdjustment(pipeline, schedule, { prompts, file: fileOf("fit"), ...VARIANTS[variant] });
+      const adjustment =
+        variant === DISTILLED
+          ? await distilAdjustment(pipeline, schedule, fit, { prompts, file: fileOf("state"), onProgress: console.log })
+          : fit;
+      console.log(`${variant}: ${((process.cpuUsage().user - started) / 1e6).toFixed(0)} s of one core`);
+      const cells = Object.values(fit.report).flat();
       const adjusted = await distances(cachedRun(schedule, { adjustment }));
       const [before, fitted, held_out] = (["before", "fitted", "held_out"] as const).map((of) =>
         mean(cells.map((cell) => cell[of])),
@@ -112,12 +134,12 @@ async function main(): Promise<void> {
   await pipeline.dispose();
 }
 
-function fileOf(steps: number, ending: "md" | "json"): string {
-  return `adjustment-${steps}.${ending}`;
+function resultFile({ steps, fitted }: Pick<Result, "steps" | "fitted">, ending: "md" | "json"): string {
+  return `adjustment-${steps}${fitted.length === USUAL_FIT ? "" : `-of-${fitted.length}`}.${ending}`;
 }
 
 function earlierRows({ steps, fitted, judged }: Omit<Result, "rows">): Row[] {
-  const path = join("bench", "results", fileOf(steps, "json"));
+  const path = join("bench", "results", resultFile({ steps, fitted }, "json"));
   if (!existsSync(path)) return [];
   const { rows, ...setting } = JSON.parse(readFileSync(path, "utf8")) as Result;
   return JSON.stringify(setting) === JSON.stringify({ steps, fitted, judged }) ? rows : [];
@@ -134,8 +156,8 @@ async function save({ steps, fitted, judged, rows }: Result): Promise<void> {
     ...rows.map(lineOf),
     "",
   ];
-  await writeResult(fileOf(steps, "md"), lines.join("\n"));
-  await writeResult(fileOf(steps, "json"), `${JSON.stringify({ steps, fitted, judged, rows })}\n`);
+  await writeResult(resultFile({ steps, fitted }, "md"), lines.join("\n"));
+  await writeResult(resultFile({ steps, fitted }, "json"), `${JSON.stringify({ steps, fitted, judged, rows })}\n`);
 }
 
 function lineOf({ delta, share, variant, without, adjusted, cells }: Row): string {

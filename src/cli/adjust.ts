@@ -9,8 +9,8 @@ import type { ParameterKind } from "../caching/adjustment/adjustmentParameters.j
 import { distilAdjustment } from "../caching/adjustment/distil.js";
 import { LOSSES } from "../caching/adjustment/distillationLoss.js";
 import type { DistillationLoss } from "../caching/adjustment/distillationLoss.js";
-import { FIT_HALVES } from "../caching/adjustment/cellFit.js";
-import type { FitHalves } from "../caching/adjustment/cellFit.js";
+import { FIT_HALVES } from "../caching/adjustment/cellSums.js";
+import type { FitHalves } from "../caching/adjustment/cellSums.js";
 import { FIT_TARGETS } from "../caching/adjustment/teacher.js";
 import type { FitTarget } from "../caching/adjustment/teacher.js";
 import { fitAdjustment } from "../caching/adjustment/fitAdjustment.js";
@@ -76,7 +76,7 @@ export function adjustCommand(): Command {
         .choices(["closed-form", "distil"])
         .default("closed-form"),
     )
-    .option("--iterations <n>", "distil: samplings in all (default: 50)", positiveInteger)
+    .option("--iterations <n>", "distil: samplings in all (default: 72)", positiveInteger)
     .addOption(
       new Option(
         "--loss <name>",

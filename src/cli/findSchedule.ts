@@ -1,5 +1,6 @@
 /** From a profile to a schedule, by the options that `schedule`, `sample --profile` and `transfer` share. */
 import type { Command } from "commander";
+import type { ReuseFits } from "../caching/adjustment/reuseFits.js";
 import type { Costs } from "../caching/costs/costs.js";
 import { askHeuristic } from "../caching/heuristics/askHeuristic.js";
 import type { NamedHeuristic, NamedOptions } from "../caching/heuristics/registry.js";
@@ -52,6 +53,7 @@ export const FINDING = [
  * The schedule that the options ask for.
  *
  * @param reuse the rule that the run will use: its sums count in a budget
+ * @param fits what an adjustment will correct
  * @throws UsageError where the heuristic does not have an option, or nothing says how to tune it; whatever the
  *   heuristic throws
  */
@@ -61,10 +63,16 @@ export function findSchedule(
   costs: Costs | undefined,
   reuse: ReuseRule,
   options: FindOptions,
+  fits?: ReuseFits,
 ): Schedule {
   const { delta, interval, speedup, latency, option = {} } = options;
   const { name, parameter } = heuristic;
   checkOptions(heuristic, options);
+  // Of the library's, those that plan for a speed-up themselves; one's own may read what it likes.
+  if (fits !== undefined && heuristic.options !== undefined && parameter !== "speedup")
+    throw new UsageError(
+      `--reuse-fits: expected with greedy or dynamic-programme, which weigh errors, found the heuristic ${name}`,
+    );
   const given = {
     ...option,
     ...(delta === undefined ? {} : { delta }),
@@ -78,7 +86,13 @@ export function findSchedule(
   ) {
     throw new UsageError(`schedule: expected ${flag} or --speedup or --latency for the heuristic ${name}, one of them`);
   }
-  const named: NamedOptions = { ...cacheableOf(options), ...given, ...(costs === undefined ? {} : { costs }), reuse };
+  const named: NamedOptions = {
+    ...cacheableOf(options),
+    ...given,
+    ...(costs === undefined ? {} : { costs }),
+    ...(fits === undefined ? {} : { fits }),
+    reuse,
+  };
   if (budgets === 0) return askHeuristic(heuristic.find, profile, named, heuristic.name);
   if (costs === undefined)
     throw new UsageError(

@@ -18,6 +18,7 @@ import { plotCommand } from "./plot.js";
 import { profileCommand } from "./profile.js";
 import { refineCommand } from "./refine.js";
 import { adjustCommand } from "./adjust.js";
+import { fitReusesCommand } from "./fitReuses.js";
 import { sampleCommand } from "./sample.js";
 import { scheduleCommand } from "./schedule.js";
 import { surveyCommand } from "./survey.js";
@@ -40,6 +41,7 @@ for (const subcommand of [
   vaeCommand,
   sampleCommand,
   adjustCommand,
+  fitReusesCommand,
   profileCommand,
   costsCommand,
   scheduleCommand,

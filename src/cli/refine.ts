@@ -1,4 +1,6 @@
 import type { Command } from "commander";
+import { saveAdjustment } from "../caching/adjustment/adjustmentFile.js";
+import { loadReuseFits } from "../caching/adjustment/reuseFitsFile.js";
 import { loadCosts } from "../caching/costs/costsFile.js";
 import { loadSchedule, saveSchedule } from "../caching/schedule/scheduleFile.js";
 import { distinctTrajectories } from "../instrument/profile/trajectories.js";
@@ -13,6 +15,7 @@ import {
   openPipeline,
   positiveInteger,
   print,
+  refuseWithout,
   seconds,
 } from "./command.js";
 import type { CommonOptions, SizeOptions } from "./command.js";
@@ -28,6 +31,8 @@ interface RefineCommandOptions extends CommonOptions, SizeOptions {
   readonly negativePrompt?: string;
   readonly seeds: number[];
   readonly reuse: string;
+  readonly reuseFits?: string;
+  readonly adjustment?: string;
   readonly runs: number;
   readonly state?: string;
   readonly out: string;
@@ -58,30 +63,42 @@ export function refineCommand(): Command {
     )
     .option("--width <pixels>", "with --height: both or neither", positiveInteger)
     .addOption(reuseOption("what stands in for a block that does not compute"))
+    .option("--reuse-fits <file>", "what `blockcache fit-reuses` wrote: every run is adjusted by them")
+    .addOption(
+      outputFile(
+        "--adjustment <file>",
+        "to write, of these fits, for the schedule; `blockcache adjust` fits a nearer one",
+        [".safetensors"],
+      ),
+    )
     .option("--runs <n>", "at most n cached samplings", positiveInteger, 300)
     .addOption(outputFile("--state <file>", "written after each run; the same command continues from it", [".json"]))
     .addOption(outputFile("--out <file>", "schedule to write", [".json"]).makeOptionMandatory())
-    .action(async (model: string, path: string, options: RefineCommandOptions) => {
+    .action(async (model: string, path: string, options: RefineCommandOptions, given: Command) => {
+      if (options.reuseFits === undefined) refuseWithout(given, "--reuse-fits", ["adjustment"]);
       if ((options.speedup === undefined) === (options.latency === undefined))
         throw new UsageError("refine: expected --speedup or --latency, one of them");
       const reuse = await loadReuseRule(options.reuse);
       const [start, costs] = [await loadSchedule(path), await loadCosts(options.costs)];
+      const fits = options.reuseFits === undefined ? undefined : await loadReuseFits(options.reuseFits);
       const pipeline = await openPipeline(model, options);
       const progress = createProgress("searching", "runs");
       try {
-        const { schedule, error, startError, runs } = await refineOnTrajectory(pipeline, start, {
+        const { schedule, adjustment, error, startError, runs } = await refineOnTrajectory(pipeline, start, {
           costs,
           speedup: options.speedup,
           seconds: options.latency,
           trajectories: distinctTrajectories(pipeline, options.prompt, options.seeds),
           sampling: { negativePrompt: options.negativePrompt, height: options.height, width: options.width },
-          reuse,
+          ...{ reuse, fits },
           runs: options.runs,
           file: options.state,
           onProgress: progress.update,
           signal: abortOnInterrupt(),
         });
         await saveSchedule(options.out, schedule);
+        if (options.adjustment !== undefined && adjustment !== undefined)
+          await saveAdjustment(options.adjustment, adjustment);
         progress.stop();
         print(options, { out: options.out, error, startError, runs }, [
           `${options.out}: relative error of the final latents ${error.toFixed(5)}, ${startError.toFixed(5)} at the start; ${runs} runs`,

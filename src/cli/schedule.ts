@@ -1,6 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 import type { Command } from "commander";
+import { loadReuseFits } from "../caching/adjustment/reuseFitsFile.js";
 import { computeProbability, probabilityCsv } from "../caching/schedule/computeProbability.js";
 import type { Costs } from "../caching/costs/costs.js";
 import { loadCosts } from "../caching/costs/costsFile.js";
@@ -30,6 +31,7 @@ import type { EditOptions } from "./scheduleEdits.js";
 interface ScheduleCommandOptions extends CommonOptions, FindOptions, EditOptions {
   readonly costs?: string;
   readonly reuse: string;
+  readonly reuseFits?: string;
   readonly bootstrap?: string;
   readonly resamples: number;
   readonly out: string;
@@ -47,7 +49,11 @@ export function scheduleCommand(): Command {
       "--costs <file>",
       "what `blockcache costs` wrote, to predict the speed-up and its ceiling, and to count the cache's memory",
     )
-    .addOption(reuseOption("the rule that the run will use, whose sums cost time"));
+    .addOption(reuseOption("the rule that the run will use, whose sums cost time"))
+    .option(
+      "--reuse-fits <file>",
+      "what `blockcache fit-reuses` wrote: the run will be adjusted, and greedy and dynamic-programme count what that leaves of a reuse's error",
+    );
   return withEdits(schedule)
     .addOption(
       outputFile(
@@ -74,19 +80,15 @@ export function scheduleCommand(): Command {
       const reuse = await loadReuseRule(options.reuse);
       const costs = options.costs === undefined ? undefined : await loadCosts(options.costs);
       if (costs !== undefined) requireCostsOf(costs, profile.setting.model, profile.setting.latent_size);
-      const found = await applyEdits(findSchedule(heuristic, profile, costs, reuse, options), options);
+      const fits = options.reuseFits === undefined ? undefined : await loadReuseFits(options.reuseFits);
+      const find = (from: Profile): Schedule => findSchedule(heuristic, from, costs, reuse, options, fits);
+      const found = await applyEdits(find(profile), options);
       const named: Schedule =
         found.profile === undefined ? found : { ...found, profile: { ...found.profile, name: basename(path) } };
       if (options.out.toLowerCase().endsWith(".csv"))
         await replaceFile(options.out, (temporary) => writeFile(temporary, scheduleCsv(named)));
       else await saveSchedule(options.out, named);
-      if (options.bootstrap !== undefined)
-        await bootstrap(
-          options.bootstrap,
-          profile,
-          (resampled) => findSchedule(heuristic, resampled, costs, reuse, options),
-          options.resamples,
-        );
+      if (options.bootstrap !== undefined) await bootstrap(options.bootstrap, profile, find, options.resamples);
       report(named, costs, reuse, options);
     });
 }

@@ -2,6 +2,8 @@
  * A search on the cached trajectory itself: schedules are judged by the error that really comes out at the
  * end, not by change along the plain trajectory.
  */
+import type { Adjustment } from "../caching/adjustment/adjustment.js";
+import { adjustmentFrom } from "../caching/adjustment/adjustmentFrom.js";
 import { cachedRun } from "../caching/run/cachedRun.js";
 import { budgetRecord, secondsOf } from "../caching/heuristics/budget.js";
 import type { Budget } from "../caching/heuristics/budget.js";
@@ -46,6 +48,8 @@ export interface RefineOptions extends Budget {
 
 export interface Refined {
   readonly schedule: Schedule;
+  /** what mended the schedule's own run, where fits were given */
+  readonly adjustment?: Adjustment;
   /** mean over trajectories of the relative L2 of the final latents to the reference */
   readonly error: number;
   readonly startError: number;
@@ -78,7 +82,8 @@ const MOST_MOVES = 8;
  * Greedy refinement of a schedule within a budget. In each round every group of cells (a down, mid or up
  * block at one evaluation) is tried computing and reusing, one sampling each; those that help most a second
  * are made to compute, paid for by those that harm least a second saved, and the new schedule is kept where
- * its own run has the least error so far. The search ends where no step helps, or with the runs.
+ * its own run has the least error so far. The search ends where no step helps, or with the runs. With fits every run is
+ * mended by them, so that a reuse costs what an adjustment leaves of its error.
  *
  * @throws ArgumentError where a trajectory stands there twice, `file` cannot be written and read again, the start is not within the budget, or the costs are of
  *   another model or size; InUseError where another search is writing `file`; InterruptedError on abort, after which the
@@ -103,7 +108,9 @@ export async function refineOnTrajectory(
 }
 
 async function refine(pipeline: Pipeline, start: Schedule, options: RefineOptions): Promise<Refined> {
-  const { costs, trajectories, reuse = hold, runs: most = 300, file, onProgress, signal } = options;
+  const { costs, trajectories, reuse = hold, fits, runs: most = 300, file, onProgress, signal } = options;
+  if (fits !== undefined && reuse.name !== hold.name)
+    throw new ArgumentError(`reuse: expected hold, which the fits mend, found ${reuse.name}`);
   const { timesteps } = start;
   const sampling = { ...scheduleSampling(start), ...options.sampling, signal };
   const plan = planEvaluations(pipeline, sampling);
@@ -116,11 +123,14 @@ async function refine(pipeline: Pipeline, start: Schedule, options: RefineOption
     );
   const reference = options.reference ?? (await finalLatents(pipeline, trajectories, sampling));
   const { blocks: _, heuristic: __, edits, ...setting } = start;
+  const fitted = Object.entries(fits?.blocks ?? {}).map(([id, { error }]) => [id, [...error]]);
   const known = await measuredErrors(
     file,
-    digestOf([setting, trajectories, stated(options.sampling), reuse.name, digestOf([...reference.data])]),
+    digestOf([setting, trajectories, stated(options.sampling), reuse.name, digestOf([...reference.data]), ...fitted]),
   );
 
+  const mended = (blocks: Blocks): Adjustment | undefined =>
+    fits === undefined ? undefined : adjustmentFrom(fits, { ...start, blocks });
   // An edited rule of one's own gives other weights, and other errors.
   const times = evaluationTimes(plan.solver);
   const keyOf = (blocks: Blocks): unknown => {
@@ -137,7 +147,7 @@ async function refine(pipeline: Pipeline, start: Schedule, options: RefineOption
     if (error === undefined) {
       const latents = await finalLatents(pipeline, trajectories, {
         ...sampling,
-        hooks: [cachedRun({ ...start, blocks }, { reuse })],
+        hooks: [cachedRun({ ...start, blocks }, { reuse, adjustment: mended(blocks) })],
       });
       error = mean(relativeDistances(latents, reference));
       await known.set(keyOf(blocks), error);
@@ -183,7 +193,11 @@ async function refine(pipeline: Pipeline, start: Schedule, options: RefineOption
     start_error: startError,
     runs,
   };
-  return { schedule: { ...setting, heuristic, blocks }, error, startError, runs };
+  const schedule = { ...setting, heuristic, blocks };
+  return {
+    ...{ schedule, error, startError, runs },
+    ...(fits === undefined ? {} : { adjustment: adjustmentFrom(fits, schedule) }),
+  };
 
   async function bestStep(from: Blocks, before: number, moves: readonly Move[]): Promise<[Blocks, number] | undefined> {
     const helping = moves.filter(({ gain }) => gain > 0).sort((a, b) => perSecond(b) - perSecond(a));

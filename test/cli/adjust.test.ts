@@ -118,3 +118,51 @@ describe("blockcache adjust", () => {
     expect(damaged.stderr).toMatch(/damaged\.safetensors/);
   });
 });
+
+describe("blockcache fit-reuses", () => {
+  it("gives the search what it needs to count on an adjustment, and one for what it finds", () => {
+    const found = run(
+      ...["fit-reuses", model, "--profile", at("p.safetensors"), "--prompts", at("fit.txt")],
+      ...["--out", at("fits.safetensors"), "--json"],
+    );
+    expect(found.stderr).toBe("");
+    expect(JSON.parse(found.stdout)).toMatchObject({ window: 4, trajectories: 3 });
+    run("costs", model, "--samples", "1", "--out", at("costs.safetensors"));
+    const planned = run(
+      ...["schedule", at("p.safetensors"), "--heuristic", "dynamic-programme", "--costs", at("costs.safetensors")],
+      ...["--speedup", "1.01", "--reuse-fits", at("fits.safetensors"), "--out", at("planned.json")],
+    );
+    expect(planned.stderr).toBe("");
+    expect(JSON.parse(readFileSync(at("planned.json"), "utf8"))).toMatchObject({
+      heuristic: { fits: { window: 4, trajectories: 3 } },
+    });
+    const refined = run(
+      ...["refine", model, at("planned.json"), "--costs", at("costs.safetensors"), "--speedup", "1.001"],
+      ...["--prompt", "red apple", "--runs", "2", "--reuse-fits", at("fits.safetensors")],
+      ...["--out", at("refined.json"), "--adjustment", at("refined.safetensors"), "--json"],
+    );
+    expect(refined.stderr).toBe("");
+    expect(JSON.parse(refined.stdout)).toMatchObject({ runs: 2 });
+    const sampled = run(
+      ...["sample", model, ...LATENTS, "--schedule", at("refined.json"), "--adjustment", at("refined.safetensors")],
+      ...["--save-latents", at("refined-latents.safetensors")],
+    );
+    expect(sampled.stderr).toBe("");
+    expect(sampled.status).toBe(0);
+  });
+
+  it("a heuristic that weighs no errors, and an adjustment without fits: refused", () => {
+    const threshold = run(
+      ...["schedule", at("p.safetensors"), "--delta", "0.3", "--reuse-fits", at("fits.safetensors")],
+      ...["--out", at("none.json")],
+    );
+    expect(threshold.status).toBe(2);
+    expect(threshold.stderr).toMatch(/--reuse-fits: expected with greedy or dynamic-programme/);
+    const refined = run(
+      ...["refine", model, at("s0.3.json"), "--costs", at("costs.safetensors"), "--speedup", "1.001"],
+      ...["--prompt", "red apple", "--out", at("none.json"), "--adjustment", at("none.safetensors")],
+    );
+    expect(refined.status).toBe(2);
+    expect(existsSync(at("none.json"))).toBe(false);
+  });
+});

@@ -55,7 +55,7 @@ export interface DistilOptions extends Pick<SampleOptions, "height" | "width"> {
   readonly negativePrompt?: string;
   /** trajectories that are sampled together, and make one step at each evaluation. Default: 2 */
   readonly batch?: number;
-  /** samplings in all; the batches take turns. Default: 50 */
+  /** samplings in all; the batches take turns. Default: 72 */
   readonly iterations?: number;
   /** Default: output */
   readonly loss?: DistillationLoss;
@@ -95,7 +95,7 @@ async function distil(
   start: Adjustment,
   options: DistilOptions,
 ): Promise<Adjustment> {
-  const { prompts: asked, seeds = [0], reuse = hold, batch = 2, iterations = 50, file, onProgress, signal } = options;
+  const { prompts: asked, seeds = [0], reuse = hold, batch = 2, iterations = 72, file, onProgress, signal } = options;
   const { loss = "output", parameters: kind = "table", rate = 0.003, clip = 1 } = options;
   const { negativePrompt, height, width } = options;
   requireFitsSchedule(start, schedule, reuse);

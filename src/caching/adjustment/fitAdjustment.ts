@@ -26,14 +26,13 @@ import { TERMS, provenanceOf } from "./adjustment.js";
 import type { Adjustment, Term } from "./adjustment.js";
 import { loadAdjustment, saveAdjustment } from "./adjustmentFile.js";
 import { CellFit } from "./cellFit.js";
-import type { FitHalves, Growing } from "./cellFit.js";
+import type { Growing } from "./cellFit.js";
+import { cellSums, foldCount } from "./cellSums.js";
+import type { CellSumsOptions, FitHalves } from "./cellSums.js";
 import { Lockstep } from "./lockstep.js";
 import { regressorsOf } from "./regressors.js";
 import { Teacher } from "./teacher.js";
 import type { FitTarget } from "./teacher.js";
-
-/** Parts that the prompts are cut into; each is held out once. */
-const FOLDS = 4;
 
 export interface FitOptions extends Pick<SampleOptions, "height" | "width"> {
   readonly prompts: readonly string[];
@@ -110,9 +109,10 @@ async function fitAll(pipeline: Pipeline, schedule: Schedule, options: FitOption
   const groups = batches(trajectories, batch);
   const lockstep = new Lockstep(groups.length);
   // A prompt's seeds are held out together.
-  const folds = Math.min(FOLDS, prompts.length);
+  const folds = foldCount(prompts);
   const foldOf = ({ prompt }: Trajectory): number => prompts.indexOf(prompt) % folds;
-  const fit = new CellFit(growing, { terms, halves, per, folds, batches: groups.length });
+  const summed: CellSumsOptions = { terms, halves, folds, guidanceScale: schedule.guidance_scale };
+  const fit = new CellFit(growing, { terms, per, folds, batches: groups.length });
 
   const runBatch = async (members: readonly Trajectory[], index: number): Promise<void> => {
     const teacher = new Teacher(pipeline, schedule, target, signal);
@@ -122,7 +122,7 @@ async function fitAll(pipeline: Pipeline, schedule: Schedule, options: FitOption
         if (evaluation.index >= known) {
           const wanted = await teacher.target(block, parts.input);
           const maps = [...(await regressorsOf(pipeline.device, terms, parts)), wanted];
-          fit.add(index, block, evaluation, maps, members.map(foldOf));
+          fit.add(index, cellSums(maps, summed, block.channels, evaluation, members.map(foldOf)));
           await lockstep.meet(() => fit.finish(block, evaluation));
         }
         return adjustmentMender(growing, terms).coefficients(block, evaluation, parts);

@@ -1,5 +1,6 @@
 /** How fast a sampling is to be, for heuristics that take a budget and for the search for a parameter. */
 import { ArgumentError } from "../../errors.js";
+import type { ReuseFits } from "../adjustment/reuseFits.js";
 import type { Costs } from "../costs/costs.js";
 import { predictSeconds } from "../costs/predictSeconds.js";
 import { hold } from "../run/reuseRule.js";
@@ -14,6 +15,8 @@ export interface Budget {
   readonly seconds?: number;
   /** the reuse rule that the run will use; its sums cost time. Default: hold */
   readonly reuse?: Pick<ReuseRule, "history">;
+  /** the run will be adjusted: what these fits leave of a reuse's error counts, instead of the change that it misses */
+  readonly fits?: ReuseFits;
 }
 
 /**
@@ -34,9 +37,20 @@ export function secondsOf({ costs, speedup, seconds }: Budget, timesteps: readon
 }
 
 /** What a schedule records of its budget. */
-export function budgetRecord({ speedup, seconds, reuse = hold, costs }: Budget): Readonly<Record<string, unknown>> {
+export function budgetRecord({
+  speedup,
+  seconds,
+  reuse = hold,
+  costs,
+  fits,
+}: Budget): Readonly<Record<string, unknown>> {
   const { device, rows } = costs.setting;
-  return { ...(speedup === undefined ? { seconds } : { speedup }), history: reuse.history, costs: { device, rows } };
+  return {
+    ...(speedup === undefined ? { seconds } : { speedup }),
+    history: reuse.history,
+    costs: { device, rows },
+    ...(fits === undefined ? {} : { fits: { window: fits.window, trajectories: fits.trajectories.length } }),
+  };
 }
 
 /** The error for a budget that the fastest schedule does not meet. */

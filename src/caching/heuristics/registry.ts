@@ -1,5 +1,6 @@
 /** The heuristics by name, with what a sweep, a plot or the command line must know to use any of them. */
 import { ArgumentError } from "../../errors.js";
+import type { ReuseFits } from "../adjustment/reuseFits.js";
 import type { Costs } from "../costs/costs.js";
 import { direct } from "./direct.js";
 import { dynamicProgramme } from "./dynamicProgramme.js";
@@ -13,6 +14,7 @@ import { uniform } from "./uniform.js";
 /** Options as a sweep or a command line gives them; each heuristic checks its own. */
 export interface NamedOptions extends Cacheable {
   readonly costs?: Costs;
+  readonly fits?: ReuseFits;
   readonly [option: string]: unknown;
 }
 

@@ -39,14 +39,14 @@ export function withinBudget(
   budget: Budget,
   options: NamedOptions = {},
 ): Schedule {
-  const { costs, reuse = hold } = budget;
+  const { costs, reuse = hold, fits = options.fits } = budget;
   const { name, find, parameter } = heuristic;
   const { timesteps } = profile.setting;
   const allowed = secondsOf(budget, timesteps);
   const plain = predictSeconds(costs, { timesteps, blocks: {} });
   const asked = budget.speedup ?? plain / allowed;
   const tryAt = (value: number): Tried => {
-    const schedule = askHeuristic(find, profile, { ...options, costs, reuse, [parameter]: value }, name);
+    const schedule = askHeuristic(find, profile, { ...options, costs, reuse, fits, [parameter]: value }, name);
     const seconds = predictSeconds(costs, schedule, reuse);
     return { value, schedule, seconds, isFast: seconds <= allowed };
   };

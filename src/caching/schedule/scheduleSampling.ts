@@ -30,7 +30,7 @@ export function scheduleSampling({
 export function profileSampling(
   setting: ProfileSetting,
   vaeScaleFactor: number,
-): Sampled & Pick<SampleOptions, "negativePrompt" | "height" | "width"> {
+): Sampled & Pick<SampleOptions, "height" | "width"> & { negativePrompt?: string } {
   const [height, width] = setting.latent_size.map((extent) => extent * vaeScaleFactor);
   return { ...scheduleSampling(setting), negativePrompt: setting.negative_prompt ?? undefined, height, width };
 }

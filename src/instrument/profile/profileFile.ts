@@ -20,21 +20,26 @@ const TEXTS: readonly string[] = ["device", "precision", "library_version"];
 
 const size = z.tuple([z.number().int().positive(), z.number().int().positive()]);
 
+/** What a file says of how it was measured. */
+export const settingSchema = z.object({
+  model: z.object({ fingerprint: z.string(), name: z.string() }),
+  solver: z.string(),
+  solver_config: z.record(z.string(), z.unknown()),
+  num_inference_steps: z.number().int().positive(),
+  timesteps: z.array(z.number()).min(1),
+  guidance_scale: z.number(),
+  negative_prompt: z.string().nullable(),
+  latent_size: size,
+});
+
+export const trajectoriesSchema = z.array(z.object({ prompt: z.string(), seed: z.number() })).min(1);
+
 const headSchema = z.object({
-  setting: z.object({
-    model: z.object({ fingerprint: z.string(), name: z.string() }),
-    solver: z.string(),
-    solver_config: z.record(z.string(), z.unknown()),
-    num_inference_steps: z.number().int().positive(),
-    timesteps: z.array(z.number()).min(1),
-    guidance_scale: z.number(),
-    negative_prompt: z.string().nullable(),
-    latent_size: size,
-  }),
+  setting: settingSchema,
   device: z.string(),
   precision: z.enum(PRECISIONS),
   library_version: z.string(),
-  trajectories: z.array(z.object({ prompt: z.string(), seed: z.number() })).min(1),
+  trajectories: trajectoriesSchema,
   blocks: z.array(
     z.object({
       id: z.string(),
