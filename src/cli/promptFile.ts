@@ -5,6 +5,9 @@ import { readText } from "../files/text.js";
 /** What `--prompts` takes, for help texts. */
 export const PROMPT_FILE = "text with one prompt per line, or a JSON array of strings";
 
+/** No prompt begins so: its lines would become prompts, brackets and commas too. */
+const BEGINS_AS_LIST = /^\s*\[\s*"/;
+
 /**
  * `--prompts prompts.txt`: one prompt per line, without empty lines; or `prompts.json`, an array of strings, taken as
  * they are.
@@ -16,6 +19,8 @@ export async function readPrompts(path: string): Promise<readonly string[]> {
   const text = await readText(path, expected);
   const json = jsonIn(text);
   if (json === undefined) {
+    if (BEGINS_AS_LIST.test(text))
+      throw new InvalidFileError({ file: path, found: "a JSON array with a mistake, or without its end", expected });
     const lines = text
       .split(/\r\n|\r|\n/)
       .map((line) => line.trim())

@@ -12,7 +12,9 @@ const MARKS: readonly (readonly [bytes: readonly number[], encoding: string])[] 
   [[0xfe, 0xff], "utf-16be"],
 ];
 
-const HINT = "save it as UTF-8, for example: iconv -f LATIN1 -t UTF-8 old.txt > new.txt";
+/** @param encoding that the file is likely to be in */
+const hintFor = (encoding: string): string =>
+  `save it as UTF-8, for example: iconv -f ${encoding} -t UTF-8 old.txt > new.txt`;
 
 /**
  * A file's text: UTF-8, or UTF-16 with a byte-order mark, as PowerShell's `>` writes it. The mark is not part of it.
@@ -28,18 +30,29 @@ export async function readText(path: string, expected: string): Promise<string> 
     throw new InvalidFileError({ file: path, found: unreadable(error), expected });
   }
   const encoding = MARKS.find(([mark]) => mark.every((byte, index) => bytes[index] === byte))?.[1] ?? "utf-8";
-  const refuse = (found: string): never => {
-    throw new InvalidFileError({ file: path, found, expected: `${expected}, in UTF-8 or UTF-16`, hint: HINT });
+  const refuse = (found: string, likely: string): never => {
+    throw new InvalidFileError({
+      file: path,
+      found,
+      expected: `${expected}, in UTF-8 or UTF-16`,
+      hint: hintFor(likely),
+    });
   };
-  if (encoding.startsWith("utf-32")) return refuse("UTF-32");
+  if (encoding.startsWith("utf-32")) return refuse("UTF-32", "UTF-32");
   let text: string;
   try {
     text = new TextDecoder(encoding, { fatal: true }).decode(bytes);
   } catch {
-    return refuse(encoding === "utf-8" ? placeOfFault(bytes) : `bytes that are not ${encoding.toUpperCase()}`);
+    return encoding === "utf-8"
+      ? refuse(placeOfFault(bytes), "LATIN1")
+      : refuse(`bytes that are not ${encoding.toUpperCase()}`, "UTF-16");
   }
   // UTF-16 without a mark is also valid UTF-8 where its letters are ASCII.
-  if (text.includes("\0")) return refuse("zero bytes, as in UTF-16 without a byte-order mark");
+  if (text.includes("\0"))
+    return refuse(
+      "zero bytes, as in UTF-16 without a byte-order mark",
+      text.startsWith("\0") ? "UTF-16BE" : "UTF-16LE",
+    );
   return text;
 }
 

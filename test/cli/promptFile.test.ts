@@ -30,6 +30,8 @@ describe("a file of prompts", () => {
   it.each([
     ["nothing", "\n \n", "found no prompt"],
     ["an empty list", "[]", "found []"],
+    ["a list that was cut off", '[\n "red",\n "bl', "a JSON array with a mistake"],
+    ["a list with a comma too many", '["red", "blue",]', "a JSON array with a mistake"],
     ["other values", '["red", 1]', 'found ["red",1]'],
     ["an object", '{"prompts": ["red"]}', 'found {"prompts":["red"]}'],
   ])("is refused where it holds %s, instead of being a prompt itself", async (_, text, found) => {

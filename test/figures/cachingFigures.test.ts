@@ -9,6 +9,7 @@ import type { NetworkWork } from "../../src/caching/costs/networkWork.js";
 import type { Schedule } from "../../src/caching/schedule/schedule.js";
 import type { RgbImage } from "../../src/diffusion/image.js";
 import { sliderPositions } from "../../src/figures/charts/controls.js";
+import { placeLabels } from "../../src/figures/charts/placeLabels.js";
 import {
   errorByStep,
   exportFigure,
@@ -302,40 +303,62 @@ describe("the Pareto plot", () => {
     expect(() => pareto(study, { x: "multiply-adds", work })).toThrow(/blocks of the network, found down_blocks\.0/);
     expect(() => pareto(study, { x: "multiply-adds" })).toThrow(/work: multiply-adds need the network's/);
   });
-  it.skipIf(!hasChromium)("has labels that do not collide, at a page's width and at a screen's", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "blockcache-labels-"));
-    const browser = await openChromium();
-    try {
-      for (const [file, width] of [
-        ["study-20.json", 852],
-        ["study-50.json", 852],
-        ["study-20.json", 1200],
-      ] as const) {
-        const measured = JSON.parse(
-          readFileSync(new URL(`../../bench/results/${file}`, import.meta.url), "utf8"),
-        ) as StudyResult;
-        await exportFigure(pareto(measured), join(folder, "labels.html"));
-        const page = await browser.newPage({ viewport: { width, height: 700 } });
-        await page.goto(pathToFileURL(join(folder, "labels.html")).href);
-        await page.waitForSelector(".textpoint text");
-        const boxes = (await page.evaluate(
-          "[...document.querySelectorAll('.textpoint text')].map((text) => text.getBoundingClientRect().toJSON())",
-        )) as { left: number; right: number; top: number; bottom: number }[];
-        await page.close();
-        expect(boxes.length).toBeGreaterThan(5);
-        boxes.forEach((a, index) =>
-          boxes
-            .slice(index + 1)
-            .forEach((b) =>
-              expect(a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom).toBe(false),
-            ),
-        );
-      }
-    } finally {
-      await browser.close();
-      rmSync(folder, { recursive: true, force: true });
-    }
+  it("labels points at the plot's edges within it, and not at all where there is no room", () => {
+    const plot = { width: 100, height: 60 };
+    const label = "δ 0.1";
+    const corners = [
+      { x: 0, y: 0, label },
+      { x: 100, y: 0, label },
+      { x: 0, y: 60, label },
+      { x: 100, y: 60, label },
+    ];
+    expect(placeLabels(corners, [], 10, plot)).toEqual(["bottom right", "bottom left", "top right", "top left"]);
+    expect(placeLabels([{ x: 50, y: 30, label: "much wider than this small plot is" }], [], 10, plot)).toEqual([
+      undefined,
+    ]);
   });
+  it.skipIf(!hasChromium)(
+    "has labels that neither collide nor are cut, at a page's width and at a screen's",
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), "blockcache-labels-"));
+      const browser = await openChromium();
+      try {
+        for (const [file, width] of [
+          ["study-20.json", 852],
+          ["study-50.json", 852],
+          ["study-20.json", 1200],
+        ] as const) {
+          const measured = JSON.parse(
+            readFileSync(new URL(`../../bench/results/${file}`, import.meta.url), "utf8"),
+          ) as StudyResult;
+          await exportFigure(pareto(measured), join(folder, "labels.html"));
+          const page = await browser.newPage({ viewport: { width, height: 700 } });
+          await page.goto(pathToFileURL(join(folder, "labels.html")).href);
+          await page.waitForSelector(".textpoint text");
+          const boxes = (await page.evaluate(
+            "[...document.querySelectorAll('.textpoint text')].map((text) => text.getBoundingClientRect().toJSON())",
+          )) as { left: number; right: number; top: number; bottom: number }[];
+          const plot = (await page.evaluate(
+            "document.querySelector('.nsewdrag').getBoundingClientRect().toJSON()",
+          )) as (typeof boxes)[number];
+          await page.close();
+          for (const { left, right, top, bottom } of boxes)
+            expect(left >= plot.left && right <= plot.right && top >= plot.top && bottom <= plot.bottom).toBe(true);
+          expect(boxes.length).toBeGreaterThan(5);
+          boxes.forEach((a, index) =>
+            boxes
+              .slice(index + 1)
+              .forEach((b) =>
+                expect(a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom).toBe(false),
+              ),
+          );
+        }
+      } finally {
+        await browser.close();
+        rmSync(folder, { recursive: true, force: true });
+      }
+    },
+  );
   it("has bars from the least to the most time, and from the lower to the higher trajectory's distance", () => {
     expect(traceOf("Pareto plot with intervals", "threshold: transformers, hold")).toMatchObject({
       error_x: { array: [0, 0.05, 0].map(near), arrayminus: [0, 0.05, 0].map(near) },

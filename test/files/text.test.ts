@@ -30,8 +30,8 @@ it.each([
 
 it.each([
   ["Latin-1", "726564 0a 636166e9", /bytes in line 2 that are not UTF-8.*iconv/],
-  ["UTF-16LE without a mark", "6300 6100 7400", /zero bytes, as in UTF-16/],
-  ["UTF-16BE without a mark", "0063 0061 0074", /zero bytes, as in UTF-16/],
+  ["UTF-16LE without a mark", "6300 6100 7400", /zero bytes, as in UTF-16.*-f UTF-16LE/],
+  ["UTF-16BE without a mark", "0063 0061 0074", /zero bytes, as in UTF-16.*-f UTF-16BE/],
   ["UTF-16 that ends within a letter", "fffe 6300 61", /bytes that are not UTF-16LE/],
   ["UTF-32 with a mark", "fffe0000 63000000", /found UTF-32/],
   ["UTF-8 that ends within a letter", "636166c3", /bytes in line 1 that are not UTF-8/],

@@ -158,7 +158,7 @@ function labelsOf(
       return { x: from.x + share * (to.x - from.x), y: from.y + share * (to.y - from.y) };
     }),
   );
-  const positions = placeLabels(placed, line, LABEL_SIZE);
+  const positions = placeLabels(placed, line, LABEL_SIZE, { width: NARROWEST_PLOT, height: plotHeight });
   return new Map(points.flatMap((point, index) => (positions[index] === undefined ? [] : [[point, positions[index]]])));
 }
 

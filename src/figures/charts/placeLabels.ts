@@ -33,9 +33,10 @@ const MARKER = 6;
 const FREE = 2;
 
 /**
- * A place for each label: clear of the labels placed before, and covering as little else as possible; `undefined` where
- * every place would lie on another label.
+ * A place for each label: within the plot, clear of the labels placed before, and covering as little else as possible;
+ * `undefined` where there is none.
  *
+ * @param plot its size in pixels: what reaches beyond it is cut
  * @param line points along a line that labels should keep off
  * @param size of the letters, in pixels
  */
@@ -43,6 +44,7 @@ export function placeLabels(
   points: readonly LabelledPoint[],
   line: readonly Omit<LabelledPoint, "label">[],
   size: number,
+  plot: { readonly width: number; readonly height: number },
 ): (LabelPosition | undefined)[] {
   const taken: Box[] = [];
   const drawn = [
@@ -52,6 +54,7 @@ export function placeLabels(
   return points.map((point) => {
     if (point.label === "") return undefined;
     const options = POSITIONS.map((position) => ({ position, box: labelBox(point, position, size) }))
+      .filter(({ box }) => box.left >= 0 && box.right <= plot.width && box.top >= 0 && box.bottom <= plot.height)
       .filter(({ box }) => !taken.some((other) => overlap(box, other)))
       .map((option) => ({ ...option, covered: drawn.filter((other) => overlap(option.box, other)).length }))
       .sort((a, b) => a.covered - b.covered);
