@@ -186,27 +186,8 @@ export function newStroke(): string {
   return `${PAGE}/${strokes++}`;
 }
 
-/** The page is drawn so often at most while messages come: what draws takes its turn from what samples. */
-const DRAWING_MILLISECONDS = 100;
-
-let waiting: LiveMessage[] = [];
-let takenAt = -Infinity;
-
-/** Takes in a message: at once after a silence, and a run's first picture; else together with those of the same moment. */
-function take(message: LiveMessage): void {
-  waiting.push(message);
-  if (message.preview?.step === 1) return takeAll();
-  if (waiting.length > 1) return;
-  const rest = takenAt + DRAWING_MILLISECONDS - performance.now();
-  if (rest <= 0) takeAll();
-  else setTimeout(takeAll, rest);
-}
-
-function takeAll(): void {
-  const messages = waiting;
-  waiting = [];
-  takenAt = performance.now();
-  if (confirmed.value === undefined) return;
+/** Takes in what the session says. */
+function take(messages: readonly LiveMessage[]): void {
   const answered = messages.flatMap(({ answers }) => (answers?.page === PAGE ? [answers.edit] : []));
   const last = Math.max(-1, ...answered);
   batch(() => {
@@ -227,8 +208,6 @@ export function start(): void {
     },
     onDocument(document) {
       documents++;
-      // It holds what the messages before it said.
-      waiting = [];
       batch(() => {
         confirmed.value = document;
         pending.value = pending.value.filter((each) => each.edit > lastTaken);
@@ -239,7 +218,7 @@ export function start(): void {
       // A whole document that came meanwhile may have taken the place of the answer.
       pending.value = pending.value.filter((each) => each.edit > taken || each.documents === documents);
     },
-    onMessage: take,
+    onMessages: take,
     onRefused(refused, problem) {
       pending.value = pending.value.filter((each) => each.edit !== refused);
       refusal.value = problem;
