@@ -7,7 +7,7 @@ export type { DistillationLoss } from "./adjustment/distillationLoss.js";
 export { fitAdjustment } from "./adjustment/fitAdjustment.js";
 export type { FitHalves } from "./adjustment/cellFit.js";
 export type { FitOptions } from "./adjustment/fitAdjustment.js";
-export { mendingOf } from "./run/adjustmentMender.js";
+export { followingBlocks, mendingOf } from "./run/adjustmentMender.js";
 export { cachedRun } from "./run/cachedRun.js";
 export type { CachedRun, CachedRunOptions, ScheduleMismatch } from "./run/cachedRun.js";
 export { measureCosts } from "./costs/costs.js";
