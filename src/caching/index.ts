@@ -12,7 +12,7 @@ export type { BlockReuseFits, ReuseFits } from "./adjustment/reuseFits.js";
 export { loadReuseFits, saveReuseFits } from "./adjustment/reuseFitsFile.js";
 export type { FitHalves } from "./adjustment/cellSums.js";
 export type { FitOptions } from "./adjustment/fitAdjustment.js";
-export { mendingOf } from "./run/adjustmentMender.js";
+export { followingBlocks, mendingOf } from "./run/adjustmentMender.js";
 export { cachedRun } from "./run/cachedRun.js";
 export type { CachedRun, CachedRunOptions, ScheduleMismatch } from "./run/cachedRun.js";
 export { measureCosts } from "./costs/costs.js";

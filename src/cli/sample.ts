@@ -12,7 +12,7 @@ import type { Schedule } from "../caching/schedule/schedule.js";
 import { loadSchedule } from "../caching/schedule/scheduleFile.js";
 import type { Adjustment } from "../caching/adjustment/adjustment.js";
 import { loadAdjustment } from "../caching/adjustment/adjustmentFile.js";
-import { mendingOf } from "../caching/run/adjustmentMender.js";
+import { followingBlocks, mendingOf } from "../caching/run/adjustmentMender.js";
 import { montage } from "../diffusion/montage.js";
 import { saveImage } from "../diffusion/image.js";
 import { decodeImages } from "../diffusion/decodeImages.js";
@@ -235,7 +235,8 @@ function plannedCacheBytes(
 ): number {
   const { prompts, rowsPerImage, latentSize } = planSampling(pipeline, settings);
   const rows = prompts.length * rowsPerImage;
-  const mending = adjustment === undefined ? undefined : mendingOf(adjustment, pipeline.network.blocks, reuse);
+  const mending =
+    adjustment === undefined ? undefined : mendingOf(adjustment, followingBlocks(pipeline.network.blocks));
   return peakCacheBytes(networkOutline(pipeline, latentSize), schedule, rows, reuse, mending);
 }
 

@@ -2,6 +2,8 @@
  * What every page of a session shows: one document of plain data. The session makes it from messages, and each page
  * makes the same one from the same messages.
  */
+import type { Mending } from "../caching/run/executionPlan.js";
+import type { ReuseRule } from "../caching/run/reuseRule.js";
 import type { Plan } from "../planning/plan.js";
 import type { Schedule } from "../caching/schedule/schedule.js";
 import type { SamplingSettings } from "./settings.js";
@@ -12,8 +14,7 @@ export interface LiveDocument {
   readonly model?: ModelDescription;
   readonly settings?: SamplingSettings;
   readonly plan: Plan;
-  /** the scale-shift adjustment that was given, and why it does not apply to what the plan finds, where it does not */
-  readonly adjustment?: { readonly file: string; readonly problem?: string };
+  readonly adjustment?: GivenAdjustment;
   /** a second schedule to compare with */
   readonly other?: KeptSchedule;
   /** each change is sampled at once */
@@ -30,9 +31,20 @@ export interface LiveDocument {
   readonly strip?: StripView;
   readonly judged: JudgedSet;
   readonly ownHeuristics: readonly OwnHeuristic[];
-  /** what a user's own heuristic finds, where the plan names one */
+  /** a user's own reuse rules, as far as a page needs to know them */
+  readonly ownRules: readonly Pick<ReuseRule, "name" | "history">[];
+  /** what the session finds where a page cannot: the plan's heuristic or its rule is a user's own, or nobody's */
   readonly ownSchedule?: { readonly schedule: Schedule } | { readonly problem: string };
   /** the last thing that went wrong, for people */
+  readonly problem?: string;
+}
+
+/** The scale-shift adjustment that was given. */
+export interface GivenAdjustment {
+  readonly file: string;
+  /** what a run keeps for it */
+  readonly mending: Mending;
+  /** why it does not apply to what the plan finds, where it does not */
   readonly problem?: string;
 }
 

@@ -2,6 +2,8 @@
 import { requireFitsSchedule } from "../caching/adjustment/adjustment.js";
 import type { Adjustment } from "../caching/adjustment/adjustment.js";
 import { loadAdjustment } from "../caching/adjustment/adjustmentFile.js";
+import { mendingOf } from "../caching/run/adjustmentMender.js";
+import { ownReuseRules, reuseRule, watchReuseRules } from "../caching/run/reuseRule.js";
 import type { NamedHeuristic } from "../caching/heuristics/registry.js";
 import { HEURISTICS } from "../caching/heuristics/registry.js";
 import type { Schedule } from "../caching/schedule/schedule.js";
@@ -10,7 +12,7 @@ import { ArgumentError } from "../errors.js";
 import { PAPER_PRESET } from "../instrument/profile/paperPreset.js";
 import { loadProfile } from "../instrument/profile/profileFile.js";
 import { measurementsJson } from "../planning/plainData.js";
-import { FIRST_PLAN, planSchedule, predictPlan } from "../planning/plan.js";
+import { FIRST_PLAN, isOfLibrary, planSchedule, predictPlan } from "../planning/plan.js";
 import type { Measurements, Plan } from "../planning/plan.js";
 import { editPlan } from "../planning/planEdit.js";
 import { Agenda } from "./agenda.js";
@@ -76,6 +78,7 @@ export class LiveSession {
   #pages = 0;
   #grace: NodeJS.Timeout | undefined;
   #points = 0;
+  readonly #stopWatching: () => void;
   /** what the worker's end cut off, to be done again once */
   #cutOff = new Set<string>();
 
@@ -96,9 +99,11 @@ export class LiveSession {
         points: [],
       },
       ownHeuristics: [],
+      ownRules: knownRules(),
     };
     this.#place = { worker, shared: new SharedDocument(first), adjustment };
     this.#agenda = new Agenda((error) => this.#fault(error));
+    this.#stopWatching = watchReuseRules(() => this.#rulesChanged());
     worker.watch((state) => {
       this.#tell({ set: { worker: state } });
       if (state.state === "ready") this.#begin();
@@ -282,6 +287,7 @@ export class LiveSession {
 
   async close(): Promise<void> {
     clearTimeout(this.#grace);
+    this.#stopWatching();
     this.#agenda.clear();
     await this.#place.worker.close();
   }
@@ -319,7 +325,8 @@ export class LiveSession {
     if (adjustment !== undefined) {
       this.#adjustment = await loadAdjustment(adjustment);
       const plan = { ...this.document.plan, reuse: this.#adjustment.reuse, adjusted: true };
-      this.#tell({ set: { plan, adjustment: { file: adjustment } } });
+      const mending = mendingOf(this.#adjustment, model.following);
+      this.#tell({ set: { plan, adjustment: { file: adjustment, mending } } });
     }
     const settings = {
       ...model.settings,
@@ -387,11 +394,18 @@ export class LiveSession {
     else this.#agenda.remove("compare");
   }
 
-  /** What a user's own heuristic finds is told: pages have the library's own, and not it. */
+  /** A user's own rule is there, or another in its place. */
+  #rulesChanged(): void {
+    this.#tell({ set: { ownRules: knownRules() } });
+    this.#found = undefined;
+    if (!isOfLibrary(this.document.plan)) this.#planChanged();
+  }
+
+  /** What a user's own heuristic or rule finds is told: pages have the library's own, and not it. */
   #findOwn(): void {
-    const own = this.#heuristic(this.document.plan);
-    if (own !== undefined || this.document.ownSchedule !== undefined)
-      this.#tell({ set: { ownSchedule: own === undefined ? null : this.#ownSchedule() } });
+    const isOwn = !isOfLibrary(this.document.plan);
+    if (isOwn || this.document.ownSchedule !== undefined)
+      this.#tell({ set: { ownSchedule: isOwn ? this.#ownSchedule() : null } });
   }
 
   #ownSchedule(): LiveDocument["ownSchedule"] | null {
@@ -408,10 +422,9 @@ export class LiveSession {
     const { document } = this;
     if (document.adjustment === undefined) return;
     const problem = this.#adjustmentProblem();
-    if (problem === document.adjustment.problem) return;
-    this.#tell({
-      set: { adjustment: { file: document.adjustment.file, ...(problem === undefined ? {} : { problem }) } },
-    });
+    const { problem: before, ...adjustment } = document.adjustment;
+    if (problem === before) return;
+    this.#tell({ set: { adjustment: { ...adjustment, ...(problem === undefined ? {} : { problem }) } } });
   }
 
   #adjustmentProblem(): string | undefined {
@@ -446,7 +459,7 @@ export class LiveSession {
     try {
       const { schedule } = this;
       if (schedule === undefined || this.#measurements === undefined) return;
-      const predictedSpeedup = predictPlan(this.#measurements.costs, schedule, plan.reuse).speedup;
+      const predictedSpeedup = predictPlan(this.#measurements.costs, schedule, reuseRule(plan.reuse)).speedup;
       this.#agenda.add(
         compareTask(
           this.#place,
@@ -490,6 +503,11 @@ export class LiveSession {
       else if (comparison?.state === "failed") this.#cutOff.add("compare");
     } else this.#tell({ set: { problem: textOf(error) } });
   }
+}
+
+/** What a page is told of the user's own rules. */
+function knownRules(): LiveDocument["ownRules"] {
+  return ownReuseRules().map(({ name, history }) => ({ name, history }));
 }
 
 function definedOnly<Values extends object>(values: Values): Partial<Values> {

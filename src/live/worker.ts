@@ -14,6 +14,8 @@ export interface ModelDescription {
   readonly precision: string;
   /** layer blocks in execution order */
   readonly blocks: readonly BlockMapEntry[];
+  /** ids of those whose input an adjustment by its change keeps */
+  readonly following: readonly string[];
   readonly solvers: readonly SolverName[];
   /** what the model's own scheduler asks for, at the size that it was trained at */
   readonly settings: SamplingSettings;

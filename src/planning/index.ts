@@ -1,5 +1,5 @@
 /** Planning without Node: profiles as plain data, heuristics, schedules and what they will cost. For pages and programs alike. */
-export { FIRST_PLAN, PLANNED_KINDS, planSchedule, predictPlan } from "./plan.js";
+export { FIRST_PLAN, PLANNED_KINDS, isOfLibrary, planSchedule, predictPlan } from "./plan.js";
 export type { Measurements, Plan, Prediction } from "./plan.js";
 export { editPlan } from "./planEdit.js";
 export type { PlanEdit, PlanSettings } from "./planEdit.js";
@@ -12,7 +12,9 @@ export { HEURISTICS, defineHeuristic, heuristicNamed } from "../caching/heuristi
 export type { NamedHeuristic, NamedOptions } from "../caching/heuristics/registry.js";
 export { withinBudget } from "../caching/heuristics/search.js";
 export { executionPlan, peakCacheBytes } from "../caching/run/executionPlan.js";
+export type { Mending } from "../caching/run/executionPlan.js";
 export { REUSE_RULES, reuseRule } from "../caching/run/reuseRule.js";
+export type { ReuseRule } from "../caching/run/reuseRule.js";
 export { computeEnds, difference, forbid, limitAge, perturb, pin, union } from "../caching/schedule/edits.js";
 export { paint } from "../caching/schedule/paint.js";
 export type { CellMark, PaintedCells } from "../caching/schedule/paint.js";

@@ -2,11 +2,13 @@
 import type { Costs } from "../caching/costs/costs.js";
 import { predictSeconds } from "../caching/costs/predictSeconds.js";
 import { CACHEABLE_KINDS } from "../caching/heuristics/heuristic.js";
-import { heuristicNamed } from "../caching/heuristics/registry.js";
+import { HEURISTICS, heuristicNamed } from "../caching/heuristics/registry.js";
 import type { NamedHeuristic } from "../caching/heuristics/registry.js";
 import { withinBudget } from "../caching/heuristics/search.js";
 import { peakCacheBytes } from "../caching/run/executionPlan.js";
-import { reuseRule } from "../caching/run/reuseRule.js";
+import type { Mending } from "../caching/run/executionPlan.js";
+import { REUSE_RULES, reuseRule } from "../caching/run/reuseRule.js";
+import type { ReuseRule } from "../caching/run/reuseRule.js";
 import { computeEnds, limitAge } from "../caching/schedule/edits.js";
 import { paint } from "../caching/schedule/paint.js";
 import type { PaintedCells } from "../caching/schedule/paint.js";
@@ -54,6 +56,14 @@ export const FIRST_PLAN: Plan = {
   ends: { first: 1, last: 0 },
   cells: {},
 };
+
+/** Whether the library alone finds a plan's schedule: neither its heuristic nor its reuse rule is a user's own. */
+export function isOfLibrary({ heuristic, reuse, imported }: Plan): boolean {
+  return (
+    imported !== undefined ||
+    (HEURISTICS.some(({ name }) => name === heuristic) && REUSE_RULES.some(({ name }) => name === reuse))
+  );
+}
 
 /**
  * The schedule of a plan: the heuristic's, with its ends and ages limited, and last the cells painted by hand. Cells of
@@ -110,16 +120,24 @@ export interface Prediction {
   readonly computedShare: number;
 }
 
-/** Predicted seconds, speed-up and cache memory of a schedule under a reuse rule. */
-export function predictPlan(costs: Costs, schedule: Schedule, reuseName: string): Prediction {
-  const reuse = reuseRule(reuseName);
+/**
+ * Predicted seconds, speed-up and cache memory of a schedule under a reuse rule.
+ *
+ * @param mending what an adjustment keeps beside the rule's values, where one mends the run
+ */
+export function predictPlan(
+  costs: Costs,
+  schedule: Schedule,
+  reuse: Pick<ReuseRule, "history">,
+  mending?: Mending,
+): Prediction {
   const seconds = predictSeconds(costs, schedule, reuse);
   const plainSeconds = predictSeconds(costs, { ...schedule, blocks: {} });
   return {
     seconds,
     plainSeconds,
     speedup: plainSeconds / seconds,
-    cacheBytes: peakCacheBytes(costs.network, schedule, costs.setting.rows, reuse),
+    cacheBytes: peakCacheBytes(costs.network, schedule, costs.setting.rows, reuse, mending),
     computedShare: computedShare(schedule),
   };
 }

@@ -11,10 +11,13 @@ const KEPT = 500;
 const MOST_WAITING = 1000;
 /** Proxies and browsers close what is silent. */
 const HEARTBEAT_MILLISECONDS = 15_000;
+/** A page gets messages so often at most: what carries and draws them takes its turn from what samples. */
+const BETWEEN_MILLISECONDS = 200;
 
 interface Numbered {
   readonly id: number;
   readonly data: string;
+  readonly isAwaited: boolean;
 }
 
 /** Numbers a session's messages, and gives each page those that it has not had. */
@@ -30,7 +33,7 @@ export class EventStream {
   constructor(session: LiveSession) {
     this.#session = session;
     this.#unsubscribe = session.subscribe((message: LiveMessage) => {
-      this.#kept.push({ id: ++this.#last, data: JSON.stringify(message) });
+      this.#kept.push({ id: ++this.#last, data: JSON.stringify(message), isAwaited: isAwaited(message) });
       if (this.#kept.length > KEPT + MOST_WAITING) this.#kept.splice(0, MOST_WAITING);
       for (const wake of this.#wake) wake();
     });
@@ -45,6 +48,7 @@ export class EventStream {
     return streamSSE(context, async (stream) => {
       const detach = this.#session.attach();
       let [life, sent] = splitId(context.req.header("last-event-id"));
+      let sentAt = -Infinity;
       let wake = (): void => undefined;
       const woken = (): void => wake();
       this.#wake.add(woken);
@@ -55,28 +59,38 @@ export class EventStream {
       });
       while (!stream.aborted && !stream.closed) {
         if (life !== this.#life || sent > this.#last || this.#last - sent > KEPT) {
-          [life, sent] = [this.#life, this.#last];
+          [life, sent, sentAt] = [this.#life, this.#last, performance.now()];
           await stream.writeSSE({
             event: "document",
             id: `${life}/${sent}`,
             data: JSON.stringify(this.#session.document),
           });
+          continue;
         }
-        for (const { id, data } of this.#kept.filter((each) => each.id > sent)) {
-          sent = id;
-          await stream.writeSSE({ event: "message", id: `${life}/${id}`, data });
+        const fresh = this.#kept.slice(this.#kept.length - (this.#last - sent));
+        const rest = fresh.some((each) => each.isAwaited) ? 0 : sentAt + BETWEEN_MILLISECONDS - performance.now();
+        if (fresh.length > 0 && rest <= 0) {
+          [sent, sentAt] = [this.#last, performance.now()];
+          const data = `[${fresh.map((each) => each.data).join()}]`;
+          await stream.writeSSE({ event: "messages", id: `${life}/${sent}`, data });
+          continue;
         }
-        if (sent < this.#last) continue;
-        const beat = setTimeout(() => wake(), HEARTBEAT_MILLISECONDS);
-        const isBeat = await new Promise<boolean>((resolve) => {
-          const before = sent;
-          wake = () => resolve(before === this.#last);
+        const isSilent = await new Promise<boolean>((resolve) => {
+          const timer = setTimeout(() => resolve(true), fresh.length > 0 ? rest : HEARTBEAT_MILLISECONDS);
+          wake = () => {
+            clearTimeout(timer);
+            resolve(false);
+          };
         });
-        clearTimeout(beat);
-        if (isBeat && !stream.aborted) await stream.writeSSE({ event: "beat", data: "" });
+        if (isSilent && fresh.length === 0 && !stream.aborted) await stream.writeSSE({ event: "beat", data: "" });
       }
     });
   }
+}
+
+/** Somebody looks at the page until this is there: what became of an edit, and the first picture after it. */
+function isAwaited({ answers, preview }: LiveMessage): boolean {
+  return answers !== undefined || (preview?.run === "cached" && preview.step === 1);
 }
 
 function splitId(id: string | undefined): [life: string, sent: number] {

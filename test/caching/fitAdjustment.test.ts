@@ -8,7 +8,7 @@ import { loadAdjustment } from "../../src/caching/adjustment/adjustmentFile.js";
 import { fitAdjustment } from "../../src/caching/adjustment/fitAdjustment.js";
 import type { FitOptions } from "../../src/caching/adjustment/fitAdjustment.js";
 import { networkOutline } from "../../src/caching/costs/networkOutline.js";
-import { mendingOf } from "../../src/caching/run/adjustmentMender.js";
+import { followingBlocks, mendingOf } from "../../src/caching/run/adjustmentMender.js";
 import { cachedRun } from "../../src/caching/run/cachedRun.js";
 import { peakCacheBytes } from "../../src/caching/run/executionPlan.js";
 import { linear, reuseRule } from "../../src/caching/run/reuseRule.js";
@@ -225,6 +225,6 @@ test.each([
   const run = cachedRun(everySecond, { adjustment, reuse });
   await finalLatents(pipeline, TRAJECTORIES, { ...scheduleSampling(everySecond), hooks: [run] });
   const outline = networkOutline(pipeline, pipeline.defaultLatentSize);
-  const mending = mendingOf(adjustment, pipeline.network.blocks, reuse);
+  const mending = mendingOf(adjustment, followingBlocks(pipeline.network.blocks));
   expect(run.peakCacheBytes).toBe(peakCacheBytes(outline, everySecond, 2 * TRAJECTORIES.length, reuse, mending));
 });

@@ -33,6 +33,7 @@ export function madeUpModel(
         multiplyAdds: 10,
         cacheable: true,
       })),
+      following: profile.blocks.map(({ id }) => id),
       solvers: ["ddim"],
       settings: {
         prompt: "a",

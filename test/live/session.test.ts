@@ -7,7 +7,7 @@ import { afterAll, describe, expect, it, vi } from "vitest";
 import { provenanceOf } from "../../src/caching/adjustment/adjustment.js";
 import { saveAdjustment } from "../../src/caching/adjustment/adjustmentFile.js";
 import { predictSeconds, predictSpeedup } from "../../src/caching/costs/predictSeconds.js";
-import { reuseRule } from "../../src/caching/run/reuseRule.js";
+import { defineReuseRule, reuseRule } from "../../src/caching/run/reuseRule.js";
 import { ArgumentError } from "../../src/errors.js";
 import { applyMessage } from "../../src/live/document.js";
 import type { LiveDocument } from "../../src/live/document.js";
@@ -95,7 +95,7 @@ describe("what a page plans", () => {
         const { plan } = session.document;
         const planned = planSchedule(plan, sent);
         expect(planned).toEqual(session.schedule);
-        const { speedup, seconds } = predictPlan(sent.costs, planned, plan.reuse);
+        const { speedup, seconds } = predictPlan(sent.costs, planned, reuseRule(plan.reuse));
         expect(speedup).toBe(predictSpeedup(library, planned, reuseRule(plan.reuse)));
         expect(seconds).toBe(predictSeconds(library, planned, reuseRule(plan.reuse)));
       }),
@@ -159,7 +159,7 @@ describe("a scale-shift adjustment", () => {
     expect(session.document.adjustment?.problem).toMatch(/fitted for the reuse rule linear/);
     session.do({ command: "undo" });
     await settled();
-    expect(session.document.adjustment).toEqual({ file });
+    expect(session.document.adjustment).toEqual({ file, mending: { history: 1, inputsOf: [] } });
   });
 
   it("goes with judged points; where it is not there any more, the point says so", async () => {
@@ -293,6 +293,22 @@ describe("a user's own heuristic", () => {
     session.offer({ name: "mine", problem: "it does not parse" });
     expect(session.document.ownHeuristics).toMatchObject([{ version: 3, problem: "it does not parse" }]);
     expect(() => session.offer({ ...own(1), name: "threshold" })).toThrow(ArgumentError);
+  });
+});
+
+describe("a user's own reuse rule", () => {
+  const half = () => defineReuseRule({ name: "half", history: 2, weights: (_, kept) => kept.map(() => 0.5) });
+  it("that nobody defined is said; defined, it stands in the picker and the session finds the schedule", async () => {
+    const session = await begun();
+    session.do({ command: "edit", edit: { kind: "set", values: { reuse: "half" } } });
+    expect(session.document.ownSchedule).toHaveProperty("problem", expect.stringMatching(/reuse: expected hold/));
+    half();
+    expect(session.document.ownRules).toEqual([{ name: "half", history: 2 }]);
+    expect(session.document.ownSchedule).toEqual({
+      schedule: threshold(profile, { delta: 0.2, kinds: ["transformer"] }),
+    });
+    session.do({ command: "edit", edit: { kind: "set", values: { reuse: "hold" } } });
+    expect(session.document.ownSchedule).toBeUndefined();
   });
 });
 

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { fileURLToPath } from "node:url";
+import { hold } from "../../src/caching/run/reuseRule.js";
 import { loadProfile } from "../../src/instrument/profile/profileFile.js";
 import { profileDigest } from "../../src/instrument/profile/profileDigest.js";
 import {
@@ -42,8 +43,8 @@ describe("measurements as JSON", () => {
         expect(back.costs).toEqual(costs);
         const own = plan({ options: { delta }, kinds: [profile.blocks[0].kind] });
         expect(planSchedule(own, back)).toEqual(planSchedule(own, { profile, costs }));
-        expect(predictPlan(back.costs, planSchedule(own, back), "hold")).toEqual(
-          predictPlan(costs, planSchedule(own, { profile, costs }), "hold"),
+        expect(predictPlan(back.costs, planSchedule(own, back), hold)).toEqual(
+          predictPlan(costs, planSchedule(own, { profile, costs }), hold),
         );
       }),
     );

@@ -262,9 +262,11 @@ describe("events", () => {
     for (const delta of [0.31, 0.32, 0.33])
       await command(posted({ command: "edit", edit: { kind: "set", values: { options: { delta } } } }));
     const missed = (await events(first.id, (all) => all.some(({ data }) => data.includes("0.33")))).filter(
-      ({ event }) => event === "message",
+      ({ event }) => event === "messages",
     );
-    const deltas = missed.flatMap(({ data }) => (JSON.parse(data) as LiveMessage).set?.plan?.options.delta ?? []);
+    const deltas = missed
+      .flatMap(({ data }) => JSON.parse(data) as LiveMessage[])
+      .flatMap(({ set }) => set?.plan?.options.delta ?? []);
     expect(deltas).toEqual([0.31, 0.32, 0.33]);
   });
 

@@ -284,6 +284,13 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
         (await page.locator(".judge tbody td:last-child").allInnerTexts()).every((count) => count === "2"),
       ).toBe(true);
       await eventually(() => page.locator(".js-plotly-plot .point").count()).toBe(7);
+      // Nothing is left to go on with.
+      await eventually(() => page.getByRole("button", { name: "Go on" }).isDisabled()).toBe(true);
+      for (const colorScheme of ["light", "dark", "no-preference"] as const) {
+        await page.emulateMedia({ colorScheme });
+        await page.mouse.move(500, 5);
+        expect(await seriousFaults(page)).toEqual([]);
+      }
       await delta(page).fill("0.8");
       await eventually(() => speedup(page)).not.toBe(before);
       await page.locator(".judge tbody button").first().click();

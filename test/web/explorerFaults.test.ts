@@ -7,14 +7,21 @@ import type { Browser, Page } from "playwright-core";
 import sharp from "sharp";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { provenanceOf } from "../../src/caching/adjustment/adjustment.js";
-import { saveAdjustment } from "../../src/caching/adjustment/adjustmentFile.js";
+import { loadAdjustment, saveAdjustment } from "../../src/caching/adjustment/adjustmentFile.js";
+import { predictSpeedup } from "../../src/caching/costs/predictSeconds.js";
+import { cachedRun } from "../../src/caching/run/cachedRun.js";
+import { defineReuseRule } from "../../src/caching/run/reuseRule.js";
 import { threshold } from "../../src/caching/heuristics/threshold.js";
 import { saveSchedule } from "../../src/caching/schedule/scheduleFile.js";
+import { scheduleSampling } from "../../src/caching/schedule/scheduleSampling.js";
+import { loadPipeline } from "../../src/diffusion/pipeline.js";
+import { generate } from "../../src/diffusion/sample.js";
 import { loadProfile } from "../../src/instrument/profile/profileFile.js";
 import { LiveSession } from "../../src/live/session.js";
+import { bytes } from "../../web/src/format.js";
 import { serveExplorer } from "../../src/server/explorerServer.js";
 import type { PageServer } from "../../src/server/pageServer.js";
-import { madeUpWorker } from "../live/madeUpWorker.js";
+import { madeUpWorker, measurements } from "../live/madeUpWorker.js";
 import { faultyProxy } from "./faultyProxy.js";
 import type { FaultyProxy } from "./faultyProxy.js";
 import {
@@ -145,6 +152,31 @@ describe.skipIf(!hasChromium)("a strange session file", () => {
   );
 });
 
+describe.skipIf(!hasChromium)("a user's own reuse rule", () => {
+  it(
+    "stands in the picker once it is defined, and its schedule is found and predicted",
+    async () => {
+      const session = new LiveSession(madeUpWorker(), { model: "made-up", cacheFolder: "/nowhere" });
+      const server = await serveExplorer(session);
+      const page = await openPage(browser, server.url, watched);
+      defineReuseRule({ name: "mean", history: 3, weights: (_, kept) => kept.map(() => 1 / kept.length) });
+      await page.getByLabel("Reuse rule").selectOption({ label: "mean (yours)" });
+      await eventually(async () => session.document.plan.reuse).toBe("mean");
+      const { schedule } = session;
+      if (schedule === undefined) throw new TypeError("not measured");
+      const { costs } = measurements;
+      await eventually(() => speedup(page)).toBe(`${predictSpeedup(costs, schedule, { history: 3 }).toFixed(2)} ×`);
+      await page.getByRole("button", { name: "Keep as B" }).click();
+      await eventually(async () => new Set(await page.locator(".predicted .speedup").allInnerTexts()).size).toBe(1);
+      expect(await page.locator(".predicted .speedup").count()).toBe(2);
+      await page.close();
+      await server.close();
+      await session.close();
+    },
+    PATIENCE,
+  );
+});
+
 describe.skipIf(!hasChromium)("with the small model", () => {
   const folder = mkdtempSync(join(tmpdir(), "blockcache-faults-"));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -205,6 +237,7 @@ describe.skipIf(!hasChromium)("with the small model", () => {
       await saveSchedule(file, schedule);
       const id = "down_blocks.0.attentions.0";
       const channels = 16;
+      const table = (value: number): Float32Array => new Float32Array(channels * schedule.timesteps.length).fill(value);
       await saveAdjustment(adjusted, {
         schedule: provenanceOf(schedule),
         reuse: "hold",
@@ -213,7 +246,7 @@ describe.skipIf(!hasChromium)("with the small model", () => {
         report: {},
         library_version: "0",
         blocks: {
-          [id]: { channels, terms: { scale: new Float32Array(channels * schedule.timesteps.length).fill(0.2) } },
+          [id]: { channels, terms: { scale: table(0.2), change: table(0.1), input_change: table(0.1) } },
         },
       });
       const { explorer, url } = await explore(["--cache", folder, "--schedule", file, "--adjustment", adjusted]);
@@ -222,6 +255,13 @@ describe.skipIf(!hasChromium)("with the small model", () => {
       const check = page.getByLabel(/scale-shift by adjustment/);
       expect(await check.isChecked()).toBe(true);
       expect(await page.locator(".measured").innerText()).toMatch(/scale-shift\s+on/);
+      // What the page predicts is what a run keeps: two values of C, and the blocks' inputs with them.
+      const pipeline = await loadPipeline(model);
+      const run = cachedRun(schedule, { adjustment: await loadAdjustment(adjusted) });
+      await generate(pipeline, { prompt: "red apple", ...scheduleSampling(schedule), hooks: [run] });
+      await pipeline.dispose();
+      const memory = (): Promise<string> => page.locator(".predicted dd", { hasText: "cache" }).innerText();
+      expect(await memory()).toBe(`cache ${bytes(run.peakCacheBytes)}`);
       const cached = (): Promise<string | null> => page.getByAltText(/^cached/).getAttribute("src");
       const on = await cached();
 
@@ -237,6 +277,7 @@ describe.skipIf(!hasChromium)("with the small model", () => {
       expect(Buffer.compare(await pixels(join(folder, "cached.png")), await pixels(shown))).toBe(0);
 
       await check.uncheck();
+      await eventually(memory).not.toBe(`cache ${bytes(run.peakCacheBytes)}`);
       await eventually(() => page.locator(".measured").innerText()).toMatch(/scale-shift\s+off/);
       await finished(page);
       expect(await cached()).not.toBe(on);

@@ -10,7 +10,8 @@ export type ConnectionState = "connecting" | "open" | "lost";
 export interface SessionListener {
   onState(state: ConnectionState): void;
   onDocument(document: LiveDocument): void;
-  onMessage(message: LiveMessage): void;
+  /** of one moment: to be drawn together */
+  onMessages(messages: readonly LiveMessage[]): void;
   /** the session has a command, and said so before or in the next messages */
   onTaken(edit: number): void;
   /** the session refused a command */
@@ -93,7 +94,7 @@ async function stream(): Promise<void> {
       for (let part = await reader.read(); !part.done; part = await reader.read()) {
         const { event, data, id } = part.value;
         if (event === "document") listener?.onDocument(JSON.parse(data) as LiveDocument);
-        else if (event === "message") listener?.onMessage(JSON.parse(data) as LiveMessage);
+        else if (event === "messages") listener?.onMessages(JSON.parse(data) as LiveMessage[]);
         if (id !== undefined) lastId = id;
       }
     } catch {

@@ -60,12 +60,12 @@ export interface DrawnGrid {
   readonly marked: (row: number) => boolean;
 }
 
-/** What a canvas shows, as texts that are equal where the drawing is: only what differs is drawn anew. */
+/** What a canvas shows, as texts and numbers that are equal where the drawing is: only what differs is drawn anew. */
 interface OnCanvas {
   readonly layout: string;
   head: string;
   readonly names: string[];
-  readonly cells: string[];
+  readonly cells: number[];
 }
 
 const onCanvas = new WeakMap<HTMLCanvasElement, OnCanvas>();
@@ -122,10 +122,10 @@ export function drawGrid(canvas: HTMLCanvasElement, drawn: DrawnGrid): void {
         isPainted: painted?.[column] !== undefined,
         other: second?.[row][column],
       };
-      const text = `${look.computes} ${look.ran} ${look.isPainted} ${look.other}`;
+      const code = codeOf(look);
       const index = row * columns + column;
-      if (text === cells[index]) continue;
-      cells[index] = text;
+      if (code === cells[index]) continue;
+      cells[index] = code;
       drawCell(context, places, column, y, look);
     }
   });
@@ -138,6 +138,16 @@ interface CellLook {
   readonly isPainted: boolean;
   /** whether it computes in the second schedule, where there is one */
   readonly other: boolean | undefined;
+}
+
+/** Different for each look. */
+function codeOf({ computes, ran, isPainted, other }: CellLook): number {
+  return (
+    (computes ? 1 : 0) +
+    2 * (isPainted ? 1 : 0) +
+    4 * (ran === undefined ? 0 : ran === "computed" ? 1 : 2) +
+    12 * (other === undefined ? 0 : other ? 1 : 2)
+  );
 }
 
 /** A cell, and the second schedule's. */

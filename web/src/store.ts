@@ -5,13 +5,23 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 import {
   BlockcacheError,
-  HEURISTICS,
   editPlan,
+  isOfLibrary,
   measurementsFromJson,
   planSchedule,
   predictPlan,
+  reuseRule,
 } from "blockcache/planning";
-import type { Measurements, Plan, PlanEdit, PlanSettings, Prediction, Schedule } from "blockcache/planning";
+import type {
+  Costs,
+  Measurements,
+  Mending,
+  Plan,
+  PlanEdit,
+  PlanSettings,
+  Prediction,
+  Schedule,
+} from "blockcache/planning";
 import { applyMessage } from "../../src/live/document.js";
 import type { LiveDocument, LiveMessage } from "../../src/live/document.js";
 import type { SessionCommand } from "../../src/live/schemas.js";
@@ -77,6 +87,7 @@ export const strip = part((document) => document.strip);
 export const judged = part((document) => document.judged);
 export const adjustment = part((document) => document.adjustment);
 export const ownHeuristics = part((document) => document.ownHeuristics);
+export const ownRules = part((document) => document.ownRules);
 const ownSchedule = part((document) => document.ownSchedule);
 /** key of the measurements for what is shown */
 export const measured = part((document) => document.measured);
@@ -88,10 +99,6 @@ export const measurements = computed(() =>
 );
 /** The last change and costs there were, to draw curves and shares from while others are measured. */
 export const lastMeasurements = computed(() => received.value?.measurements);
-
-function isOwn({ heuristic, imported }: Plan): boolean {
-  return imported === undefined && !HEURISTICS.some(({ name }) => name === heuristic);
-}
 
 interface Attempt<Value> {
   readonly value?: Value;
@@ -111,18 +118,24 @@ function attempt<Value>(work: () => Value): Attempt<Value> {
 const planned = computed((): Attempt<Schedule> => {
   const [known, current] = [measurements.value, plan.value];
   if (known === undefined || current === undefined) return {};
-  if (!isOwn(current)) return attempt(() => planSchedule(current, known));
-  // A user's own heuristic is in the session, not here.
+  if (isOfLibrary(current)) return attempt(() => planSchedule(current, known));
+  // A user's own heuristics and rules are in the session, not here.
   const own = ownSchedule.value;
   return own !== undefined && "schedule" in own ? { value: own.schedule } : { problem: own?.problem };
 });
 /** The schedule of the plan. */
 export const schedule = computed(() => planned.value.value);
 
+function predict(costs: Costs, found: Schedule, reuse: string, mending?: Mending): Attempt<Prediction> {
+  const own = ownRules.value?.find(({ name }) => name === reuse);
+  return attempt(() => predictPlan(costs, found, own ?? reuseRule(reuse), mending));
+}
+
 const predicted = computed((): Attempt<Prediction> => {
-  const [known, found, current] = [measurements.value, schedule.value, plan.value];
+  const [known, found, current, given] = [measurements.value, schedule.value, plan.value, adjustment.value];
   if (known === undefined || found === undefined || current === undefined) return {};
-  return attempt(() => predictPlan(known.costs, found, current.reuse));
+  const mends = current.adjusted === true && given?.problem === undefined;
+  return predict(known.costs, found, current.reuse, mends ? given?.mending : undefined);
 });
 export const prediction = computed(() => predicted.value.value);
 
@@ -132,7 +145,7 @@ export const planProblem = computed(() => planned.value.problem ?? predicted.val
 export const otherPrediction = computed((): Prediction | undefined => {
   const [known, kept] = [measurements.value, other.value];
   if (known === undefined || kept === undefined || !fits(kept.schedule)) return undefined;
-  return attempt(() => predictPlan(known.costs, kept.schedule, kept.reuse)).value;
+  return predict(known.costs, kept.schedule, kept.reuse).value;
 });
 
 /** Whether a schedule is for the evaluations that are shown. */
@@ -186,27 +199,8 @@ export function newStroke(): string {
   return `${PAGE}/${strokes++}`;
 }
 
-/** The page is drawn so often at most while messages come: what draws takes its turn from what samples. */
-const DRAWING_MILLISECONDS = 100;
-
-let waiting: LiveMessage[] = [];
-let takenAt = -Infinity;
-
-/** Takes in a message: at once after a silence, and a run's first picture; else together with those of the same moment. */
-function take(message: LiveMessage): void {
-  waiting.push(message);
-  if (message.preview?.step === 1) return takeAll();
-  if (waiting.length > 1) return;
-  const rest = takenAt + DRAWING_MILLISECONDS - performance.now();
-  if (rest <= 0) takeAll();
-  else setTimeout(takeAll, rest);
-}
-
-function takeAll(): void {
-  const messages = waiting;
-  waiting = [];
-  takenAt = performance.now();
-  if (confirmed.value === undefined) return;
+/** Takes in what the session says. */
+function take(messages: readonly LiveMessage[]): void {
   const answered = messages.flatMap(({ answers }) => (answers?.page === PAGE ? [answers.edit] : []));
   const last = Math.max(-1, ...answered);
   batch(() => {
@@ -227,8 +221,6 @@ export function start(): void {
     },
     onDocument(document) {
       documents++;
-      // It holds what the messages before it said.
-      waiting = [];
       batch(() => {
         confirmed.value = document;
         pending.value = pending.value.filter((each) => each.edit > lastTaken);
@@ -239,7 +231,7 @@ export function start(): void {
       // A whole document that came meanwhile may have taken the place of the answer.
       pending.value = pending.value.filter((each) => each.edit > taken || each.documents === documents);
     },
-    onMessage: take,
+    onMessages: take,
     onRefused(refused, problem) {
       pending.value = pending.value.filter((each) => each.edit !== refused);
       refusal.value = problem;

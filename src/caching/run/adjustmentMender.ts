@@ -5,7 +5,6 @@ import type { Mending } from "./executionPlan.js";
 import { ArgumentError } from "../../errors.js";
 import { followsInput } from "./mendedSum.js";
 import type { Coefficients, Mender } from "./mendedSum.js";
-import type { ReuseRule } from "./reuseRule.js";
 
 /** Corrects stand-ins by an adjustment: a finished one, or one that is still being fitted while the run goes on. */
 export function adjustmentMender(
@@ -31,12 +30,20 @@ export function adjustmentMender(
   };
 }
 
-/** What a run with an adjustment will keep. */
-export function mendingOf(adjustment: Adjustment, network: readonly Block[], reuse: ReuseRule): Mending {
+/** The blocks whose input an adjustment by its change keeps. */
+export function followingBlocks(network: readonly Block[]): readonly string[] {
+  return network.filter(followsInput).map(({ id }) => id);
+}
+
+/**
+ * What a run by an adjustment will keep besides the reuse rule's values.
+ *
+ * @param following {@link followingBlocks} of the network
+ */
+export function mendingOf(adjustment: Pick<Adjustment, "blocks">, following: readonly string[]): Mending {
   const terms = termsOf(adjustment);
-  const following = new Set(network.filter(followsInput).map(({ id }) => id));
   return {
-    history: historyOf(reuse, terms),
-    keepsInput: (id) => terms.includes("input_change") && following.has(id),
+    history: historyOf({ history: 1 }, terms),
+    inputsOf: terms.includes("input_change") ? following : [],
   };
 }

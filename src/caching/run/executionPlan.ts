@@ -65,27 +65,33 @@ export function stagesAt(
   return liveStages(stages, network[network.length - 1].id);
 }
 
-/** What an adjustment keeps besides the reuse rule's values (adjustmentMender.ts). */
+/** What an adjustment keeps besides the reuse rule's values (adjustmentMender.ts). Plain data. */
 export interface Mending {
-  /** how many computed values of C are kept */
+  /** how many computed values of C its terms read */
   readonly history: number;
-  /** whether the block's input is kept with each C */
-  keepsInput(id: string): boolean;
+  /** blocks whose input is kept with each C */
+  readonly inputsOf: readonly string[];
 }
+
+/** No adjustment. */
+const UNMENDED: Mending = { history: 1, inputsOf: [] };
 
 /**
  * The most bytes that a cached run holds, at any time, in addition to what a plain one does: kept values of C. Equal to
  * `CachedRun.peakCacheBytes`.
  *
  * @param rows of a network evaluation: twice the images with guidance
+ * @param mending of the adjustment, where one mends the run
  */
 export function peakCacheBytes(
   network: NetworkOutline,
   schedule: Pick<Schedule, "blocks" | "timesteps">,
   rows: number,
   reuse: Pick<ReuseRule, "history">,
-  { history, keepsInput }: Mending = { history: reuse.history, keepsInput: () => false },
+  mending: Mending = UNMENDED,
 ): number {
+  const history = Math.max(reuse.history, mending.history);
+  const keepsInput = new Set(mending.inputsOf);
   const plan = executionPlan(schedule, { history });
   const kept = new Map<string, number>();
   let [bytesKept, peak] = [0, 0];
@@ -94,7 +100,7 @@ export function peakCacheBytes(
       const values = kept.get(id) ?? 0;
       if (action === "keep" && values < history) {
         kept.set(id, values + 1);
-        bytesKept += bytesPerRow * rows * (keepsInput(id) ? 2 : 1);
+        bytesKept += bytesPerRow * rows * (keepsInput.has(id) ? 2 : 1);
       }
       peak = Math.max(peak, bytesKept);
     }

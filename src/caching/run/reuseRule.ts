@@ -66,6 +66,7 @@ export const REUSE_RULES: readonly ReuseRule[] = [
 ];
 
 const rules = new Map(REUSE_RULES.map((rule) => [rule.name, rule]));
+const watchers = new Set<() => void>();
 
 /**
  * The weights that a rule gives. It may be a user's own: it gets copies of the times, so that it cannot change the
@@ -131,7 +132,19 @@ export function defineReuseRule(rule: ReuseRule): ReuseRule {
       `reuse rule ${name}: weights: expected a function (block, kept, wanted) => weights, found ${typeof weights}`,
     );
   rules.set(name, Object.freeze(rule));
+  for (const onDefined of watchers) onDefined();
   return rule;
+}
+
+/** The rules that were defined here beside the library's. */
+export function ownReuseRules(): readonly ReuseRule[] {
+  return [...rules.values()].filter((rule) => !REUSE_RULES.includes(rule));
+}
+
+/** Calls `onDefined` whenever a rule is defined. @returns ends that */
+export function watchReuseRules(onDefined: () => void): () => void {
+  watchers.add(onDefined);
+  return () => watchers.delete(onDefined);
 }
 
 /** A rule by its name, the library's or one that was defined here. Throws ArgumentError for an unknown one. */

@@ -1,4 +1,5 @@
 /** A cached run beside the plain one, step by step in turn, told as it happens. */
+import { setImmediate as turn } from "node:timers/promises";
 import { decodeImages } from "../../diffusion/decodeImages.js";
 import { toDataUri } from "../../diffusion/image.js";
 import { latentPreview } from "../../diffusion/latentPreview.js";
@@ -17,7 +18,8 @@ import { stopwatch } from "./stopwatch.js";
 /** How often the difference is multiplied before it is shown. */
 export const DIFFERENCE_GAIN = 4;
 /** Cells light up at least so often while a large network's evaluation lasts. */
-const MILLISECONDS_BETWEEN_LIGHTS = 60;
+const MILLISECONDS_BETWEEN_LIGHTS = 200;
+
 /**
  * The cached run goes first in each turn: what was changed is seen first. The plain run is kept, so that another
  * schedule waits for the cached run alone.
@@ -45,6 +47,8 @@ export async function compare(
         steps = taken.total;
         const picture = bitmapUri(preview(taken.predictedOriginal)[0]);
         onEvent?.({ preview: { run, step: taken.index + 1, total: taken.total, picture } });
+        // The next evaluation holds the event loop for a while: first the picture leaves, and a change comes in.
+        await turn();
       }
     }
     const finish = async ({ last, seconds }: typeof runs.cached): Promise<FinishedRun> => {
@@ -69,7 +73,7 @@ export async function compare(
   }
 }
 
-/** Tells what each block did, a few dozen times a second at most and at the end of each evaluation. */
+/** Tells what each block did, a few times a second and at the end of each evaluation. */
 function lights(onEvent: JobOptions<"compare">["onEvent"]): SamplingHook {
   let [computed, reused]: [string[], string[]] = [[], []];
   let told = performance.now();

@@ -1,3 +1,4 @@
+import { followingBlocks } from "../../caching/run/adjustmentMender.js";
 import type { Pipeline } from "../../diffusion/pipeline.js";
 import { solverNames, solverOfScheduler } from "../../diffusion/solvers/index.js";
 import { blockMap } from "../../instrument/blockMap.js";
@@ -15,6 +16,7 @@ export async function describe(pipeline: Pipeline): Promise<ModelDescription> {
     device: pipeline.device.name,
     precision: pipeline.device.precision,
     blocks: blockMap(pipeline).filter(({ inside }) => inside === undefined),
+    following: followingBlocks(pipeline.network.blocks),
     solvers: solverNames,
     settings: {
       prompt: FIRST_PROMPT,

@@ -1,7 +1,18 @@
 import { HEURISTICS, PLANNED_KINDS, REUSE_RULES } from "blockcache/planning";
 import type { Plan } from "blockcache/planning";
 import { kindName } from "../blockView.js";
-import { adjustment, edit, model, newStroke, ownHeuristics, plan, planProblem, schedule, setPlan } from "../store.js";
+import {
+  adjustment,
+  edit,
+  model,
+  newStroke,
+  ownHeuristics,
+  ownRules,
+  plan,
+  planProblem,
+  schedule,
+  setPlan,
+} from "../store.js";
 import { Check, Choice, NumberField } from "./fields.js";
 import { FileButton } from "./FileButton.js";
 import { refusal } from "../store.js";
@@ -23,6 +34,7 @@ export function HeuristicControls() {
   const current = plan.value;
   if (current === undefined) return null;
   const own = ownHeuristics.value ?? [];
+  const rules = ownRules.value ?? [];
   const all: readonly PickedHeuristic[] = [...HEURISTICS, ...own];
   const picked = all.find(({ name }) => name === current.heuristic);
   const choices = [
@@ -67,9 +79,13 @@ export function HeuristicControls() {
       <Choice
         label="Reuse rule"
         value={current.reuse}
-        choices={[...new Set([...REUSE_RULES.map(({ name }) => name), current.reuse])].map(
-          (name) => [name, name] as const,
-        )}
+        choices={[
+          ...REUSE_RULES.map(({ name }) => [name, name] as const),
+          ...rules.map(({ name }) => [name, `${name} (yours)`] as const),
+          ...([...REUSE_RULES, ...rules].some(({ name }) => name === current.reuse)
+            ? []
+            : [[current.reuse, `${current.reuse} (not defined here)`] as const]),
+        ]}
         onValue={(reuse) => setPlan({ reuse })}
       />
       <Adjusting plan={current} />

@@ -13,6 +13,7 @@ export function JudgePanel() {
   const set = judged.value;
   if (set === undefined) return null;
   const wanted = set.prompts.length * set.seeds.length;
+  const isOpen = set.points.some(({ results, problem }) => problem === undefined && results.length < wanted);
   const isMeasured = measurements.value !== undefined;
   return (
     <div class="judge">
@@ -53,15 +54,23 @@ export function JudgePanel() {
         <button disabled={!isMeasured} onClick={() => ask({ command: "judge", add: "this" })}>
           Judge this schedule
         </button>
-        <button disabled={!isMeasured} onClick={() => ask({ command: "judge", add: "values" })}>
+        <button
+          disabled={!isMeasured}
+          title="A point for each of the values that a sweep of this heuristic tries"
+          onClick={() => ask({ command: "judge", add: "values" })}
+        >
           … a range of it
         </button>
-        <button disabled={!isMeasured} onClick={() => ask({ command: "judge", add: "plain" })}>
+        <button
+          disabled={!isMeasured}
+          title="Without caching: as many steps, and fewer"
+          onClick={() => ask({ command: "judge", add: "plain" })}
+        >
           Plain runs
         </button>
       </div>
       <div class="run">
-        <button disabled={set.points.length === 0} onClick={() => ask({ command: "judging", on: !set.runs })}>
+        <button disabled={!set.runs && !isOpen} onClick={() => ask({ command: "judging", on: !set.runs })}>
           {set.runs ? "Pause" : "Go on"}
         </button>
         <button disabled={set.points.length === 0} onClick={() => ask({ command: "forgetPoints" })}>
@@ -71,8 +80,8 @@ export function JudgePanel() {
           label="Time"
           value={axis.value}
           choices={[
-            ["measured", "measured seconds"],
-            ["predicted", "predicted seconds"],
+            ["measured", "measured"],
+            ["predicted", "predicted"],
             ["evaluations", "evaluations"],
           ]}
           onValue={(value) => (axis.value = value as TimeAxis)}
@@ -86,7 +95,7 @@ export function JudgePanel() {
             <th scope="col">setting</th>
             <th scope="col">error</th>
             <th scope="col">time</th>
-            <th scope="col">of {wanted}</th>
+            <th scope="col">runs of {wanted}</th>
           </tr>
         </thead>
         <tbody>

@@ -61,7 +61,7 @@ export function NetworkMap() {
     <section class="map" aria-labelledby="map-title">
       <div class="title">
         <h2 id="map-title">Network</h2>
-        <p>share of a plain evaluation's time; R ResNet block, T spatial transformer, ↓ ↑ samplers</p>
+        <p>share of time; R ResNet, T transformer, ↓ ↑ samplers</p>
         <button class="small" onClick={() => saveSvg(drawing.current, "network.svg")}>
           Save SVG
         </button>
