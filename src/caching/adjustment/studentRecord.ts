@@ -4,6 +4,7 @@ import type { SamplingHook } from "../../diffusion/samplingHook.js";
 import type { Device } from "../../engine/device.js";
 import type { RecordedStage } from "../../engine/network/networkGradients.js";
 import type { Evaluation, Execution } from "../../engine/network/observer.js";
+import type { StandIn } from "../../engine/network/standIn.js";
 import { releaseAll } from "../../engine/tensor.js";
 import type { Tensor } from "../../engine/tensor.js";
 import { UNET_OUTPUT } from "../../graphs/unet.js";
@@ -14,30 +15,34 @@ import type { Quantity } from "./moments.js";
 import { numbers } from "./regressors.js";
 
 export class StudentRecord {
+  readonly evaluation: Evaluation;
+  readonly #keepsValues: boolean;
   /** every value that the student's blocks read */
   readonly values = new Map<string, Tensor>();
   /** what ran, in execution order */
   readonly stages: { readonly id: string; readonly how: Execution }[] = [];
-  /** block id → the stand-in, mended */
+  /** block id → what stood in for its C: the sum, and its value */
+  readonly standIns = new Map<string, StandIn>();
   readonly branches = new Map<string, Tensor>();
   /** block id → what the stand-in was made of, a map for each term */
   readonly regressors = new Map<string, readonly Quantity[]>();
   /** block id → what the teacher's block gave */
   readonly #teacher = new Map<string, Float32Array>();
 
-  /** Whether the teacher ran at this evaluation, so that the student's values are kept. */
-  get isTaught(): boolean {
-    return this.#teacher.size > 0;
+  /** @param keepsValues whether it will be run backwards */
+  constructor(evaluation: Evaluation, keepsValues: boolean) {
+    this.evaluation = evaluation;
+    this.#keepsValues = keepsValues;
   }
 
+  /** Runs the teacher on what the student is given. */
   async teach(
     { network, device }: Pipeline,
     inputs: Parameters<NonNullable<SamplingHook["evaluating"]>>[0],
-    evaluation: Evaluation,
     signal: AbortSignal | undefined,
   ): Promise<void> {
     await network.forward(inputs, {
-      evaluation,
+      evaluation: this.evaluation,
       signal,
       observers: [
         {
@@ -52,20 +57,17 @@ export class StudentRecord {
   }
 
   value(name: string, value: Tensor): void {
-    if (this.isTaught) this.values.set(name, value.retain());
+    if (this.#keepsValues) this.values.set(name, value.retain());
   }
 
-  /** From the first stand-in on: before it there is nothing to train. */
   recorded(): readonly RecordedStage[] {
-    const first = this.stages.findIndex(({ how }) => how === "reused");
-    return this.stages.slice(first).map(({ id, how }) => ({ id, how, branch: this.branches.get(id) }));
+    return this.stages.map(({ id, how }) => ({ id, how, branch: this.branches.get(id) }));
   }
 
   /** How far the two are apart, and its gradient at what the student's blocks gave. */
   async loss(
     device: Device,
-    kind: DistillationLoss,
-    evaluation: Evaluation,
+    kind: Exclude<DistillationLoss, "latents">,
     guidanceScale: number,
   ): Promise<{ value: number; seeds: ReadonlyMap<string, FloatTensor> }> {
     const ids = kind === "output" ? [UNET_OUTPUT] : this.stages.map(({ id }) => id);
@@ -75,7 +77,7 @@ export class StudentRecord {
       const [tensor, target] = [this.values.get(id), this.#teacher.get(id)];
       if (tensor === undefined || target === undefined) throw new TypeError(`${id}: not recorded`);
       const out = await numbers(device, tensor);
-      const guided = kind === "output" && evaluation.guided;
+      const guided = kind === "output" && this.evaluation.guided;
       const { value, gradient } = guided
         ? guidedDistance(out, target, guidanceScale)
         : distance(out, target, ids.length);
@@ -85,12 +87,11 @@ export class StudentRecord {
     return { value: total, seeds };
   }
 
-  clear(): void {
+  /** Gives up the tensors. */
+  release(): void {
     releaseAll([...this.values.values(), ...this.branches.values()]);
     this.values.clear();
-    this.stages.length = 0;
     this.branches.clear();
-    this.regressors.clear();
-    this.#teacher.clear();
+    this.standIns.clear();
   }
 }
