@@ -9,7 +9,7 @@ import type { ReuseRule } from "../run/reuseRule.js";
 import type { Schedule } from "../schedule/schedule.js";
 import { backThroughSampling } from "./backThroughSampling.js";
 import { distance } from "./distillationLoss.js";
-import type { DistillationLoss } from "./distillationLoss.js";
+import type { TaughtLoss } from "./distillationLoss.js";
 import type { DistilledParameters } from "./distilledParameters.js";
 import { solverWeights } from "./solverWeights.js";
 import { reusesAt, studentHook } from "./studentHook.js";
@@ -38,7 +38,7 @@ export type Step = (branches: ReadonlyMap<string, FloatTensor>, record: StudentR
  */
 export async function taughtIteration(
   { pipeline, schedule, reuse, trained, gradients }: Student,
-  loss: Exclude<DistillationLoss, "latents">,
+  loss: TaughtLoss,
   sampling: SampleOptions,
   step: Step,
 ): Promise<number> {
@@ -48,7 +48,7 @@ export async function taughtIteration(
     reuse,
     keepsValues: reuses,
     async before(inputs, record) {
-      if (reuses(record.evaluation.index)) await record.teach(pipeline, inputs, sampling.signal);
+      if (reuses(record.evaluation.index)) await record.teach(pipeline, inputs, loss, sampling.signal);
     },
     async after(record) {
       if (reuses(record.evaluation.index)) {

@@ -10,6 +10,9 @@ export type DistillationLoss =
   /** the final latents, the teacher sampling from the same noise: gradients run back through the whole sampling */
   | "latents";
 
+/** The losses for which a teacher runs at each evaluation. */
+export type TaughtLoss = Exclude<DistillationLoss, "latents">;
+
 /** Σ(x − y)² / Σy², a block's part of their mean. */
 export function distance(
   out: Float32Array,
