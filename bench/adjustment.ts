@@ -105,9 +105,12 @@ async function main(): Promise<void> {
     for (const variant of variants) {
       if (rows.some((row) => row.delta === delta && row.variant === variant)) continue;
       const started = process.cpuUsage().user;
-      const fileOf = (what: string): string =>
-        join(kept, `${what}-${delta}-${variant}.safetensors`.replaceAll(" ", "-"));
-      const fit = await fitAdjustment(pipeline, schedule, { prompts, file: fileOf("fit"), ...VARIANTS[variant] });
+      const fileOf = (what: string): string => join(kept, `${delta}-${what}.safetensors`.replaceAll(" ", "-"));
+      const fit = await fitAdjustment(pipeline, schedule, {
+        prompts,
+        file: fileOf(variant === DISTILLED ? "default" : variant),
+        ...VARIANTS[variant],
+      });
       const adjustment =
         variant === DISTILLED
           ? await distilAdjustment(pipeline, schedule, fit, { prompts, file: fileOf("state"), onProgress: console.log })

@@ -76,11 +76,11 @@ export function adjustCommand(): Command {
         .choices(["closed-form", "distil"])
         .default("closed-form"),
     )
-    .option("--iterations <n>", "distil: samplings in all (default: 72)", positiveInteger)
+    .option("--iterations <n>", "distil: samplings in all (default: 36)", positiveInteger)
     .addOption(
       new Option(
         "--loss <name>",
-        "distil: output: what guidance makes of the network's output; blocks: what each block gives, as the paper has it (default: output)",
+        "distil: output: what guidance makes of the network's output; blocks: what each block gives, as the paper has it; latents: the final latents, by gradients through the whole sampling (default: output)",
       ).choices(LOSSES),
     )
     .addOption(

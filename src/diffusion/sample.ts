@@ -115,6 +115,14 @@ function copyOf({ dims, data }: FloatTensor): FloatTensor {
   return { dims: [...dims], data: data.slice() };
 }
 
+/** Samples to the end: the latents [images, channels, height, width] that come out. */
+export async function finalLatentsOf(run: AsyncIterable<SamplingStep>): Promise<FloatTensor> {
+  let latents: FloatTensor | undefined;
+  for await (const step of run) latents = step.latents;
+  if (latents === undefined) throw new TypeError("the solver yielded no step");
+  return latents;
+}
+
 /**
  * Samples to the end, and decodes.
  *
@@ -125,8 +133,6 @@ export async function generate(
   pipeline: Pipeline,
   options: SampleOptions,
 ): Promise<{ latents: FloatTensor; images: RgbImage[] }> {
-  let latents: FloatTensor | undefined;
-  for await (const step of sample(pipeline, options)) latents = step.latents;
-  if (latents === undefined) throw new TypeError("the solver yielded no step");
+  const latents = await finalLatentsOf(sample(pipeline, options));
   return { latents, images: await decodeImages(pipeline, latents, options.signal) };
 }

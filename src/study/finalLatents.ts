@@ -1,4 +1,4 @@
-import { sample } from "../diffusion/sample.js";
+import { finalLatentsOf, sample } from "../diffusion/sample.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import type { SampleOptions } from "../diffusion/samplingPlan.js";
 import type { Trajectory } from "../instrument/profile/profile.js";
@@ -10,13 +10,11 @@ export async function finalLatents(
   trajectories: readonly Trajectory[],
   options: Omit<SampleOptions, "prompt" | "seed">,
 ): Promise<FloatTensor> {
-  let latents: FloatTensor | undefined;
-  const run = sample(pipeline, {
-    ...options,
-    prompt: trajectories.map(({ prompt }) => prompt),
-    seed: trajectories.map(({ seed }) => seed),
-  });
-  for await (const step of run) latents = step.latents;
-  if (latents === undefined) throw new TypeError("the solver yielded no step");
-  return latents;
+  return finalLatentsOf(
+    sample(pipeline, {
+      ...options,
+      prompt: trajectories.map(({ prompt }) => prompt),
+      seed: trajectories.map(({ seed }) => seed),
+    }),
+  );
 }

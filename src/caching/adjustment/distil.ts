@@ -2,28 +2,23 @@
  * Distillation of an adjustment (the paper's section 3.3 and Figure 5): the student samples from noise by the schedule,
  * with the adjustment as it is so far; at each evaluation the teacher runs without caching on the student's state, and
  * the coefficients move against the gradient of how far the two are apart. All other weights are frozen. Gradients run
- * back through one evaluation, block by block, and not into those before it.
+ * back through one evaluation, block by block, and not into those before it; by the loss on the final latents, through
+ * all of them.
  *
  * A quarter of the prompts is held out, and what is given back are the coefficients of the round at whose end the student
  * came nearest to the plain run on these; those of the start where it never came nearer.
  */
 import { existsSync } from "node:fs";
-import { ArgumentError } from "../../errors.js";
+import { ArgumentError, UnsupportedError } from "../../errors.js";
 import { whileKeptIn } from "../../files/whileLocked.js";
 import { throwIfAborted } from "../../interruption.js";
 import type { Pipeline } from "../../diffusion/pipeline.js";
-import { sample } from "../../diffusion/sample.js";
-import type { SamplingHook } from "../../diffusion/samplingHook.js";
 import type { SampleOptions } from "../../diffusion/samplingPlan.js";
 import { NetworkGradients } from "../../engine/network/networkGradients.js";
 import { batches, distinctTrajectories } from "../../instrument/profile/trajectories.js";
 import type { Trajectory } from "../../instrument/profile/profile.js";
-import { adjustmentMender } from "../run/adjustmentMender.js";
-import { mendedRun } from "../run/cachedRun.js";
-import type { Mender } from "../run/mendedSum.js";
 import { hold } from "../run/reuseRule.js";
 import type { ReuseRule } from "../run/reuseRule.js";
-import { computesAt } from "../schedule/schedule.js";
 import type { Schedule } from "../schedule/schedule.js";
 import { scheduleSampling } from "../schedule/scheduleSampling.js";
 import { requireFitsSchedule, termsOf } from "./adjustment.js";
@@ -33,9 +28,9 @@ import type { DistillationProgress } from "./distillationFile.js";
 import { DistilledParameters } from "./distilledParameters.js";
 import type { ParameterKind } from "./adjustmentParameters.js";
 import { HeldOutRuns } from "./heldOutRuns.js";
-import { regressorsOf } from "./regressors.js";
 import type { DistillationLoss } from "./distillationLoss.js";
-import { StudentRecord } from "./studentRecord.js";
+import { taughtIteration, wholeIteration } from "./distilIteration.js";
+import type { Step, Student } from "./distilIteration.js";
 
 /** With fewer prompts, none is held out, and the last coefficients are given back. */
 const LEAST_PROMPTS = 4;
@@ -55,7 +50,7 @@ export interface DistilOptions extends Pick<SampleOptions, "height" | "width"> {
   readonly negativePrompt?: string;
   /** trajectories that are sampled together, and make one step at each evaluation. Default: 2 */
   readonly batch?: number;
-  /** samplings in all; the batches take turns. Default: 72 */
+  /** samplings in all; the batches take turns. Default: 36 */
   readonly iterations?: number;
   /** Default: output */
   readonly loss?: DistillationLoss;
@@ -95,7 +90,7 @@ async function distil(
   start: Adjustment,
   options: DistilOptions,
 ): Promise<Adjustment> {
-  const { prompts: asked, seeds = [0], reuse = hold, batch = 2, iterations = 72, file, onProgress, signal } = options;
+  const { prompts: asked, seeds = [0], reuse = hold, batch = 2, iterations = 36, file, onProgress, signal } = options;
   const { loss = "output", parameters: kind = "table", rate = 0.003, clip = 1 } = options;
   const { negativePrompt, height, width } = options;
   requireFitsSchedule(start, schedule, reuse);
@@ -108,7 +103,10 @@ async function distil(
   if (trajectories.length === 0) throw new ArgumentError("prompts, seeds: expected at least one of each, found none");
   const prompts = [...new Set(trajectories.map(({ prompt }) => prompt))];
 
-  const terms = termsOf(start);
+  if (loss === "latents" && termsOf(start).includes("input_change"))
+    throw new UnsupportedError(
+      "loss latents: the term input_change is not supported (supported: scale, change, earlier_change, shift)",
+    );
   const setting = {
     ...{ loss, parameters: kind, rate, clip, iterations, batch, trajectories },
     ...{ negative_prompt: negativePrompt ?? null, size: height === undefined ? null : [height, width] },
@@ -155,72 +153,19 @@ async function distil(
     checks.push({ iteration: losses.length, distance });
   }
 
-  /** One sampling of the student, with a step at each evaluation that reuses. */
+  /** One sampling of the student, and a step at each evaluation that reuses. */
   async function iterate(members: readonly Trajectory[], round: number, iteration: number): Promise<number> {
-    const record = new StudentRecord();
-    const found: number[] = [];
-    const mender: Mender = {
-      terms,
-      async coefficients(block, evaluation, parts) {
-        record.regressors.set(block.id, await regressorsOf(pipeline.device, terms, parts));
-        return adjustmentMender(trained.adjustment, terms).coefficients(block, evaluation, parts);
-      },
-    };
-    const student = mendedRun(schedule, { reuse, mender });
-    const hook: SamplingHook = {
-      ...student,
-      async evaluating(inputs, evaluation) {
-        record.clear();
-        trained.refreshRow(evaluation.index);
-        const reuses = Object.keys(schedule.blocks).some((id) => !computesAt(schedule, id, evaluation.index));
-        if (!reuses) return;
-        await record.teach(pipeline, inputs, evaluation, signal);
-      },
-      value: (name, value) => record.value(name, value),
-      answer(block, evaluation) {
-        const answer = student.answer(block, evaluation);
-        if (answer === "compute" || !("standIn" in answer)) return answer;
-        const { standIn } = answer;
-        return {
-          async standIn(input) {
-            const made = typeof standIn === "function" ? await standIn(input) : standIn;
-            record.branches.set(block.id, await pipeline.network.standInValue(block, made));
-            return made;
-          },
-        };
-      },
-      executed(block, how, evaluation) {
-        student.executed?.(block, how, evaluation);
-        record.stages.push({ id: block.id, how });
-      },
-      async evaluated(evaluation) {
-        if (record.isTaught) {
-          const { value, seeds: atOuts } = await record.loss(
-            pipeline.device,
-            loss,
-            evaluation,
-            schedule.guidance_scale,
-          );
-          found.push(value);
-          const { branches } = await gradients.backward(record.recorded(), record.values, atOuts);
-          trained.step(branches, record.regressors, evaluation, { iteration, iterations, rate, clip });
-        }
-        record.clear();
-        await student.evaluated?.(evaluation);
-      },
-      end() {
-        record.clear();
-        student.end?.();
-      },
-    };
-    const run = sample(pipeline, {
+    const student: Student = { pipeline, schedule, reuse, trained, gradients };
+    const sampling: SampleOptions = {
       ...scheduleSampling(schedule),
       ...{ negativePrompt, height, width, signal },
       prompt: members.map(({ prompt }) => prompt),
       seed: members.map(({ seed }) => seed + round * SEEDS_BETWEEN_ROUNDS),
-      hooks: [hook],
-    });
-    for await (const _ of run);
-    return found.reduce((sum, value) => sum + value, 0) / Math.max(1, found.length);
+    };
+    const step: Step = (branches, { regressors, evaluation }) =>
+      trained.step(branches, regressors, evaluation, { iteration, iterations, rate, clip });
+    return loss === "latents"
+      ? wholeIteration(student, sampling, step)
+      : taughtIteration(student, loss, sampling, step);
   }
 }

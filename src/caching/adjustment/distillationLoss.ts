@@ -1,12 +1,17 @@
 /** How far a student is from its teacher, with the gradient at what the student gave. */
 
 /** What the student is to have in common with the teacher. */
-export const LOSSES = ["blocks", "output"] as const;
+export const LOSSES = ["blocks", "output", "latents"] as const;
 export type DistillationLoss =
   /** what each block gives, relative to its size (the paper's Figure 5) */
   | "blocks"
   /** what guidance makes of the network's output */
-  | "output";
+  | "output"
+  /** the final latents, the teacher sampling from the same noise: gradients run back through the whole sampling */
+  | "latents";
+
+/** The losses for which a teacher runs at each evaluation. */
+export type TaughtLoss = Exclude<DistillationLoss, "latents">;
 
 /** Σ(x − y)² / Σy², a block's part of their mean. */
 export function distance(

@@ -85,15 +85,7 @@ export class DistilledParameters {
     options: { iteration: number; iterations: number; rate: number; clip: number },
   ): void {
     const phi = this.#features[evaluation.index];
-    const rows = new Map<Trained, Float64Array>();
-    for (const [block, gradient] of branches) {
-      const maps = regressors.get(block) ?? [];
-      this.#terms.forEach((term, place) => {
-        const trained = this.trained.get(`${term}/${block}`);
-        if (trained === undefined) return;
-        rows.set(trained, this.#rowGradient(gradient, maps[place], evaluation));
-      });
-    }
+    const rows = this.rowGradients(branches, regressors, evaluation);
     clipNorm(rows.values(), options.clip);
     const rate = cosineRate(options.rate, options.iteration, options.iterations);
     for (const [{ values, adam, steps }, row] of rows) {
@@ -105,6 +97,24 @@ export class DistilledParameters {
         adamStep(part(values), gradient, state, ++steps[feature], rate);
       });
     }
+  }
+
+  /** The gradients at one evaluation's rows of the tables [halves, channels], from those at the stand-ins. */
+  rowGradients(
+    branches: ReadonlyMap<string, FloatTensor>,
+    regressors: ReadonlyMap<string, readonly Quantity[]>,
+    evaluation: Evaluation,
+  ): ReadonlyMap<Trained, Float64Array> {
+    const rows = new Map<Trained, Float64Array>();
+    for (const [block, gradient] of branches) {
+      const maps = regressors.get(block) ?? [];
+      this.#terms.forEach((term, place) => {
+        const trained = this.trained.get(`${term}/${block}`);
+        if (trained === undefined) return;
+        rows.set(trained, this.#rowGradient(gradient, maps[place], evaluation));
+      });
+    }
+    return rows;
   }
 
   /** Σ gradient · map over each channel's rows and pixels: [halves, channels] */

@@ -1,5 +1,5 @@
 import type { Pipeline } from "../../diffusion/pipeline.js";
-import { sample } from "../../diffusion/sample.js";
+import { finalLatentsOf, sample } from "../../diffusion/sample.js";
 import type { SamplingHook } from "../../diffusion/samplingHook.js";
 import type { SampleOptions } from "../../diffusion/samplingPlan.js";
 import type { Trajectory } from "../../instrument/profile/profile.js";
@@ -55,11 +55,7 @@ export class HeldOutRuns {
     return sum / count;
   }
 
-  async #finalLatents(hook?: SamplingHook): Promise<FloatTensor> {
-    let latents: FloatTensor | undefined;
-    const run = sample(this.#pipeline, { ...this.#options, hooks: hook === undefined ? [] : [hook] });
-    for await (const step of run) latents = step.latents;
-    if (latents === undefined) throw new TypeError("the solver yielded no step");
-    return latents;
+  #finalLatents(hook?: SamplingHook): Promise<FloatTensor> {
+    return finalLatentsOf(sample(this.#pipeline, { ...this.#options, hooks: hook === undefined ? [] : [hook] }));
   }
 }

@@ -54,21 +54,30 @@ export class NetworkGradients {
    * @param stages what ran, in execution order
    * @param values every value that a stage read
    * @param seeds value → gradient of the number with respect to it, where it is read directly
+   * @param branchSeeds block id → the same of a computed block's C
    * @throws UnsupportedError in float16
    */
   async backward(
     stages: readonly RecordedStage[],
     values: ReadonlyMap<string, Tensor>,
     seeds: ReadonlyMap<string, FloatTensor>,
+    branchSeeds: ReadonlyMap<string, FloatTensor> = new Map(),
   ): Promise<Gradients> {
     const gradients = new Map([...seeds].map(([name, { dims, data }]) => [name, { dims, data: data.slice() }]));
     const branches = new Map<string, FloatTensor>();
     const byId = new Map(this.#network.unet.stages.map((stage) => [stage.id, stage]));
     for (const { id, how, branch } of [...stages].reverse()) {
       const stage = byId.get(id);
-      const atOut = gradients.get(id);
-      if (stage === undefined || atOut === undefined) continue;
-      const results = await this.#run(stage, how, branch, values, atOut);
+      if (stage === undefined) continue;
+      let atBranch = branchSeeds.get(id);
+      if (atBranch !== undefined && !hasMerge(stage)) {
+        // Without a residual, out is C.
+        add(gradients, id, atBranch);
+        atBranch = undefined;
+      }
+      const atOut = gradients.get(id) ?? zeros(atBranch);
+      if (atOut === undefined) continue;
+      const results = await this.#run(stage, { how, branch, atBranch }, values, atOut);
       for (const [name, gradient] of results) {
         if (name === BRANCH_GRADIENT) branches.set(id, gradient);
         else add(gradients, name, gradient);
@@ -80,8 +89,7 @@ export class NetworkGradients {
   /** The gradient at each value that a stage read, and at the C that it was given. */
   async #run(
     stage: Stage | Block,
-    how: RecordedStage["how"],
-    branch: Tensor | undefined,
+    { how, branch, atBranch }: Omit<RecordedStage, "id"> & { atBranch?: FloatTensor },
     values: ReadonlyMap<string, Tensor>,
     atOut: FloatTensor,
   ): Promise<(readonly [name: string, gradient: FloatTensor])[]> {
@@ -94,13 +102,17 @@ export class NetworkGradients {
     using gradient = upload(device, atOut);
     const feeds: Record<string, Tensor> = { [OUT_GRADIENT]: gradient };
     for (const [index, { value }] of stage.inputs.entries()) {
+      if (reused && !which.includes(index)) continue;
       const tensor = values.get(value);
       if (tensor === undefined) throw new TypeError(`${stage.id}: ${value} was not recorded`);
-      if (!reused || which.includes(index)) feeds[`input_${index}`] = tensor;
+      feeds[`input_${index}`] = tensor;
     }
     if (reused && branch !== undefined) feeds.C = branch;
+    using seed = atBranch && upload(device, atBranch);
+    if (seed !== undefined) feeds[BRANCH_GRADIENT] = seed;
     const names = [...which.map(inputGradientName), ...(reused ? [BRANCH_GRADIENT] : [])];
-    const results = await (await this.#graphOf(stage, reused)).run(feeds, names);
+    const graph = await this.#graphOf(stage, reused ? "merge" : seed === undefined ? "compute" : "compute and keep");
+    const results = await graph.run(feeds, names);
     try {
       const found: (readonly [string, FloatTensor])[] = [];
       for (const [place, index] of which.entries())
@@ -112,14 +124,16 @@ export class NetworkGradients {
     }
   }
 
-  #graphOf(stage: Stage | Block, reused: boolean): Promise<CompiledGraph> {
-    const key = `${stage.id} ${reused ? "merge" : "compute"}`;
+  #graphOf(stage: Stage | Block, form: "merge" | "compute" | "compute and keep"): Promise<CompiledGraph> {
+    const key = `${stage.id} ${form}`;
     const { precision, backend } = this.#network.device;
     const known =
       this.#graphs.get(key) ??
       new Lazy(async () => {
         const graph =
-          reused && hasMerge(stage) ? mergeGradientGraph(stage, precision) : computeGradientGraph(stage, precision);
+          form === "merge" && hasMerge(stage)
+            ? mergeGradientGraph(stage, precision)
+            : computeGradientGraph(stage, precision, form === "compute and keep");
         const weights = await this.#openWeights();
         try {
           return await backend.compile(await graph.encode(weights));
@@ -135,6 +149,10 @@ export class NetworkGradients {
   async dispose(): Promise<void> {
     for (const graph of this.#graphs.values()) (await graph.take())?.release();
   }
+}
+
+function zeros(like: FloatTensor | undefined): FloatTensor | undefined {
+  return like && { dims: like.dims, data: new Float32Array(like.data.length) };
 }
 
 function add(gradients: Map<string, FloatTensor>, name: string, gradient: FloatTensor): void {

@@ -8,7 +8,7 @@ import { vectorJacobianProduct } from "./vectorJacobianProduct.js";
 
 /** The graphs' input: the gradient with respect to the block's out. */
 export const OUT_GRADIENT = "out_gradient";
-/** A merge's result: the gradient with respect to C. */
+/** The gradient with respect to C: a merge's result, and what comes in where C is read elsewhere too. */
 export const BRANCH_GRADIENT = "C_gradient";
 
 /** The gradient with respect to the input at this place. */
@@ -25,15 +25,18 @@ export function featureInputs({ inputs }: Stage): readonly number[] {
  * From a block's inputs and the gradient at its out, the gradients at its feature-map inputs. The activations in between
  * are computed again, so that of the forward pass only the values between blocks need to be kept.
  *
+ * @param isBranchRead whether there is a gradient at C too, besides that through out: C was kept, and read again later
  * @throws UnsupportedError in float16, whose range a normalisation's gradients exceed
  */
-export function computeGradientGraph(stage: Stage | Block, precision: Precision): GraphBuilder {
+export function computeGradientGraph(stage: Stage | Block, precision: Precision, isBranchRead = false): GraphBuilder {
   const graph = builder(`${stage.id} gradient`, precision);
   const inputs = declareInputs(graph, stage);
   const branch = stage.branch(graph, inputs);
   const out = hasMerge(stage) ? stage.merge(graph, inputs, branch) : branch;
   const gradient = graph.input(OUT_GRADIENT, stage.outputDims);
-  appendGradients(graph, stage, inputs, featureInputs(stage), new Map([[out, gradient]]));
+  const cotangents = new Map([[out, gradient]]);
+  if (isBranchRead) cotangents.set(branch, graph.input(BRANCH_GRADIENT, stage.outputDims));
+  appendGradients(graph, stage, inputs, featureInputs(stage), cotangents);
   return graph;
 }
 
