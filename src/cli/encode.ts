@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { writeSafetensors } from "../files/safetensors.js";
 import type { OutgoingTensor } from "../files/safetensors.js";
-import { MODEL, command, nonNegativeInteger, openPipeline, print } from "./command.js";
+import { MODEL, command, counted, nonNegativeInteger, openPipeline, print } from "./command.js";
 import type { CommonOptions } from "./command.js";
 import { outputFile } from "./outputs.js";
 import { PROMPT_FILE, readPrompts } from "./promptFile.js";
@@ -57,7 +57,7 @@ export function encodeCommand(): Command {
           pooled_prompt_embeds: pooledPromptEmbeds?.dims,
         },
         [
-          `${options.out}: ${prompts.length} prompts, prompt_embeds [${promptEmbeds.dims.join(", ")}]${pooledPromptEmbeds === undefined ? "" : `, pooled_prompt_embeds [${pooledPromptEmbeds.dims.join(", ")}]`}`,
+          `${options.out}: ${counted(prompts.length, "prompt")}, prompt_embeds [${promptEmbeds.dims.join(", ")}]${pooledPromptEmbeds === undefined ? "" : `, pooled_prompt_embeds [${pooledPromptEmbeds.dims.join(", ")}]`}`,
         ],
       );
       await pipeline.dispose();

@@ -49,13 +49,13 @@ export function exploreCommand(): Command {
     .option("--cache <folder>", "where measurements are kept (default: blockcache/explore in the user's cache folder)")
     .option("--heuristic <modules...>", "modules of your own heuristics; reloaded when they change")
     .action(async (model: string, options: ExploreOptions) => {
-      const { device, precision, threads, config, profile, costs, adjustment } = options;
+      const { device, precision, tf32, threads, config, profile, costs, adjustment } = options;
       // A faulty file is reported before the model is opened, which may take long.
       const schedule = options.schedule === undefined ? undefined : await loadSchedule(options.schedule);
       if (adjustment !== undefined) await loadAdjustment(adjustment);
       if (profile !== undefined) await loadProfile(profile);
       if (costs !== undefined) await loadCosts(costs);
-      const worker = childWorker(model, { device, precision, threads, config });
+      const worker = childWorker(model, { device, precision, tf32, threads, config });
       const session = new LiveSession(worker, {
         model,
         cacheFolder: options.cache ?? measurementFolder(),

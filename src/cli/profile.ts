@@ -62,6 +62,7 @@ const SAMPLING = [
   "redis",
   "device",
   "precision",
+  "tf32",
   "threads",
   "config",
 ] as const;

@@ -132,7 +132,7 @@ export function sweepCommand(): Command {
       if (costs !== undefined) requireCostsOf(costs, setting.model, setting.latent_size);
       const steps = setting.num_inference_steps;
       const names = options.heuristic ?? (options.schedule === undefined ? ["threshold"] : []);
-      const heuristics = await Promise.all(names.map(loadHeuristic));
+      const heuristics = await Promise.all(names.map((name) => loadHeuristic(name)));
       checkValues(heuristics, options);
       const schedules = await Promise.all(
         (options.schedule ?? []).map(async (path) => ({

@@ -68,7 +68,7 @@ interface Models {
 }
 
 /** Keeps the model of the last job open: the next job mostly needs the same one. */
-function oneModelAtATime({ device, precision, threads, config }: CommonOptions): Models {
+function oneModelAtATime({ device, precision, tf32, threads, config }: CommonOptions): Models {
   let last: Pipeline | undefined;
   const close = async (): Promise<void> => {
     await last?.dispose();
@@ -87,6 +87,7 @@ function oneModelAtATime({ device, precision, threads, config }: CommonOptions):
     last = await loadPipeline(isHere ? path : name, {
       device,
       precision,
+      tf32,
       threads,
       ...(configs === undefined ? {} : { config: config ?? here(configs) }),
     });

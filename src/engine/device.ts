@@ -20,7 +20,7 @@ export interface Device extends GraphTarget {
 export interface DeviceOptions {
   /** `auto`: cuda where it works, webgpu on macOS and Windows, else cpu. Default: cpu. */
   readonly device?: DeviceName | "auto";
-  /** Default: float32. */
+  /** Default: float32. Where `auto` comes to cpu, which computes in float32 only, it warns and does that. */
   readonly precision?: Precision;
   /** inside an operator, on cpu. Default: one for each core */
   readonly threads?: number;
@@ -67,6 +67,10 @@ async function openAutomatically(options: DeviceOptions, precision: Precision): 
       if (!(error instanceof BlockcacheError)) throw error;
     }
   }
+  if (precision !== "float32")
+    process.emitWarning(
+      `device auto: no device that computes in ${precision} runs on this machine: cpu computes in float32, in twice the memory`,
+    );
   return open("cpu", "float32", options);
 }
 

@@ -296,6 +296,9 @@ export interface OutgoingTensor {
   readonly data: Float64Array | Float32Array | BigInt64Array | Int32Array | Uint8Array;
 }
 
+/** What holds the elements of each dtype that is written: arrays of another type would be written as what they are not. */
+const ARRAYS = { F64: Float64Array, F32: Float32Array, I64: BigInt64Array, I32: Int32Array, U8: Uint8Array } as const;
+
 /** A tensor's place in a file that is being written. */
 export type TensorLayout = Pick<OutgoingTensor, "dtype" | "dims">;
 
@@ -338,7 +341,13 @@ export async function createSafetensorsWriter(
   head.set(json, LENGTH_BYTES);
 
   const output = await beginOutput(path);
-  const handle = await open(output.temporary, "r+");
+  let handle: FileHandle;
+  try {
+    handle = await open(output.temporary, "r+");
+  } catch (error) {
+    await output.abandon();
+    throw error;
+  }
   const abandon = async (): Promise<void> => {
     await handle.close();
     await output.abandon();
@@ -362,6 +371,10 @@ export async function createSafetensorsWriter(
       if (data.length !== elementCount(place.dims))
         throw new ArgumentError(
           `${path}: ${name}: expected ${elementCount(place.dims)} elements, found ${data.length}`,
+        );
+      if (!(data instanceof ARRAYS[place.dtype]))
+        throw new ArgumentError(
+          `${path}: ${name}: expected a ${ARRAYS[place.dtype].name} for ${place.dtype}, found a ${data.constructor.name}`,
         );
       await writeFully(handle, new Uint8Array(data.buffer, data.byteOffset, data.byteLength), head.length + offset);
       missing.delete(name);

@@ -1,14 +1,20 @@
 /** Files that are written beside an output before they take its name, and what killed processes leave of them. */
 import { createHash, randomUUID } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, readlinkSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 
 /** A longer name, with what is appended to it, might not fit a file system's 255 bytes. */
 const MAX_NAME = 60;
-/** Stands for this machine: its process ids mean nothing on another that writes to the same disk. */
-const HOST = createHash("sha256").update(hostname()).digest("hex").slice(0, 8);
+/** Of this process's ids, on Linux: containers may share a hostname and a disk, and have ids of their own each. */
+const NAMESPACE = "/proc/self/ns/pid";
+/** Stands for where process ids mean the same: not on another machine, nor in another container, that shares the disk. */
+const HOST = createHash("sha256")
+  .update(hostname())
+  .update(existsSync(NAMESPACE) ? readlinkSync(NAMESPACE) : "")
+  .digest("hex")
+  .slice(0, 8);
 const PATTERN = /\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.tmp$/;
 
 /** Names that this process is writing to. */
@@ -33,8 +39,8 @@ export async function removeAbandoned(folder: string): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
     const [, host, pid] = PATTERN.exec(name) ?? [];
     if (host !== HOST || inUse.has(join(folder, name))) continue;
-    // An earlier process may have had this one's id.
-    if (Number(pid) === process.pid || !isAlive(Number(pid))) await rm(join(folder, name), { force: true });
+    // An earlier process may have had this one's id. What another user left stays where only they may remove it.
+    if (Number(pid) === process.pid || !isAlive(Number(pid))) await rm(join(folder, name)).catch(() => undefined);
   }
 }
 

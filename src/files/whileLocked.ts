@@ -11,7 +11,7 @@ import { requireResumable, requireWritable, requireWritableFolder } from "./outp
 
 /** Who holds a lock: what `<file>.lock` says. */
 const holderSchema = z.object({
-  token: z.string(),
+  token: z.string().regex(/^[\w-]+$/),
   host: z.string(),
   pid: z.number().int(),
   /** when the process began, where the system tells: a later process may have the same number */
@@ -20,10 +20,16 @@ const holderSchema = z.object({
 });
 type Holder = z.infer<typeof holderSchema>;
 
-/**
- * Milliseconds within which a lock file is written, and two processes that take over the same lock notice each other.
- */
-const SETTLING = 100;
+/** What a lock file says; without a holder it is not written yet, or its writing was cut off. */
+interface Lock {
+  readonly text: string;
+  readonly holder?: Holder;
+}
+
+/** Milliseconds within which a lock file is written. */
+const SETTLING = 1000;
+/** characters of a token that tell it apart in a file's name */
+const TOKEN_IN_NAME = 8;
 /** tokens of the locks that this process holds */
 const held = new Set<string>();
 
@@ -53,7 +59,7 @@ export async function whileLocked<Result>(file: string, work: () => Promise<Resu
     try {
       return await work();
     } finally {
-      if ((await readHolder(path))?.token === holder.token) await rm(path, { force: true });
+      if ((await readLock(path))?.holder?.token === holder.token) await rm(path, { force: true });
     }
   } finally {
     held.delete(holder.token);
@@ -86,17 +92,28 @@ export async function whileFilling<Result>(folder: string, file: string, work: (
 
 async function take(file: string, path: string, holder: Holder): Promise<void> {
   if (await create(path, holder)) return;
-  const other = await settled(path);
+  const lock = await settled(path);
+  const other = lock?.holder;
   if (other !== undefined && (await isWorking(other)))
     throw new InUseError(
       `${file}: process ${other.pid} on ${other.host} has been writing it since ${other.since} — wait for it, or give another file${other.host === holder.host ? "" : `; if that process has ended, delete ${path}`}`,
     );
-  await rm(path, { force: true });
-  const created = await create(path, holder);
-  // Another process may have seen the same dead one, and removed the new lock instead of the old one.
-  await delay(SETTLING);
-  if (created && (await readHolder(path))?.token === holder.token) return;
+  if (lock !== undefined) await removeDead(file, path, lock, holder);
   return take(file, path, holder);
+}
+
+/**
+ * Removes the lock that a process left that died. Only who holds a lock named after that lock may do so: another
+ * process that saw the same dead one cannot remove the lock of the one that came first.
+ */
+async function removeDead(file: string, path: string, dead: Lock, holder: Holder): Promise<void> {
+  const claim = `${path}.${dead.holder?.token.slice(0, TOKEN_IN_NAME) ?? "unwritten"}`;
+  await take(file, claim, holder);
+  try {
+    if ((await settled(path))?.text === dead.text) await rm(path);
+  } finally {
+    await rm(claim, { force: true });
+  }
 }
 
 /** Makes the lock; false where there is one already. */
@@ -126,19 +143,28 @@ function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : String(error);
 }
 
-/** The holder, once its lock file is written; undefined where writing it was cut off. */
-async function settled(path: string): Promise<Holder | undefined> {
-  const holder = await readHolder(path);
-  if (holder !== undefined) return holder;
+/** The lock, once it is written or its writing must have been cut off; undefined where there is none. */
+async function settled(path: string): Promise<Lock | undefined> {
+  const lock = await readLock(path);
+  if (lock === undefined || lock.holder !== undefined) return lock;
   await delay(SETTLING);
-  return readHolder(path);
+  return readLock(path);
 }
 
-async function readHolder(path: string): Promise<Holder | undefined> {
+async function readLock(path: string): Promise<Lock | undefined> {
+  let text: string;
   try {
-    return holderSchema.parse(JSON.parse(await readFile(path, "utf8")));
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return undefined;
+    throw new InUseError(
+      `${path}: expected a lock that can be read, found that it cannot (${codeOf(error)}) — if no process is writing the file beside it, delete it`,
+    );
+  }
+  try {
+    return { text, holder: holderSchema.parse(JSON.parse(text)) };
   } catch {
-    return undefined;
+    return { text };
   }
 }
 

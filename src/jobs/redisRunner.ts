@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Queue } from "bullmq";
 import { BlockcacheError } from "../errors.js";
-import { throwIfAborted } from "../interruption.js";
+import { stopSignal, throwIfAborted } from "../interruption.js";
 import type { JobRun, JobRunner } from "./job.js";
 import { decodeData, encodeData } from "./plainData.js";
 import { QUEUE_NAME, connectQueue } from "./redisQueue.js";
@@ -18,6 +18,8 @@ export interface RedisRunnerOptions {
 const LOOK = 250;
 /** Polls between two checks whether all jobs are still in the queue, and how many workers there are. */
 const LOOKS_A_CHECK = 20;
+/** Milliseconds that leaving the queue may take: commands to a Redis that is down wait for it without end. */
+const LEAVING = 5000;
 /** Seconds that Redis keeps a result that no coordinator has taken. */
 const KEPT = 7 * 24 * 3600;
 
@@ -27,7 +29,7 @@ const KEPT = 7 * 24 * 3600;
  *
  * A job's id comes from its data, so that one that is already queued, running or done is not queued again. A job whose
  * worker died goes back to the queue when its lock runs out (redisWorker.ts); one that Redis lost is added again. On
- * abort, jobs that no worker has begun leave the queue.
+ * abort, jobs that no worker has begun leave the queue, unless Redis is down.
  */
 export function redisRunner({ url, model, onWorkers }: RedisRunnerOptions): JobRunner {
   return async <Data, Result>({ jobs, onResult, signal }: JobRun<Data, Result>): Promise<void> => {
@@ -36,6 +38,11 @@ export function redisRunner({ url, model, onWorkers }: RedisRunnerOptions): JobR
     const queue: Queue<QueuedJob, string> = new bullmq.Queue(QUEUE_NAME, { connection });
     const pending = new Map(jobs.map((job) => [job.id, job]));
     let workers: number | undefined;
+    let leaving: NodeJS.Timeout | undefined;
+    // Disconnected, all commands fail that are under way.
+    const leaveSoon = (): void => void (leaving ??= setTimeout(() => connection.disconnect(), LEAVING));
+    const stop = stopSignal(signal);
+    stop?.addEventListener("abort", leaveSoon, { once: true });
     try {
       for (const id of pending.keys()) {
         const before = await queue.getJob(id);
@@ -68,10 +75,21 @@ export function redisRunner({ url, model, onWorkers }: RedisRunnerOptions): JobR
         }
         if (pending.size > 0) await delay(LOOK);
       }
+    } catch (error) {
+      throwIfAborted(signal, "waiting for the workers");
+      throw error;
     } finally {
-      for (const id of pending.keys()) await queue.remove(id);
-      await queue.close();
-      await connection.quit();
+      stop?.removeEventListener("abort", leaveSoon);
+      leaveSoon();
+      // What Redis cannot be told stays in the queue.
+      await leave(queue, pending.keys()).catch(() => undefined);
+      clearTimeout(leaving);
+      connection.disconnect();
     }
   };
+}
+
+async function leave(queue: Queue<QueuedJob, string>, ids: Iterable<string>): Promise<void> {
+  for (const id of ids) await queue.remove(id);
+  await queue.close();
 }

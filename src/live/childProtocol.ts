@@ -3,7 +3,10 @@ import type { LoadOptions } from "../diffusion/pipeline.js";
 import type { JobKind } from "./worker.js";
 
 export type ToChild =
-  | { readonly open: string; readonly options: Pick<LoadOptions, "device" | "precision" | "threads" | "config"> }
+  | {
+      readonly open: string;
+      readonly options: Pick<LoadOptions, "device" | "precision" | "tf32" | "threads" | "config">;
+    }
   | { readonly job: number; readonly kind: JobKind; readonly input: unknown }
   | { readonly abort: number };
 

@@ -26,7 +26,7 @@ interface OpenJob {
  */
 export function childWorker(
   model: string,
-  options: Pick<LoadOptions, "device" | "precision" | "threads" | "config"> = {},
+  options: Pick<LoadOptions, "device" | "precision" | "tf32" | "threads" | "config"> = {},
 ): LiveWorker & { readonly processId: () => number | undefined } {
   const listeners: ((state: WorkerState) => void)[] = [];
   const jobs = new Map<number, OpenJob>();

@@ -1,12 +1,20 @@
+import { ArgumentError } from "../errors.js";
+
 /**
  * All eigenvalues of a symmetric matrix, in no order: Householder's reduction to three diagonals, then QR steps with
  * Wilkinson's shift (Golub & Van Loan 2013, algorithms 8.3.1 and 8.3.3). Without eigenvectors it is ten times as fast as
  * ml-matrix, whose decomposition always computes them; a bootstrap of Fréchet distances needs hundreds.
  *
  * @param matrix [size, size]; left as it is
+ * @throws ArgumentError where a number is not finite, or too large to be squared
  */
 export function symmetricEigenvalues(matrix: Float64Array, size: number): Float64Array {
   const { diagonal, beside } = tridiagonal(Float64Array.from(matrix), size);
+  // NaN is never negligible: the steps would not end.
+  if (![...diagonal, ...beside].every(Number.isFinite))
+    throw new ArgumentError(
+      "eigenvalues: expected a matrix of finite numbers whose squares are finite too, found others — the numbers that it was made from hold NaN, or very large ones",
+    );
   let last = size - 1;
   while (last > 0) {
     if (isNegligible(diagonal, beside, last - 1)) {

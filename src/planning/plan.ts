@@ -1,6 +1,7 @@
 /** A plan is what a person decides about a schedule; the schedule follows from it and what was measured. */
 import type { Costs } from "../caching/costs/costs.js";
 import { predictSeconds } from "../caching/costs/predictSeconds.js";
+import { askHeuristic } from "../caching/heuristics/askHeuristic.js";
 import { CACHEABLE_KINDS } from "../caching/heuristics/heuristic.js";
 import { HEURISTICS, heuristicNamed } from "../caching/heuristics/registry.js";
 import type { NamedHeuristic } from "../caching/heuristics/registry.js";
@@ -88,7 +89,7 @@ export function planSchedule(
 function find(plan: Plan, heuristic: NamedHeuristic, profile: Profile, costs: Costs): Schedule {
   const reuse = reuseRule(plan.reuse);
   const options = { ...plan.options, kinds: plan.kinds, costs, reuse };
-  if (plan.speedup === undefined) return heuristic.find(profile, options);
+  if (plan.speedup === undefined) return askHeuristic(heuristic.find, profile, options, heuristic.name);
   return withinBudget(heuristic, profile, { costs, reuse, speedup: plan.speedup }, options);
 }
 

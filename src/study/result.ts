@@ -64,6 +64,8 @@ export interface ArmResult {
   readonly toConverged: Distances;
   /** against the plain run of the same solver and steps; absent in a plain arm, and in one with other steps than the study's */
   readonly toPlain?: Distances;
+  /** of the network, for one image, where nothing is reused; absent in studies of earlier versions */
+  readonly evaluations?: number;
   /** seconds of whole samplings of one batch, decoding left out: one entry for each batch and repeat */
   readonly seconds: readonly number[];
   /** seconds of the study's plain run, taken in turn with each entry of `seconds` on the same machine */

@@ -50,6 +50,7 @@ const schema = z.object({
       arm: armSchema,
       toConverged: distances,
       toPlain: distances.optional(),
+      evaluations: z.number().int().positive().optional(),
       seconds: numbers.min(1),
       plainSeconds: numbers.optional(),
       computedShare: z.number(),

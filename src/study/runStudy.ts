@@ -76,12 +76,13 @@ export async function runStudy(pipeline: Pipeline, options: StudyOptions): Promi
   return whileFilling(folder, STUDY_FILE, async () => {
     await openFolder(folder, setting);
     const measured = await measure(pipeline, setting, arms, trajectories, { folder, runner, onProgress, signal });
-    const { timesteps } = planEvaluations(pipeline, armSampling(pipeline, setting, setting)).solver;
+    const timestepsOf = (arm: Pick<Arm, "solver" | "steps">): readonly number[] =>
+      planEvaluations(pipeline, armSampling(pipeline, setting, arm)).solver.timesteps;
     const study: StudyResult = {
       ...studyHead(setting, measured),
       trajectories,
       ...(repeated === 0 ? {} : { repeated }),
-      ...resultsOf(arms, measured, await speedupsBy(costs, timesteps, arms)),
+      ...resultsOf(arms, measured, await speedupsBy(costs, timestepsOf(setting), arms), timestepsOf),
     };
     await saveStudy(join(folder, STUDY_FILE), study);
     return study;
@@ -192,12 +193,17 @@ function resultsOf(
   arms: readonly Arm[],
   measured: readonly (readonly (ArmMeasurement | ArmFailure)[])[],
   predicted: ReadonlyMap<Arm, number>,
+  timestepsOf: (arm: Arm) => readonly number[],
 ): Pick<StudyResult, "results" | "failed"> {
   const results: ArmResult[] = [];
   const failed: FailedArm[] = [];
   for (const [index, arm] of arms.entries()) {
     const failure = measured[index].find(isFailure);
-    if (failure === undefined) results.push(armResult(arm, measured[index].filter(isMeasurement), predicted.get(arm)));
+    if (failure === undefined)
+      results.push({
+        ...armResult(arm, measured[index].filter(isMeasurement), predicted.get(arm)),
+        evaluations: timestepsOf(arm).length,
+      });
     else failed.push({ arm, reason: failure.failed });
   }
   return { results, ...(failed.length === 0 ? {} : { failed }) };

@@ -35,6 +35,10 @@ const EQUAL_LATENCY = 0.1;
 /** An attention check's spoilt picture is this many pixels wide and high. */
 const SPOILT_PIXELS = 4;
 
+function votesFolder(folder: string, a: string, b: string): string {
+  return join(folder, "survey", `${a} vs ${b}`);
+}
+
 export class Survey {
   readonly a: string;
   readonly b: string;
@@ -47,7 +51,7 @@ export class Survey {
 
   private constructor(folder: string, { trajectories, settings }: Evaluation, a: string, b: string) {
     this.#folder = folder;
-    this.#votes = join(folder, "survey", `${a} vs ${b}`);
+    this.#votes = votesFolder(folder, a, b);
     this.a = a;
     this.b = b;
     this.prompts = trajectories.map(({ prompt }) => prompt);
@@ -60,7 +64,8 @@ export class Survey {
   }
 
   /**
-   * Opens an evaluation's folder for a study of two of its settings; votes that are already there are kept.
+   * Opens an evaluation's folder for a study of two of its settings; votes that are already there are kept, whichever
+   * of the two was `a` then.
    *
    * @throws ArgumentError for names that it does not have; InvalidFileError where it, or a picture, is missing
    */
@@ -85,7 +90,10 @@ export class Survey {
             hint: "run `blockcache evaluate` again: it makes what is missing",
           });
       }
-    return new Survey(folder, evaluation, a, b);
+    // Votes are for "a" or "b": a survey that was begun with the two the other way round goes on as it was begun.
+    const isBegun = (first: string, second: string): boolean => existsSync(votesFolder(folder, first, second));
+    const [first, second] = isBegun(b, a) && !isBegun(a, b) ? [b, a] : [a, b];
+    return new Survey(folder, evaluation, first, second);
   }
 
   /** Finds out, before anyone is asked, that votes can be kept. Throws ArgumentError where they cannot. */

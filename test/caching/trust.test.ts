@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { computeProbability, probabilityCsv } from "../../src/caching/schedule/computeProbability.js";
 import { CACHEABLE_KINDS } from "../../src/caching/heuristics/heuristic.js";
 import { threshold } from "../../src/caching/heuristics/threshold.js";
+import type { Schedule } from "../../src/caching/schedule/schedule.js";
 import { transferSchedule, transferTable } from "../../src/caching/schedule/transfer.js";
 import type { Profile } from "../../src/instrument/profile/profile.js";
 import { profileDigest } from "../../src/instrument/profile/profileDigest.js";
@@ -71,6 +72,21 @@ test("transfer table: agreement and missed change, counted by hand", () => {
     { from: "a", to: "a", computed_share: 0.75, agreement: 1, missed: 0 },
     { from: "a", to: "b", computed_share: 0.75, agreement: 0.5, missed: 0.25 },
     { from: "b", to: "a", computed_share: 0.75, agreement: 0.5, missed: 0.25 },
+    { from: "b", to: "b", computed_share: 0.75, agreement: 1, missed: 0 },
+  ]);
+});
+
+test("transfer table: a schedule in which every block computes misses nothing, and agrees with itself alone", () => {
+  const [a, b] = [profileOf([[[0, 1, 0, 1]]]), profileOf([[[0, 0, 1, 1]]])];
+  const find = (each: typeof a): Schedule => {
+    const schedule = threshold(each, { delta: 0.5 });
+    return schedule.blocks[id].includes(1) ? { ...schedule, blocks: {} } : schedule;
+  };
+  // b computes at 0, 2, 3 (δ 0.5), and misses a's change of 1 at step 1
+  expect(transferTable({ a, b }, find)).toEqual([
+    { from: "a", to: "a", computed_share: 1, agreement: 1, missed: 0 },
+    { from: "a", to: "b", computed_share: 1, agreement: 0.75, missed: 0 },
+    { from: "b", to: "a", computed_share: 0.75, agreement: 0.75, missed: 0.25 },
     { from: "b", to: "b", computed_share: 0.75, agreement: 1, missed: 0 },
   ]);
 });

@@ -177,6 +177,7 @@ describe("options that have no effect are refused", () => {
   it.each([
     [[...merge, "--prompts", "prompts.txt"], /--prompts has no effect beside --merge/],
     [[...merge, "--pair-window", "2"], /--pair-window has no effect beside --merge/],
+    [[...merge, "--tf32"], /--tf32 has no effect beside --merge/],
     [["profile", "fluent-ldm", ...merge.slice(1)], /the model fluent-ldm has no effect beside --merge/],
     [
       ["schedule", "p.safetensors", "--delta", "0.1", "--resamples", "9", "--out", "x.json"],

@@ -16,3 +16,15 @@ it.each([
   await expect(openDevice(options)).rejects.toThrow(ArgumentError);
   await expect(openDevice(options)).rejects.toThrow(message);
 });
+
+it("auto says that cpu computes in float32 where another precision was asked for", async () => {
+  const warnings: string[] = [];
+  const listen = ({ message }: Error): number => warnings.push(message);
+  process.on("warning", listen);
+  const { name, precision } = await openDevice({ device: "auto", precision: "float16" });
+  await new Promise(setImmediate);
+  process.off("warning", listen);
+  if (name === "cpu")
+    expect([precision, ...warnings]).toEqual(["float32", expect.stringMatching(/cpu computes in float32/)]);
+  else expect([precision, ...warnings]).toEqual(["float16"]);
+});

@@ -187,3 +187,19 @@ test("nothing is recorded while another thread may launch on the stream", async 
   }
   graph.release();
 });
+
+test("nothing is replayed while another thread may launch on the stream", async () => {
+  const stream = new RepeatingStream();
+  const underWay = { count: 0 };
+  const { graph, fed } = open(stream, underWay);
+  for (let run = 0; run < 6; run++) {
+    underWay.count = run === 4 ? 1 : 0;
+    using x = fed(run);
+    using z = fed(7);
+    const [y] = await graph.run({ x, z }, ["y"]);
+    using result = y;
+    expect(read(result)).toEqual([2 * run + 7]);
+    expect(stream.replays).toBe([0, 0, 1, 2, 2, 3][run]);
+  }
+  graph.release();
+});

@@ -65,6 +65,7 @@ const distances = (latent: number): Distances => ({
 const plain = (steps: number, seconds: number, error: number): ArmResult => ({
   arm: { name: `plain ${steps}`, solver: "ddim", steps },
   toConverged: distances(error),
+  evaluations: steps,
   seconds: [2 * seconds, 2 * seconds],
   computedShare: 1,
 });
@@ -88,6 +89,7 @@ const cached = (
   },
   toConverged: distances(error),
   toPlain: distances(error / 2),
+  evaluations: 20,
   seconds: seconds.map((each) => 2 * each),
   computedShare: 0.5,
   predictedSpeedup,
@@ -271,6 +273,21 @@ describe("the Pareto plot", () => {
     expect(trace("threshold: whole network, linear")).toEqual([5 / 20]);
     expect(trace("threshold: transformers, hold")).toEqual([1, 1, 1]);
   });
+  it("has as many evaluations as the scheduler was configured for: PNDM's are n + 1, or n + 9 with Runge–Kutta", () => {
+    const pndm = (extra?: number): unknown => {
+      const results = study.results.map(({ evaluations: _, arm, ...result }) => ({
+        ...result,
+        arm: { ...arm, solver: "pndm" } as const,
+        ...(extra === undefined ? {} : { evaluations: arm.steps + extra }),
+      }));
+      const { data } = pareto({ ...study, solver: "pndm", results }, { x: "evaluations" });
+      return data.find(({ name }) => name === "plain, fewer steps")?.x;
+    };
+    expect(pndm(1)).toEqual([11 / 21, 16 / 21, 1].map(near));
+    expect(pndm(9)).toEqual([19 / 29, 24 / 29, 1].map(near));
+    // A study that does not say it is taken for diffusers' default, which is Runge–Kutta.
+    expect(pndm()).toEqual(pndm(9));
+  });
   it("has multiply-adds on request: of what runs, by the network's own graph", () => {
     // c reads b, b's merge reads a; where b is reused, a alone still runs, and c always computes: 1000 + 1 of 1111.
     const work: NetworkWork = {
@@ -301,6 +318,11 @@ describe("the Pareto plot", () => {
     expect(trace("threshold: b, hold")).toEqual([near((4 * 1111 + 16 * 1001) / (20 * 1111))]);
     expect(trace("plain, fewer steps")).toEqual([0.5, 0.75, 1].map(near));
     expect(() => pareto(study, { x: "multiply-adds", work })).toThrow(/blocks of the network, found down_blocks\.0/);
+    const own = { ...cachedArm, arm: { ...cachedArm.arm, cached: { ...cachedArm.arm.cached, reuse: "deeper" } } };
+    const withOwn = { ...study, results: [...study.results.slice(0, 3), own] };
+    expect(() => pareto(withOwn, { x: "multiply-adds", work })).toThrow(
+      /your own rule must be defined in this process/,
+    );
     expect(() => pareto(study, { x: "multiply-adds" })).toThrow(/work: multiply-adds need the network's/);
   });
   it("labels points at the plot's edges within it, and not at all where there is no room", () => {

@@ -166,6 +166,17 @@ describe("what a killed process left", () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
+  it("is left where it cannot be removed, as another user's in /tmp", async () => {
+    const dead = spawn(process.execPath, ["-e", ""]);
+    await new Promise((resolve) => dead.once("exit", resolve));
+    const name = reserveTemporary(folder, "a.json").replace(`-${process.pid}-`, `-${dead.pid}-`);
+    // Root may remove every file, but nobody a folder as if it were one.
+    mkdirSync(name);
+    await write(at("b.json"));
+    expect(existsSync(at("b.json"))).toBe(true);
+    expect(existsSync(name)).toBe(true);
+  });
+
   it("is not what this process is writing", async () => {
     const mine = reserveTemporary(folder, "a.json");
     writeFileSync(mine, "half");

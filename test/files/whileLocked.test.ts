@@ -1,7 +1,17 @@
 /** One process at a time works at a file; what a process left that died is taken over. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
@@ -24,8 +34,8 @@ async function living(): Promise<{ pid: number; kill: () => Promise<void> }> {
   return { pid: child.pid ?? 0, kill };
 }
 
-function leaveLock(file: string, holder: Readonly<Record<string, unknown>>): void {
-  writeFileSync(`${file}.lock`, JSON.stringify({ token: "other", host: hostname(), since: "then", ...holder }));
+function leaveLock(file: string, holder: Readonly<Record<string, unknown>>, path = `${file}.lock`): void {
+  writeFileSync(path, JSON.stringify({ token: "other", host: hostname(), since: "then", ...holder }));
 }
 
 test("a second call is refused while the first one works, by another name of the file too, and not afterwards", async () => {
@@ -67,6 +77,25 @@ test("a process that lives is waited for, one that died is not, whatever it left
   writeFileSync(`${file}.lock`, '{"tok');
   expect(await whileLocked(file, async () => 5)).toBe(5);
   expect(existsSync(`${file}.lock`)).toBe(false);
+});
+
+test("a dead process's lock is removed by one at a time, and by another where that one dies too", async () => {
+  const file = join(folder, "takenOver");
+  const other = await living();
+  leaveLock(file, { pid: process.pid, token: "dead" });
+  // Another process has seen the dead lock, and is about to remove it.
+  leaveLock(file, { pid: other.pid }, `${file}.lock.dead`);
+  await expect(whileLocked(file, async () => 1)).rejects.toThrow(`process ${other.pid}`);
+  expect(JSON.parse(readFileSync(`${file}.lock`, "utf8"))).toMatchObject({ token: "dead" });
+  await other.kill();
+  expect(await whileLocked(file, async () => 2)).toBe(2);
+  expect(readdirSync(folder).filter((name) => name.startsWith("takenOver"))).toEqual([]);
+});
+
+test("a lock that cannot be read is nobody's to remove", async () => {
+  const file = join(folder, "unreadable");
+  mkdirSync(`${file}.lock`);
+  await expect(whileLocked(file, async () => 1)).rejects.toThrow(/unreadable\.lock: expected a lock that can be read/);
 });
 
 test("a device has no lock", async () => {

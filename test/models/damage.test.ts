@@ -274,7 +274,7 @@ describe("writing safetensors", () => {
     expect(written()).toEqual(["written.safetensors"]);
   });
 
-  it("under a folder's name, or without one of its tensors, leaves nothing", async () => {
+  it("under a folder's name, without one of its tensors, or with one of another type, leaves nothing", async () => {
     mkdirSync(join(folder, "writtenFolder", "inside"), { recursive: true });
     await expect(writeSafetensors(join(folder, "writtenFolder"), new Map([["a", tensor(1)]]))).rejects.toThrow(
       /writtenFolder: expected a file that can be written, found a folder/,
@@ -288,6 +288,12 @@ describe("writing safetensors", () => {
     );
     await writer.write("a", tensor(1).data);
     await expect(writer.close()).rejects.toThrow(/writtenPart\.safetensors: b was never written/);
+    await expect(
+      writeSafetensors(
+        join(folder, "writtenType.safetensors"),
+        new Map([["a", { dtype: "F64", dims: [2], data: new Float32Array(2) }]]),
+      ),
+    ).rejects.toThrow(/writtenType\.safetensors: a: expected a Float64Array for F64, found a Float32Array/);
     expect(written()).toEqual(["written.safetensors", "writtenFolder"]);
   });
 });

@@ -47,6 +47,17 @@ test("eigenvalues of a chain of springs, in closed form: 2 − 2 cos(π k / (n +
   );
 });
 
+test.each([NaN, Infinity, 1e200])("a matrix with %d is refused", (value) => {
+  for (const place of [0, 4, 8])
+    expect(() =>
+      symmetricEigenvalues(
+        Float64Array.from({ length: 9 }, (_, index) => (index === place ? NaN : 1)),
+        3,
+      ),
+    ).toThrow(/finite/);
+  expect(() => symmetricEigenvalues(Float64Array.of(1, value, 0, value, 1, value, 0, value, 1), 3)).toThrow(/finite/);
+});
+
 test("A·Bᵀ and the transpose equal ml-matrix's, odd sizes too", () => {
   const sizes = fc.tuple(
     ...([1, 2, 3].map(() => fc.integer({ min: 1, max: 7 })) as [

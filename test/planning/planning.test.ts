@@ -5,6 +5,8 @@ import { describe, expect, it } from "vitest";
 import { fileURLToPath } from "node:url";
 import { hold } from "../../src/caching/run/reuseRule.js";
 import { loadProfile } from "../../src/instrument/profile/profileFile.js";
+import { defineHeuristic } from "../../src/caching/heuristics/registry.js";
+import { scheduleOf } from "../../src/caching/schedule/createSchedule.js";
 import { profileDigest } from "../../src/instrument/profile/profileDigest.js";
 import {
   FIRST_PLAN,
@@ -132,6 +134,20 @@ describe("a plan", () => {
     expect(schedule.edits?.at(-1)).toEqual({ edit: "paint", cells: { [ids[2]]: { 3: "reuse" } } });
   });
 
+  it("asks a user's own heuristic as everything else does: with copies, and what it says is checked", () => {
+    const own = defineHeuristic({
+      name: "own",
+      parameter: "",
+      values: [],
+      find: (given) => {
+        given.values.change?.[ids[0]]?.fill(NaN);
+        return scheduleOf(given.setting, { heuristic: { name: "own" }, blocks: { nowhere: [0, 1] } });
+      },
+    });
+    const before = profileDigest(profile);
+    expect(() => planSchedule(plan({ heuristic: "own" }), measurements, own)).toThrow(/^own: the schedule that it/);
+    expect(profileDigest(profile)).toBe(before);
+  });
   it("gives the heuristic the place of an imported schedule when it is set, and takes targets away by null", () => {
     const imported = planSchedule(plan(), measurements);
     const set = editPlan(plan({ imported, speedup: 1.2 }), {

@@ -60,6 +60,22 @@ for (const each of fixture.sets) {
   });
 }
 
+test("KID's interval leaves out resamplings of one picture alone; two pictures are too few for one", () => {
+  const set = (...values: number[]): Features => ({
+    pictures: values.length,
+    width: 1,
+    data: Float64Array.from(values),
+  });
+  const three = kernelInceptionDistance(set(0, 1, 2), set(3, 4, 6, 8));
+  expect(three.replicates.length).toBeLessThan(400);
+  const { low, high } = intervalOf(three);
+  expect(low).toBeLessThan(three.value);
+  expect(high).toBeGreaterThan(three.value);
+  const two = kernelInceptionDistance(set(0, 1), set(3, 4));
+  expect(two.replicates).toEqual([]);
+  expect(intervalOf(two)).toEqual({ low: NaN, high: NaN });
+});
+
 const sets = fc
   .integer({ min: 3, max: 12 })
   .chain((pictures) =>

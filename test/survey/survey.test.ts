@@ -55,6 +55,14 @@ test("sides are even over many raters", () => {
   expect(Math.abs(share - 0.5)).toBeLessThan(0.05);
 });
 
+test("the two settings may be given in either order: there is one survey of them", async () => {
+  const survey = await Survey.open(folder, "plain", "cached");
+  await survey.vote({ rater: "Ada", index: 0, choice: "left", seconds: 1 });
+  const again = await Survey.open(folder, "cached", "plain");
+  expect(await again.standingOf("Ada")).toMatchObject({ done: 1 });
+  expect([again.a, again.b]).toEqual(["plain", "cached"]);
+});
+
 test("a vote is on disk when it is counted; what was cut off in a write is asked again; a ballot sent twice counts once", async () => {
   const survey = await Survey.open(folder, "plain", "cached");
   const first = await survey.standingOf("Ada");

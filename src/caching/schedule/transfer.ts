@@ -83,17 +83,19 @@ export function transferTable(
 }
 
 function agreement(schedule: Schedule, other: Schedule): number {
-  const cells = Object.keys(schedule.blocks).flatMap((id) =>
+  const ids = new Set([schedule, other].flatMap(({ blocks }) => Object.keys(blocks)));
+  const cells = [...ids].flatMap((id) =>
     [...schedule.timesteps.keys()].map(
       (evaluation) => computesAt(schedule, id, evaluation) === computesAt(other, id, evaluation),
     ),
   );
-  return cells.filter((same) => same).length / cells.length;
+  return cells.length === 0 ? 1 : cells.filter((same) => same).length / cells.length;
 }
 
 function meanMissed(profile: Profile, { blocks, timesteps }: Schedule): number {
   const change = new Map(summarise(profile).map(({ block, mean }) => [block.id, mean]));
   const lists = Object.entries(blocks);
+  if (lists.length === 0) return 0;
   const missed = lists.map(([id, computed]) => {
     const missedBetween = missedChange(change.get(id) ?? new Float64Array(timesteps.length));
     return computed.reduce((sum, from, place) => sum + missedBetween(from, computed[place + 1] ?? timesteps.length), 0);

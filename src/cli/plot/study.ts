@@ -12,8 +12,9 @@ import { DISTANCE_MEASURES } from "../../study/compare.js";
 import type { DistanceMeasure } from "../../study/compare.js";
 import { loadEvaluation } from "../../study/evaluation/evaluationFile.js";
 import { loadStudy } from "../../study/resultFile.js";
-import { UsageError, openPipeline } from "../command.js";
+import { UsageError, openPipeline, refuseWithout } from "../command.js";
 import type { CommonOptions } from "../command.js";
+import { loadReuseRules, ruleNames } from "../reuse.js";
 import { figureCommand, writeFigure } from "./figureCommand.js";
 import type { PlotOptions } from "./figureCommand.js";
 
@@ -25,6 +26,7 @@ interface ParetoCommandOptions extends MeasuredOptions {
   readonly x: CostAxis;
   readonly model?: string;
   readonly intervals?: boolean;
+  readonly reuse?: string[];
 }
 
 async function workOf(model: string, options: CommonOptions): Promise<NetworkWork> {
@@ -58,11 +60,18 @@ export function studyCommands(): Command[] {
           .default("time"),
       )
       .option("--model <model>", "for --x multiply-adds: the model of the study, whose blocks are counted")
-      .action(async (path: string, options: ParetoCommandOptions) => {
+      .option(
+        "--reuse <modules>",
+        "for --x multiply-adds: your own reuse rules, the modules that the sweep was given, separated by commas",
+        ruleNames,
+      )
+      .action(async (path: string, options: ParetoCommandOptions, given: Command) => {
         if ((options.x === "multiply-adds") !== (options.model !== undefined))
           throw new UsageError(
             "--x multiply-adds and --model: expected both or neither — multiply-adds are those of a model's blocks",
           );
+        if (options.x !== "multiply-adds") refuseWithout(given, "--x multiply-adds", ["reuse"]);
+        await loadReuseRules(options.reuse ?? []);
         const study = await loadStudy(path);
         const work = options.model === undefined ? undefined : await workOf(options.model, options);
         await writeFigure(pareto(study, { ...options, work }), options);

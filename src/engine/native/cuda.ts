@@ -126,18 +126,16 @@ export class CudaStream {
    */
   record(launch: () => void): Recording {
     this.#check(this.#call.cudaStreamBeginCapture(this.address, RELAXED), "record");
-    let graph: Pointer;
     try {
       launch();
-    } finally {
+    } catch (error) {
       // Ended in any case: until then the stream computes nothing.
-      const result = new BigUint64Array(1);
-      const status = this.#call.cudaStreamEndCapture(this.address, result);
-      graph = result[0];
-      // CUDA remembers its last error, and onnxruntime would take it for the next call's.
-      this.#call.cudaGetLastError();
-      this.#check(status, "record");
+      const { graph } = this.#endCapture();
+      if (graph !== 0n) this.#call.cudaGraphDestroy(graph);
+      throw error;
     }
+    const { status, graph } = this.#endCapture();
+    this.#check(status, "record");
     try {
       this.#requireRepeatable(graph);
       return {
@@ -146,6 +144,14 @@ export class CudaStream {
     } finally {
       this.#call.cudaGraphDestroy(graph);
     }
+  }
+
+  #endCapture(): { readonly status: NativeResult; readonly graph: Pointer } {
+    const graph = new BigUint64Array(1);
+    const status = this.#call.cudaStreamEndCapture(this.address, graph);
+    // CUDA remembers its last error, and onnxruntime would take it for the next call's.
+    this.#call.cudaGetLastError();
+    return { status, graph: graph[0] };
   }
 
   /** Launches a recording. */

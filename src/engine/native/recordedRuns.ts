@@ -126,7 +126,10 @@ export class RecordedRuns implements SessionRuns {
     if (fed.tensors.some(({ location }) => location === "host")) return this.#runUnknown(fed, outputs);
     const form = this.#form(fed, outputs);
     form.runs++;
-    if (form.shapes !== undefined) return this.#runAgain(form, form.shapes, fed, outputs);
+    // While another thread is launching, a recording would hold what it launches too, and a replay between its
+    // operators would overwrite the session's memory that they compute in.
+    const isAlone = this.#placement.underWay.count === 0;
+    if (isAlone && form.shapes !== undefined) return this.#runAgain(form, form.shapes, fed, outputs);
     const results = await this.#runUnknown(fed, outputs);
     form.shapes = results.map(({ type, dims }) => ({ type, dims }));
     return results;
@@ -173,9 +176,7 @@ export class RecordedRuns implements SessionRuns {
   }
 
   #runAgain(form: Form, shapes: readonly Shape[], fed: Fed, outputs: readonly string[]): Tensor[] {
-    // While another thread is launching nothing is recorded: what it launches would be recorded too, and not computed.
-    const mayRecord = form.recorded === undefined && form.isRefused !== true && form.runs > RUNS_BEFORE;
-    if (mayRecord && this.#placement.underWay.count === 0) {
+    if (form.recorded === undefined && form.isRefused !== true && form.runs > RUNS_BEFORE) {
       try {
         form.recorded = this.#record(fed, outputs, shapes);
       } catch (error) {

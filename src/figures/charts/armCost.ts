@@ -1,13 +1,13 @@
 /** What an arm of a study costs, in units of the study's plain run: what a figure may have on its x axis. */
 import { multiplyAddsOf } from "../../caching/costs/networkWork.js";
 import type { NetworkWork } from "../../caching/costs/networkWork.js";
-import { REUSE_RULES, hold } from "../../caching/run/reuseRule.js";
-import { createSolver } from "../../diffusion/solvers/index.js";
+import { reuseRule } from "../../caching/run/reuseRule.js";
 import { ArgumentError } from "../../errors.js";
 import { onParetoFront } from "../../quality/dominance.js";
 import { plainAtLatency } from "../../quality/equalLatency.js";
 import { pairedRatio } from "../../quality/pairedRatio.js";
 import type { StudyResult } from "../../study/result.js";
+import { isPlainRun } from "../../study/studyJobs.js";
 import { verdictOf } from "../../study/table.js";
 import type { StudyPoint } from "./studyPoints.js";
 
@@ -49,8 +49,10 @@ export function atCost(
   work?: NetworkWork,
 ): CostedPoint[] {
   if (axis === "time") return points.map((point) => ({ ...point, cost: point.time }));
+  const full = points.find(({ arm }) => isPlainRun(arm, study));
+  if (full === undefined) throw new ArgumentError(`points: expected the plain run of ${study.steps} steps, found none`);
   const costed = points.flatMap((point) => {
-    const cost = costOf(study, point, axis, work);
+    const cost = costOf(point, full, axis, work);
     return cost === undefined ? [] : [{ ...point, cost }];
   });
   const front = onParetoFront(costed.map(({ cost, distance }) => ({ cost, error: distance })));
@@ -70,29 +72,23 @@ export function atCost(
 }
 
 function costOf(
-  study: StudyResult,
-  { arm, predictedSpeedup }: StudyPoint,
+  { arm, evaluations, predictedSpeedup }: StudyPoint,
+  { evaluations: plain }: StudyPoint,
   axis: CostAxis,
   work?: NetworkWork,
 ): number | undefined {
-  const steps = evaluationsOf(arm.solver, arm.steps);
-  const plain = evaluationsOf(study.solver, study.steps);
   if (axis === "predicted") {
-    if (arm.cached === undefined) return steps / plain;
+    if (arm.cached === undefined) return evaluations / plain;
     return predictedSpeedup === undefined ? undefined : 1 / predictedSpeedup;
   }
   const { schedule, reuse } = arm.cached ?? {};
-  if (axis === "evaluations") return (schedule?.blocks.conv_out?.length ?? steps) / plain;
+  if (axis === "evaluations") return (schedule?.blocks.conv_out?.length ?? evaluations) / plain;
   if (work === undefined)
     throw new ArgumentError("work: multiply-adds need the network's — pass networkWork(pipeline)");
-  const rule = REUSE_RULES.find(({ name }) => name === reuse) ?? hold;
+  const rule = reuseRule(reuse ?? "hold");
   const timesteps = (count: number): number[] => new Array<number>(count).fill(0);
   return (
-    multiplyAddsOf(work, schedule ?? { timesteps: timesteps(steps), blocks: {} }, rule) /
+    multiplyAddsOf(work, schedule ?? { timesteps: timesteps(evaluations), blocks: {} }, rule) /
     multiplyAddsOf(work, { timesteps: timesteps(plain), blocks: {} })
   );
-}
-
-function evaluationsOf(solver: StudyResult["solver"], steps: number): number {
-  return createSolver(solver, {}, steps).timesteps.length;
 }

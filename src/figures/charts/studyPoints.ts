@@ -1,4 +1,5 @@
 /** A study's arms as points, which all figures of a study draw. */
+import { createSolver } from "../../diffusion/solvers/index.js";
 import { median } from "../../instrument/profile/statistics.js";
 import { pairedRatio } from "../../quality/pairedRatio.js";
 import type { RatioInterval } from "../../quality/pairedRatio.js";
@@ -13,6 +14,8 @@ export interface StudyPoint extends Omit<ComparedArm, "result"> {
   readonly arm: Arm;
   readonly name: string;
   readonly steps: number;
+  /** of the network, where nothing is reused */
+  readonly evaluations: number;
   /** one per trajectory, from the converged solution */
   readonly distances: readonly number[];
   /** against plain sampling of equal time; absent in a plain arm */
@@ -47,7 +50,7 @@ export const DISTANCE_TITLES: Readonly<Record<DistanceMeasure, string>> = {
 export function studyPoints(study: StudyResult, measure: DistanceMeasure): StudyPoint[] {
   return compareArms(study, measure).map((each) => {
     const { result, ...compared } = each;
-    const { arm, seconds, plainSeconds, toConverged, computedShare, predictedSpeedup } = result;
+    const { arm, seconds, plainSeconds, toConverged, evaluations, computedShare, predictedSpeedup } = result;
     const distances = DISTANCE_MEASURES[measure](toConverged);
     // Without a plain run beside each timing, the spread comes from the seconds alone.
     const times = seconds.map((taken, index) => taken / (plainSeconds?.[index] ?? compared.speedup * median(seconds)));
@@ -58,6 +61,7 @@ export function studyPoints(study: StudyResult, measure: DistanceMeasure): Study
       name: arm.name,
       verdict: verdict(each),
       steps: arm.steps,
+      evaluations: evaluations ?? evaluationsOf(arm),
       ...(arm.cached === undefined
         ? {}
         : {
@@ -80,6 +84,11 @@ export function studyPoints(study: StudyResult, measure: DistanceMeasure): Study
       ...(predictedSpeedup === undefined ? {} : { predictedSpeedup }),
     };
   });
+}
+
+/** For studies that do not say it: where no schedule does, of the solver as diffusers sets it up. */
+function evaluationsOf({ solver, steps, cached }: Arm): number {
+  return (cached?.schedule ?? createSolver(solver, {}, steps)).timesteps.length;
 }
 
 /** Each timed sampling's seconds ÷ the images of its batch: the last one may have fewer. */

@@ -67,8 +67,14 @@ async function loadPlotly(): Promise<Plotly> {
 
 let plotly: Promise<Plotly> | undefined;
 
-/** Plotly inside a jsdom window; loaded at the first call (about a second), once for the process. */
+/**
+ * Plotly inside a jsdom window; loaded at the first call (about a second), once for the process. Where that fails, the
+ * next call tries again.
+ */
 export function plotlyInWindow(): Promise<Plotly> {
-  plotly ??= loadPlotly();
+  plotly ??= loadPlotly().catch((error: unknown) => {
+    plotly = undefined;
+    throw error;
+  });
   return plotly;
 }

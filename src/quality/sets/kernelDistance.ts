@@ -16,6 +16,11 @@ import type { Measured } from "./measured.js";
 const MOST_PICTURES = 16_000;
 /** With fewer there is no pair. */
 const LEAST_PICTURES = 2;
+/**
+ * A resampling that draws one picture only has no pair, and is left out. Where fewer than this share have one, as with two
+ * pictures, those that have are too much alike to tell anything.
+ */
+const LEAST_SHARE = 0.75;
 
 type Kernel = (x: Float64Array, y: Float64Array) => number;
 
@@ -76,7 +81,9 @@ function discrepancy(
     ] as const;
     replicates.push(estimate(kernels, counts, resampled));
   }
-  return { biased: estimate(kernels, all, "biased"), unbiased: estimate(kernels, all, "unbiased"), replicates };
+  const withPairs = replicates.filter((replicate) => !Number.isNaN(replicate));
+  const usable = withPairs.length < LEAST_SHARE * replicates.length ? [] : withPairs;
+  return { biased: estimate(kernels, all, "biased"), unbiased: estimate(kernels, all, "unbiased"), replicates: usable };
 }
 
 /**

@@ -7,7 +7,7 @@ export interface Measured {
   readonly value: number;
   /** without the bias of a set of this size; absent where the set is too small to estimate it, or `value` has none */
   readonly unbiased?: number;
-  /** the number in each resampling; sets with the same grouping are resampled alike */
+  /** the number in each resampling that has one; sets with the same grouping are resampled alike. Empty: no interval */
   readonly replicates: readonly number[];
 }
 
