@@ -104,8 +104,10 @@ export async function fitAdjustment(pipeline: Pipeline, schedule: Schedule, opti
   // A prompt's seeds are held out together.
   const folds = foldCount(prompts);
   const foldOf = ({ prompt }: Trajectory): number => prompts.indexOf(prompt) % folds;
-  const summed: CellSumsOptions = { terms, halves, folds, guidanceScale: schedule.guidance_scale };
-  const fit = new CellFit(growing, { terms, per, folds, batches: groups.length });
+  // What the reuse rule makes is always there, also where its scale is not fitted.
+  const summedTerms: readonly Term[] = terms.includes("scale") ? terms : ["scale", ...terms];
+  const summed: CellSumsOptions = { terms: summedTerms, halves, folds, guidanceScale: schedule.guidance_scale };
+  const fit = new CellFit(growing, { terms: summedTerms, fitted: terms, per, folds, batches: groups.length });
 
   const runBatch = async (members: readonly Trajectory[], index: number): Promise<void> => {
     const teacher = new Teacher(pipeline, schedule, target, signal);
@@ -114,7 +116,7 @@ export async function fitAdjustment(pipeline: Pipeline, schedule: Schedule, opti
       async coefficients(block, evaluation, parts) {
         if (evaluation.index >= known) {
           const wanted = await teacher.target(block, parts.input);
-          const maps = [...(await regressorsOf(pipeline.device, terms, parts)), wanted];
+          const maps = [...(await regressorsOf(pipeline.device, summedTerms, parts)), wanted];
           fit.add(index, cellSums(maps, summed, block.channels, evaluation, members.map(foldOf)));
           await lockstep.meet(() => fit.finish(block, evaluation));
         }
