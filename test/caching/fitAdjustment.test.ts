@@ -116,6 +116,15 @@ describe("the closed form", () => {
     expect(scale?.filter((value) => value !== 1).length).toBe(CHANNELS);
   });
 
+  test("a shift alone is added to what the reuse rule makes", async () => {
+    const [[alone], [both]] = [await fit(once, { terms: ["shift"] }), await fit(once)].map(
+      ({ report }) => report[BLOCK],
+    );
+    expect(alone.before).toBeCloseTo(both.before, 9);
+    expect(alone.fitted).toBeLessThanOrEqual(alone.before);
+    expect(alone.fitted).toBeGreaterThanOrEqual(both.fitted);
+  });
+
   test("what it says of its error is what the run does", async () => {
     // Of one trajectory, as several are weighted.
     const [one] = TRAJECTORIES;

@@ -15,6 +15,8 @@ export interface Growing extends Adjustment {
 }
 
 export interface CellFitOptions extends Pick<CellSumsOptions, "terms" | "folds"> {
+  /** those of the terms that are fitted; the others stay as they are */
+  readonly fitted: readonly Term[];
   readonly per: "channel" | "block";
   /** batches that the trajectories are cut into */
   readonly batches: number;
@@ -40,13 +42,13 @@ export class CellFit {
   /** Writes the coefficients of the block at the evaluation, and what they did. */
   finish({ id, channels }: Block, { index }: Evaluation): void {
     const { halves, blocks, report, schedule } = this.#growing;
-    const { terms, per } = this.#options;
+    const { terms, fitted, per } = this.#options;
     const folds = Array.from({ length: this.#options.folds }, (_, fold) =>
       mergeMoments(this.#sums.map((each) => each[fold])),
     );
     const { coefficients, ridge, errors } = fitValidated(per === "block" ? folds.map(poolChannels) : folds, {
       start: terms.map((term) => IDENTITY[term]),
-      fitted: [...terms.keys()],
+      fitted: [...terms.keys()].filter((place) => fitted.includes(terms[place])),
     });
     (report[id] ??= []).push({ evaluation: index, ridge, ...errors });
     const width = halves * channels;
@@ -54,6 +56,7 @@ export class CellFit {
       new Float32Array(schedule.timesteps.length * width).fill(IDENTITY[term]);
     blocks[id] ??= { channels, terms: {} };
     terms.forEach((term, place) => {
+      if (!fitted.includes(term)) return;
       const table = (blocks[id].terms[term] ??= identity(term));
       for (let channel = 0; channel < width; channel++)
         table[index * width + channel] = coefficients[(per === "block" ? 0 : channel) * terms.length + place];

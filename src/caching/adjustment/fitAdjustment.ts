@@ -111,8 +111,10 @@ async function fitAll(pipeline: Pipeline, schedule: Schedule, options: FitOption
   // A prompt's seeds are held out together.
   const folds = foldCount(prompts);
   const foldOf = ({ prompt }: Trajectory): number => prompts.indexOf(prompt) % folds;
-  const summed: CellSumsOptions = { terms, halves, folds, guidanceScale: schedule.guidance_scale };
-  const fit = new CellFit(growing, { terms, per, folds, batches: groups.length });
+  // What the reuse rule makes is always there, also where its scale is not fitted.
+  const summedTerms: readonly Term[] = terms.includes("scale") ? terms : ["scale", ...terms];
+  const summed: CellSumsOptions = { terms: summedTerms, halves, folds, guidanceScale: schedule.guidance_scale };
+  const fit = new CellFit(growing, { terms: summedTerms, fitted: terms, per, folds, batches: groups.length });
 
   const runBatch = async (members: readonly Trajectory[], index: number): Promise<void> => {
     const teacher = new Teacher(pipeline, schedule, target, signal);
@@ -121,7 +123,7 @@ async function fitAll(pipeline: Pipeline, schedule: Schedule, options: FitOption
       async coefficients(block, evaluation, parts) {
         if (evaluation.index >= known) {
           const wanted = await teacher.target(block, parts.input);
-          const maps = [...(await regressorsOf(pipeline.device, terms, parts)), wanted];
+          const maps = [...(await regressorsOf(pipeline.device, summedTerms, parts)), wanted];
           fit.add(index, cellSums(maps, summed, block.channels, evaluation, members.map(foldOf)));
           await lockstep.meet(() => fit.finish(block, evaluation));
         }
