@@ -33,7 +33,7 @@ export interface Weights {
  * @throws InvalidFileError where there are none; UnsupportedError for pickled ones
  */
 export async function openWeights(folder: string, basename: WeightsName, preferred?: string): Promise<Weights> {
-  const present = existsSync(folder) ? (await readdir(folder)).filter((name) => isFile(join(folder, name))) : [];
+  const present = existsSync(folder) ? (await readdir(folder)).filter((name) => isThere(join(folder, name))) : [];
   const readIndex = (name: string): Promise<unknown> => readJson(join(folder, name));
   const names = (await findWeights(folder, present, basename, readIndex, { variant: preferred })).files;
   const files: SafetensorsFile[] = [];
@@ -46,9 +46,13 @@ export async function openWeights(folder: string, basename: WeightsName, preferr
   return weightsOf(files);
 }
 
-/** Links are followed: one that leads nowhere is no file, as for diffusers. */
-function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+/**
+ * Whether diffusers would find it: a link that leads nowhere is no file, nor is a folder named like an index. A folder
+ * named like weights is left in, so that reading it says what is wrong.
+ */
+function isThere(path: string): boolean {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found !== undefined && (found.isFile() || !path.endsWith(".index.json"));
 }
 
 /** The tensors of one or several open files; of two with the same name, the last file's. */
