@@ -67,9 +67,9 @@ export async function evaluate(pipeline: Pipeline, options: EvaluateOptions): Pr
     );
   const trajectories = distinctTrajectories(pipeline, prompts, seeds);
   const repeated = prompts.length * seeds.length - trajectories.length;
-  return whileFilling(folder, EVALUATION_FILE, async () => {
-    const judges = await openJudges(names.map(metricNamed), trajectories.length, options);
-    try {
+  const judges = await openJudges(names.map(metricNamed), trajectories.length, options);
+  try {
+    return await whileFilling(folder, EVALUATION_FILE, async () => {
       const sampled = await makePictures(pipeline, { ...options, sampling, trajectories, arms });
       const measured = await measurePictures({ ...options, judges, arms, baseline, trajectories, sampled });
       const evaluation: Evaluation = {
@@ -94,10 +94,10 @@ export async function evaluate(pipeline: Pipeline, options: EvaluateOptions): Pr
       };
       await saveEvaluation(join(folder, EVALUATION_FILE), evaluation);
       return evaluation;
-    } finally {
-      await judges.dispose();
-    }
-  });
+    });
+  } finally {
+    await judges.dispose();
+  }
 }
 
 /** Metrics with their intervals, and their differences to what the baseline has too. */
