@@ -13,7 +13,7 @@ mkdir -p $work
 blockcache() { node dist/cli/main.js "$@"; }
 evaluate() { blockcache evaluate fluent-ldm --settings $work/settings-$steps.json $trailing "$@"; }
 
-case $steps in 20) deltas="0.1 0.2"; shorter=15;; 50) deltas="0.05 0.1"; shorter=35;; esac
+case $steps in 20) deltas="0.1 0.2"; shorter=16;; 50) deltas="0.05 0.1"; shorter=35;; esac
 profile=$work/fit-$steps.safetensors
 [ -f $profile ] || blockcache profile fluent-ldm --prompts bench/evaluation/fit.txt --seeds 0 --steps $steps --solver dpmsolver++ $trailing --out $profile
 adjust() { blockcache adjust fluent-ldm --schedule $work/schedule-$steps-$1.json --prompts bench/evaluation/fit.txt --terms $2 --out $work/$3-$steps-$1.safetensors; }

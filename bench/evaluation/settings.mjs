@@ -7,7 +7,7 @@ import { resolve } from "node:path";
 
 /** steps → plain runs of fewer steps, and the thresholds; run.sh fits the same. */
 const SETTINGS = {
-  20: { plain: [20, 15, 14, 12], deltas: [0.1, 0.2] },
+  20: { plain: [20, 16, 15, 14, 12], deltas: [0.1, 0.2] },
   50: { plain: [50, 35, 28], deltas: [0.05, 0.1] },
 };
 
