@@ -48,7 +48,7 @@ const COLUMN_GAP = 0.035;
 /** Pixels that a column's points and numbers need side by side. */
 const COLUMN_WIDTH = 150;
 /** The width of an axis, about, and of a character of its tick labels. */
-const [COLUMN_PIXELS, CHARACTER_PIXELS] = [115, 8];
+const [COLUMN_PIXELS, CHARACTER_PIXELS] = [115, 7];
 /** Free room to the left of a column's points, and to the right, where its numbers stand, as shares of their spread. */
 const FREE = { left: 0.12, right: 0.75 };
 
@@ -117,7 +117,11 @@ export function evaluationChart(input: EvaluationChartInput): PlotlyFigure {
     };
     const values = measured.map(({ value }) => value);
     const best = metric.better === "less" ? Math.min(...values) : Math.max(...values);
-    const number = (value: number): string => value.toFixed(metric.decimals).replace("-", "−");
+    const number = (value: number): string =>
+      value
+        .toFixed(metric.decimals)
+        .replace(/^-(?=.*[1-9])/, "−")
+        .replace("-", "");
     const compared = measured.find(({ label }) => label === reference);
     const color = CATEGORICAL_COLOURS[metric.source === undefined ? 0 : 1];
     const axes = { type: "scatter", xaxis: `x${suffix}`, yaxis: "y" };
@@ -151,7 +155,7 @@ export function evaluationChart(input: EvaluationChartInput): PlotlyFigure {
         mode: "text",
         x: measured.map(() => range[1]),
         y: measured.map(({ row }) => row),
-        text: measured.map(({ value }) => (value === best ? `<b>${number(value)}</b>` : number(value))),
+        text: measured.map(({ value }) => (number(value) === number(best) ? `<b>${number(value)}</b>` : number(value))),
         textposition: "middle left",
         hoverinfo: "skip",
       },
