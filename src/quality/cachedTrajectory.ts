@@ -2,6 +2,7 @@
 import type { CachedRun } from "../caching/run/cachedRun.js";
 import type { Pipeline } from "../diffusion/pipeline.js";
 import { sample } from "../diffusion/sample.js";
+import { watchStandIn } from "../engine/network/observer.js";
 import type { Evaluation } from "../engine/network/observer.js";
 import type { SamplingHook } from "../diffusion/samplingHook.js";
 import type { SampleOptions } from "../diffusion/samplingPlan.js";
@@ -46,19 +47,11 @@ export async function cachedTrajectory(
   const compareComputed = lookAtBranches(device, compare);
   const compareReused: SamplingHook = {
     ...cached,
-    answer(block, evaluation) {
-      const answer = cached.answer(block, evaluation);
-      if (answer === "compute" || !("standIn" in answer)) return answer;
-      const { standIn } = answer;
-      return {
-        async standIn(input) {
-          const made = typeof standIn === "function" ? await standIn(input) : standIn;
-          using used = await pipeline.network.standInValue(block, made);
-          compare(block.id, evaluation, await download(device, used));
-          return made;
-        },
-      };
-    },
+    answer: (block, evaluation) =>
+      watchStandIn(cached.answer(block, evaluation), async (made) => {
+        using used = await pipeline.network.standInValue(block, made);
+        compare(block.id, evaluation, await download(device, used));
+      }),
   };
   const cachedSteps = sample(pipeline, { ...options, hooks: [compareReused, compareComputed] });
   try {

@@ -4,6 +4,7 @@
  */
 import { ArgumentError, InvalidFileError } from "../../errors.js";
 import { openSafetensors, writeSafetensors } from "../../files/safetensors.js";
+import { requireFormat } from "../../files/safetensorsMetadata.js";
 import type { Schedule } from "../schedule/schedule.js";
 import { scheduleDigest } from "./adjustment.js";
 import type { DistilledParameters } from "./distilledParameters.js";
@@ -60,13 +61,7 @@ export async function loadDistillation(
 ): Promise<void> {
   const file = await openSafetensors(path);
   try {
-    if (file.metadata.format !== FORMAT)
-      throw new InvalidFileError({
-        file: path,
-        field: "__metadata__.format",
-        found: JSON.stringify(file.metadata.format ?? null),
-        expected: `"${FORMAT}"`,
-      });
+    requireFormat(file, FORMAT);
     if (file.metadata.setting !== settingText(setting, schedule))
       throw new ArgumentError(
         `${path}: holds a distillation with other options (another schedule, start, prompts, loss or rate) — give another file, or delete this one`,

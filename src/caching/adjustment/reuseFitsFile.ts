@@ -7,6 +7,7 @@ import { InvalidFileError } from "../../errors.js";
 import { validate } from "../../files/json.js";
 import { openSafetensors, writeSafetensors } from "../../files/safetensors.js";
 import type { OutgoingTensor } from "../../files/safetensors.js";
+import { parseEntry, requireFormat } from "../../files/safetensorsMetadata.js";
 import { settingSchema, trajectoriesSchema } from "../../instrument/profile/profileFile.js";
 import type { BlockReuseFits, ReuseFits } from "./reuseFits.js";
 
@@ -40,17 +41,10 @@ export async function saveReuseFits(path: string, { setting, trajectories, windo
 export async function loadReuseFits(path: string): Promise<ReuseFits> {
   const file = await openSafetensors(path);
   try {
-    if (file.metadata.format !== FORMAT)
-      throw new InvalidFileError({
-        file: path,
-        field: "__metadata__.format",
-        found: JSON.stringify(file.metadata.format ?? null),
-        expected: `"${FORMAT}"`,
-        hint: HINT,
-      });
+    requireFormat(file, FORMAT, HINT);
     const head = validate(
       headSchema,
-      { setting: parsed(file.metadata.setting), trajectories: parsed(file.metadata.trajectories) },
+      { setting: parseEntry(file.metadata.setting), trajectories: parseEntry(file.metadata.trajectories) },
       { file: path, field: "__metadata__", hint: HINT },
     );
     const evaluations = head.setting.timesteps.length;
@@ -86,14 +80,5 @@ export async function loadReuseFits(path: string): Promise<ReuseFits> {
     return { ...head, window, blocks };
   } finally {
     await file.close();
-  }
-}
-
-/** undefined where it is no JSON: the schema says then what is missing. */
-function parsed(text: string | undefined): unknown {
-  try {
-    return JSON.parse(text ?? "");
-  } catch {
-    return undefined;
   }
 }

@@ -1,5 +1,6 @@
 import type { Pipeline } from "../../diffusion/pipeline.js";
 import type { SamplingHook } from "../../diffusion/samplingHook.js";
+import { watchStandIn } from "../../engine/network/observer.js";
 import type { Tensor } from "../../engine/tensor.js";
 import { adjustmentMender } from "../run/adjustmentMender.js";
 import { mendedRun } from "../run/cachedRun.js";
@@ -72,19 +73,11 @@ export function studentHook(
       await before?.(inputs, now());
     },
     value: (name, value) => now().value(name, value),
-    answer(block, evaluation) {
-      const answer = student.answer(block, evaluation);
-      if (answer === "compute" || !("standIn" in answer)) return answer;
-      const { standIn } = answer;
-      return {
-        async standIn(input) {
-          const made = typeof standIn === "function" ? await standIn(input) : standIn;
-          now().standIns.set(block.id, made);
-          now().branches.set(block.id, await pipeline.network.standInValue(block, made));
-          return made;
-        },
-      };
-    },
+    answer: (block, evaluation) =>
+      watchStandIn(student.answer(block, evaluation), async (made) => {
+        now().standIns.set(block.id, made);
+        now().branches.set(block.id, await pipeline.network.standInValue(block, made));
+      }),
     async look(block, result, evaluation) {
       if (result.branch !== undefined) origins.set(result.branch, { block: block.id, evaluation: evaluation.index });
       return student.look?.(block, result, evaluation);

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { InvalidFileError } from "../../errors.js";
 import { validate } from "../../files/json.js";
 import { openSafetensors, writeSafetensors } from "../../files/safetensors.js";
+import { parseEntry } from "../../files/safetensorsMetadata.js";
 import { COST_GROUPS } from "./costs.js";
 import type { CostGroup, Costs } from "./costs.js";
 
@@ -54,12 +55,12 @@ export async function loadCosts(path: string): Promise<Costs> {
     const invalid = (field: string, found: string): InvalidFileError =>
       new InvalidFileError({ file: path, field, found, expected: "what `blockcache costs` writes" });
     if (file.metadata.format !== FORMAT) throw invalid("__metadata__.format", String(file.metadata.format));
-    const setting = validate(settingSchema, parseOr(file.metadata.setting), {
+    const setting = validate(settingSchema, parseEntry(file.metadata.setting), {
       file: path,
       field: "__metadata__.setting",
       hint,
     });
-    const network = validate(networkSchema, parseOr(file.metadata.network), {
+    const network = validate(networkSchema, parseEntry(file.metadata.network), {
       file: path,
       field: "__metadata__.network",
       hint,
@@ -88,13 +89,5 @@ export async function loadCosts(path: string): Promise<Costs> {
     };
   } finally {
     await file.close();
-  }
-}
-
-function parseOr(text: string | undefined): unknown {
-  try {
-    return JSON.parse(text ?? "");
-  } catch {
-    return undefined;
   }
 }

@@ -40,6 +40,19 @@ export type Answer =
   /** that this takes the place of C, so that the branch does not run */
   | { readonly standIn: StandIn | StandInMaker };
 
+/** An answer whose stand-in, where it is one, is shown to `watch` when it is made. */
+export function watchStandIn(answer: Answer, watch: (made: StandIn) => Promise<void>): Answer {
+  if (answer === "compute" || !("standIn" in answer)) return answer;
+  const { standIn } = answer;
+  return {
+    async standIn(input) {
+      const made = typeof standIn === "function" ? await standIn(input) : standIn;
+      await watch(made);
+      return made;
+    },
+  };
+}
+
 /** What is shown of a block: what was asked for. */
 export type BlockResult = Readonly<Partial<Record<Visible, Tensor>>>;
 

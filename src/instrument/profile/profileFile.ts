@@ -7,6 +7,7 @@ import { ArgumentError, InvalidFileError } from "../../errors.js";
 import { PRECISIONS } from "../../graphs/graphBuilder.js";
 import { validate } from "../../files/json.js";
 import { openSafetensors, writeSafetensors } from "../../files/safetensors.js";
+import { requireFormat } from "../../files/safetensorsMetadata.js";
 import { MEASURES } from "./profile.js";
 import type { Measure, Profile } from "./profile.js";
 import { z } from "zod";
@@ -84,15 +85,8 @@ export async function saveProfile(path: string, profile: Profile): Promise<void>
 export async function loadProfile(path: string): Promise<Profile> {
   const file = await openSafetensors(path);
   try {
-    const { format, version } = file.metadata;
-    if (format !== FORMAT)
-      throw new InvalidFileError({
-        file: path,
-        field: "__metadata__.format",
-        found: JSON.stringify(format ?? null),
-        expected: `"${FORMAT}"`,
-        hint: "`blockcache profile` writes such files",
-      });
+    requireFormat(file, FORMAT, "`blockcache profile` writes such files");
+    const { version } = file.metadata;
     if (version !== String(VERSION))
       throw new InvalidFileError({
         file: path,
