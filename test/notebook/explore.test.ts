@@ -1,22 +1,19 @@
 /** The explorer and inputs in cells: real JupyterLab in real Chromium, the page and the kernel speaking with each other. */
 import { spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { chromium } from "playwright-core";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { hasChromium, openChromium } from "../chromium.js";
 import { freePort } from "../freePort.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const notebooks = join(root, "notebooks");
 const python = join(root, ".venv", "bin", "python");
 const model = fileURLToPath(new URL("../fixtures/models/sd1-like", import.meta.url));
-const CHROMIUM = "/usr/bin/chromium";
-const hasChromium = existsSync(CHROMIUM);
-if (!hasChromium) console.log(`skipped: the explorer in JupyterLab (no ${CHROMIUM}; on Debian: apt install chromium)`);
 
 const PATIENCE = Number(process.env.PATIENCE ?? 300_000);
 
@@ -74,7 +71,7 @@ describe.skipIf(!hasChromium)("in JupyterLab", () => {
       ],
       { cwd: root, stdio: "ignore", env: { ...process.env, JUPYTERLAB_WORKSPACES_DIR: folder } },
     );
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-gpu"] });
+    browser = await openChromium();
     page = await browser.newPage({ viewport: { width: 1500, height: 1000 } });
     page.setDefaultTimeout(PATIENCE);
     for (;;) {
@@ -157,7 +154,7 @@ describe.skipIf(!hasChromium)("exported as static HTML", () => {
         };
         run(join(root, "scripts", "execute_notebook.py"), join(notebooks, name));
         run("-m", "nbconvert", "--to", "html", "--output-dir", folder, "--output", "page", join(notebooks, name));
-        const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-gpu"] });
+        const browser = await openChromium();
         const page = await browser.newPage();
         await page.goto(pathToFileURL(join(folder, "page.html")).href);
         const picture = page.getByRole("img", { name: "blockcache explore" });

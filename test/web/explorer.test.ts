@@ -12,14 +12,13 @@ import { loadCosts } from "../../src/caching/costs/costsFile.js";
 import { predictSpeedup } from "../../src/caching/costs/predictSeconds.js";
 import { threshold } from "../../src/caching/heuristics/threshold.js";
 import { loadProfile } from "../../src/instrument/profile/profileFile.js";
+import { hasChromium, openChromium } from "../chromium.js";
 import {
   PATIENCE,
   delta,
   eventually,
   explore,
   finished,
-  hasChromium,
-  launch,
   main,
   openPage,
   seriousFaults,
@@ -47,7 +46,7 @@ describe.skipIf(!hasChromium)("the explorer's page", () => {
   beforeAll(async () => {
     writeFileSync(heuristic, ownHeuristic(2));
     ({ explorer, url } = await explore(["--cache", folder, "--heuristic", heuristic]));
-    browser = await launch();
+    browser = await openChromium();
     page = await open();
     await finished(page);
   }, 2 * PATIENCE);

@@ -24,14 +24,13 @@ import type { PageServer } from "../../src/server/pageServer.js";
 import { madeUpWorker, measurements } from "../live/madeUpWorker.js";
 import { faultyProxy } from "./faultyProxy.js";
 import type { FaultyProxy } from "./faultyProxy.js";
+import { hasChromium, openChromium } from "../chromium.js";
 import {
   PATIENCE,
   delta,
   eventually,
   explore,
   finished,
-  hasChromium,
-  launch,
   main,
   model,
   openPage,
@@ -45,7 +44,7 @@ const LOST = /The connection to blockcache is lost/;
 let browser: Browser;
 const watched = { faults: [] as string[], outside: [] as string[] };
 beforeAll(async () => {
-  if (hasChromium) browser = await launch();
+  if (hasChromium) browser = await openChromium();
 });
 afterAll(async () => {
   await browser?.close();

@@ -1,20 +1,15 @@
 /** The explorer's page in Chromium, for tests. */
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
 import type { Browser, Locator, Page } from "playwright-core";
 import { expect } from "vitest";
 
-const CHROMIUM = "/usr/bin/chromium";
 export const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 export const model = fileURLToPath(new URL("../fixtures/models/sd1-like", import.meta.url));
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-
-export const hasChromium = existsSync(CHROMIUM);
-if (!hasChromium) console.log(`skipped: the explorer in Chromium (no ${CHROMIUM}; on Debian: apt install chromium)`);
 
 /** A limit much longer than anything takes: waiting ends as soon as the expected happens. */
 export const PATIENCE = Number(process.env.PATIENCE ?? 300_000);
@@ -22,10 +17,6 @@ export const PATIENCE = Number(process.env.PATIENCE ?? 300_000);
 /** Waits until what is read is as expected. */
 export const eventually = <Value>(read: () => Promise<Value>): ReturnType<typeof expect.poll<Value>> =>
   expect.poll(read, { timeout: PATIENCE, interval: 50 });
-
-export function launch(): Promise<Browser> {
-  return chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-gpu"] });
-}
 
 /** `blockcache explore` of the small model, and its link. */
 export async function explore(options: readonly string[]): Promise<{ explorer: ChildProcess; url: string }> {
